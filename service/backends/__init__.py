@@ -1,0 +1,1 @@
+"""What runs the models. Only the backend that is chosen is ever imported."""

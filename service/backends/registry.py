@@ -1,0 +1,53 @@
+"""Backends by name, imported only when chosen: so that tensorflow is loaded by none but the one that needs it."""
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from service.core.ports import Backend
+
+BACKENDS = {
+    "savedmodel": "service.backends.savedmodel.backend:SavedModelBackend",
+}
+
+
+class BackendChoiceError(Exception):
+    """There is no such backend, or what it needs is not installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackendOptions:
+    """What a backend may need to know.
+
+    Attributes:
+        models: Folder of the models: ``<name>/<version>/saved_model.pb``.
+        threads: How many runs may be under way at a time in this process.
+    """
+
+    models: Path
+    threads: int
+
+
+def create_backend(choice: str, options: BackendOptions) -> Backend:
+    """Imports and makes the backend.
+
+    Args:
+        choice: A name of `BACKENDS`, or ``package.module:Class`` of a class that takes `BackendOptions`.
+        options: Passed to it.
+
+    Raises:
+        BackendChoiceError: With a sentence for the operator.
+    """
+    module_name, _, attribute = BACKENDS.get(choice, choice).partition(":")
+    if not attribute:
+        known = ", ".join(sorted(BACKENDS))
+        raise BackendChoiceError(f"there is no backend {choice!r}; choose {known} or give module:Class")
+    try:
+        factory = getattr(importlib.import_module(module_name), attribute)
+    except ModuleNotFoundError as error:
+        hint = "; install tensorgate[embedded]" if error.name == "tensorflow" else ""
+        raise BackendChoiceError(f"the backend {choice!r} needs the module {error.name!r}{hint}") from error
+    except AttributeError as error:
+        raise BackendChoiceError(f"the module {module_name!r} has no {attribute!r}") from error
+    return cast("Backend", factory(options))

@@ -1,0 +1,1 @@
+"""SavedModels run in this process; the only package of the service that imports tensorflow."""

@@ -1,0 +1,101 @@
+"""One SavedModel in memory: its signatures, and how to call them. Imports tensorflow."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2
+from tensorflow.python.saved_model import loader_impl
+
+from service.core.tensors import Signature, Tensor, TensorSpec
+from service.errors import ErrorKind, GatewayError
+
+_SERVE = "serve"
+_KINDS = {
+    tf.errors.InvalidArgumentError: ErrorKind.INVALID_INPUT,
+    tf.errors.OutOfRangeError: ErrorKind.INVALID_INPUT,
+    tf.errors.ResourceExhaustedError: ErrorKind.OVERLOADED,
+}
+
+
+class LoadedModel:
+    """A SavedModel, loaded; its methods may be called from several threads.
+
+    Args:
+        folder: Of the version.
+
+    Raises:
+        GatewayError: BACKEND_FAILED when it cannot be loaded.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            definitions = _signature_definitions(folder)
+            # The functions live only as long as the object that was loaded.
+            self._root = tf.saved_model.load(str(folder), tags=[_SERVE])
+        except (OSError, ValueError, RuntimeError, KeyError, tf.errors.OpError) as error:
+            raise GatewayError(ErrorKind.BACKEND_FAILED, _first_line(str(error))) from error
+        self._functions = dict(self._root.signatures)
+        self.signatures = {
+            name: _signature(name, definition) for name, definition in definitions.items() if name in self._functions
+        }
+
+    def run(self, signature: Signature, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Runs a signature and returns its outputs by name.
+
+        Raises:
+            GatewayError: INVALID_INPUT when the model refuses the values, else OVERLOADED or BACKEND_FAILED.
+        """
+        tensors = {
+            name: tf.constant(inputs[name], dtype=tf.dtypes.as_dtype(spec.dtype))
+            for name, spec in signature.inputs.items()
+        }
+        try:
+            outputs = self._functions[signature.name](**tensors)
+        except tf.errors.OpError as error:
+            kind = _KINDS.get(type(error), ErrorKind.BACKEND_FAILED)
+            raise GatewayError(kind, _reason(error)) from error
+        return {name: np.asarray(output) for name, output in outputs.items()}
+
+
+def _signature_definitions(folder: Path) -> Mapping[str, Any]:
+    """Returns the SignatureDefs of the graph that is tagged for serving."""
+    saved_model = loader_impl.parse_saved_model(str(folder))
+    for graph in saved_model.meta_graphs:
+        if _SERVE in graph.meta_info_def.tags:
+            return dict(graph.signature_def)
+    raise ValueError(f"no graph in it is tagged {_SERVE!r}")
+
+
+def _signature(name: str, definition: Any) -> Signature:
+    return Signature(
+        name=name,
+        method_name=definition.method_name,
+        inputs={alias: _spec(info) for alias, info in definition.inputs.items()},
+        outputs={alias: _spec(info) for alias, info in definition.outputs.items()},
+    )
+
+
+def _spec(info: meta_graph_pb2.TensorInfo) -> TensorSpec:
+    dtype = tf.dtypes.as_dtype(info.dtype).name
+    if info.tensor_shape.unknown_rank:
+        return TensorSpec(dtype, None)
+    return TensorSpec(dtype, tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim))
+
+
+def _reason(error: Any) -> str:
+    """Returns what went wrong without the names of graph nodes that TensorFlow puts around it."""
+    lines = [line for line in str(error.message).splitlines() if line.strip()]
+    for line in reversed(lines):
+        match = re.search(r"(?:\{\{.*?\}\}\s*)+(?P<reason>.+)", line)
+        if match and not line.lstrip().startswith("[["):
+            return _first_line(match["reason"])
+    return _first_line(lines[0] if lines else type(error).__name__)
+
+
+def _first_line(text: str) -> str:
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "no reason given")
+    return re.sub(r"\s*\[(?:Op:\w+|\[.*)$", "", line)[:300]

@@ -1,0 +1,54 @@
+"""Warm-up: a model's own recorded requests, replayed before it is declared available.
+
+The file is TensorFlow Serving's ``assets.extra/tf_serving_warmup_requests``: a TFRecord of PredictionLog messages,
+of which the predict requests are run. Imports tensorflow, for the record reader.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+
+from service.backends.savedmodel.loaded import LoadedModel
+from service.codecs.tensor_proto import decode_tensor
+from service.core.signature import check_inputs
+from service.core.tasks import PREDICT
+from service.core.tensors import Tensor
+from service.errors import ErrorKind, GatewayError
+from service.wire import tensorflow_serving_pb2 as serving_pb
+
+FILE = Path("assets.extra", "tf_serving_warmup_requests")
+_MAX_RECORDS = 1000
+"""As many as TensorFlow Serving reads."""
+
+
+def replay(model: LoadedModel, folder: Path) -> int:
+    """Runs every predict request of the version's warm-up file, if it has one; returns how many.
+
+    Raises:
+        GatewayError: BACKEND_FAILED when the file cannot be read or a request fails.
+    """
+    file = folder / FILE
+    if not file.is_file():
+        return 0
+    count = 0
+    try:
+        for signature_name, inputs in _requests(file):
+            signature = model.signatures[signature_name]
+            check_inputs(signature, inputs)
+            model.run(signature, inputs)
+            count += 1
+    except (tf.errors.OpError, DecodeError, ValueError, KeyError, GatewayError) as error:
+        raise GatewayError(ErrorKind.BACKEND_FAILED, f"warm-up request {count + 1} of {file.name}: {error}") from error
+    return count
+
+
+def _requests(file: Path) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Yields signature name and inputs of each recorded predict request."""
+    for record in tf.data.TFRecordDataset(str(file)).take(_MAX_RECORDS).as_numpy_iterator():
+        log = serving_pb.PredictionLog.FromString(record)
+        if log.WhichOneof("log_type") == "predict_log":
+            request = log.predict_log.request
+            inputs = {name: decode_tensor(tensor) for name, tensor in request.inputs.items()}
+            yield request.model_spec.signature_name or PREDICT, inputs

@@ -1,0 +1,146 @@
+"""The ``tensorgate`` command. Each sub-command imports what it needs when it is chosen."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from service import __version__
+
+BAD_USAGE = 2
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    chosen = next((argument for argument in arguments if not argument.startswith("-")), "")
+    options = _parser(chosen).parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _parser(chosen: str) -> argparse.ArgumentParser:
+    """Returns the parser; only the chosen sub-command's options are made, as making them can import much."""
+    parser = argparse.ArgumentParser(
+        prog="tensorgate", description="Trains TensorFlow models and serves them over gRPC and REST."
+    )
+    parser.add_argument("--version", action="version", version=f"tensorgate {__version__}")
+    commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
+    for name, (add, summary) in _COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        if name == chosen:
+            add(command)
+    return parser
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    from training import cli
+
+    cli.add_commands(parser)
+    parser.set_defaults(run=cli.run)
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    from service.settings import PREFIX, Settings
+
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = (
+        "Every setting can also be given by its environment variable, or in the settings file by its name\n"
+        "(max_batch_rows = 64). A flag goes before a variable, a variable before the file."
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        default=os.environ.get("TENSORGATE_CONFIG") or None,
+        help="settings file, in TOML [TENSORGATE_CONFIG]",
+    )
+    for name, field in Settings.model_fields.items():
+        default = field.get_default(call_default_factory=True, validated_data={})
+        text = f"{field.description} [{PREFIX}{name.upper()}; default {default}]"
+        parser.add_argument(
+            "--" + name.replace("_", "-"),
+            dest="setting_" + name,
+            metavar=name.rpartition("_")[2].upper(),
+            help=text.replace("%", "%%"),
+        )
+    parser.set_defaults(run=_serve)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    import asyncio
+
+    import uvloop
+
+    from service.backends.registry import BackendChoiceError
+    from service.runtime import Runtime, serve
+    from service.settings import SettingsError, load
+
+    prefix = "setting_"
+    flags = {
+        name.removeprefix(prefix): value
+        for name, value in vars(options).items()
+        if name.startswith(prefix) and value is not None
+    }
+
+    def announce(runtime: Runtime) -> None:
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        names = ", ".join(runtime.catalog.names())
+        sys.stdout.write(
+            f"Tensorgate serves {names}: REST on http://{host}:{runtime.rest_port} (try /docs), "
+            f"gRPC on {host}:{runtime.grpc_port}\n"
+        )
+        sys.stdout.flush()
+
+    try:
+        settings = load(flags, options.config)
+        uvloop.run(serve(settings, announce))
+    except (SettingsError, BackendChoiceError) as error:
+        return _complain(str(error))
+    except OSError as error:
+        return _complain(f"cannot listen on {settings.host}: {error}")
+    except asyncio.CancelledError:
+        return INTERRUPTED
+    finally:
+        logging.shutdown()
+        sys.stdout.flush()
+    # A run of TensorFlow cannot be interrupted, and an ordinary exit would wait for its thread. Nobody waits for its
+    # result any more: what was in flight has been answered or given up.
+    os._exit(0)
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    from service import questions
+
+    questions.add_models(parser)
+
+
+def _add_classify(parser: argparse.ArgumentParser) -> None:
+    from service import questions
+
+    questions.add_classify(parser)
+
+
+def _add_forecast(parser: argparse.ArgumentParser) -> None:
+    from service import questions
+
+    questions.add_forecast(parser)
+
+
+def _complain(message: str) -> int:
+    sys.stderr.write(f"tensorgate: {message}\n")
+    return BAD_USAGE
+
+
+_COMMANDS = {
+    "train": (_add_train, "train a model and publish it"),
+    "serve": (_add_serve, "serve the models of a folder over gRPC and REST"),
+    "models": (_add_models, "list the models of a running server"),
+    "classify": (_add_classify, "have a running server classify image files"),
+    "forecast": (_add_forecast, "have a running server forecast a series from a CSV file"),
+}

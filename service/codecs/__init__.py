@@ -1,0 +1,1 @@
+"""Conversions between numpy arrays and what travels: one format a file."""

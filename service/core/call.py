@@ -1,0 +1,117 @@
+"""One call: who asked what, until when it is worth answering, and where its time went.
+
+The transport makes a `Call` for each request; whoever handles the request adds to it; metrics, the access log and
+the answer's headers are all read from it.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from service.errors import ErrorKind, GatewayError
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The instant after which nobody waits for the answer.
+
+    Attributes:
+        at: In seconds of the monotonic clock, which is the event loop's clock too.
+        allowed: How many seconds there were at the start; for the error text.
+    """
+
+    at: float
+    allowed: float
+
+    @classmethod
+    def after(cls, seconds: float) -> "Deadline":
+        """Returns the deadline that many seconds from now."""
+        return cls(time.monotonic() + seconds, seconds)
+
+    def remaining(self) -> float:
+        """Returns the seconds that are left; negative when the deadline has passed."""
+        return self.at - time.monotonic()
+
+    @asynccontextmanager
+    async def enforced(self) -> AsyncIterator[None]:
+        """Cancels the body when the deadline passes; does not begin it when that has happened already.
+
+        Raises:
+            GatewayError: TIMEOUT, in place of the body's outcome.
+        """
+        if self.remaining() <= 0:
+            raise self._timeout()
+        try:
+            async with asyncio.timeout_at(self.at) as scope:
+                yield
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            raise self._timeout() from None
+
+    def _timeout(self) -> GatewayError:
+        return GatewayError(ErrorKind.TIMEOUT, f"no answer within the {self.allowed:.3g} s that the request allowed")
+
+
+@dataclass(slots=True)
+class Call:
+    """The state of one request while it is handled.
+
+    Attributes:
+        protocol: ``rest`` or ``grpc``.
+        method: What was called: a route's template or a gRPC method's name; never the client's own text.
+        request_id: The client's, or one of ours.
+        deadline: When the answer is no longer wanted.
+        model: Name of the model, once the catalog has found it.
+        version: Version of the model, once the catalog has found it.
+        rows: How many rows were run.
+        phases: Seconds spent, by phase: decode, validate, execute, encode.
+    """
+
+    protocol: str
+    method: str
+    request_id: str
+    deadline: Deadline
+    started: float = field(default_factory=time.perf_counter)
+    model: str | None = None
+    version: int | None = None
+    rows: int = 0
+    phases: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Adds the time that the body takes to the phase of that name."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.phases[name] = self.phases.get(name, 0.0) + time.perf_counter() - begun
+
+    def elapsed(self) -> float:
+        """Returns the seconds since the call began."""
+        return time.perf_counter() - self.started
+
+
+_current: ContextVar[Call] = ContextVar("tensorgate_call")
+
+
+def enter(call: Call) -> None:
+    """Makes it the current call of this task and of the tasks that it starts."""
+    _current.set(call)
+
+
+def current() -> Call:
+    """Returns the call that this task handles.
+
+    Raises:
+        LookupError: Outside of any call. This is a bug.
+    """
+    return _current.get()
+
+
+def current_or_none() -> Call | None:
+    """Returns the call that this task handles, if it handles one."""
+    return _current.get(None)

@@ -1,0 +1,133 @@
+"""The catalog: which models there are, in which versions, and what state each is in."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from service.core.tasks import Task
+from service.core.tensors import Signature
+from service.errors import ErrorKind, GatewayError, Violation, shown
+
+
+class State(StrEnum):
+    """Where a version is in its life; TensorFlow Serving's states."""
+
+    START = "START"
+    LOADING = "LOADING"
+    AVAILABLE = "AVAILABLE"
+    UNLOADING = "UNLOADING"
+    END = "END"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """One version of a model, as it stands.
+
+    Attributes:
+        signatures: By name; empty until it is loaded.
+        task: What it is for, where it is an image classifier or a forecaster.
+        error: Why it could not be loaded; empty when nothing went wrong.
+    """
+
+    name: str
+    version: int
+    state: State
+    signatures: Mapping[str, Signature] = field(default_factory=dict)
+    task: Task | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRef:
+    """What a request says of the model that it wants; the newest available version when it names none."""
+
+    name: str
+    version: int | None = None
+
+
+Listener = Callable[[ModelVersion], None]
+
+
+class Catalog:
+    """All versions that the backend has told of, by name and number."""
+
+    def __init__(self) -> None:
+        self._models: dict[str, dict[int, ModelVersion]] = {}
+        self._listeners: list[Listener] = []
+        self._announced = False
+
+    def subscribe(self, listener: Listener) -> None:
+        """Has the listener called with each version whose entry changed."""
+        self._listeners.append(listener)
+
+    def put(self, version: ModelVersion) -> None:
+        """Enters a version, or replaces its entry."""
+        self._models.setdefault(version.name, {})[version.version] = version
+        for listener in self._listeners:
+            listener(version)
+
+    def announce(self, versions: Iterable[ModelVersion]) -> None:
+        """Enters every version that the backend has found; until then the catalog is not known to be whole."""
+        self._announced = True
+        for version in versions:
+            self.put(version)
+
+    def names(self) -> list[str]:
+        """Returns the names of all models, sorted."""
+        return sorted(self._models)
+
+    def versions(self, name: str) -> list[ModelVersion]:
+        """Returns all versions of a model, the newest first.
+
+        Raises:
+            GatewayError: MODEL_NOT_FOUND.
+        """
+        if name not in self._models:
+            known = ", ".join(self.names()) or "none yet"
+            raise _not_found(Violation("model", f"one of the models served: {known}", shown(name)))
+        return sorted(self._models[name].values(), key=lambda entry: -entry.version)
+
+    def resolve(self, wanted: ModelRef) -> ModelVersion:
+        """Returns the version that is to answer: the wanted one, or else the newest that is available.
+
+        Raises:
+            GatewayError: MODEL_NOT_FOUND when there is no such model or version, NOT_READY when it is not available.
+        """
+        entry = self.find(wanted)
+        if entry.state is State.AVAILABLE:
+            return entry
+        raise GatewayError(
+            ErrorKind.NOT_READY, f"version {entry.version} of model {entry.name!r} is not available: {entry.state}"
+        )
+
+    def find(self, wanted: ModelRef) -> ModelVersion:
+        """Returns the wanted version whatever its state; the newest, of those available if any, when none is named.
+
+        Raises:
+            GatewayError: MODEL_NOT_FOUND.
+        """
+        versions = self.versions(wanted.name)
+        if wanted.version is None:
+            available = [entry for entry in versions if entry.state is State.AVAILABLE]
+            return (available or versions)[0]
+        for entry in versions:
+            if entry.version == wanted.version:
+                return entry
+        known = ", ".join(str(entry.version) for entry in versions)
+        raise _not_found(Violation("version", f"one of the versions of {wanted.name!r}: {known}", str(wanted.version)))
+
+    def readiness(self) -> dict[str, bool]:
+        """Returns for each model whether a version of it is available."""
+        return {
+            name: any(entry.state is State.AVAILABLE for entry in versions.values())
+            for name, versions in sorted(self._models.items())
+        }
+
+    def ready(self) -> bool:
+        """Tells whether the backend has announced its models, there is one, and each of them can answer."""
+        readiness = self.readiness()
+        return self._announced and bool(readiness) and all(readiness.values())
+
+
+def _not_found(violation: Violation) -> GatewayError:
+    return GatewayError(ErrorKind.MODEL_NOT_FOUND, str(violation), [violation])

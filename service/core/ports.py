@@ -1,0 +1,39 @@
+"""The backend port: what the core asks of whatever runs the models."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from service.core.catalog import Catalog, ModelVersion
+from service.core.tensors import Signature, Tensor
+
+
+class Backend(Protocol):
+    """Runs models. It raises no exceptions of its own libraries, only `GatewayError`."""
+
+    async def start(self, catalog: Catalog) -> None:
+        """Finds the models and makes them ready, telling the catalog of each step.
+
+        Returns when every model is available or has failed. It is not called twice.
+        """
+
+    async def run(
+        self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor]
+    ) -> Mapping[str, Tensor]:
+        """Runs one signature on inputs that fit it.
+
+        Cancelling the call gives up waiting, and takes back work that has not begun.
+
+        Args:
+            version: An available entry of the catalog.
+            signature: One of its signatures.
+            inputs: Tensors by input name, checked against the signature.
+
+        Returns:
+            Tensors by output name.
+
+        Raises:
+            GatewayError: INVALID_INPUT when the model refuses the values, else a BACKEND kind.
+        """
+
+    async def close(self) -> None:
+        """Lets go of everything, also while it is starting."""

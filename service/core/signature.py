@@ -1,0 +1,75 @@
+"""The check of a request's tensors against the signature, before any backend sees them.
+
+A tensor of the wrong rank does not merely fail: it aborts the process that runs TensorFlow. So everything that the
+signature states is checked here, for every protocol, and all that is wrong is reported at once.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from service.core.tensors import Shape, Signature, Tensor, TensorSpec, dtype_name, shape_text
+from service.errors import Violation, invalid_input
+
+
+def check_inputs(signature: Signature, inputs: Mapping[str, Tensor]) -> int:
+    """Checks names, dtypes, ranks, known dimensions and equal numbers of rows.
+
+    Args:
+        signature: What the model takes.
+        inputs: Tensors by input name.
+
+    Returns:
+        The number of rows: the common first dimension, or 1 where no input has a free first dimension.
+
+    Raises:
+        GatewayError: INVALID_INPUT with one violation for each thing that is wrong.
+    """
+    violations = list(_name_violations(signature, inputs))
+    for name, spec in signature.inputs.items():
+        if name in inputs:
+            violations += _tensor_violations(name, spec, inputs[name])
+    if not violations:
+        violations += _row_violations(signature, inputs)
+    if violations:
+        raise invalid_input(*violations)
+    return next(_rows(signature, inputs), ("", 1))[1]
+
+
+def _name_violations(signature: Signature, inputs: Mapping[str, Tensor]) -> Iterator[Violation]:
+    expected = "the inputs " + ", ".join(sorted(signature.inputs)) if signature.inputs else "no input"
+    for name in inputs:
+        if name not in signature.inputs:
+            yield Violation(f"inputs.{name}", expected, "an input that the signature does not have")
+    for name, spec in signature.inputs.items():
+        if name not in inputs:
+            yield Violation(f"inputs.{name}", str(spec), "nothing")
+
+
+def _tensor_violations(name: str, spec: TensorSpec, tensor: Tensor) -> Iterator[Violation]:
+    where = f"inputs.{name}"
+    if dtype_name(tensor) != spec.dtype:
+        yield Violation(where, f"dtype {spec.dtype}", f"dtype {dtype_name(tensor)}")
+    if not _fits(tensor.shape, spec.shape):
+        yield Violation(where, f"shape {shape_text(spec.shape)}", f"shape {shape_text(tensor.shape)}")
+
+
+def _fits(shape: tuple[int, ...], allowed: Shape | None) -> bool:
+    if allowed is None:
+        return True
+    return len(shape) == len(allowed) and all(
+        known is None or size == known for size, known in zip(shape, allowed, strict=True)
+    )
+
+
+def _row_violations(signature: Signature, inputs: Mapping[str, Tensor]) -> Iterator[Violation]:
+    batched = list(_rows(signature, inputs))
+    for name, rows in batched[1:]:
+        first, expected = batched[0]
+        if rows != expected:
+            yield Violation(f"inputs.{name}", f"{expected} rows, as {first} has", f"{rows} rows")
+
+
+def _rows(signature: Signature, inputs: Mapping[str, Tensor]) -> Iterator[tuple[str, int]]:
+    """Yields the row counts of the inputs whose first dimension is free."""
+    for name, spec in signature.inputs.items():
+        if spec.shape is not None and spec.shape and spec.shape[0] is None:
+            yield name, inputs[name].shape[0]

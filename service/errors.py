@@ -1,0 +1,125 @@
+"""What can go wrong with a request, named by meaning.
+
+There is one exception, `GatewayError`, and one closed set of meanings, `ErrorKind`. Neither knows a protocol: each
+transport has one table from kind to status, and a test walks the kinds to see that no table lacks a row.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+OK = "ok"
+"""The code of a request that succeeded, where the values of `ErrorKind` are those of the others."""
+
+
+class ErrorKind(StrEnum):
+    """The meaning of a failure; its value is the stable code that clients see on every protocol."""
+
+    MALFORMED = "malformed"
+    """The message could not be parsed at all."""
+    INVALID_INPUT = "invalid_input"
+    """The message was parsed, and something in it is wrong: a field, a dtype, a shape, a value."""
+    UNSUPPORTED_FORMAT = "unsupported_format"
+    """The message is in a format that is not understood here."""
+    WRONG_MODEL_KIND = "wrong_model_kind"
+    """The model exists and does something else than what was asked of it."""
+    TOO_LARGE = "too_large"
+    """The message, or what it holds, is over a limit."""
+    MODEL_NOT_FOUND = "model_not_found"
+    """There is no such model, version or signature."""
+    NOT_FOUND = "not_found"
+    """There is no such method or path."""
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    """The path exists and does not take this verb."""
+    NOT_READY = "not_ready"
+    """The model is loading, or the server is going down."""
+    OVERLOADED = "overloaded"
+    """As many requests are in flight as are admitted."""
+    BACKEND_UNAVAILABLE = "backend_unavailable"
+    """The backend could not be reached."""
+    TIMEOUT = "timeout"
+    """The deadline passed before the answer was there."""
+    BACKEND_FAILED = "backend_failed"
+    """The backend failed, or its answer made no sense."""
+    CANCELLED = "cancelled"
+    """The client went away."""
+    INTERNAL = "internal"
+    """Anything unexpected; clients are told the request id and nothing else."""
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same request may succeed a moment later."""
+        return self in _RETRYABLE
+
+
+_RETRYABLE = frozenset({ErrorKind.NOT_READY, ErrorKind.OVERLOADED, ErrorKind.BACKEND_UNAVAILABLE})
+
+_SHOWN_CHARACTERS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One thing that is wrong with the input.
+
+    Attributes:
+        where: Path to it, such as ``images[2].pixels``; the same on every protocol.
+        expected: What would have been right.
+        got: What came instead, shortened.
+    """
+
+    where: str
+    expected: str
+    got: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: expected {self.expected}, got {self.got}"
+
+
+class GatewayError(Exception):
+    """A failure that the client may be told about.
+
+    Args:
+        kind: What the failure means.
+        message: One sentence for people; safe to show to the client.
+        violations: For bad input, each thing that is wrong.
+    """
+
+    def __init__(self, kind: ErrorKind, message: str, violations: Iterable[Violation] = ()) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.violations = tuple(violations)
+
+
+def invalid_input(*violations: Violation, kind: ErrorKind = ErrorKind.INVALID_INPUT) -> GatewayError:
+    """Makes the error for input in which these things are wrong; the message names the first."""
+    more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
+    return GatewayError(kind, f"{violations[0]}{more}", violations)
+
+
+def as_gateway_error(error: Exception) -> GatewayError:
+    """Returns what a client may know of the error: all of a `GatewayError`, and of any other nothing."""
+    if isinstance(error, GatewayError):
+        return error
+    return GatewayError(
+        ErrorKind.INTERNAL, "something went wrong here; the server's log says what, under this request id"
+    )
+
+
+def shown(value: object) -> str:
+    """Returns the value as it may stand in an error: on one line, and short whatever its size."""
+    if isinstance(value, str):
+        text = repr(value if len(value) <= _SHOWN_CHARACTERS else value[:_SHOWN_CHARACTERS] + "…")
+    elif isinstance(value, bytes):
+        text = f"{len(value)} bytes"
+    elif isinstance(value, list | tuple):
+        text = f"a list of {len(value)}"
+    elif isinstance(value, dict):
+        text = "an object"
+    elif value is None:
+        text = "null"
+    elif isinstance(value, bool):
+        text = str(value).lower()
+    else:
+        text = str(value)
+    return text if len(text) <= 2 * _SHOWN_CHARACTERS else text[: 2 * _SHOWN_CHARACTERS] + "…"

@@ -1,0 +1,120 @@
+"""What the server serves, as both transports tell it."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from service.core.catalog import Catalog, ModelRef, ModelVersion
+from service.core.tasks import Forecaster, ImageClassifier
+from service.core.tensors import TensorSpec
+from service.errors import ErrorKind, Violation, invalid_input
+from service.schemas import (
+    ForecasterInfo,
+    GetModelRequest,
+    ImageClassifierInfo,
+    ListModelsResponse,
+    ModelInfo,
+    ModelVersionInfo,
+    SignatureInfo,
+    TensorInfo,
+)
+
+TaskT = TypeVar("TaskT", ImageClassifier, Forecaster)
+
+_NAMES = {
+    ImageClassifier.kind: "an image classifier",
+    Forecaster.kind: "a forecaster",
+    "generic": "a model that is neither an image classifier nor a forecaster",
+}
+
+
+def kind_of(version: ModelVersion) -> str:
+    """Returns ``image_classifier``, ``forecaster`` or ``generic``; empty for a version that is not loaded."""
+    if version.task is not None:
+        return version.task.kind
+    return "generic" if version.signatures else ""
+
+
+def require_task(version: ModelVersion, task: type[TaskT]) -> TaskT:
+    """Returns the model's task, which must be of that type.
+
+    Raises:
+        GatewayError: WRONG_MODEL_KIND.
+    """
+    if isinstance(version.task, task):
+        return version.task
+    raise invalid_input(
+        Violation("model", _NAMES[task.kind], f"{version.name!r}, {_NAMES[kind_of(version)]}"),
+        kind=ErrorKind.WRONG_MODEL_KIND,
+    )
+
+
+def list_models(catalog: Catalog) -> ListModelsResponse:
+    """Returns every model of the catalog."""
+    return ListModelsResponse(models=[_model(name, catalog.versions(name)) for name in catalog.names()])
+
+
+def get_model(catalog: Catalog, request: GetModelRequest) -> ModelInfo:
+    """Returns one model, with all its versions or the one that was asked for.
+
+    Raises:
+        GatewayError: MODEL_NOT_FOUND.
+    """
+    versions = catalog.versions(request.model)
+    if request.version is not None:
+        versions = [catalog.find(ModelRef(request.model, request.version))]
+    return _model(request.model, versions)
+
+
+def _model(name: str, versions: list[ModelVersion]) -> ModelInfo:
+    return ModelInfo(name=name, versions=[_version(version) for version in versions])
+
+
+def _version(version: ModelVersion) -> ModelVersionInfo:
+    task = version.task
+    return ModelVersionInfo(
+        version=version.version,
+        state=version.state.value,
+        error=version.error,
+        kind=kind_of(version),
+        image_classifier=_image_classifier(task) if isinstance(task, ImageClassifier) else None,
+        forecaster=_forecaster(task) if isinstance(task, Forecaster) else None,
+        signatures=[
+            SignatureInfo(
+                name=signature.name,
+                method_name=signature.method_name,
+                inputs=_tensors(signature.inputs),
+                outputs=_tensors(signature.outputs),
+            )
+            for signature in version.signatures.values()
+        ],
+    )
+
+
+def _image_classifier(task: ImageClassifier) -> ImageClassifierInfo:
+    return ImageClassifierInfo(
+        height=task.height,
+        width=task.width,
+        channels=task.channels,
+        labels=list(task.labels),
+        accepts_encoded=task.accepts_encoded,
+    )
+
+
+def _forecaster(task: Forecaster) -> ForecasterInfo:
+    return ForecasterInfo(
+        window=task.window,
+        features=task.features,
+        horizon=task.horizon,
+        quantile_levels=list(task.quantile_levels),
+    )
+
+
+def _tensors(specs: Mapping[str, TensorSpec]) -> list[TensorInfo]:
+    return [
+        TensorInfo(
+            name=name,
+            dtype=spec.dtype,
+            shape=None if spec.shape is None else [-1 if size is None else size for size in spec.shape],
+        )
+        for name, spec in sorted(specs.items())
+    ]

@@ -1,0 +1,240 @@
+"""The typed API over gRPC: protobuf to the same messages as over REST, and back."""
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import Message
+from google.protobuf.unknown_fields import UnknownFieldSet
+from google.rpc import status_pb2
+from grpc import aio
+
+from service.core import call as calls
+from service.core.call import Call
+from service.core.catalog import Catalog
+from service.core.tensors import Tensor
+from service.errors import GatewayError, Violation, invalid_input
+from service.protocols.native.classify import Classifier
+from service.protocols.native.forecast import SeriesForecaster
+from service.protocols.native.models import get_model, list_models
+from service.protocols.native.streams import OrderedStream
+from service.schemas import (
+    ClassifyRequest,
+    ClassifyResponse,
+    ForecastRequest,
+    ForecastResponse,
+    GetModelRequest,
+    ModelInfo,
+)
+from service.validation import validated
+from tensorgate.v1 import tensorgate_pb2 as pb
+from tensorgate.v1 import tensorgate_pb2_grpc
+
+SERVICE = pb.DESCRIPTOR.services_by_name["TensorgateService"].full_name
+
+StatusOf = Callable[[GatewayError, str], status_pb2.Status]
+"""Turns an error and a request id into what a stream answers in place of a response."""
+
+Context = aio.ServicerContext[Any, Any]
+
+
+class NativeRpc(tensorgate_pb2_grpc.TensorgateServiceServicer):
+    """The handlers of the typed API.
+
+    Args:
+        catalog: The models that there are.
+        classifier: Answers Classify.
+        forecaster: Answers Forecast.
+        stream: Answers streams of requests.
+        status_of: Makes the error of one message of a stream.
+    """
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        classifier: Classifier,
+        forecaster: SeriesForecaster,
+        stream: OrderedStream,
+        status_of: StatusOf,
+    ) -> None:
+        self._catalog = catalog
+        self._classifier = classifier
+        self._forecaster = forecaster
+        self._stream = stream
+        self._status_of = status_of
+
+    def register(self, server: aio.Server) -> None:
+        """Adds the handlers to a server."""
+        tensorgate_pb2_grpc.add_TensorgateServiceServicer_to_server(self, server)  # type: ignore[no-untyped-call]
+
+    async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:  # noqa: N802
+        """Answers ListModels."""
+        _refuse_unknown(request, "body")
+        models = list_models(self._catalog).models
+        return pb.ListModelsResponse(models=[_model(model) for model in models])
+
+    async def GetModel(self, request: pb.GetModelRequest, context: Context) -> pb.GetModelResponse:  # noqa: N802
+        """Answers GetModel."""
+        _refuse_unknown(request, "body")
+        wanted = validated(GetModelRequest, _addressed(request))
+        return pb.GetModelResponse(model=_model(get_model(self._catalog, wanted)))
+
+    async def Classify(self, request: pb.ClassifyRequest, context: Context) -> pb.ClassifyResponse:  # noqa: N802
+        """Answers Classify."""
+        return await self._classify(request, calls.current())
+
+    async def Forecast(self, request: pb.ForecastRequest, context: Context) -> pb.ForecastResponse:  # noqa: N802
+        """Answers Forecast."""
+        return await self._forecast(request, calls.current())
+
+    async def ClassifyStream(  # noqa: N802
+        self, requests: AsyncIterator[pb.ClassifyRequest], context: Context
+    ) -> AsyncIterator[pb.ClassifyStreamResponse]:
+        """Answers ClassifyStream."""
+        async for outcome in self._stream.answers(requests, self._classify):
+            if isinstance(outcome, GatewayError):
+                yield pb.ClassifyStreamResponse(error=self._status_of(outcome, calls.current().request_id))
+            else:
+                yield pb.ClassifyStreamResponse(response=outcome)
+
+    async def ForecastStream(  # noqa: N802
+        self, requests: AsyncIterator[pb.ForecastRequest], context: Context
+    ) -> AsyncIterator[pb.ForecastStreamResponse]:
+        """Answers ForecastStream."""
+        async for outcome in self._stream.answers(requests, self._forecast):
+            if isinstance(outcome, GatewayError):
+                yield pb.ForecastStreamResponse(error=self._status_of(outcome, calls.current().request_id))
+            else:
+                yield pb.ForecastStreamResponse(response=outcome)
+
+    async def _classify(self, request: pb.ClassifyRequest, call: Call) -> pb.ClassifyResponse:
+        with call.phase("decode"):
+            fields = _classify_fields(request)
+        with call.phase("validate"):
+            wanted = validated(ClassifyRequest, fields)
+        answer = await self._classifier.classify(wanted, call)
+        with call.phase("encode"):
+            return _classify_response(answer)
+
+    async def _forecast(self, request: pb.ForecastRequest, call: Call) -> pb.ForecastResponse:
+        with call.phase("decode"):
+            fields = _forecast_fields(request)
+        with call.phase("validate"):
+            wanted = validated(ForecastRequest, fields)
+        answer = await self._forecaster.forecast(wanted, call)
+        with call.phase("encode"):
+            return _forecast_response(answer)
+
+
+def _addressed(request: pb.ClassifyRequest | pb.ForecastRequest | pb.GetModelRequest) -> dict[str, Any]:
+    fields: dict[str, Any] = {"model": request.model}
+    if request.HasField("version"):
+        fields["version"] = request.version
+    return fields
+
+
+def _refuse_unknown(message: Message, where: str) -> None:
+    """Refuses fields that the message does not have, as the other transport does: they would be ignored, silently."""
+    unknown: Iterable[Any] = UnknownFieldSet(message)  # type: ignore[assignment]  # it has __len__ and __getitem__
+    for field in unknown:
+        raise invalid_input(Violation(where, "no unknown field", f"field number {field.field_number}"))
+
+
+def _classify_fields(request: pb.ClassifyRequest) -> dict[str, Any]:
+    _refuse_unknown(request, "body")
+    fields = _addressed(request)
+    fields["images"] = [_image(image, f"images[{index}]") for index, image in enumerate(request.images)]
+    if request.HasField("top_k"):
+        fields["top_k"] = request.top_k
+    return fields
+
+
+def _image(image: pb.Image, where: str) -> dict[str, Any]:
+    _refuse_unknown(image, where)
+    match image.WhichOneof("source"):
+        case "encoded":
+            return {"encoded": image.encoded}
+        case "pixels":
+            return {"pixels": _pixels(image.pixels, f"{where}.pixels")}
+        case _:
+            return {}
+
+
+def _pixels(pixels: pb.Pixels, where: str) -> Tensor:
+    """Returns the array that shape and values make.
+
+    Raises:
+        GatewayError: INVALID_INPUT when they do not go together.
+    """
+    _refuse_unknown(pixels, where)
+    if pixels.bytes_values and pixels.values:
+        raise invalid_input(Violation(where, "either values or bytes_values", "both"))
+    values: Tensor = (
+        np.frombuffer(pixels.bytes_values, np.uint8) if pixels.bytes_values else np.array(pixels.values, np.float32)
+    )
+    shape = tuple(pixels.shape)
+    # Python's integers: a huge shape must not wrap around into one that fits.
+    count = 1
+    for size in shape:
+        count *= size
+    if not shape or min(shape) < 1 or count != len(values):
+        raise invalid_input(
+            Violation(where, "a shape of positive sizes, and as many values", f"shape {list(shape)} and {len(values)}")
+        )
+    return values.reshape(shape)
+
+
+def _forecast_fields(request: pb.ForecastRequest) -> dict[str, Any]:
+    _refuse_unknown(request, "body")
+    fields = _addressed(request)
+    fields["series"] = [_series(series, f"series[{index}]") for index, series in enumerate(request.series)]
+    if request.HasField("horizon"):
+        fields["horizon"] = request.horizon
+    if request.quantiles:
+        fields["quantiles"] = list(request.quantiles)
+    return fields
+
+
+def _series(series: pb.Series, where: str) -> Tensor:
+    _refuse_unknown(series, where)
+    return np.array(series.values, np.float64)
+
+
+def _classify_response(answer: ClassifyResponse) -> pb.ClassifyResponse:
+    return pb.ClassifyResponse(
+        model=answer.model,
+        version=answer.version,
+        results=[
+            pb.Classification(
+                classes=[pb.ScoredClass(label=scored.label, score=scored.score) for scored in result.classes]
+            )
+            for result in answer.results
+        ],
+    )
+
+
+def _forecast_response(answer: ForecastResponse) -> pb.ForecastResponse:
+    return pb.ForecastResponse(
+        model=answer.model,
+        version=answer.version,
+        forecasts=[
+            pb.SeriesForecast(
+                values=forecast.values,
+                quantiles=[
+                    pb.QuantileForecast(level=quantile.level, values=quantile.values) for quantile in forecast.quantiles
+                ],
+            )
+            for forecast in answer.forecasts
+        ],
+    )
+
+
+def _model(model: ModelInfo) -> pb.Model:
+    """Returns the model as a message: its fields have the same names."""
+    fields = model.model_dump(exclude_none=True)
+    for version in fields["versions"]:
+        for signature in version["signatures"]:
+            for tensor in (*signature["inputs"], *signature["outputs"]):
+                tensor["unknown_rank"] = "shape" not in tensor
+    return pb.Model(**fields)

@@ -1,0 +1,113 @@
+"""Streams of requests: answered in their order, several at a time, each with its own call."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from service.core import call as calls
+from service.core.call import Call, Deadline
+from service.errors import OK, ErrorKind, GatewayError, as_gateway_error
+
+logger = logging.getLogger(__name__)
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+
+
+@dataclass(frozen=True, slots=True)
+class OrderedStream:
+    """Answers streams.
+
+    Attributes:
+        window: How many messages of one stream may be in the works; the client waits when there are more.
+        timeout: Seconds for each message.
+        draining: Ends the streams, after the messages that were taken.
+        report: Takes the call of each finished message and its code.
+    """
+
+    window: int
+    timeout: float
+    draining: asyncio.Event
+    report: Callable[[Call, str], None]
+
+    async def answers(
+        self, requests: AsyncIterator[RequestT], answer: Callable[[RequestT, Call], Awaitable[ResponseT]]
+    ) -> AsyncIterator[ResponseT | GatewayError]:
+        """Yields for each request its response or its error, in the order of the requests.
+
+        Args:
+            requests: Of the client.
+            answer: Answers one of them.
+
+        Raises:
+            GatewayError: NOT_READY, after the answers to all messages that were taken, when the server is going down.
+        """
+        works: asyncio.Queue[asyncio.Task[ResponseT | GatewayError] | None] = asyncio.Queue()
+        places = asyncio.Semaphore(self.window)
+        reader = asyncio.create_task(self._read(requests, answer, works, places))
+        try:
+            while (work := await works.get()) is not None:
+                yield await work
+                places.release()
+            await reader
+        finally:
+            reader.cancel()
+            while not works.empty():
+                if (left := works.get_nowait()) is not None:
+                    left.cancel()
+
+    async def _read(
+        self,
+        requests: AsyncIterator[RequestT],
+        answer: Callable[[RequestT, Call], Awaitable[ResponseT]],
+        works: "asyncio.Queue[asyncio.Task[ResponseT | GatewayError] | None]",
+        places: asyncio.Semaphore,
+    ) -> None:
+        """Starts the work on each request as soon as there is a place for it."""
+        stream = calls.current()
+        drained = asyncio.create_task(self.draining.wait())
+        try:
+            while True:
+                await places.acquire()
+                following = asyncio.ensure_future(anext(requests, None))
+                await asyncio.wait((following, drained), return_when=asyncio.FIRST_COMPLETED)
+                if not following.done():
+                    following.cancel()
+                    raise GatewayError(ErrorKind.NOT_READY, "the server is going down")
+                request = following.result()
+                if request is None:
+                    return
+                works.put_nowait(asyncio.create_task(self._work(request, answer, stream)))
+        finally:
+            drained.cancel()
+            works.put_nowait(None)
+
+    async def _work(
+        self, request: RequestT, answer: Callable[[RequestT, Call], Awaitable[ResponseT]], stream: Call
+    ) -> ResponseT | GatewayError:
+        call = Call(
+            protocol=stream.protocol,
+            method=f"{stream.method}/message",
+            request_id=stream.request_id,
+            deadline=Deadline.after(self.timeout),
+        )
+        calls.enter(call)
+        code: str = OK
+        try:
+            async with call.deadline.enforced():
+                return await answer(request, call)
+        except asyncio.CancelledError:
+            code = ErrorKind.CANCELLED
+            raise
+        except Exception as raised:
+            error = as_gateway_error(raised)
+            if error is not raised:
+                logger.exception("unexpected error")
+            code = error.kind
+            return error
+        finally:
+            stream.rows += call.rows
+            stream.model, stream.version = call.model, call.version
+            self.report(call, code)

@@ -1,0 +1,1 @@
+"""Room for the Open Inference Protocol, version 2."""

@@ -1,0 +1,1 @@
+"""Room for TensorFlow Serving's own API."""

@@ -1,0 +1,222 @@
+"""The composition root: makes the parts, starts them in order, stops them in order."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Callable
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+from service.backends.registry import BackendOptions, create_backend
+from service.core.admission import Admission
+from service.core.call import Call
+from service.core.catalog import Catalog, ModelVersion
+from service.core.engine import Engine
+from service.protocols.native import openapi as native_openapi
+from service.protocols.native.classify import Classifier
+from service.protocols.native.forecast import SeriesForecaster
+from service.protocols.native.rest import NativeRest
+from service.protocols.native.rpc import SERVICE, NativeRpc
+from service.protocols.native.streams import OrderedStream
+from service.settings import Settings, unknown_variables
+from service.telemetry import logs
+from service.telemetry.metrics import Metrics
+from service.transport import openapi, rest, rpc_errors
+from service.transport.limits import RequestLimits
+from service.transport.operations import Operations
+from service.transport.rest import RestServer
+from service.transport.rpc import CallInterceptor, RpcServer
+
+logger = logging.getLogger(__name__)
+
+
+class Runtime:
+    """One server: both transports, the core and a backend. An async context manager that serves while it is open.
+
+    Args:
+        settings: All of them.
+
+    Attributes:
+        catalog: The models that there are.
+        admission: The requests in flight.
+        rest_port: Of the REST server, once it listens.
+        grpc_port: Of the gRPC server, once it listens.
+
+    Raises:
+        BackendChoiceError: When there is no such backend.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.catalog = Catalog()
+        self.admission = Admission(settings.max_requests_in_flight)
+        self._metrics = Metrics(in_flight=lambda: self.admission.in_flight, backend=settings.backend)
+        self._metrics.watch(self.catalog)
+        self._backend = create_backend(
+            settings.backend, BackendOptions(models=settings.models, threads=settings.backend_threads)
+        )
+        engine = Engine(catalog=self.catalog, backend=self._backend, max_batch_rows=settings.max_batch_rows)
+        self._classifier = Classifier(engine, max_image_pixels=settings.max_image_pixels)
+        self._forecaster = SeriesForecaster(engine)
+        self._limits = RequestLimits(settings.default_timeout, settings.max_timeout)
+        self._rest = RestServer(self._rest_app(), drain_seconds=settings.drain_timeout)
+        self._rpc = self._rpc_server()
+        self._changed = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._draining = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self.rest_port = 0
+        self.grpc_port = 0
+
+    def _report(self, call: Call, code: str) -> None:
+        self._metrics.observe(call, code)
+        logs.log_access(call, code)
+
+    def _rest_app(self) -> Any:
+        native = NativeRest(catalog=self.catalog, classifier=self._classifier, forecaster=self._forecaster)
+        fragments = [partial(native_openapi.fragment, self.catalog)]
+        operations = Operations(
+            catalog=self.catalog,
+            accepting=self._accepting,
+            exposition=self._metrics.exposition,
+            openapi=lambda: openapi.document(fragments),
+        )
+        return rest.create_app(
+            api=native.routes(),
+            operations=operations.routes(),
+            admission=self.admission,
+            limits=self._limits,
+            max_request_bytes=self._settings.max_request_bytes,
+            report=self._report,
+        )
+
+    def _rpc_server(self) -> RpcServer:
+        native = NativeRpc(
+            catalog=self.catalog,
+            classifier=self._classifier,
+            forecaster=self._forecaster,
+            stream=OrderedStream(
+                window=self._settings.stream_window,
+                timeout=self._settings.default_timeout,
+                draining=self.admission.draining,
+                report=self._metrics.observe,
+            ),
+            status_of=rpc_errors.status,
+        )
+        return RpcServer(
+            services=[SERVICE],
+            register=native.register,
+            interceptor=CallInterceptor(admission=self.admission, limits=self._limits, report=self._report),
+            max_request_bytes=self._settings.max_request_bytes,
+        )
+
+    def _accepting(self) -> bool:
+        return not (self._draining or self.admission.draining.is_set())
+
+    async def __aenter__(self) -> Self:
+        """Listens and begins to load the models.
+
+        Raises:
+            OSError: When an address cannot be had.
+        """
+        host = self._settings.host
+        socket = rest.listen(host, self._settings.rest_port)
+        try:
+            self.grpc_port = self._rpc.listen(host, self._settings.grpc_port)
+        except OSError:
+            socket.close()
+            raise
+        self.rest_port = socket.getsockname()[1]
+        self.catalog.subscribe(self._model_changed)
+        await self._rpc.start()
+        self._tasks = [
+            asyncio.create_task(self._rest.serve(sockets=[socket])),
+            asyncio.create_task(self._follow_readiness()),
+            asyncio.create_task(self._start_backend()),
+        ]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Drains: not ready, then no new requests, then those in flight, then the backend."""
+        serving, *helpers = self._tasks
+        self._draining = True
+        await self._rpc.set_ready(False)
+        await asyncio.sleep(self._settings.drain_delay)
+        self.admission.refuse()
+        self._rest.stop()
+        await asyncio.gather(self._rpc.stop(self._settings.drain_timeout), serving)
+        for helper in helpers:
+            helper.cancel()
+        await asyncio.gather(*helpers, return_exceptions=True)
+        await self._backend.close()
+
+    async def ready(self) -> None:
+        """Waits until every model can answer."""
+        await self._ready.wait()
+
+    async def _start_backend(self) -> None:
+        try:
+            await self._backend.start(self.catalog)
+        except Exception:
+            logger.exception("the backend could not start")
+
+    def _model_changed(self, version: ModelVersion) -> None:
+        logger.info("version %d of model %s: %s", version.version, version.name, version.state)
+        self._changed.set()
+
+    async def _follow_readiness(self) -> None:
+        """Keeps the health service in step with the catalog."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            if self.catalog.ready():
+                self._ready.set()
+            await self._rpc.set_ready(self._accepting() and self.catalog.ready())
+
+
+async def serve(settings: Settings, announce: Callable[[Runtime], None]) -> None:
+    """Serves until SIGTERM or SIGINT, then drains; a second signal ends the drain.
+
+    Args:
+        settings: All of them.
+        announce: Called once, when the models are ready.
+
+    Raises:
+        BackendChoiceError: When there is no such backend.
+        OSError: When an address cannot be had.
+    """
+    logs.configure(level=settings.log_level, style=settings.log_format)
+    for name in unknown_variables(os.environ):
+        logger.warning("%s is set, and is no setting", name)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+
+    def stop() -> None:
+        if stopping.is_set() and task is not None:
+            task.cancel()
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    async with Runtime(settings) as runtime:
+        logger.info("listening: REST on port %d, gRPC on port %d", runtime.rest_port, runtime.grpc_port)
+        announcing = asyncio.create_task(_announce(runtime, announce))
+        await stopping.wait()
+        announcing.cancel()
+        logger.info("stopping, with %d requests in flight", runtime.admission.in_flight)
+    with contextlib.suppress(asyncio.CancelledError):
+        await announcing
+
+
+async def _announce(runtime: Runtime, announce: Callable[[Runtime], None]) -> None:
+    await runtime.ready()
+    announce(runtime)

@@ -1,0 +1,125 @@
+"""All settings of the server, each documented once.
+
+A setting comes from its flag, else from its environment variable ``TENSORGATE_*``, else from the settings file, else
+from its default. They are read once, at the start; plain values flow inward from there.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from service.validation import violations
+
+PREFIX = "TENSORGATE_"
+_OTHER_VARIABLES = frozenset({"TENSORGATE_ADDRESS", "TENSORGATE_CONFIG"})
+"""Read by the command line, not by the server."""
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the message names it, what was expected and what came."""
+
+
+class Settings(BaseSettings):
+    """The settings of ``tensorgate serve``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, protected_namespaces=()
+    )
+
+    models: Path = Field(Path("models"), description="Folder of the models: <name>/<version>/saved_model.pb.")
+    backend: str = Field(
+        "savedmodel", description="What runs the models: savedmodel (in this process), or module:Class of your own."
+    )
+    backend_threads: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        le=1024,
+        description="Runs under way at a time in this process; by default one a core.",
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
+    rest_port: Port = Field(8000, description="Port of REST, the docs and /metrics; 0 for any free one.")
+    grpc_port: Port = Field(8001, description="Port of gRPC; 0 for any free one.")
+    max_request_bytes: int = Field(
+        32 * 1024 * 1024, ge=1024, lt=2**31, description="Longest request body or gRPC message."
+    )
+    max_batch_rows: int = Field(1024, ge=1, description="Most images or series in one request.")
+    max_image_pixels: int = Field(25_000_000, ge=1, description="Most pixels that an image file may unpack to.")
+    max_requests_in_flight: int = Field(
+        512, ge=1, description="Requests handled at a time; more are refused at once, to be tried again."
+    )
+    default_timeout: Seconds = Field(30.0, description="Seconds for a request that states no timeout.")
+    max_timeout: Seconds = Field(300.0, description="Seconds for a request at most, whatever it states.")
+    stream_window: int = Field(
+        64, ge=1, le=65_536, description="Messages of one stream that are in the works at a time."
+    )
+    drain_delay: float = Field(
+        0.0,
+        ge=0,
+        le=3600,
+        description="Seconds to go on serving, not ready, after SIGTERM: for load balancers to notice.",
+    )
+    drain_timeout: Seconds = Field(20.0, description="Seconds that requests in flight have to finish in after that.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level to log.")
+    log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for people.")
+
+
+def load(flags: Mapping[str, Any], file: Path | None = None) -> Settings:
+    """Reads the settings.
+
+    Args:
+        flags: Values from the command line, by name of the setting.
+        file: A TOML file with settings by name.
+
+    Raises:
+        SettingsError: When the file cannot be read, or a setting is wrong or unknown.
+    """
+    values = _read(file) if file is not None else {}
+
+    class Loaded(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, InitSettingsSource(settings_cls, init_kwargs=values)
+
+    try:
+        return Loaded(**flags)
+    except ValidationError as error:
+        raise SettingsError("; ".join(str(violation) for violation in violations(error))) from None
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """Returns the names of variables that look like settings and are none: most likely misspelt."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | _OTHER_VARIABLES
+    return sorted(
+        name
+        for name in environment
+        if name.startswith(PREFIX) and name not in known and not name.startswith(PREFIX + "TEST_")
+    )
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"the settings file {file} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the settings file {file} is not TOML: {error}") from None

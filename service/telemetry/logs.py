@@ -1,0 +1,82 @@
+"""Logs: one JSON object a line, on standard error, each with the id of the request that it is about."""
+
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from service.core import call as calls
+from service.core.call import Call
+
+FORMATS = ("json", "text")
+_ACCESS = logging.getLogger("tensorgate.access")
+
+
+class _JsonFormatter(logging.Formatter):
+    """Formats a record, and the fields that it was given under ``extra={"fields": ...}``, as one JSON object."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_fields(record),
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(entry, default=str).decode()
+
+
+class _TextFormatter(logging.Formatter):
+    """Formats the same for people."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = " ".join(f"{name}={value}" for name, value in _fields(record).items())
+        return f"{super().format(record)} {fields}".rstrip()
+
+
+def configure(*, level: str, style: str) -> None:
+    """Sends all logs of this process to standard error.
+
+    Args:
+        level: Name of the lowest level to write.
+        style: One of `FORMATS`.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonFormatter() if style == "json" else _TextFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # The servers' own access logs would say the same again.
+    logging.getLogger("uvicorn.access").disabled = True
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+
+
+def log_access(call: Call, code: str) -> None:
+    """Writes the one line of a finished request."""
+    if not _ACCESS.isEnabledFor(logging.INFO):
+        return
+    fields = {
+        "request_id": call.request_id,
+        "protocol": call.protocol,
+        "method": call.method,
+        "model": call.model,
+        "version": call.version,
+        "code": code,
+        "rows": call.rows,
+        "duration_ms": round(call.elapsed() * 1000, 3),
+        **{f"{phase}_ms": round(seconds * 1000, 3) for phase, seconds in call.phases.items()},
+    }
+    _ACCESS.info("request", extra={"fields": fields})
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    given: dict[str, Any] = getattr(record, "fields", {})
+    call = calls.current_or_none()
+    if call is None or "request_id" in given:
+        return given
+    return {"request_id": call.request_id, **given}

@@ -1,0 +1,151 @@
+"""Prometheus metrics: the only module that knows their names.
+
+Labels come from closed sets: a model's name is a label only once the catalog has found it, a method only once it is
+known to be one of ours. Failures count in the durations, with their code.
+"""
+
+import platform
+import time
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from service import __version__
+from service.core.call import Call
+from service.core.catalog import Catalog, ModelVersion, State
+from service.errors import ErrorKind
+
+_UNKNOWN = "_unknown"
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_LOAD_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+_REJECTIONS = {
+    ErrorKind.OVERLOADED: "overloaded",
+    ErrorKind.TOO_LARGE: "payload",
+    ErrorKind.TIMEOUT: "deadline",
+    ErrorKind.NOT_READY: "not_ready",
+}
+_VALIDATION = frozenset(
+    {
+        ErrorKind.MALFORMED,
+        ErrorKind.INVALID_INPUT,
+        ErrorKind.UNSUPPORTED_FORMAT,
+        ErrorKind.WRONG_MODEL_KIND,
+        ErrorKind.MODEL_NOT_FOUND,
+    }
+)
+
+
+class Metrics:
+    """All metrics of one server, in a registry of its own.
+
+    Args:
+        in_flight: Tells how many requests are in flight, when asked.
+        backend: Name of the backend, for the build information.
+    """
+
+    def __init__(self, *, in_flight: Callable[[], int], backend: str) -> None:
+        self.registry = CollectorRegistry()
+        model = ["model_name", "model_version"]
+        self._requests = Counter(
+            "tensorgate_requests",
+            "Requests that were answered; each message of a stream counts too, as a method of its own.",
+            ["protocol", "method", *model, "code"],
+            registry=self.registry,
+        )
+        self._durations = Histogram(
+            "tensorgate_request_duration_seconds",
+            "Time from the arrival of a request to its answer, failures included.",
+            ["protocol", "method", *model, "code"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._phases = Histogram(
+            "tensorgate_phase_duration_seconds",
+            "Where the time of a request went.",
+            ["phase", *model],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._rows = Histogram(
+            "tensorgate_request_rows",
+            "Rows that a request asked to run.",
+            model,
+            buckets=_ROWS,
+            registry=self.registry,
+        )
+        self._rejected = Counter(
+            "tensorgate_rejected",
+            "Requests that were well-formed and not served.",
+            ["protocol", "reason"],
+            registry=self.registry,
+        )
+        self._invalid = Counter(
+            "tensorgate_validation_errors",
+            "Requests that were refused for what was in them.",
+            ["protocol", "code"],
+            registry=self.registry,
+        )
+        self._states = Gauge(
+            "tensorgate_model_state",
+            "1 for the state that a version of a model is in, 0 for the others.",
+            [*model, "state"],
+            registry=self.registry,
+        )
+        self._loads = Histogram(
+            "tensorgate_model_load_duration_seconds",
+            "Time to load a version and warm it up.",
+            ["model_name"],
+            buckets=_LOAD_SECONDS,
+            registry=self.registry,
+        )
+        self._load_begun: dict[tuple[str, int], float] = {}
+        Gauge("tensorgate_requests_in_flight", "Requests that are being handled.", registry=self.registry).set_function(
+            in_flight
+        )
+        Gauge(
+            "tensorgate_build_info",
+            "1; what runs here is in the labels.",
+            ["version", "backend", "python_version"],
+            registry=self.registry,
+        ).labels(__version__, backend, platform.python_version()).set(1)
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+
+    def watch(self, catalog: Catalog) -> None:
+        """Follows the states of all models."""
+        catalog.subscribe(self._state_changed)
+
+    def observe(self, call: Call, code: str) -> None:
+        """Counts a finished request."""
+        name = call.model or _UNKNOWN
+        version = _UNKNOWN if call.version is None else str(call.version)
+        self._requests.labels(call.protocol, call.method, name, version, code).inc()
+        self._durations.labels(call.protocol, call.method, name, version, code).observe(call.elapsed())
+        for phase, seconds in call.phases.items():
+            self._phases.labels(phase, name, version).observe(seconds)
+        if call.rows:
+            self._rows.labels(name, version).observe(call.rows)
+        if code in _REJECTIONS:
+            self._rejected.labels(call.protocol, _REJECTIONS[ErrorKind(code)]).inc()
+        if code in _VALIDATION:
+            self._invalid.labels(call.protocol, code).inc()
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """Returns all metrics, and the content type that was chosen for this ``Accept`` header."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
+
+    def _state_changed(self, version: ModelVersion) -> None:
+        for state in State:
+            self._states.labels(version.name, version.version, state).set(state is version.state)
+        key = (version.name, version.version)
+        if version.state is State.LOADING:
+            self._load_begun[key] = time.monotonic()
+        elif key in self._load_begun:
+            self._loads.labels(version.name).observe(time.monotonic() - self._load_begun.pop(key))

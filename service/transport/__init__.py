@@ -1,0 +1,1 @@
+"""The two servers: what is the same for every request of a transport, whatever API family it belongs to."""

@@ -1,0 +1,33 @@
+"""Limits and marks that every request gets, on either transport."""
+
+import re
+import secrets
+from dataclasses import dataclass
+
+from service.core.call import Deadline
+
+_REQUEST_ID = re.compile(r"[!-~]{1,128}")
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """How long a request may take.
+
+    Attributes:
+        default_timeout: Seconds for a request that states none.
+        max_timeout: Seconds at most, whatever a request states.
+    """
+
+    default_timeout: float
+    max_timeout: float
+
+    def deadline(self, wanted: float | None) -> Deadline:
+        """Returns the deadline of a request that begins now and wants that many seconds."""
+        return Deadline.after(min(self.default_timeout if wanted is None else wanted, self.max_timeout))
+
+
+def request_id_of(given: str | bytes | None) -> str:
+    """Returns the client's own id where it is 1 to 128 printable ASCII characters, else a new one."""
+    if isinstance(given, str) and _REQUEST_ID.fullmatch(given):
+        return given
+    return secrets.token_hex(16)

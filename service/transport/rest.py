@@ -1,0 +1,101 @@
+"""The REST server: routes, middleware, and uvicorn in our own event loop."""
+
+import contextlib
+import socket
+from collections.abc import Iterator, Sequence
+
+import uvicorn
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Scope
+
+from service.core.admission import Admission
+from service.transport.limits import RequestLimits
+from service.transport.rest_middleware import (
+    Admitted,
+    Calls,
+    CancelOnDisconnect,
+    LimitedBody,
+    Problems,
+    Report,
+)
+
+_KEEP_ALIVE_SECONDS = 75
+"""Longer than the 60 s after which common load balancers give up an idle connection, so that they close it, not we."""
+
+
+def create_app(
+    *,
+    api: Sequence[Route],
+    operations: Sequence[Route],
+    admission: Admission,
+    limits: RequestLimits,
+    max_request_bytes: int,
+    report: Report,
+) -> ASGIApp:
+    """Returns the ASGI application.
+
+    Args:
+        api: Routes of the API families.
+        operations: Routes for probes, scrapes and pages: neither logged nor counted nor limited.
+        admission: Holds the places of requests in flight.
+        limits: Of time.
+        max_request_bytes: How long a body may be.
+        report: Takes each finished call and its code.
+    """
+    templates = {route.endpoint: route.path for route in api}
+
+    def template_of(scope: Scope) -> str | None:
+        endpoint = scope.get("endpoint")
+        return None if endpoint is None else templates.get(endpoint)
+
+    app: ASGIApp = Router([*operations, *api], redirect_slashes=False)
+    app = CancelOnDisconnect(app)
+    app = LimitedBody(app, limit=max_request_bytes)
+    app = Admitted(app, admission=admission, limits=limits)
+    app = Problems(app)
+    quiet = frozenset(route.path for route in operations)
+    return Calls(app, quiet=quiet, template_of=template_of, limits=limits, report=report)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Returns a listening socket.
+
+    Raises:
+        OSError: When the address cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=2048)
+
+
+class RestServer(uvicorn.Server):
+    """Uvicorn without its own signal handling: the runtime stops it.
+
+    Args:
+        app: The ASGI application.
+        drain_seconds: How long a stop waits for requests in flight.
+    """
+
+    def __init__(self, app: ASGIApp, *, drain_seconds: float) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop="none",
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=max(1, round(drain_seconds)),
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leaves the signals alone."""
+        yield
+
+    def stop(self) -> None:
+        """Accepts no more connections, lets requests in flight finish, and ends ``serve()``."""
+        self.should_exit = True

@@ -1,0 +1,225 @@
+"""What happens to every HTTP request around its handler, one idea a class, from the outside in.
+
+All are plain ASGI: `Calls` makes the call and reports it, `Problems` turns errors into answers, `Admitted` holds a
+place and the deadline, `LimitedBody` bounds what is read, `CancelOnDisconnect` stops work that nobody waits for.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.core import call as calls
+from service.core.admission import Admission
+from service.core.call import Call
+from service.errors import OK, ErrorKind, GatewayError, Violation, as_gateway_error, invalid_input, shown
+from service.transport import rest_errors
+from service.transport.limits import RequestLimits, request_id_of
+
+logger = logging.getLogger(__name__)
+
+Report = Callable[[Call, str], None]
+"""Takes each finished call and its code."""
+
+REQUEST_ID = "x-request-id"
+TIMEOUT = "x-request-timeout"
+OTHER_METHOD = "_other"
+
+
+class Calls:
+    """Makes the `Call` of each request, and reports it when it is over.
+
+    Args:
+        app: The rest of the stack; it leaves the code of a failure in ``scope["tensorgate.code"]``.
+        quiet: Paths that are served without a call: probes, scrapes, pages.
+        template_of: Returns the template of the route that a scope was sent to.
+        limits: Of time.
+        report: Takes the finished calls.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        quiet: frozenset[str],
+        template_of: Callable[[Scope], str | None],
+        limits: RequestLimits,
+        report: Report,
+    ) -> None:
+        self._app = app
+        self._quiet = quiet
+        self._template_of = template_of
+        self._limits = limits
+        self._report = report
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in self._quiet:
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        call = Call(
+            protocol="rest",
+            method=OTHER_METHOD,
+            request_id=request_id_of(headers.get(REQUEST_ID)),
+            deadline=self._limits.deadline(None),
+        )
+        calls.enter(call)
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"x-request-id", call.request_id.encode())]
+            await send(message)
+
+        code: str = ErrorKind.CANCELLED
+        try:
+            await self._app(scope, receive, send_with_id)
+            code = scope.get("tensorgate.code", OK)
+        finally:
+            template = self._template_of(scope)
+            call.method = f"{scope['method']} {template}" if template else OTHER_METHOD
+            self._report(call, code)
+
+
+class Problems:
+    """Answers every error with a problem document; the text of one that nobody expected stays in the log."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def send_noted(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        # The framework raises, rather than answers, where it finds an application.
+        scope["app"] = self
+        headers = None
+        try:
+            await self._app(scope, receive, send_noted)
+            return
+        except HTTPException as found:
+            error = rest_errors.from_http_exception(found, method=scope["method"], path=shown(scope["path"]))
+            headers = dict(found.headers or {})
+        except Exception as raised:
+            error = as_gateway_error(raised)
+            if error is not raised:
+                logger.exception("unexpected error")
+        scope["tensorgate.code"] = error.kind.value
+        if started or error.kind is ErrorKind.CANCELLED:
+            return
+        call = calls.current_or_none()
+        response = rest_errors.problem_response(error, call.request_id if call else "", headers)
+        await response(scope, receive, send)
+
+
+class Admitted:
+    """Holds a place among the requests in flight, and bounds the time, that of reading the body included."""
+
+    def __init__(self, app: ASGIApp, *, admission: Admission, limits: RequestLimits) -> None:
+        self._app = app
+        self._admission = admission
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = calls.current_or_none()
+        if call is None:
+            await self._app(scope, receive, send)
+            return
+        call.deadline = self._limits.deadline(_timeout(Headers(scope=scope).get(TIMEOUT)))
+        with self._admission.admitted():
+            async with call.deadline.enforced():
+                await self._app(scope, receive, send)
+
+
+def _timeout(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise invalid_input(Violation("X-Request-Timeout", "a positive number of seconds", shown(text)))
+    return seconds
+
+
+class LimitedBody:
+    """Refuses a body over the limit: by its declared length, or as soon as that much was read."""
+
+    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            declared = Headers(scope=scope).get("content-length", "")
+            if declared.isdecimal() and int(declared) > self._limit:
+                raise self._refusal(f"{declared} bytes")
+            receive = self._counted(receive)
+        await self._app(scope, receive, send)
+
+    def _counted(self, receive: Receive) -> Receive:
+        total = 0
+
+        async def counted() -> Message:
+            nonlocal total
+            message = await receive()
+            total += len(message.get("body", b""))
+            if total > self._limit:
+                raise self._refusal("more")
+            return message
+
+        return counted
+
+    def _refusal(self, got: str) -> GatewayError:
+        return invalid_input(
+            Violation("body", f"at most {self._limit} bytes (max_request_bytes)", got), kind=ErrorKind.TOO_LARGE
+        )
+
+
+class CancelOnDisconnect:
+    """Cancels the handler of a request whose client went away."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        body_read = asyncio.Event()
+
+        async def receive_noted() -> Message:
+            message = await receive()
+            if not message.get("more_body", False):
+                body_read.set()
+            if message["type"] == "http.disconnect":
+                raise GatewayError(ErrorKind.CANCELLED, "the client went away")
+            return message
+
+        async def gone() -> None:
+            await body_read.wait()
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+        handler = asyncio.ensure_future(self._app(scope, receive_noted, send))
+        watch = asyncio.ensure_future(gone())
+        try:
+            await asyncio.wait((handler, watch), return_when=asyncio.FIRST_COMPLETED)
+            if not handler.done():
+                raise GatewayError(ErrorKind.CANCELLED, "the client went away")
+            handler.result()
+        finally:
+            watch.cancel()
+            handler.cancel()
+            await asyncio.gather(handler, watch, return_exceptions=True)

@@ -1,0 +1,181 @@
+"""The gRPC server, and what happens to every call around its handler."""
+
+import asyncio
+import logging
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+from grpc import aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from service.core import call as calls
+from service.core.admission import Admission
+from service.core.call import Call
+from service.errors import OK, ErrorKind, GatewayError, as_gateway_error
+from service.transport import rpc_errors
+from service.transport.limits import RequestLimits, request_id_of
+
+logger = logging.getLogger(__name__)
+
+Report = Callable[[Call, str], None]
+REQUEST_ID = "x-request-id"
+_OPERATIONS = "/grpc."
+"""Health and reflection: neither logged nor counted nor limited."""
+_MAX_AGE_MS = 30 * 60 * 1000
+"""Connections are renewed now and then, so that clients behind a balancer find new replicas."""
+
+
+class CallInterceptor(aio.ServerInterceptor):
+    """Gives each call its id, place and deadline, turns its errors into statuses, and reports it when it is over.
+
+    Args:
+        admission: Holds the places of requests in flight.
+        limits: Of time.
+        report: Takes each finished call and its code.
+    """
+
+    def __init__(self, *, admission: Admission, limits: RequestLimits, report: Report) -> None:
+        self._admission = admission
+        self._limits = limits
+        self._report = report
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Wraps the handler; an unknown method has none."""
+        handler = await continuation(handler_call_details)
+        if handler is None or handler_call_details.method.startswith(_OPERATIONS):
+            return handler
+        method = handler_call_details.method.lstrip("/")
+        if handler.unary_unary:
+            return grpc.unary_unary_rpc_method_handler(
+                self._unary(method, handler.unary_unary),
+                request_deserializer=handler.request_deserializer,
+                response_serializer=handler.response_serializer,
+            )
+        if handler.stream_stream:
+            return grpc.stream_stream_rpc_method_handler(
+                self._stream(method, handler.stream_stream),
+                request_deserializer=handler.request_deserializer,
+                response_serializer=handler.response_serializer,
+            )
+        raise NotImplementedError(f"{method} is neither unary nor bidirectional. This is a bug.")
+
+    def _unary(self, method: str, behaviour: Callable[..., Any]) -> Callable[..., Any]:
+        async def handle(request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
+            async with self._called(method, context) as call, call.deadline.enforced():
+                return await behaviour(request, context)
+
+        return handle
+
+    def _stream(self, method: str, behaviour: Callable[..., Any]) -> Callable[..., Any]:
+        # A stream lives as long as its client wants; the deadline of the limits is that of each of its messages.
+        async def handle(requests: AsyncIterator[Any], context: aio.ServicerContext[Any, Any]) -> None:
+            async with self._called(method, context):
+                async for answer in behaviour(requests, context):
+                    await context.write(answer)
+
+        return handle
+
+    @asynccontextmanager
+    async def _called(self, method: str, context: aio.ServicerContext[Any, Any]) -> AsyncIterator[Call]:
+        metadata = dict(context.invocation_metadata() or ())
+        remaining = context.time_remaining()
+        call = Call(
+            protocol="grpc",
+            method=method,
+            request_id=request_id_of(metadata.get(REQUEST_ID)),
+            deadline=self._limits.deadline(None if remaining is None or math.isinf(remaining) else remaining),
+        )
+        calls.enter(call)
+        id_metadata = ((REQUEST_ID, call.request_id),)
+        code: str = OK
+        try:
+            with self._admission.admitted():
+                yield call
+            context.set_trailing_metadata(id_metadata)
+        except asyncio.CancelledError:
+            code = ErrorKind.TIMEOUT if call.deadline.remaining() <= 0 else ErrorKind.CANCELLED
+            raise
+        except Exception as raised:
+            error = as_gateway_error(raised)
+            if error is not raised:
+                logger.exception("unexpected error")
+            code = error.kind
+            await _abort(context, error, call.request_id)
+        finally:
+            self._report(call, str(code))
+
+
+async def _abort(context: aio.ServicerContext[Any, Any], error: GatewayError, request_id: str) -> None:
+    details = rpc_errors.status(error, request_id).SerializeToString()
+    metadata = ((REQUEST_ID, request_id), (rpc_errors.STATUS_DETAILS, details))
+    await context.abort(rpc_errors.CODE[error.kind], error.message, metadata)
+
+
+class RpcServer:
+    """A gRPC server with health and reflection.
+
+    Args:
+        services: Full names of the services that `register` adds.
+        register: Adds the servicers.
+        interceptor: Wraps every call.
+        max_request_bytes: How long a message may be.
+    """
+
+    def __init__(
+        self,
+        *,
+        services: Sequence[str],
+        register: Callable[[aio.Server], None],
+        interceptor: CallInterceptor,
+        max_request_bytes: int,
+    ) -> None:
+        self._services = ("", *services)
+        self._server = aio.server(
+            interceptors=[interceptor],
+            options=[
+                ("grpc.max_receive_message_length", max_request_bytes),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.max_connection_age_ms", _MAX_AGE_MS),
+                # Otherwise a second server on the same port would share its calls, silently.
+                ("grpc.so_reuseport", 0),
+            ],
+        )
+        self._health = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        register(self._server)
+        reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+
+    def listen(self, host: str, port: int) -> int:
+        """Takes the address; returns the port, which the system chose if 0 was given.
+
+        Raises:
+            OSError: When the address cannot be had.
+        """
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            return self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {address}") from error
+
+    async def start(self) -> None:
+        """Begins to serve; not ready until `set_ready` says so."""
+        await self.set_ready(False)
+        await self._server.start()
+
+    async def set_ready(self, ready: bool) -> None:
+        """Answers health checks, for the server and for each service, accordingly."""
+        response = health_pb2.HealthCheckResponse
+        for service in self._services:
+            await self._health.set(service, response.SERVING if ready else response.NOT_SERVING)
+
+    async def stop(self, grace: float) -> None:
+        """Takes no more calls, and cancels those that are still going after that many seconds."""
+        await self._server.stop(grace)

@@ -1,0 +1,1 @@
+"""Generated, wire-compatible subsets of upstream protocols (``make protos``)."""
