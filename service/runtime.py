@@ -109,7 +109,12 @@ class Runtime:
         return RpcServer(
             services=[SERVICE],
             register=native.register,
-            interceptor=CallInterceptor(admission=self.admission, limits=self._limits, report=self._report),
+            interceptor=CallInterceptor(
+                admission=self.admission,
+                limits=self._limits,
+                max_request_bytes=self._settings.max_request_bytes,
+                report=self._report,
+            ),
             max_request_bytes=self._settings.max_request_bytes,
         )
 

@@ -51,20 +51,6 @@ def check_encoded(data: bytes, *, where: str, max_pixels: int) -> None:
             raise invalid_input(Violation(where, f"a whole {image.format} file", "one that is cut off or damaged"))
 
 
-def find_undecodable(images: list[bytes]) -> tuple[int, str] | None:
-    """Decodes the images one by one and returns the index of the first that fails, and why.
-
-    It costs a full decoding of each: for use once a model has refused the images.
-    """
-    for index, data in enumerate(images):
-        try:
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                image.load()
-        except (*_UNREADABLE, Image.DecompressionBombError) as error:
-            return index, str(error)
-    return None
-
-
 def _opened(data: bytes, where: str) -> Image.Image:
     try:
         with warnings.catch_warnings():

@@ -27,6 +27,8 @@ def decode_numbers(value: object, *, where: str) -> Tensor:
         array = np.asarray(value)
     except (ValueError, OverflowError, RecursionError):  # ragged or too deep
         array = np.empty(0, object)
+    if array.size == 0 and array.dtype.kind == "f":
+        raise invalid_input(Violation(where, "a list of numbers", "an empty list"))
     if array.dtype.kind not in "fiu" or array.ndim > _MAX_DEPTH:
         raise invalid_input(next(_faults(value, where)))
     with np.errstate(over="ignore"):
@@ -52,13 +54,10 @@ def _faults(value: Any, where: str) -> Iterator[Violation]:
 
 
 def _element_faults(values: list[Any], where: str, *, depth: int) -> Iterator[Violation]:
-    if not values:
-        yield Violation(where, "a list of numbers", "an empty list")
-        return
     if depth > _MAX_DEPTH:
         yield Violation(where, f"lists at most {_MAX_DEPTH} deep", "a deeper one")
         return
-    first = values[0]
+    first = next(iter(values), None)
     for index, element in enumerate(values):
         path = f"{where}[{index}]"
         if isinstance(first, list) and not isinstance(element, list):

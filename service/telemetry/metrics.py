@@ -8,7 +8,7 @@ import platform
 import time
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
@@ -49,6 +49,7 @@ class Metrics:
     """
 
     def __init__(self, *, in_flight: Callable[[], int], backend: str) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody reads
         self.registry = CollectorRegistry()
         model = ["model_name", "model_version"]
         self._requests = Counter(

@@ -19,6 +19,7 @@ from service.transport.rest_middleware import (
     Report,
 )
 
+_BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 75
 """Longer than the 60 s after which common load balancers give up an idle connection, so that they close it, not we."""
 
@@ -42,11 +43,12 @@ def create_app(
         max_request_bytes: How long a body may be.
         report: Takes each finished call and its code.
     """
-    templates = {route.endpoint: route.path for route in api}
+    templates: dict[tuple[str, object], str] = {
+        (verb, route.endpoint): f"{verb} {route.path}" for route in api for verb in route.methods or ()
+    }
 
-    def template_of(scope: Scope) -> str | None:
-        endpoint = scope.get("endpoint")
-        return None if endpoint is None else templates.get(endpoint)
+    def method_of(scope: Scope) -> str | None:
+        return templates.get((scope["method"], scope.get("endpoint")))
 
     app: ASGIApp = Router([*operations, *api], redirect_slashes=False)
     app = CancelOnDisconnect(app)
@@ -54,7 +56,7 @@ def create_app(
     app = Admitted(app, admission=admission, limits=limits)
     app = Problems(app)
     quiet = frozenset(route.path for route in operations)
-    return Calls(app, quiet=quiet, template_of=template_of, limits=limits, report=report)
+    return Calls(app, quiet=quiet, method_of=method_of, limits=limits, report=report)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -64,7 +66,16 @@ def listen(host: str, port: int) -> socket.socket:
         OSError: When the address cannot be had.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=2048)
+    # With the protocol named, the event loop knows that it is TCP, and sends small answers at once (TCP_NODELAY).
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(_BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening
 
 
 class RestServer(uvicorn.Server):

@@ -36,7 +36,7 @@ class Calls:
     Args:
         app: The rest of the stack; it leaves the code of a failure in ``scope["tensorgate.code"]``.
         quiet: Paths that are served without a call: probes, scrapes, pages.
-        template_of: Returns the template of the route that a scope was sent to.
+        method_of: Returns verb and template of the route that a scope was sent to; ``None`` when there is no such.
         limits: Of time.
         report: Takes the finished calls.
     """
@@ -46,13 +46,13 @@ class Calls:
         app: ASGIApp,
         *,
         quiet: frozenset[str],
-        template_of: Callable[[Scope], str | None],
+        method_of: Callable[[Scope], str | None],
         limits: RequestLimits,
         report: Report,
     ) -> None:
         self._app = app
         self._quiet = quiet
-        self._template_of = template_of
+        self._method_of = method_of
         self._limits = limits
         self._report = report
 
@@ -79,8 +79,7 @@ class Calls:
             await self._app(scope, receive, send_with_id)
             code = scope.get("tensorgate.code", OK)
         finally:
-            template = self._template_of(scope)
-            call.method = f"{scope['method']} {template}" if template else OTHER_METHOD
+            call.method = self._method_of(scope) or OTHER_METHOD
             self._report(call, code)
 
 

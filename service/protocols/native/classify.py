@@ -1,10 +1,10 @@
 """Classification, as both transports offer it."""
 
-import asyncio
+from collections.abc import Mapping
 
 import numpy as np
 
-from service.codecs.images import check_encoded, find_undecodable
+from service.codecs.images import check_encoded
 from service.core.call import Call
 from service.core.catalog import ModelRef, ModelVersion
 from service.core.engine import Engine, InferenceRequest
@@ -72,15 +72,40 @@ class Classifier:
             outputs = await self._engine.infer(InferenceRequest(version, PREDICT, inputs), call)
             answers.append((list(pixels), dict(outputs)))
         if encoded:
-            inputs = {"image_bytes": np.array(list(encoded.values()), object)}
             try:
-                outputs = await self._engine.infer(InferenceRequest(version, CLASSIFY_ENCODED, inputs), call)
+                outputs = await self._run_encoded(version, list(encoded.values()), call)
             except GatewayError as error:
                 if error.kind is not ErrorKind.INVALID_INPUT:
                     raise
-                raise await _located(error, encoded) from None
+                raise await self._located(error, version, encoded, call) from None
             answers.append((list(encoded), dict(outputs)))
         return answers
+
+    async def _run_encoded(self, version: ModelVersion, files: list[bytes], call: Call) -> Mapping[str, Tensor]:
+        inputs = {"image_bytes": np.array(files, object)}
+        return await self._engine.infer(InferenceRequest(version, CLASSIFY_ENCODED, inputs), call)
+
+    async def _located(
+        self, error: GatewayError, version: ModelVersion, encoded: dict[int, bytes], call: Call
+    ) -> GatewayError:
+        """Returns the error of a model that refused image files, with the path of the first that it refuses.
+
+        Only the model's own decoder knows which that is, so it is asked again, for half of those in question each time.
+        """
+        indices = list(encoded)
+        low, high = 0, len(indices)
+        while high - low > 1:
+            middle = (low + high) // 2
+            try:
+                await self._run_encoded(version, [encoded[index] for index in indices[low:middle]], call)
+            except GatewayError as half:
+                if half.kind is not ErrorKind.INVALID_INPUT:
+                    raise
+                error, high = half, middle
+            else:
+                low = middle
+        where = f"images[{indices[low]}].encoded"
+        return invalid_input(Violation(where, "an image that the model can decode", f"a damaged one: {error.message}"))
 
 
 def _fitted(pixels: Tensor, task: ImageClassifier, *, where: str) -> Tensor:
@@ -91,15 +116,6 @@ def _fitted(pixels: Tensor, task: ImageClassifier, *, where: str) -> Tensor:
     if task.channels == 1 and pixels.shape == expected[:2]:
         return pixels[..., np.newaxis]
     raise invalid_input(Violation(where, f"shape {shape_text(expected)}", f"shape {shape_text(pixels.shape)}"))
-
-
-async def _located(error: GatewayError, encoded: dict[int, bytes]) -> GatewayError:
-    """Returns the error of a model that refused image files, with the path of the first bad one."""
-    found = await asyncio.to_thread(find_undecodable, list(encoded.values()))
-    indices = list(encoded)
-    position, reason = found or (0, error.message)
-    where = f"images[{indices[position]}].encoded" if found or len(indices) == 1 else "images"
-    return invalid_input(Violation(where, "an image that the model can decode", f"a damaged one: {reason}"))
 
 
 def _best(scores: Tensor, labels: tuple[str, ...], top_k: int) -> list[Classification]:

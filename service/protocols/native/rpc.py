@@ -13,7 +13,7 @@ from service.core import call as calls
 from service.core.call import Call
 from service.core.catalog import Catalog
 from service.core.tensors import Tensor
-from service.errors import GatewayError, Violation, invalid_input
+from service.errors import GatewayError, Violation, invalid_input, shown
 from service.protocols.native.classify import Classifier
 from service.protocols.native.forecast import SeriesForecaster
 from service.protocols.native.models import get_model, list_models
@@ -34,6 +34,8 @@ SERVICE = pb.DESCRIPTOR.services_by_name["TensorgateService"].full_name
 
 StatusOf = Callable[[GatewayError, str], status_pb2.Status]
 """Turns an error and a request id into what a stream answers in place of a response."""
+
+_MAX_RANK = 3
 
 Context = aio.ServicerContext[Any, Any]
 
@@ -178,10 +180,9 @@ def _pixels(pixels: pb.Pixels, where: str) -> Tensor:
     count = 1
     for size in shape:
         count *= size
-    if not shape or min(shape) < 1 or count != len(values):
-        raise invalid_input(
-            Violation(where, "a shape of positive sizes, and as many values", f"shape {list(shape)} and {len(values)}")
-        )
+    if not 1 <= len(shape) <= _MAX_RANK or min(shape) < 1 or count != len(values):
+        given = f"shape {shown(str(list(shape)))[1:-1]} and {len(values)}"
+        raise invalid_input(Violation(where, "height, width and channels, and as many values", given))
     return values.reshape(shape)
 
 

@@ -1,0 +1,69 @@
+"""Servers and clients that most tests need."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from grpc import aio
+
+from service.runtime import Runtime
+from service.settings import load
+from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
+from tests.fakes import FakeBackend
+
+
+class Served:
+    """A server on free ports with the fake backend, and real clients of both its transports."""
+
+    def __init__(self, runtime: Runtime, backend: FakeBackend, rest: httpx.AsyncClient, channel: aio.Channel) -> None:
+        self.runtime = runtime
+        self.backend = backend
+        self.rest = rest
+        self.channel = channel
+        self.stub: Any = TensorgateServiceStub(channel)  # type: ignore[no-untyped-call]
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """Returns a sample of ``/metrics``, 0 when there is none; labels that are not named may be anything."""
+        text = (await self.rest.get("/metrics")).text
+        total = 0.0
+        for line in text.splitlines():
+            sample, _, value = line.rpartition(" ")
+            if sample.partition("{")[0] == name and all(f'{key}="{label}"' in sample for key, label in labels.items()):
+                total += float(value)
+        return total
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Waits for something that happens in another task soon.
+
+    Raises:
+        TimeoutError: When it does not.
+    """
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  # what is waited for is no event
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def serving(**settings: Any) -> AsyncIterator[Served]:
+    """Serves the fake backend with these settings while the body runs."""
+    chosen = load({"backend": "tests.fakes:FakeBackend", "rest_port": 0, "grpc_port": 0, "drain_timeout": 5} | settings)
+    async with Runtime(chosen) as runtime:
+        await runtime.ready()
+        backend = runtime._backend
+        assert isinstance(backend, FakeBackend)
+        address = f"127.0.0.1:{runtime.grpc_port}"
+        async with (
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{runtime.rest_port}", timeout=20) as rest,
+            aio.insecure_channel(address) as channel,
+        ):
+            yield Served(runtime, backend, rest, channel)
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Served]:
+    async with serving() as served:
+        yield served

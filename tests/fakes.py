@@ -1,0 +1,175 @@
+"""A backend in memory: a real implementation of the port, with models small enough to compute by hand."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from service.backends.registry import BackendOptions
+from service.core.catalog import Catalog, ModelVersion, State
+from service.core.tasks import describe
+from service.core.tensors import Signature, Tensor, TensorSpec
+from service.errors import ErrorKind, GatewayError
+
+SIZE = 4
+LABELS = ("dark", "grey", "bright")
+WINDOW = 6
+HORIZON = 3
+LEVELS = (0.1, 0.5, 0.9)
+
+Function = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
+
+
+def _predict(name: str, inputs: dict[str, TensorSpec], outputs: dict[str, TensorSpec]) -> Signature:
+    return Signature(name, "tensorflow/serving/predict", inputs, outputs)
+
+
+def _scores(brightness: Tensor) -> dict[str, Tensor]:
+    """Scores by brightness 0 to 1 [N]: dark, grey and bright add up to 1."""
+    dark, bright = np.clip(1 - 2 * brightness, 0, 1), np.clip(2 * brightness - 1, 0, 1)
+    scores = np.stack([dark, 1 - dark - bright, bright], axis=1).astype(np.float32)
+    classes = np.array([[label.encode() for label in LABELS]] * len(scores), object)
+    return {"scores": scores, "classes": classes}
+
+
+def classify_pixels(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Classifies images [N, 4, 4, 1] by their mean."""
+    return _scores(inputs["images"].mean(axis=(1, 2, 3)) / 255)
+
+
+def classify_files(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Classifies files by their length, and refuses those that hold the word ``damaged``."""
+    for data in inputs["image_bytes"]:
+        if b"damaged" in data:
+            raise GatewayError(ErrorKind.INVALID_INPUT, "cannot decode that")
+    lengths = np.array([len(data) for data in inputs["image_bytes"]], np.float32)
+    return _scores(np.minimum(lengths / 1000, 1))
+
+
+def forecast(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Forecasts last value + step; the quantiles are 10 below, at, and 10 above."""
+    last = inputs["history"][:, -1:]
+    points = last + np.arange(1, HORIZON + 1, dtype=np.float32)
+    quantiles = points[:, :, np.newaxis] + np.array([-10, 0, 10], np.float32)
+    levels = np.tile(np.array(LEVELS, np.float32), (len(points), 1))
+    return {"forecast": points, "quantiles": quantiles, "quantile_levels": levels}
+
+
+@dataclass(frozen=True, slots=True)
+class FakeModel:
+    """Signatures, and the functions behind them by name."""
+
+    signatures: dict[str, Signature]
+    functions: dict[str, Function]
+
+
+_OUTPUT = {"scores": TensorSpec("float32", (None, 3)), "classes": TensorSpec("string", (None, 3))}
+CLASSIFIER = FakeModel(
+    {
+        "serving_default": _predict(
+            "serving_default", {"images": TensorSpec("float32", (None, SIZE, SIZE, 1))}, _OUTPUT
+        ),
+        "classify_bytes": _predict("classify_bytes", {"image_bytes": TensorSpec("string", (None,))}, _OUTPUT),
+    },
+    {"serving_default": classify_pixels, "classify_bytes": classify_files},
+)
+FORECASTER = FakeModel(
+    {
+        "serving_default": _predict(
+            "serving_default",
+            {"history": TensorSpec("float32", (None, WINDOW))},
+            {
+                "forecast": TensorSpec("float32", (None, HORIZON)),
+                "quantiles": TensorSpec("float32", (None, HORIZON, 3)),
+                "quantile_levels": TensorSpec("float32", (None, 3)),
+            },
+        )
+    },
+    {"serving_default": forecast},
+)
+DOUBLER = FakeModel(
+    {
+        "serving_default": _predict(
+            "serving_default", {"x": TensorSpec("float32", None)}, {"y": TensorSpec("float32", None)}
+        )
+    },
+    {"serving_default": lambda inputs: {"y": inputs["x"] * 2}},
+)
+
+
+class FakeBackend:
+    """Serves ``shades`` (classifier, versions 1 and 2), ``steps`` (forecaster), ``double`` (generic) and ``broken``.
+
+    Attributes:
+        gate: While it is cleared, runs wait for it.
+        failure: Raised by every run while it is set.
+        runs: How many runs were begun.
+        cancelled: How many runs were cancelled.
+    """
+
+    def __init__(self, options: BackendOptions | None = None) -> None:
+        self._models = {
+            ("shades", 1): CLASSIFIER,
+            ("shades", 2): CLASSIFIER,
+            ("steps", 7): FORECASTER,
+            ("double", 1): DOUBLER,
+        }
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.failure: Exception | None = None
+        self.runs = 0
+        self.cancelled = 0
+        self.closed = False
+
+    async def start(self, catalog: Catalog) -> None:
+        """Announces all models as available, and one version that failed to load."""
+        versions = []
+        for (name, version), model in self._models.items():
+
+            async def run(
+                signature: Signature, inputs: Mapping[str, Tensor], model: FakeModel = model
+            ) -> Mapping[str, Tensor]:
+                return model.functions[signature.name](inputs)
+
+            task = await describe(model.signatures, run)
+            versions.append(ModelVersion(name, version, State.AVAILABLE, signatures=model.signatures, task=task))
+        versions.append(ModelVersion("shades", 3, State.END, error="half of it is missing"))
+        catalog.announce(versions)
+
+    async def run(
+        self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor]
+    ) -> Mapping[str, Tensor]:
+        """Runs at once, or when the gate opens."""
+        self.runs += 1
+        try:
+            await self.gate.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        if self.failure is not None:
+            raise self.failure
+        return self._models[version.name, version.version].functions[signature.name](inputs)
+
+    async def close(self) -> None:
+        """Notes that it was closed."""
+        self.closed = True
+
+
+class SlowBackend(FakeBackend):
+    """Takes a second for each run."""
+
+    async def run(
+        self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor]
+    ) -> Mapping[str, Tensor]:
+        """Runs late."""
+        await asyncio.sleep(1)
+        return await super().run(version, signature, inputs)
+
+
+class FailingBackend(FakeBackend):
+    """Fails each run with an error that nobody expects."""
+
+    def __init__(self, options: BackendOptions | None = None) -> None:
+        super().__init__(options)
+        self.failure = RuntimeError("/secret/path")

@@ -1,0 +1,60 @@
+import asyncio
+
+import pytest
+
+from service.core.admission import Admission
+from service.core.call import Call, Deadline
+from service.errors import ErrorKind, GatewayError
+
+
+async def test_a_deadline_ends_its_body() -> None:
+    with pytest.raises(GatewayError, match=r"within the 0\.01 s") as caught:
+        async with Deadline.after(0.01).enforced():
+            await asyncio.Event().wait()
+    assert caught.value.kind is ErrorKind.TIMEOUT
+
+
+async def test_a_deadline_that_has_passed_does_not_begin() -> None:
+    begun = False
+    with pytest.raises(GatewayError):
+        async with Deadline.after(-1).enforced():
+            begun = True
+    assert not begun
+
+
+async def test_a_timeout_of_the_body_itself_is_not_taken_for_the_deadline() -> None:
+    with pytest.raises(TimeoutError):
+        async with Deadline.after(60).enforced():
+            raise TimeoutError
+
+
+def test_phases_add_up() -> None:
+    call = Call("rest", "m", "id", Deadline.after(1))
+    for _ in range(2):
+        with call.phase("decode"):
+            pass
+    with pytest.raises(ValueError, match="x"), call.phase("encode"):
+        raise ValueError("x")
+    assert set(call.phases) == {"decode", "encode"}
+    assert sum(call.phases.values()) <= call.elapsed()
+
+
+def refusal(admission: Admission) -> ErrorKind:
+    with pytest.raises(GatewayError) as caught, admission.admitted():
+        pass
+    return caught.value.kind
+
+
+async def test_as_many_are_admitted_as_the_limit_says() -> None:
+    admission = Admission(2)
+    with admission.admitted(), admission.admitted():
+        assert admission.in_flight == 2
+        assert refusal(admission) is ErrorKind.OVERLOADED
+    with admission.admitted():
+        assert admission.in_flight == 1
+
+
+async def test_none_is_admitted_while_draining() -> None:
+    admission = Admission(1)
+    admission.refuse()
+    assert refusal(admission) is ErrorKind.NOT_READY

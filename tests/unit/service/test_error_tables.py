@@ -1,0 +1,70 @@
+"""Every kind of error has one row in each transport's table."""
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2
+
+from service.errors import ErrorKind, GatewayError, Violation, as_gateway_error, invalid_input, shown
+from service.transport import rest_errors, rpc_errors
+
+
+@pytest.mark.parametrize("kind", ErrorKind)
+def test_each_kind_has_a_row_in_both_tables(kind: ErrorKind) -> None:
+    assert 400 <= rest_errors.STATUS[kind] < 600
+    assert rpc_errors.CODE[kind] is not grpc.StatusCode.OK
+
+
+def test_the_tables_have_no_other_rows() -> None:
+    assert set(rest_errors.STATUS) == set(ErrorKind) == set(rpc_errors.CODE)
+
+
+@pytest.mark.parametrize("kind", ErrorKind)
+def test_whose_fault_it_is_is_the_same_on_both_transports(kind: ErrorKind) -> None:
+    servers_fault = rest_errors.STATUS[kind] >= 500
+    assert servers_fault == (
+        rpc_errors.CODE[kind]
+        in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL, grpc.StatusCode.DEADLINE_EXCEEDED}
+    )
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ErrorKind if kind.retryable])
+def test_what_may_be_tried_again_says_when(kind: ErrorKind) -> None:
+    error = GatewayError(kind, "later")
+    assert rest_errors.problem_response(error, "id").headers["retry-after"] == "1"
+    retry = error_details_pb2.RetryInfo()
+    assert any(detail.Unpack(retry) for detail in rpc_errors.status(error, "id").details)
+    assert retry.retry_delay.seconds == 1
+
+
+def test_an_unexpected_error_shows_nothing_of_itself() -> None:
+    error = as_gateway_error(RuntimeError("/secret/path"))
+    assert error.kind is ErrorKind.INTERNAL
+    assert "secret" not in str(rest_errors.problem(error, "id"))
+    assert "secret" not in str(rpc_errors.status(error, "id"))
+
+
+def test_the_message_names_the_first_violation_and_counts_the_rest() -> None:
+    one, two = Violation("a", "x", "y"), Violation("b", "x", "y")
+    assert str(invalid_input(one)) == "a: expected x, got y"
+    assert str(invalid_input(one, two, two)) == "a: expected x, got y (and 2 more)"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("a\nb", r"'a\nb'"),
+        ("x" * 1000, "'" + "x" * 80 + "…'"),
+        (b"abc", "3 bytes"),
+        ([1] * 1000, "a list of 1000"),
+        ({"a": 1}, "an object"),
+        (None, "null"),
+        (True, "true"),
+        (1.5, "1.5"),
+    ],
+)
+def test_what_came_is_shown_short_and_on_one_line(value: object, text: str) -> None:
+    assert shown(value) == text
+
+
+def test_a_huge_number_is_shown_short() -> None:
+    assert len(shown(10**4000)) < 200

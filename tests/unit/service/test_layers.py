@@ -1,0 +1,132 @@
+"""The architecture's rules on imports and sizes, held against the code."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+ALLOWED = {
+    "errors": set(),
+    "wire": set(),
+    "core": {"errors"},
+    "codecs": {"core", "errors", "wire"},
+    "validation": {"errors"},
+    "schemas": {"codecs", "core", "errors", "validation"},
+    "settings": {"validation"},
+    "backends": {"codecs", "core", "errors", "wire"},
+    "telemetry": {"core", "errors"},
+    "protocols": {"codecs", "core", "errors", "schemas", "validation", "wire"},
+    "transport": {"core", "errors"},
+    "questions": set(),
+    "runtime": {"backends", "core", "protocols", "settings", "telemetry", "transport"},
+    "cli": {"backends", "questions", "runtime", "settings"},
+    "__main__": {"cli"},
+}
+
+
+def _sources(package: str) -> list[Path]:
+    return [source for source in sorted((ROOT / package).rglob("*.py")) if "_pb2" not in source.name]
+
+
+def _imports(source: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{source}: relative import"
+            assert node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _room(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+@pytest.mark.parametrize("source", _sources("service"), ids=lambda source: str(source.relative_to(ROOT)))
+def test_imports_point_one_way(source: Path) -> None:
+    room = _room(".".join(source.relative_to(ROOT).with_suffix("").parts))
+    if room == "__init__":
+        return
+    for module in _imports(source):
+        if module.startswith("service.") and _room(module) not in {room, "__version__"}:
+            assert _room(module) in ALLOWED[room], f"{source} imports {module}"
+
+
+@pytest.mark.parametrize("family", ["native", "tfserving", "open_inference"])
+def test_protocol_families_do_not_know_each_other(family: str) -> None:
+    for source in _sources(f"service/protocols/{family}"):
+        for module in _imports(source):
+            if module.startswith("service.protocols."):
+                assert module.startswith(f"service.protocols.{family}"), f"{source} imports {module}"
+
+
+def test_service_and_training_do_not_know_each_other_but_for_the_command_line() -> None:
+    for source in _sources("service"):
+        if source.name != "cli.py":
+            assert not any(module.startswith("training") for module in _imports(source)), source
+    for source in _sources("training"):
+        assert not any(module.startswith("service") for module in _imports(source)), source
+
+
+def test_clients_import_nothing_of_the_service() -> None:
+    for source in (ROOT / "tensorgate").rglob("*.py"):
+        assert not any(module.startswith("service") for module in _imports(source)), source
+
+
+def test_only_the_savedmodel_backend_imports_tensorflow() -> None:
+    for source in _sources("service"):
+        if "savedmodel" not in source.parts:
+            assert not any(module.partition(".")[0] in {"tensorflow", "keras"} for module in _imports(source)), source
+
+
+def test_there_is_no_import_cycle() -> None:
+    modules = {}
+    for package in ("service", "training"):
+        for source in _sources(package):
+            name = ".".join(source.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+            modules[name] = source
+    graph: dict[str, set[str]] = {name: set() for name in modules}
+    for name, source in modules.items():
+        for imported in _imports(source):
+            for target in (imported, imported.rpartition(".")[0]):
+                if target in modules and target != name:
+                    graph[name].add(target)
+                    break
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join((*trail, name))
+        if name not in done:
+            for target in sorted(graph[name]):
+                visit(target, (*trail, name))
+            done.add(name)
+
+    done: set[str] = set()
+    for name in graph:
+        visit(name, ())
+
+
+@pytest.mark.parametrize("package", ["service", "training", "tests"])
+def test_no_file_is_longer_than_a_reader_likes(package: str) -> None:
+    long = {str(source): lines for source in _sources(package) if (lines := len(source.read_text().splitlines())) > 300}
+    assert not long
+
+
+def test_a_runtime_with_another_backend_loads_no_tensorflow() -> None:
+    program = (
+        "import asyncio, sys\n"
+        "from service.runtime import Runtime\n"
+        "from service.settings import load\n"
+        "async def main():\n"
+        "    settings = load({'backend': 'tests.fakes:FakeBackend', 'rest_port': 0, 'grpc_port': 0})\n"
+        "    async with Runtime(settings) as runtime:\n"
+        "        await runtime.ready()\n"
+        "asyncio.run(main())\n"
+        "print(sorted({name.partition('.')[0] for name in sys.modules} & {'tensorflow', 'keras', 'training'}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[]"
