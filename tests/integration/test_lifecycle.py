@@ -147,7 +147,7 @@ def test_each_request_has_one_line_in_the_log_and_probes_have_none() -> None:
             health.Check(health_pb2.HealthCheckRequest())
             from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
 
-            stub: Any = TensorgateServiceStub(channel)
+            stub: Any = TensorgateServiceStub(channel)  # type: ignore[no-untyped-call]
             stub.Classify(classify_request("shades", **BLACK), metadata=(("x-request-id", "three"),))
         assert server.stop() == 0
         one, two, three = server.entries("tensorgate.access")
@@ -190,7 +190,12 @@ def test_an_unexpected_error_is_in_the_log_under_the_request_id() -> None:
 )
 def test_a_start_that_cannot_succeed_says_why_and_ends_with_status_two(arguments: list[str], words: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "service", "serve", *arguments], capture_output=True, text=True, cwd=ROOT, timeout=60, check=False
+        [sys.executable, "-m", "service", "serve", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 2
     assert words in done.stderr

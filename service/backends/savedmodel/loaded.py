@@ -14,6 +14,8 @@ from service.core.tensors import Signature, Tensor, TensorSpec
 from service.errors import ErrorKind, GatewayError
 
 _SERVE = "serve"
+_MAX_REASON = 300
+_AROUND_A_REASON = ("Graph execution error", "Detected at node", "<stack traces", "[[")
 _KINDS = {
     tf.errors.InvalidArgumentError: ErrorKind.INVALID_INPUT,
     tf.errors.OutOfRangeError: ErrorKind.INVALID_INPUT,
@@ -87,15 +89,15 @@ def _spec(info: meta_graph_pb2.TensorInfo) -> TensorSpec:
 
 
 def _reason(error: Any) -> str:
-    """Returns what went wrong without the names of graph nodes that TensorFlow puts around it."""
-    lines = [line for line in str(error.message).splitlines() if line.strip()]
-    for line in reversed(lines):
-        match = re.search(r"(?:\{\{.*?\}\}\s*)+(?P<reason>.+)", line)
-        if match and not line.lstrip().startswith("[["):
-            return _first_line(match["reason"])
-    return _first_line(lines[0] if lines else type(error).__name__)
+    """Returns what went wrong without what TensorFlow puts around it: traces, and names of graph nodes."""
+    lines = [re.sub(r"\{\{.*?\}\}|\[Op:\w+\]", "", line).strip() for line in str(error.message).splitlines()]
+    reasons = [line for line in lines if line and not line.startswith(_AROUND_A_REASON)]
+    return _shortened(reasons[-1]) if reasons else type(error).__name__
 
 
 def _first_line(text: str) -> str:
-    line = next((line.strip() for line in text.splitlines() if line.strip()), "no reason given")
-    return re.sub(r"\s*\[(?:Op:\w+|\[.*)$", "", line)[:300]
+    return _shortened(next((line.strip() for line in text.splitlines() if line.strip()), "no reason given"))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MAX_REASON else text[:_MAX_REASON] + "…"
