@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PROTOS_VENV := .venv-protos
+TOOLS_VENV := .venv-tools
 MODELS ?= models
 PYTEST_ARGS ?=
 
@@ -41,10 +42,12 @@ protos-check: protos ## Fail when the committed generated code is not what the p
 	  || { echo 'The generated code differs from the committed one: run make protos and commit it.'; exit 1; }
 
 requirements: ## Resolve the pinned requirement files anew
-	$(PYTHON) requirements/resolve.py
+	$(PYTHON) -m venv $(TOOLS_VENV)
+	$(TOOLS_VENV)/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(TOOLS_VENV)/bin/python requirements/resolve.py
 
 clean: ## Remove environments and caches; models stay
-	rm -rf $(VENV) $(PROTOS_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(PROTOS_VENV) $(TOOLS_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: an environment is made once and again whenever its pinned requirements change.
