@@ -39,10 +39,10 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
-    from training import cli
+    import training.cli as training
 
-    cli.add_commands(parser)
-    parser.set_defaults(run=cli.run)
+    training.add_commands(parser)
+    parser.set_defaults(run=training.run)
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:

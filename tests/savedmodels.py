@@ -72,7 +72,8 @@ def predict_log(signature: str, **inputs: Any) -> Message:
     request.model_spec.signature_name = signature
     for name, value in inputs.items():
         request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
-    return prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+    log: Message = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+    return log
 
 
 def write_warmup(version: Path, *records: Message) -> None:

@@ -1,0 +1,141 @@
+"""The command line: help, questions to a running server, and what it says when they cannot be asked."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from service.settings import Settings
+from tests.processes import ROOT, ServerProcess, free_port, server_process
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ServerProcess]:
+    with server_process("--backend", "tests.fakes:FakeBackend") as server:
+        server.announcement()
+        yield server
+
+
+def tensorgate(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "service", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"COLUMNS": "200"} | environment,
+        timeout=60,
+        check=False,
+    )
+
+
+def ask(server: ServerProcess, *arguments: object) -> str:
+    done = tensorgate(*arguments, TENSORGATE_ADDRESS=server.grpc)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    file = tmp_path / "dark.png"
+    Image.new("L", (5, 5)).save(file)
+    return file
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    file = tmp_path / "values.csv"
+    file.write_text("year,low,high\n" + "".join(f"{2000 + year},{year},{year * 10}\n" for year in range(7)))
+    return file
+
+
+def test_help_documents_every_setting() -> None:
+    text = " ".join(tensorgate("serve", "--help").stdout.split())
+    for name, field in Settings.model_fields.items():
+        assert f"--{name.replace('_', '-')}" in text
+        assert f"TENSORGATE_{name.upper()}" in text
+        assert " ".join(str(field.description).split())[:40] in text
+
+
+def test_help_lists_the_commands_and_loads_nothing_heavy() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "service", "--help"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=True,
+    )
+    for command in ("train", "serve", "models", "classify", "forecast"):
+        assert command in done.stdout
+    for module in ("tensorflow", "numpy", "grpc", "pydantic"):
+        assert f" {module}\n" not in done.stderr
+
+
+def test_models_are_listed(server: ServerProcess) -> None:
+    text = ask(server, "models")
+    for words in ("shades", "image_classifier", "4 x 4 x 1 pixels, files", "3 classes", "half of it is missing"):
+        assert words in text
+    assert "6 steps" in text
+    names = [model["name"] for model in json.loads(ask(server, "models", "--json"))["models"]]
+    assert names == ["double", "shades", "steps"]
+
+
+def test_images_are_classified(server: ServerProcess, image: Path) -> None:
+    text = ask(server, "classify", image, image, "--top-k", 1)
+    assert text.count(str(image)) == 2
+    assert "dark" in text
+    answer = json.loads(ask(server, "classify", image, "--json"))
+    assert answer["results"][0]["classes"][0]["label"] == "dark"
+
+
+def test_a_series_is_forecast(server: ServerProcess, table: Path) -> None:
+    text = ask(server, "forecast", table)
+    assert "+3" in text
+    assert "63.00" in text
+    assert "10.0%" in text
+    answer = json.loads(ask(server, "forecast", table, "--column", "low", "--horizon", 1, "--json"))
+    assert answer["forecasts"][0]["values"] == [7.0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["classify", "/nonexistent.png"], "/nonexistent.png cannot be read"),
+        (["classify", "README.md"], "images[0].encoded: expected a PNG, JPEG, GIF or BMP file"),
+        (["classify", "README.md", "--model", "steps"], "expected an image classifier"),
+        (["classify", "README.md", "--model", "nope"], "one of the models served"),
+        (["forecast", "{table}", "--column", "nope"], "expected a column 'nope', got the columns year, low, high"),
+        (["forecast", "{table}", "--horizon", "9"], "horizon: expected at most 3 steps"),
+        (["forecast", "{words}"], "row 2, column 'value': expected a finite number, got 'x'"),
+        (["forecast", "{empty}"], "expected a header row"),
+        (["forecast", "{short}"], "series[0]: expected at least 6 steps"),
+    ],
+)
+def test_a_question_that_fails_says_why(
+    server: ServerProcess, table: Path, tmp_path: Path, arguments: list[str], words: str
+) -> None:
+    files = {"table": table}
+    for name, text in {"words": "value\nx\n", "empty": "", "short": "value\n1\n"}.items():
+        files[name] = tmp_path / f"{name}.csv"
+        files[name].write_text(text)
+    done = tensorgate(*(argument.format(**files) for argument in arguments), "--address", server.grpc)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_a_server_it_says_so(image: Path) -> None:
+    done = tensorgate("classify", image, "--address", f"127.0.0.1:{free_port()}", "--timeout", 5)
+    assert done.returncode == 1
+    assert "no server answers at" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["nope"], ["serve", "--nope"], ["classify"]])
+def test_wrong_usage_ends_with_status_two(arguments: list[str]) -> None:
+    done = tensorgate(*arguments)
+    assert done.returncode == 2
+    assert "usage: tensorgate" in done.stderr
