@@ -1,6 +1,7 @@
 """Nested lists of numbers, as a JSON parser leaves them, to numpy arrays."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,26 +16,43 @@ def decode_numbers(value: object, *, where: str) -> Tensor:
     """Returns the numbers as a float32 array of the lists' shape.
 
     Args:
-        value: A list of finite numbers, or of lists of equal lengths, to at most 8 levels; or an array.
+        value: A list of finite numbers, or of lists of equal lengths, to at most 8 levels; or an array of numbers.
         where: Path of the value, for errors.
 
     Raises:
         GatewayError: INVALID_INPUT that names the first element that is not as it should be.
     """
-    if not isinstance(value, list | np.ndarray):
-        raise invalid_input(Violation(where, "a list of numbers", shown(value)))
-    try:
-        array = np.asarray(value)
-    except (ValueError, OverflowError, RecursionError):  # ragged or too deep
-        array = np.empty(0, object)
-    if array.size == 0 and array.dtype.kind == "f":
+    array = value if isinstance(value, np.ndarray) else _array(value, where)
+    if array.size == 0:
         raise invalid_input(Violation(where, "a list of numbers", "an empty list"))
-    if array.dtype.kind not in "fiu" or array.ndim > _MAX_DEPTH:
-        raise invalid_input(next(_faults(value, where)))
     with np.errstate(over="ignore"):
         narrowed = array.astype(np.float32, copy=False)
     _check_finite(narrowed, array, where=where)
     return narrowed
+
+
+def _array(value: object, where: str) -> Tensor:
+    """Returns nested lists as a float64 array.
+
+    The types are looked at level by level, in bulk, rather than left to numpy: it would make numbers of booleans and of
+    strings, and of one long string among many numbers an array of many long strings.
+    """
+    if not isinstance(value, list):
+        raise invalid_input(Violation(where, "a list of numbers", shown(value)))
+    level: list[Any] = value
+    shape = [len(value)]
+    while (types := set(map(type, level))) == {list}:
+        lengths = set(map(len, level))
+        if len(lengths) > 1 or len(shape) == _MAX_DEPTH:
+            raise invalid_input(next(_faults(value, where)))
+        shape.append(lengths.pop())
+        level = list(chain.from_iterable(level))
+    if not types <= {int, float}:
+        raise invalid_input(next(_faults(value, where)))
+    try:
+        return np.array(level, np.float64).reshape(shape)
+    except OverflowError:
+        raise invalid_input(Violation(where, "numbers within float64", "an integer beyond it")) from None
 
 
 def _check_finite(narrowed: Tensor, original: Tensor, *, where: str) -> None:
@@ -47,17 +65,12 @@ def _check_finite(narrowed: Tensor, original: Tensor, *, where: str) -> None:
     raise invalid_input(Violation(path, "a finite number within float32", shown(original[position].item())))
 
 
-def _faults(value: Any, where: str) -> Iterator[Violation]:
+def _faults(values: list[Any], where: str, *, depth: int = 1) -> Iterator[Violation]:
     """Yields what keeps nested lists from being an array of numbers; only run once that is known."""
-    yield from _element_faults(value, where, depth=1)
-    yield Violation(where, "numbers within float64", "a number beyond it")
-
-
-def _element_faults(values: list[Any], where: str, *, depth: int) -> Iterator[Violation]:
     if depth > _MAX_DEPTH:
         yield Violation(where, f"lists at most {_MAX_DEPTH} deep", "a deeper one")
         return
-    first = next(iter(values), None)
+    first = values[0] if values else None
     for index, element in enumerate(values):
         path = f"{where}[{index}]"
         if isinstance(first, list) and not isinstance(element, list):
@@ -65,6 +78,6 @@ def _element_faults(values: list[Any], where: str, *, depth: int) -> Iterator[Vi
         elif isinstance(first, list) and len(element) != len(first):
             yield Violation(path, f"{len(first)} elements, as in {where}[0]", f"{len(element)}")
         elif isinstance(first, list):
-            yield from _element_faults(element, path, depth=depth + 1)
+            yield from _faults(element, path, depth=depth + 1)
         elif isinstance(element, bool) or not isinstance(element, int | float):
             yield Violation(path, "a number", shown(element))

@@ -78,5 +78,14 @@ def test_lists_may_not_be_deeper_than_a_few_levels() -> None:
     assert "at most 8 deep" in refusal(value)
 
 
+def test_a_long_string_among_numbers_costs_nothing() -> None:
+    # To numpy these would be a hundred thousand strings of ten million characters each.
+    assert refusal([0] * 100_000 + ["x" * 10_000_000]).startswith("x[100000]: expected a number, got 'xxx")
+
+
+def test_booleans_among_numbers_are_refused() -> None:
+    assert refusal([[1, 2], [3, True]]) == "x[1][1]: expected a number, got true"
+
+
 def test_integers_beyond_every_type_are_refused() -> None:
     assert refusal([10**400])
