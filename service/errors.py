@@ -4,12 +4,15 @@ There is one exception, `GatewayError`, and one closed set of meanings, `ErrorKi
 transport has one table from kind to status, and a test walks the kinds to see that no table lacks a row.
 """
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 OK = "ok"
 """The code of a request that succeeded, where the values of `ErrorKind` are those of the others."""
+
+logger = logging.getLogger(__name__)
 
 
 class ErrorKind(StrEnum):
@@ -98,9 +101,10 @@ def invalid_input(*violations: Violation, kind: ErrorKind = ErrorKind.INVALID_IN
 
 
 def as_gateway_error(error: Exception) -> GatewayError:
-    """Returns what a client may know of the error: all of a `GatewayError`, and of any other nothing."""
+    """Returns what a client may know of the error: all of a `GatewayError`, nothing of any other, which is logged."""
     if isinstance(error, GatewayError):
         return error
+    logger.error("unexpected error", exc_info=error)
     return GatewayError(
         ErrorKind.INTERNAL, "something went wrong here; the server's log says what, under this request id"
     )

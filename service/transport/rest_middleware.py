@@ -5,7 +5,6 @@ place and the deadline, `LimitedBody` bounds what is read, `CancelOnDisconnect` 
 """
 
 import asyncio
-import logging
 import math
 from collections.abc import Callable
 
@@ -19,8 +18,6 @@ from service.core.call import Call
 from service.errors import OK, ErrorKind, GatewayError, Violation, as_gateway_error, invalid_input, shown
 from service.transport import rest_errors
 from service.transport.limits import RequestLimits, request_id_of
-
-logger = logging.getLogger(__name__)
 
 Report = Callable[[Call, str], None]
 """Takes each finished call and its code."""
@@ -111,8 +108,6 @@ class Problems:
             headers = dict(found.headers or {})
         except Exception as raised:
             error = as_gateway_error(raised)
-            if error is not raised:
-                logger.exception("unexpected error")
         scope["tensorgate.code"] = error.kind.value
         if started or error.kind is ErrorKind.CANCELLED:
             return

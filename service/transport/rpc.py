@@ -1,7 +1,6 @@
 """The gRPC server, and what happens to every call around its handler."""
 
 import asyncio
-import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -19,8 +18,6 @@ from service.core.call import Call
 from service.errors import OK, ErrorKind, GatewayError, Violation, as_gateway_error, invalid_input
 from service.transport import rpc_errors
 from service.transport.limits import RequestLimits, request_id_of
-
-logger = logging.getLogger(__name__)
 
 Report = Callable[[Call, str], None]
 REQUEST_ID = "x-request-id"
@@ -120,8 +117,6 @@ class CallInterceptor(aio.ServerInterceptor):
             raise
         except Exception as raised:
             error = as_gateway_error(raised)
-            if error is not raised:
-                logger.exception("unexpected error")
             code = error.kind
             await _abort(context, error, call.request_id)
         finally:

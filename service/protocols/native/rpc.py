@@ -1,7 +1,7 @@
 """The typed API over gRPC: protobuf to the same messages as over REST, and back."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any, TypeVar
 
 import numpy as np
 from google.protobuf.message import Message
@@ -37,6 +37,7 @@ StatusOf = Callable[[GatewayError, str], status_pb2.Status]
 
 _MAX_RANK = 3
 
+OutcomeT = TypeVar("OutcomeT")
 Context = aio.ServicerContext[Any, Any]
 
 
@@ -90,25 +91,30 @@ class NativeRpc(tensorgate_pb2_grpc.TensorgateServiceServicer):
         """Answers Forecast."""
         return await self._forecast(request, calls.current())
 
-    async def ClassifyStream(  # noqa: N802
+    def ClassifyStream(  # noqa: N802
         self, requests: AsyncIterator[pb.ClassifyRequest], context: Context
     ) -> AsyncIterator[pb.ClassifyStreamResponse]:
         """Answers ClassifyStream."""
-        async for outcome in self._stream.answers(requests, self._classify):
-            if isinstance(outcome, GatewayError):
-                yield pb.ClassifyStreamResponse(error=self._status_of(outcome, calls.current().request_id))
-            else:
-                yield pb.ClassifyStreamResponse(response=outcome)
+        return self._outcomes(requests, self._classify, pb.ClassifyStreamResponse)
 
-    async def ForecastStream(  # noqa: N802
+    def ForecastStream(  # noqa: N802
         self, requests: AsyncIterator[pb.ForecastRequest], context: Context
     ) -> AsyncIterator[pb.ForecastStreamResponse]:
         """Answers ForecastStream."""
-        async for outcome in self._stream.answers(requests, self._forecast):
+        return self._outcomes(requests, self._forecast, pb.ForecastStreamResponse)
+
+    async def _outcomes(
+        self,
+        requests: AsyncIterator[Any],
+        answer: Callable[[Any, Call], Awaitable[Any]],
+        outcome_of: Callable[..., OutcomeT],
+    ) -> AsyncIterator[OutcomeT]:
+        """Yields for each request its response, or its error in place of one."""
+        async for outcome in self._stream.answers(requests, answer):
             if isinstance(outcome, GatewayError):
-                yield pb.ForecastStreamResponse(error=self._status_of(outcome, calls.current().request_id))
+                yield outcome_of(error=self._status_of(outcome, calls.current().request_id))
             else:
-                yield pb.ForecastStreamResponse(response=outcome)
+                yield outcome_of(response=outcome)
 
     async def _classify(self, request: pb.ClassifyRequest, call: Call) -> pb.ClassifyResponse:
         with call.phase("decode"):

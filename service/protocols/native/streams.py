@@ -1,7 +1,6 @@
 """Streams of requests: answered in their order, several at a time, each with its own call."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -9,8 +8,6 @@ from typing import TypeVar
 from service.core import call as calls
 from service.core.call import Call, Deadline
 from service.errors import OK, ErrorKind, GatewayError, as_gateway_error
-
-logger = logging.getLogger(__name__)
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
@@ -103,8 +100,6 @@ class OrderedStream:
             raise
         except Exception as raised:
             error = as_gateway_error(raised)
-            if error is not raised:
-                logger.exception("unexpected error")
             code = error.kind
             return error
         finally:
