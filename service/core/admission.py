@@ -16,8 +16,6 @@ class Admission:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._idle = asyncio.Event()
-        self._idle.set()
         self._draining = asyncio.Event()
         self.in_flight = 0
 
@@ -36,13 +34,10 @@ class Admission:
                 f"{self.in_flight} requests are in flight, as many as max_requests_in_flight admits",
             )
         self.in_flight += 1
-        self._idle.clear()
         try:
             yield
         finally:
             self.in_flight -= 1
-            if not self.in_flight:
-                self._idle.set()
 
     @property
     def draining(self) -> asyncio.Event:
@@ -52,7 +47,3 @@ class Admission:
     def refuse(self) -> None:
         """Admits no request from now on."""
         self._draining.set()
-
-    async def idle(self) -> None:
-        """Waits until no request is in flight."""
-        await self._idle.wait()
