@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from statsmodels.tsa.ar_model import AutoReg
+
+from training.forecaster import baselines
+from training.forecaster.data import load
+from training.forecaster.evaluate import errors, naive_scale
+from training.forecaster.split import boundaries, futures
+
+
+def test_persistence_repeats_the_last_value_before_the_origin() -> None:
+    forecast = baselines.persistence(np.array([1.0, 2.0, 3.0, 4.0]), range(2, 4), 2)
+    np.testing.assert_array_equal(forecast, [[2, 2], [3, 3]])
+
+
+@given(period=st.integers(1, 7), horizon=st.integers(1, 20))
+def test_a_perfectly_seasonal_series_is_forecast_without_error(period: int, horizon: int) -> None:
+    season = np.random.default_rng(period).normal(size=period)
+    target = np.tile(season, 40)
+    origins = range(8, 13)
+    forecast = baselines.seasonal_naive(target, origins, horizon, period=period)
+    np.testing.assert_array_equal(forecast, futures(target, origins, horizon))
+
+
+@given(steps=st.integers(1, 12))
+def test_the_autoregression_forecasts_as_statsmodels_does(steps: int) -> None:
+    target = load("sunspots", columns=(), time_column=None).target[:120]
+    model = baselines.autoregression(target, period=11, most=100)
+    fitted = AutoReg(target, model.order, trend="c").fit()
+    np.testing.assert_allclose(model.forecast(target, steps), fitted.forecast(steps))
+
+
+def test_the_order_stays_within_what_is_allowed() -> None:
+    target = load("sunspots", columns=(), time_column=None).target[:120]
+    assert baselines.autoregression(target, period=11, most=3).order <= 3
+
+
+def test_noise_needs_no_memory() -> None:
+    model = baselines.Autoregression(2.5, np.zeros(0))
+    np.testing.assert_array_equal(model.forecast(np.arange(4.0), 3), [2.5, 2.5, 2.5])
+
+
+def test_the_reference_errors_on_sunspots_are_those_measured_elsewhere() -> None:
+    target = load("sunspots", columns=(), time_column=None).target
+    bounds = boundaries(len(target), window=33, horizon=10)
+    origins = bounds.test_origins
+    truth = futures(target, origins, 10)
+    linear = baselines.autoregression(target[: bounds.learning], period=11, most=50)
+    assert linear.order == 9
+    scale = naive_scale(target[: bounds.learning])
+    forecasts = {
+        (15.1, 22.7): baselines.autoregressive(linear, target, origins, 10),
+        (27.9, 29.3): baselines.seasonal_naive(target, origins, 10, period=11),
+        (25.4, 61.6): baselines.persistence(target, origins, 10),
+    }
+    for (one_step, over_horizon), forecast in forecasts.items():
+        found = errors(truth, forecast, scale)
+        assert found.one_step == pytest.approx(one_step, abs=0.06)
+        assert found.over_horizon == pytest.approx(over_horizon, abs=0.06)

@@ -1,0 +1,85 @@
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from training import cli
+
+
+def _run(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    cli.add_commands(parser)
+    return cli.run(parser.parse_args(arguments))
+
+
+def test_building_the_parser_imports_nothing_heavy() -> None:
+    script = (
+        "import argparse, sys; from training import cli; cli.add_commands(argparse.ArgumentParser());"
+        "print(*{name.split('.')[0] for name in sys.modules})"
+    )
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"tensorflow", "keras", "numpy", "sklearn", "statsmodels", "matplotlib", "pandas"} & set(loaded)
+
+
+@pytest.mark.parametrize("family", ["classifier", "forecaster"])
+def test_help_names_every_option_with_its_default(family: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        _run(family, "--help")
+    assert exit_.value.code == 0
+    text = capsys.readouterr().out
+    for option in ("--data", "--models", "--name", "--seed", "--epochs", "--tolerance", "--force", "--if-missing"):
+        assert option in text
+    assert text.count("default") >= 6
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("classifier", "--epochs", "0"),
+        ("classifier", "--seed", "-1"),
+        ("classifier", "--tolerance", "-0.1"),
+        ("classifier", "--tolerance", "nan"),
+        ("forecaster", "--window", "0"),
+        ("forecaster", "--horizon", "x"),
+        ("forecaster", "--preset", "best"),
+        ("painter",),
+        (),
+    ],
+)
+def test_an_impossible_option_is_refused_with_its_name(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        _run(*arguments)
+    assert exit_.value.code == cli.BAD_INPUT
+    assert "error:" in capsys.readouterr().err
+
+
+def test_if_missing_does_nothing_when_there_is_a_version(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "digits" / "4").mkdir(parents=True)
+    assert _run("classifier", "--models", str(tmp_path), "--if-missing") == cli.PUBLISHED
+    assert capsys.readouterr().out.count("\n") == 1
+    assert [path.name for path in (tmp_path / "digits").iterdir()] == ["4"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("classifier", "--data", "nowhere"), "expected one of digits, mnist, fashion-mnist, cifar10, or a folder"),
+        (("classifier", "--name", "a/b"), "--name must be"),
+        (("forecaster", "--data", "nowhere.csv"), "expected one of sunspots, co2, elnino, or a CSV file"),
+        (("forecaster", "--column", "x"), "--column and --time-column belong to a CSV file"),
+        (("forecaster", "--window", "300"), "need"),
+        (("forecaster", "--period", "300"), "--period"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_no_stack_trace(
+    tmp_path: Path, arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run(*arguments, "--models", str(tmp_path / "models")) == cli.BAD_INPUT
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())

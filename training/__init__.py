@@ -1,0 +1,1 @@
+"""Turns data into versioned SavedModels that carry their own pre- and post-processing."""

@@ -1,0 +1,31 @@
+"""The pieces of a model card that every family writes alike, in Markdown."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from training.gate import Verdict
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, the first column left- and the others right-aligned."""
+    rule = [":---", *["---:"] * (len(columns) - 1)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (columns, rule, *rows))
+
+
+def gate_section(verdict: Verdict) -> str:
+    """What the quality gate found, and, when it was overruled, that it was."""
+    lines = [f"- {sentence}." for sentence in verdict.sentences()]
+    if verdict.result == "forced":
+        lines.insert(0, "**The quality gate refused this model; it was published by force (`--force`).**\n")
+    else:
+        lines.insert(0, "Passed.\n")
+    return "\n".join(lines)
+
+
+def write_report(folder: Path, card: str, metrics: Mapping[str, Any]) -> None:
+    """Writes `model_card.md` and `metrics.json`."""
+    (folder / "model_card.md").write_text(card.strip() + "\n", encoding="utf-8")
+    text = json.dumps(metrics, indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")

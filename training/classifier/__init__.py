@@ -1,0 +1,1 @@
+"""Image classifiers: a convolutional network over images of one size."""

@@ -1,0 +1,1 @@
+"""Forecasters: an LSTM over the recent past of a series."""

@@ -1,0 +1,196 @@
+"""Trains a forecaster: once to learn when to stop, and once more, that long, on all that may be learned from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from training.display import Display
+from training.forecaster.baselines import autoregression
+from training.forecaster.data import SeriesData
+from training.forecaster.forecast import Forecaster, PlainForecaster, QuantileForecaster, predict
+from training.forecaster.model import LEVELS, LinearStart, build_plain, build_quantile, set_start
+from training.forecaster.power import best_power
+from training.forecaster.scaling import Scaling
+from training.forecaster.split import Boundaries, futures, histories
+
+_BATCH = 32
+_EPOCHS = {"quantile": 15, "plain": 100}
+_PATIENCE = 10
+_LEARNING_RATE = 1e-2
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be learned.
+
+    Attributes:
+        data: the series.
+        bounds: its parts.
+        window: steps of the past that a forecast sees.
+        horizon: steps it forecasts.
+    """
+
+    data: SeriesData
+    bounds: Boundaries
+    window: int
+    horizon: int
+
+    def lesson(self, scaling: Scaling, first: int, end: int, *, steps: int) -> tuple[Any, Any]:
+        """Windows and what follows them, normalised, all that is to be forecast lying in [first, end).
+
+        Returns:
+            float32 [N,window,F] and [N,steps].
+        """
+        normalised = scaling.normalised(self.data.values)
+        origins = range(max(first, self.window), end - steps + 1)
+        targets = futures(normalised[:, 0], origins, steps)
+        return histories(normalised, origins, self.window), targets.astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A trained forecaster and how it got there.
+
+    Attributes:
+        forecaster: trained on all that may be learned from.
+        history: of the first training, per epoch, `loss` and `val_loss`.
+        best_epoch: where that was best, counted from 1; the length of the second.
+    """
+
+    forecaster: Forecaster
+    history: dict[str, list[float]]
+    best_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Course:
+    """A network under training, twice from the same beginning."""
+
+    network: keras.Model
+    epochs: int
+    display: Display
+
+    def first(self, lesson: tuple[Any, Any], validation: tuple[Any, Any]) -> dict[str, list[float]]:
+        """Trains with early stopping; the weights of the best epoch stay."""
+        stopping = keras.callbacks.EarlyStopping("val_loss", patience=_PATIENCE, restore_best_weights=True)
+        with self.display.epochs(self.epochs) as progress:
+            history = self.network.fit(
+                *lesson,
+                validation_data=validation,
+                batch_size=_BATCH,
+                epochs=self.epochs,
+                verbose=0,
+                callbacks=[stopping, progress],
+            )
+        return {name: [float(value) for value in values] for name, values in history.history.items()}
+
+    def again(self, lesson: tuple[Any, Any], epochs: int) -> None:
+        """Trains on, for so many epochs."""
+        with self.display.epochs(epochs) as progress:
+            self.network.fit(*lesson, batch_size=_BATCH, epochs=epochs, verbose=0, callbacks=[progress])
+
+
+def fit(task: Task, preset: str, *, seed: int, epochs: int | None, display: Display) -> Fitted:
+    """Trains a forecaster; the test part is not touched.
+
+    Args:
+        task: what is to be learned.
+        preset: `quantile` or `plain`.
+        seed: makes the run repeatable on the same machine.
+        epochs: the most passes over the data; None takes the preset's.
+        display: shows the model and the progress.
+    """
+    keras.utils.set_random_seed(seed)
+    train = _fit_quantile if preset == "quantile" else _fit_plain
+    return train(task, epochs or _EPOCHS[preset], display)
+
+
+def _fit_quantile(task: Task, epochs: int, display: Display) -> Fitted:
+    training, learning = task.bounds.training, task.bounds.learning
+    power = best_power(task.data.target, task.bounds, window=task.window, horizon=task.horizon, period=task.data.period)
+    scaling, start = _beginning(task, training, power)
+    network = build_quantile(task.window, task.data.values.shape[1], task.horizon, start=start, fused=True)
+    steps = epochs * -(-len(task.lesson(scaling, 0, training, steps=task.horizon)[0]) // _BATCH)
+    schedule = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, steps)
+    network.compile(keras.optimizers.Adam(schedule, clipnorm=1.0), _pinball, jit_compile=False)
+    display.summary(network)
+    course, rewind = _Course(network, epochs, display), _rewinder(network)
+    lesson = task.lesson(scaling, 0, training, steps=task.horizon)
+    validation = task.lesson(scaling, training, learning, steps=task.horizon)
+    history = course.first(lesson, validation)
+    best_epoch = int(np.argmin(history["val_loss"])) + 1
+    rewind()
+    scaling, start = _beginning(task, learning, power)
+    set_start(network, start)
+    course.again(task.lesson(scaling, 0, learning, steps=task.horizon), best_epoch)
+    portable = build_quantile(task.window, network.input_shape[2], task.horizon, start=start, fused=False)
+    portable.set_weights(network.get_weights())
+    return Fitted(QuantileForecaster(portable, scaling), history, best_epoch)
+
+
+def _fit_plain(task: Task, epochs: int, display: Display) -> Fitted:
+    training, learning = task.bounds.training, task.bounds.learning
+    scaling = Scaling.fitted(task.data.values[:training])
+    network = build_plain(task.window)
+    network.compile("adam", "mse", jit_compile=False)
+    display.summary(network)
+    course, rewind = _Course(network, epochs, display), _rewinder(network)
+    history = course.first(
+        task.lesson(scaling, 0, training, steps=1), task.lesson(scaling, training, learning, steps=1)
+    )
+    best_epoch = int(np.argmin(history["val_loss"])) + 1
+    nothing = np.zeros((task.horizon, len(LEVELS)))
+    residuals = _residual_quantiles(task, PlainForecaster(network, scaling, nothing))
+    rewind()
+    scaling = Scaling.fitted(task.data.values[:learning])
+    course.again(task.lesson(scaling, 0, learning, steps=1), best_epoch)
+    return Fitted(PlainForecaster(network, scaling, residuals), history, best_epoch)
+
+
+def _beginning(task: Task, end: int, power: float) -> tuple[Scaling, LinearStart]:
+    """The scaling and the autoregression that the values before `end` suggest."""
+    scaling = Scaling.fitted(task.data.values[:end], power=power)
+    normalised = scaling.normalised(task.data.values[:end])[:, 0]
+    model = autoregression(normalised, period=task.data.period, most=task.window)
+    return scaling, LinearStart.of(model, task.window, task.horizon)
+
+
+def _rewinder(network: keras.Model) -> Callable[[], None]:
+    """Remembers weights and optimizer of a compiled network; calling the result brings both back.
+
+    A second network would do, but would have to be traced again, which takes longer than its training.
+    """
+    network.optimizer.build(network.trainable_variables)
+    variables = [*network.variables, *network.optimizer.variables]
+    values = [np.array(variable) for variable in variables]
+
+    def rewind() -> None:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+
+    return rewind
+
+
+def _residual_quantiles(task: Task, forecaster: Forecaster) -> NDArray[np.float64]:
+    """Per step of the horizon the quantiles of truth minus forecast on the validation part: float64 [H,Q]."""
+    origins = range(max(task.bounds.training, task.window), task.bounds.learning - task.horizon + 1)
+    forecast, _ = predict(forecaster, histories(task.data.values, origins, task.window))
+    residuals = futures(task.data.target, origins, task.horizon) - forecast
+    return np.quantile(residuals, LEVELS, axis=0).T
+
+
+def _pinball(truth: Any, quantiles: Any) -> Any:
+    """The quantile loss (Koenker and Bassett, "Regression quantiles", 1978), averaged over members, steps and levels.
+
+    Args:
+        truth: [N,H].
+        quantiles: [N,members,H,Q].
+    """
+    levels = ops.convert_to_tensor(np.array(LEVELS, np.float32))
+    distance = truth[:, None, :, None] - quantiles
+    return ops.mean(ops.maximum(levels * distance, (levels - 1) * distance))

@@ -1,0 +1,82 @@
+"""Forecasters: from raw history to raw forecasts, the scaling included. What is exported is exactly this."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from training.forecaster.model import MEDIAN
+from training.forecaster.scaling import Scaling
+
+
+class Forecaster(Protocol):
+    """A trained forecaster."""
+
+    @property
+    def network(self) -> keras.Model:
+        """The network inside."""
+
+    def __call__(self, history: Any) -> tuple[Any, Any]:
+        """Forecasts.
+
+        Args:
+            history: float32 [N,window,F], raw units, oldest first.
+
+        Returns:
+            The forecast, float32 [N,H], and its quantiles, float32 [N,H,Q], in the order of `LEVELS`.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class QuantileForecaster:
+    """Forecasts the whole horizon at once; the forecast is the median.
+
+    Attributes:
+        network: from normalised history to the quantiles of every member, [N,members,H,Q].
+        scaling: of the series.
+    """
+
+    network: keras.Model
+    scaling: Scaling
+
+    def __call__(self, history: Any) -> tuple[Any, Any]:
+        """Forecasts; see `Forecaster`."""
+        members = self.network(self.scaling.normalised_in_graph(history), training=False)
+        quantiles = self.scaling.restored_in_graph(tf.reduce_mean(members, axis=1))
+        return quantiles[..., MEDIAN], quantiles
+
+
+@dataclass(frozen=True, slots=True)
+class PlainForecaster:
+    """Forecasts one step, takes it for the truth, and forecasts the next.
+
+    Attributes:
+        network: from normalised history [N,window,1] to the next value [N,1].
+        scaling: of the series.
+        residuals: float64 [H,Q], per step the quantiles of truth minus forecast on the validation part.
+    """
+
+    network: keras.Model
+    scaling: Scaling
+    residuals: NDArray[np.float64]
+
+    def __call__(self, history: Any) -> tuple[Any, Any]:
+        """Forecasts; see `Forecaster`."""
+        window = self.scaling.normalised_in_graph(history)
+        steps = []
+        for _ in range(len(self.residuals)):
+            following = self.network(window, training=False)
+            window = tf.concat([window[:, 1:], following[:, tf.newaxis]], axis=1)
+            steps.append(following[:, 0])
+        forecast = self.scaling.restored_in_graph(tf.stack(steps, axis=1))
+        quantiles = forecast[..., tf.newaxis] + tf.constant(self.residuals, tf.float32)
+        return forecast, tf.maximum(quantiles, 0.0) if self.scaling.non_negative else quantiles
+
+
+def predict(forecaster: Forecaster, histories: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Forecasts many histories at once: float32 [N,H] and [N,H,Q]."""
+    forecast, quantiles = forecaster(tf.constant(histories))
+    return forecast.numpy(), quantiles.numpy()

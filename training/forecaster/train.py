@@ -1,0 +1,135 @@
+"""Trains and evaluates a forecaster, from the data to a candidate for publication."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.display import Display
+from training.errors import TrainingError
+from training.forecaster import baselines, export
+from training.forecaster.data import hash_of, load
+from training.forecaster.evaluate import Errors, below, coverage, errors, naive_scale
+from training.forecaster.fit import Task, fit
+from training.forecaster.forecast import predict
+from training.forecaster.model import LEVELS
+from training.forecaster.report import OURS, Evaluation, Report, metrics, summary_columns, summary_rows
+from training.forecaster.split import boundaries, futures, histories
+from training.options import ForecasterOptions
+from training.pipeline import Candidate, Judgement
+
+_PERSISTENCE = "persistence"
+_PLAIN_WINDOW = 10
+_INTERVALS = {"80 %": (0.1, 0.9), "95 %": (0.025, 0.975)}
+
+
+def train(options: ForecasterOptions, name: str, display: Display) -> Candidate:
+    """Trains and evaluates a forecaster.
+
+    Args:
+        options: which data, and how.
+        name: the model's name, for its report.
+        display: shows the steps and the result.
+
+    Raises:
+        TrainingError: the data are unusable, or too short for the window and the horizon.
+    """
+    display.step(f"Loading {options.data}")
+    task = _task(options)
+    bounds = task.bounds
+    display.step(f"Training on {bounds.learning:,} of {bounds.end:,} values")
+    fitted = fit(task, options.preset, seed=options.seed, epochs=options.epochs, display=display)
+    display.step(f"Evaluating at each of the last {len(bounds.test_origins):,} values")
+    seen = histories(task.data.values, bounds.test_origins, task.window)
+    forecast, quantiles = predict(fitted.forecaster, seen)
+    evaluation = _evaluate(task, forecast, quantiles)
+    display.table("On the test part", summary_columns(task.horizon), summary_rows(evaluation.errors))
+    report = Report(name, task, options.preset, fitted, evaluation, quantiles, options.seed)
+    return Candidate(
+        kind="forecaster",
+        judgement=_judgement(task, evaluation.errors),
+        facts=_facts(report, options),
+        methods=export.METHODS,
+        cases=export.cases(seen, forecast, quantiles),
+        scale=float(task.data.target[: bounds.learning].std()) or 1.0,
+        export=lambda folder: export.export(fitted.forecaster, folder),
+        report=report.write,
+    )
+
+
+def _task(options: ForecasterOptions) -> Task:
+    data = load(options.data, columns=options.columns, time_column=options.time_column)
+    if options.period is not None:
+        data = dataclasses.replace(data, period=options.period)
+    window = options.window or (_PLAIN_WINDOW if options.preset == "plain" else data.window)
+    if options.preset == "plain" and len(data.columns) > 1:
+        raise TrainingError(
+            f"the plain preset forecasts from one column, got {len(data.columns)}: use --preset quantile"
+        )
+    bounds = boundaries(len(data.values), window=window, horizon=options.horizon)
+    if data.period > bounds.training:
+        raise TrainingError(f"--period: expected at most {bounds.training}, the learning part, got {data.period}")
+    return Task(data, bounds, window, options.horizon)
+
+
+def _evaluate(task: Task, forecast: NDArray[np.float32], quantiles: NDArray[np.float32]) -> Evaluation:
+    truth = futures(task.data.target, task.bounds.test_origins, task.horizon)
+    scale = naive_scale(task.data.target[: task.bounds.learning])
+    forecasts: dict[str, NDArray[np.floating]] = {OURS: forecast, **_baselines(task)}
+    column = {level: quantiles[..., index] for index, level in enumerate(LEVELS)}
+    return Evaluation(
+        errors={name: errors(truth, values, scale) for name, values in forecasts.items()},
+        coverage={name: coverage(truth, column[low], column[high]) for name, (low, high) in _INTERVALS.items()},
+        below=below(truth, quantiles, LEVELS),
+    )
+
+
+def _baselines(task: Task) -> dict[str, NDArray[np.float64]]:
+    """The forecasts of what one would use instead, fitted on the same values, at the same origins."""
+    target, period = task.data.target, task.data.period
+    at = (target, task.bounds.test_origins, task.horizon)
+    linear = baselines.autoregression(target[: task.bounds.learning], period=period, most=task.bounds.learning)
+    found = {f"AR({linear.order})": baselines.autoregressive(linear, *at)}
+    if period > 1:
+        found[f"seasonal naive ({period})"] = baselines.seasonal_naive(*at, period=period)
+    return {**found, _PERSISTENCE: baselines.persistence(*at)}
+
+
+def _judgement(task: Task, found: Mapping[str, Errors]) -> Judgement:
+    """Errors are over the horizon; the tolerance is a share of the published version's."""
+    tested = task.data.target[task.bounds.learning :]
+    return Judgement(
+        measure="mean absolute error over the horizon",
+        error=found[OURS].over_horizon,
+        naive="repeating the last value",
+        naive_error=found[_PERSISTENCE].over_horizon,
+        comparison=hash_of(tested, task.data.columns[0], task.horizon),
+        limit=lambda error, tolerance: error * (1 + tolerance),
+    )
+
+
+def _facts(report: Report, options: ForecasterOptions) -> dict[str, object]:
+    task, data = report.task, report.task.data
+    figures = metrics(report)
+    short = ("mae_one_step", "mae_over_horizon", "mase_one_step", "mase_over_horizon")
+    by_name = {name: {key: values[key] for key in short} for name, values in figures["forecasters"].items()}
+    return {
+        "data": {
+            "name": data.name,
+            "sha256": data.sha256(),
+            "examples": {
+                "training": task.bounds.training,
+                "validation": task.bounds.learning - task.bounds.training,
+                "test": task.bounds.end - task.bounds.learning,
+            },
+        },
+        "input": {"window": task.window, "columns": list(data.columns), "dtype": "float32", "period": data.period},
+        "output": {"horizon": task.horizon, "quantile_levels": list(LEVELS)},
+        "metrics": {**by_name.pop(OURS), "coverage": figures["coverage"], "baselines": by_name},
+        "training": {
+            **dataclasses.asdict(options),
+            "epochs_run": len(report.fitted.history["loss"]),
+            "best_epoch": report.fitted.best_epoch,
+        },
+    }
