@@ -15,6 +15,7 @@ from service.core.admission import Admission
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelVersion
 from service.core.engine import Engine
+from service.core.versions import VersionPolicy
 from service.protocols.native import openapi as native_openapi
 from service.protocols.native.classify import Classifier
 from service.protocols.native.forecast import SeriesForecaster
@@ -55,9 +56,13 @@ class Runtime:
         self.admission = Admission(settings.max_requests_in_flight)
         self._metrics = Metrics(in_flight=lambda: self.admission.in_flight, backend=settings.backend)
         self._metrics.watch(self.catalog)
-        self._backend = create_backend(
-            settings.backend, BackendOptions(models=settings.models, threads=settings.backend_threads)
+        options = BackendOptions(
+            models=settings.models,
+            threads=settings.backend_threads,
+            policy=VersionPolicy.parse(settings.version_policy),
+            poll_seconds=settings.poll_seconds,
         )
+        self._backend = create_backend(settings.backend, options)
         engine = Engine(catalog=self.catalog, backend=self._backend, max_batch_rows=settings.max_batch_rows)
         self._classifier = Classifier(engine, max_image_pixels=settings.max_image_pixels)
         self._forecaster = SeriesForecaster(engine)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -18,6 +18,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from service.core.versions import VersionPolicy
 from service.validation import violations
 
 PREFIX = "TENSORGATE_"
@@ -49,6 +50,17 @@ class Settings(BaseSettings):
         le=1024,
         description="Runs under way at a time in this process; by default one a core.",
     )
+    version_policy: str = Field(
+        "latest",
+        description="Versions of each model to serve: latest, latest:N, all or specific:N,N,...; the newest answers "
+        "requests that name none.",
+    )
+    poll_seconds: float = Field(
+        2.0,
+        ge=0,
+        le=86_400,
+        description="How often to look for new versions, and for those that are gone; 0 for never.",
+    )
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
     rest_port: Port = Field(8000, description="Port of REST, the docs and /metrics; 0 for any free one.")
     grpc_port: Port = Field(8001, description="Port of gRPC; 0 for any free one.")
@@ -74,6 +86,12 @@ class Settings(BaseSettings):
     drain_timeout: Seconds = Field(20.0, description="Seconds that requests in flight have to finish in after that.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level to log.")
     log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for people.")
+
+    @field_validator("version_policy")
+    @classmethod
+    def _is_policy(cls, text: str) -> str:
+        VersionPolicy.parse(text)
+        return text
 
 
 def load(flags: Mapping[str, Any], file: Path | None = None) -> Settings:

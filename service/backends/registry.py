@@ -1,11 +1,12 @@
 """Backends by name, imported only when chosen: so that tensorflow is loaded by none but the one that needs it."""
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 from service.core.ports import Backend
+from service.core.versions import VersionPolicy
 
 BACKENDS = {
     "savedmodel": "service.backends.savedmodel.backend:SavedModelBackend",
@@ -23,10 +24,14 @@ class BackendOptions:
     Attributes:
         models: Folder of the models: ``<name>/<version>/saved_model.pb``.
         threads: How many runs may be under way at a time in this process.
+        policy: Which versions of each model to serve.
+        poll_seconds: How often to look for changes of the folder; 0 for never.
     """
 
     models: Path
     threads: int
+    policy: VersionPolicy = field(default_factory=VersionPolicy)
+    poll_seconds: float = 0.0
 
 
 def create_backend(choice: str, options: BackendOptions) -> Backend:

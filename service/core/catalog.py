@@ -1,7 +1,7 @@
 """The catalog: which models there are, in which versions, and what state each is in."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from service.core.tasks import Task
@@ -27,6 +27,7 @@ class ModelVersion:
         signatures: By name; empty until it is loaded.
         task: What it is for, where it is an image classifier or a forecaster.
         error: Why it could not be loaded; empty when nothing went wrong.
+        handle: The backend's own; what it refers to lives as long as a request holds this version.
     """
 
     name: str
@@ -35,6 +36,7 @@ class ModelVersion:
     signatures: Mapping[str, Signature] = field(default_factory=dict)
     task: Task | None = None
     error: str = ""
+    handle: object = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,14 @@ class Catalog:
         self._models.setdefault(version.name, {})[version.version] = version
         for listener in self._listeners:
             listener(version)
+
+    def drop(self, name: str, version: int) -> None:
+        """Removes a version; requests that hold it keep it until they are answered."""
+        dropped = self._models[name].pop(version)
+        if not self._models[name]:
+            del self._models[name]
+        for listener in self._listeners:
+            listener(replace(dropped, state=State.END, handle=None))
 
     def announce(self, versions: Iterable[ModelVersion]) -> None:
         """Enters every version that the backend has found; until then the catalog is not known to be whole."""

@@ -11,9 +11,9 @@ class Backend(Protocol):
     """Runs models. It raises no exceptions of its own libraries, only `GatewayError`."""
 
     async def start(self, catalog: Catalog) -> None:
-        """Finds the models and makes them ready, telling the catalog of each step.
+        """Finds the models and makes them ready, telling the catalog of each step, and of each change from then on.
 
-        Returns when every model is available or has failed. It is not called twice.
+        Returns when every model that was there is available or has failed. It is not called twice.
         """
 
     async def run(

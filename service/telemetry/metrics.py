@@ -6,13 +6,15 @@ known to be one of ours. Failures count in the durations, with their code.
 
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.gc_collector import GCCollector
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 from service import __version__
 from service.core.call import Call
@@ -91,12 +93,6 @@ class Metrics:
             ["protocol", "code"],
             registry=self.registry,
         )
-        self._states = Gauge(
-            "tensorgate_model_state",
-            "1 for the state that a version of a model is in, 0 for the others.",
-            [*model, "state"],
-            registry=self.registry,
-        )
         self._loads = Histogram(
             "tensorgate_model_load_duration_seconds",
             "Time to load a version and warm it up.",
@@ -119,7 +115,8 @@ class Metrics:
         GCCollector(registry=self.registry)
 
     def watch(self, catalog: Catalog) -> None:
-        """Follows the states of all models."""
+        """Tells the states of all models, and how long they took to load."""
+        self.registry.register(_ModelStates(catalog))
         catalog.subscribe(self._state_changed)
 
     def observe(self, call: Call, code: str) -> None:
@@ -143,10 +140,28 @@ class Metrics:
         return encode(self.registry), content_type
 
     def _state_changed(self, version: ModelVersion) -> None:
-        for state in State:
-            self._states.labels(version.name, version.version, state).set(state is version.state)
         key = (version.name, version.version)
         if version.state is State.LOADING:
             self._load_begun[key] = time.monotonic()
         elif key in self._load_begun:
             self._loads.labels(version.name).observe(time.monotonic() - self._load_begun.pop(key))
+
+
+class _ModelStates(Collector):
+    """Reads the states off the catalog at each scrape, so that versions which are gone are gone here too."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def collect(self) -> Iterator[Metric]:
+        """Yields one sample for each version and state."""
+        family = GaugeMetricFamily(
+            "tensorgate_model_state",
+            "1 for the state that a version of a model is in, 0 for the others.",
+            labels=["model_name", "model_version", "state"],
+        )
+        for name in self._catalog.names():
+            for version in self._catalog.versions(name):
+                for state in State:
+                    family.add_metric([name, str(version.version), state.value], float(state is version.state))
+        yield family

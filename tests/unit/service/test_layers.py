@@ -17,7 +17,7 @@ ALLOWED = {
     "codecs": {"core", "errors", "wire"},
     "validation": {"errors"},
     "schemas": {"codecs", "core", "errors", "validation"},
-    "settings": {"validation"},
+    "settings": {"core", "validation"},
     "backends": {"codecs", "core", "errors", "wire"},
     "telemetry": {"core", "errors"},
     "protocols": {"codecs", "core", "errors", "schemas", "validation", "wire"},
