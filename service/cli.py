@@ -1,6 +1,7 @@
 """The ``tensorgate`` command. Each sub-command imports what it needs when it is chosen."""
 
 import argparse
+import contextlib
 import logging
 import os
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from service import __version__
 
+FAILED = 1
 BAD_USAGE = 2
 INTERRUPTED = 130
 
@@ -19,9 +21,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = next((argument for argument in arguments if not argument.startswith("-")), "")
     options = _parser(chosen).parse_args(arguments)
     try:
-        return int(options.run(options))
+        status = int(options.run(options))
+        sys.stdout.flush()
     except KeyboardInterrupt:
         return INTERRUPTED
+    except OSError as error:
+        # What could not be written is lost; Python would try again on its way out, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _complain(f"the output could not be written: {error.strerror}", FAILED)
+    return status
 
 
 def _parser(chosen: str) -> argparse.ArgumentParser:
@@ -91,12 +99,14 @@ def _serve(options: argparse.Namespace) -> int:
     def announce(runtime: Runtime) -> None:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         names = ", ".join(runtime.catalog.names())
-        sys.stdout.write(
-            f"Tensorgate serves {names}: REST on http://{host}:{runtime.rest_port} (try /docs), "
-            f"gRPC on {host}:{runtime.grpc_port}\n"
-        )
-        sys.stdout.flush()
+        with contextlib.suppress(OSError):  # nobody reads it: no reason not to serve
+            sys.stdout.write(
+                f"Tensorgate serves {names}: REST on http://{host}:{runtime.rest_port} (try /docs), "
+                f"gRPC on {host}:{runtime.grpc_port}\n"
+            )
+            sys.stdout.flush()
 
+    status = 0
     try:
         settings = load(flags, options.config)
         uvloop.run(serve(settings, announce))
@@ -105,13 +115,11 @@ def _serve(options: argparse.Namespace) -> int:
     except OSError as error:
         return _complain(f"cannot listen on {settings.host}: {error}")
     except asyncio.CancelledError:
-        return INTERRUPTED
-    finally:
-        logging.shutdown()
-        sys.stdout.flush()
+        status = INTERRUPTED
     # A run of TensorFlow cannot be interrupted, and an ordinary exit would wait for its thread. Nobody waits for its
     # result any more: what was in flight has been answered or given up.
-    os._exit(0)
+    logging.shutdown()
+    os._exit(status)
 
 
 def _add_models(parser: argparse.ArgumentParser) -> None:
@@ -132,9 +140,9 @@ def _add_forecast(parser: argparse.ArgumentParser) -> None:
     questions.add_forecast(parser)
 
 
-def _complain(message: str) -> int:
+def _complain(message: str, status: int = BAD_USAGE) -> int:
     sys.stderr.write(f"tensorgate: {message}\n")
-    return BAD_USAGE
+    return status
 
 
 _COMMANDS = {

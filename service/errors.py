@@ -58,6 +58,8 @@ class ErrorKind(StrEnum):
 _RETRYABLE = frozenset({ErrorKind.NOT_READY, ErrorKind.OVERLOADED, ErrorKind.BACKEND_UNAVAILABLE})
 
 _SHOWN_CHARACTERS = 80
+_LONGEST_TEXT = 300
+_LISTED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,12 @@ class Violation:
     where: str
     expected: str
     got: str
+
+    def __post_init__(self) -> None:
+        for name in ("where", "expected", "got"):
+            text = getattr(self, name)
+            if len(text) > _LONGEST_TEXT:  # a path may hold names that the client made up
+                object.__setattr__(self, name, text[:_LONGEST_TEXT] + "…")
 
     def __str__(self) -> str:
         return f"{self.where}: expected {self.expected}, got {self.got}"
@@ -108,6 +116,13 @@ def as_gateway_error(error: Exception) -> GatewayError:
     return GatewayError(
         ErrorKind.INTERNAL, "something went wrong here; the server's log says what, under this request id"
     )
+
+
+def listed(names: Iterable[str]) -> str:
+    """Returns the names as they may stand in an error: the first ten, and how many there are beyond."""
+    names = list(names)
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
 
 
 def shown(value: object) -> str:

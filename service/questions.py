@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tensorgate.v1 import tensorgate_pb2 as pb
 from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
@@ -79,7 +80,7 @@ def _run(ask: Callable[[TensorgateServiceStub, argparse.Namespace], None], optio
     try:
         with grpc.insecure_channel(options.address, options=unlimited) as channel:
             ask(TensorgateServiceStub(channel), options)  # type: ignore[no-untyped-call]  # generated without types
-    except QuestionError as error:
+    except (QuestionError, ValueError) as error:  # the second where a message cannot hold what was asked
         sys.stderr.write(f"tensorgate: {error}\n")
         return FAILED
     except grpc.RpcError as error:
@@ -108,11 +109,11 @@ def _details(error: Any) -> list[Any]:
 
 def _ask_models(stub: TensorgateServiceStub, options: argparse.Namespace) -> None:
     answer = stub.ListModels(pb.ListModelsRequest(), timeout=options.timeout)
-    with _table(answer, options, "Model", "Version", "State", "Kind", "Takes", "Gives") as table:
+    with _table(answer, options, "Model", "Version", "State", "Kind", "Takes", "Gives") as add_row:
         for model in answer.models:
             for version in model.versions:
                 takes, gives = _takes_and_gives(version)
-                table.add_row(model.name, str(version.version), version.state, version.kind, takes, gives)
+                add_row(model.name, str(version.version), version.state, version.kind, takes, gives)
 
 
 def _takes_and_gives(version: pb.ModelVersion) -> tuple[str, str]:
@@ -140,10 +141,10 @@ def _ask_classify(stub: TensorgateServiceStub, options: argparse.Namespace) -> N
         top_k=options.top_k,
     )
     answer = stub.Classify(request, timeout=options.timeout)
-    with _table(answer, options, "Image", "Class", "Score") as table:
+    with _table(answer, options, "Image", "Class", "Score") as add_row:
         for file, result in zip(options.images, answer.results, strict=True):
             for rank, scored in enumerate(result.classes):
-                table.add_row("" if rank else str(file), scored.label, f"{scored.score:.4f}")
+                add_row("" if rank else str(file), scored.label, f"{scored.score:.4f}")
 
 
 def _ask_forecast(stub: TensorgateServiceStub, options: argparse.Namespace) -> None:
@@ -156,10 +157,10 @@ def _ask_forecast(stub: TensorgateServiceStub, options: argparse.Namespace) -> N
     answer = stub.Forecast(request, timeout=options.timeout)
     forecast = answer.forecasts[0]
     levels = [f"{quantile.level:.1%}" for quantile in forecast.quantiles]
-    with _table(answer, options, "Step", "Forecast", *levels) as table:
+    with _table(answer, options, "Step", "Forecast", *levels) as add_row:
         for step, value in enumerate(forecast.values):
             quantiles = [f"{quantile.values[step]:.2f}" for quantile in forecast.quantiles]
-            table.add_row(f"+{step + 1}", f"{value:.2f}", *quantiles)
+            add_row(f"+{step + 1}", f"{value:.2f}", *quantiles)
 
 
 def _model(stub: TensorgateServiceStub, options: argparse.Namespace, kind: str) -> str:
@@ -214,10 +215,10 @@ def _number(text: str | None, where: str) -> float:
 
 
 @contextmanager
-def _table(answer: Message, options: argparse.Namespace, *columns: str) -> Iterator[Table]:
+def _table(answer: Message, options: argparse.Namespace, *columns: str) -> Iterator[Callable[..., None]]:
     """Prints the rows that the body adds; or the answer as JSON, if that was asked for."""
     table = Table(*columns)
-    yield table
+    yield lambda *cells: table.add_row(*map(Text, cells))  # as text, whatever brackets are in it
     if options.json:
         sys.stdout.write(MessageToJson(answer, preserving_proto_field_name=True) + "\n")
     else:

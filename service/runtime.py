@@ -53,8 +53,12 @@ class Runtime:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.catalog = Catalog()
-        self.admission = Admission(settings.max_requests_in_flight)
-        self._metrics = Metrics(in_flight=lambda: self.admission.in_flight, backend=settings.backend)
+        self.admission = Admission(
+            requests=settings.max_requests_in_flight,
+            streams=settings.max_streams_in_flight,
+            request_bytes=settings.max_bytes_in_flight,
+        )
+        self._metrics = Metrics(in_flight=self.admission.in_flight, backend=settings.backend)
         self._metrics.watch(self.catalog)
         options = BackendOptions(
             models=settings.models,
@@ -106,6 +110,7 @@ class Runtime:
             stream=OrderedStream(
                 window=self._settings.stream_window,
                 timeout=self._settings.default_timeout,
+                idle_timeout=self._settings.stream_idle_timeout,
                 draining=self.admission.draining,
                 report=self._metrics.observe,
             ),
@@ -162,7 +167,9 @@ class Runtime:
         await asyncio.sleep(self._settings.drain_delay)
         self.admission.refuse()
         self._rest.stop()
-        await asyncio.gather(self._rpc.stop(self._settings.drain_timeout), serving)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.admission.idle(), self._settings.drain_timeout)
+        await asyncio.gather(self._rpc.stop(), serving)
         for helper in helpers:
             helper.cancel()
         await asyncio.gather(*helpers, return_exceptions=True)
@@ -222,7 +229,7 @@ async def serve(settings: Settings, announce: Callable[[Runtime], None]) -> None
         announcing = asyncio.create_task(_announce(runtime, announce))
         await stopping.wait()
         announcing.cancel()
-        logger.info("stopping, with %d requests in flight", runtime.admission.in_flight)
+        logger.info("stopping, with %d requests in flight", runtime.admission.in_flight["requests"])
     with contextlib.suppress(asyncio.CancelledError):
         await announcing
 

@@ -78,18 +78,31 @@ def _number(value: Any) -> Any:
 Level = Annotated[float, BeforeValidator(_number), Field(gt=0, lt=1)]
 
 
+_MAX_FIELDS = 32
+"""More than any message has; each unknown one costs a finding of its own."""
+
+
 class _Message(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True, protected_namespaces=())
 
 
-class _Request(_Message):
+class _Input(_Message):
+    @model_validator(mode="before")
+    @classmethod
+    def _not_too_many(cls, fields: Any) -> Any:
+        if isinstance(fields, dict) and len(fields) > _MAX_FIELDS:
+            raise as_finding(invalid_input(Violation("", f"at most {_MAX_FIELDS} fields", str(len(fields)))))
+        return fields
+
+
+class _Request(_Input):
     model: Annotated[str, Field(min_length=1, description="Name of the model.")]
     version: Annotated[
         int | None, Field(ge=1, lt=2**63, description="Version of the model; by default the newest available.")
     ] = None
 
 
-class ImageInput(_Message):
+class ImageInput(_Input):
     """One image: either a file or pixels."""
 
     encoded: Encoded | None = None

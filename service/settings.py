@@ -68,14 +68,23 @@ class Settings(BaseSettings):
         32 * 1024 * 1024, ge=1024, lt=2**31, description="Longest request body or gRPC message."
     )
     max_batch_rows: int = Field(1024, ge=1, description="Most images or series in one request.")
-    max_image_pixels: int = Field(25_000_000, ge=1, description="Most pixels that an image file may unpack to.")
+    max_image_pixels: int = Field(
+        50_000_000, ge=1, description="Most pixels that the image files of one request may unpack to, together."
+    )
     max_requests_in_flight: int = Field(
         512, ge=1, description="Requests handled at a time; more are refused at once, to be tried again."
+    )
+    max_streams_in_flight: int = Field(256, ge=1, description="Streams open at a time; more are refused at once.")
+    max_bytes_in_flight: int = Field(
+        512 * 1024 * 1024, ge=1024, description="Bytes of request bodies and messages that are held at a time."
     )
     default_timeout: Seconds = Field(30.0, description="Seconds for a request that states no timeout.")
     max_timeout: Seconds = Field(300.0, description="Seconds for a request at most, whatever it states.")
     stream_window: int = Field(
         64, ge=1, le=65_536, description="Messages of one stream that are in the works at a time."
+    )
+    stream_idle_timeout: Seconds = Field(
+        600.0, description="Seconds after which a stream ends on which no message comes."
     )
     drain_delay: float = Field(
         0.0,

@@ -1,6 +1,7 @@
 """A backend in memory: a real implementation of the port, with models small enough to compute by hand."""
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -104,6 +105,7 @@ class FakeBackend:
     Attributes:
         gate: While it is cleared, runs wait for it.
         failure: Raised by every run while it is set.
+        spread: Added to the quantiles that are answered.
         runs: How many runs were begun.
         cancelled: How many runs were cancelled.
     """
@@ -118,6 +120,7 @@ class FakeBackend:
         self.gate = asyncio.Event()
         self.gate.set()
         self.failure: Exception | None = None
+        self.spread = 0.0
         self.runs = 0
         self.cancelled = 0
         self.closed = False
@@ -149,7 +152,11 @@ class FakeBackend:
             raise
         if self.failure is not None:
             raise self.failure
-        return self._models[version.name, version.version].functions[signature.name](inputs)
+        outputs = self._models[version.name, version.version].functions[signature.name](inputs)
+        if self.spread:
+            with np.errstate(over="ignore"):
+                outputs["quantiles"] = outputs["quantiles"] + np.float32(self.spread)
+        return outputs
 
     async def close(self) -> None:
         """Notes that it was closed."""
@@ -157,13 +164,13 @@ class FakeBackend:
 
 
 class SlowBackend(FakeBackend):
-    """Takes a second for each run."""
+    """Takes a second for each run, or as many as TENSORGATE_TEST_SLOW_SECONDS says."""
 
     async def run(
         self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor]
     ) -> Mapping[str, Tensor]:
         """Runs late."""
-        await asyncio.sleep(1)
+        await asyncio.sleep(float(os.environ.get("TENSORGATE_TEST_SLOW_SECONDS", "1")))
         return await super().run(version, signature, inputs)
 
 

@@ -66,6 +66,12 @@ def save_steps(folder: Path) -> Path:
     return folder
 
 
+def save_mute(folder: Path) -> Path:
+    """Writes a version without any signature."""
+    tf.saved_model.save(tf.Module(), str(folder), signatures={})
+    return folder
+
+
 def predict_log(signature: str, **inputs: Any) -> Message:
     """Returns a recorded request, in TensorFlow Serving's own messages."""
     request = predict_pb2.PredictRequest()

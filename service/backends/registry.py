@@ -55,4 +55,7 @@ def create_backend(choice: str, options: BackendOptions) -> Backend:
         raise BackendChoiceError(f"the backend {choice!r} needs the module {error.name!r}{hint}") from error
     except AttributeError as error:
         raise BackendChoiceError(f"the module {module_name!r} has no {attribute!r}") from error
+    missing = [name for name in ("start", "run", "close") if not callable(getattr(factory, name, None))]
+    if missing:
+        raise BackendChoiceError(f"{choice!r} is no backend: it has no {', '.join(missing)}")
     return cast("Backend", factory(options))

@@ -7,7 +7,7 @@ of a known format, whole, not animated, and that it does not unpack to more pixe
 import io
 import warnings
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from service.errors import ErrorKind, Violation, invalid_input
 
@@ -18,16 +18,18 @@ _PNG_END = b"IEND\xaeB`\x82"
 _TAIL = 4096
 """Some cameras and editors pad files behind their end marker; it is searched for in this many bytes."""
 _EXPECTED = "a PNG, JPEG, GIF or BMP file"
-_UNREADABLE = (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError, OverflowError)
 
 
-def check_encoded(data: bytes, *, where: str, max_pixels: int) -> None:
+def check_encoded(data: bytes, *, where: str, max_pixels: int) -> int:
     """Refuses what is not an image file that a model can decode, by its header and its structure alone.
 
     Args:
         data: The whole file.
         where: Path of the image, for errors.
         max_pixels: How many pixels it may unpack to.
+
+    Returns:
+        How many pixels it unpacks to.
 
     Raises:
         GatewayError: INVALID_INPUT or TOO_LARGE.
@@ -40,7 +42,7 @@ def check_encoded(data: bytes, *, where: str, max_pixels: int) -> None:
             raise invalid_input(
                 Violation(
                     where,
-                    f"at most {max_pixels} pixels (max_image_pixels)",
+                    f"at most {max_pixels} pixels more in this request (max_image_pixels)",
                     f"{image.width} x {image.height} = {pixels} pixels",
                 ),
                 kind=ErrorKind.TOO_LARGE,
@@ -49,6 +51,7 @@ def check_encoded(data: bytes, *, where: str, max_pixels: int) -> None:
             raise invalid_input(Violation(where, "a still image", f"an animated {image.format}"))
         if not _is_whole(data, image):
             raise invalid_input(Violation(where, f"a whole {image.format} file", "one that is cut off or damaged"))
+        return pixels
 
 
 def _opened(data: bytes, where: str) -> Image.Image:
@@ -62,14 +65,14 @@ def _opened(data: bytes, where: str) -> Image.Image:
             Violation(where, "an image of bearable size", "one whose header claims far too many pixels"),
             kind=ErrorKind.TOO_LARGE,
         ) from None
-    except _UNREADABLE:
+    except Exception:  # the library's readers raise whatever they stumble over
         raise invalid_input(Violation(where, _EXPECTED, f"{len(data)} bytes of something else")) from None
 
 
 def _is_animated(image: Image.Image, where: str) -> bool:
     try:
         return bool(getattr(image, "is_animated", False))
-    except _UNREADABLE:
+    except Exception:  # likewise
         raise invalid_input(
             Violation(where, f"a whole {image.format} file", "one that is cut off or damaged")
         ) from None
@@ -81,7 +84,7 @@ def _is_whole(data: bytes, image: Image.Image) -> bool:
         case "PNG":
             try:
                 image.verify()  # lengths and checksums of all chunks, without unpacking them
-            except _UNREADABLE:
+            except Exception:  # likewise
                 return False
             return _PNG_END in data[-_TAIL:]
         case "JPEG":

@@ -44,11 +44,11 @@ def _array(value: object, where: str) -> Tensor:
     while (types := set(map(type, level))) == {list}:
         lengths = set(map(len, level))
         if len(lengths) > 1 or len(shape) == _MAX_DEPTH:
-            raise invalid_input(next(_faults(value, where)))
+            raise invalid_input(_fault(value, where))
         shape.append(lengths.pop())
         level = list(chain.from_iterable(level))
     if not types <= {int, float}:
-        raise invalid_input(next(_faults(value, where)))
+        raise invalid_input(_fault(value, where))
     try:
         return np.array(level, np.float64).reshape(shape)
     except OverflowError:
@@ -65,19 +65,27 @@ def _check_finite(narrowed: Tensor, original: Tensor, *, where: str) -> None:
     raise invalid_input(Violation(path, "a finite number within float32", shown(original[position].item())))
 
 
-def _faults(values: list[Any], where: str, *, depth: int = 1) -> Iterator[Violation]:
-    """Yields what keeps nested lists from being an array of numbers; only run once that is known."""
-    if depth > _MAX_DEPTH:
-        yield Violation(where, f"lists at most {_MAX_DEPTH} deep", "a deeper one")
-        return
-    first = values[0] if values else None
-    for index, element in enumerate(values):
-        path = f"{where}[{index}]"
-        if isinstance(first, list) and not isinstance(element, list):
-            yield Violation(path, "a list, as its neighbours are", shown(element))
-        elif isinstance(first, list) and len(element) != len(first):
-            yield Violation(path, f"{len(first)} elements, as in {where}[0]", f"{len(element)}")
-        elif isinstance(first, list):
-            yield from _faults(element, path, depth=depth + 1)
-        elif isinstance(element, bool) or not isinstance(element, int | float):
-            yield Violation(path, "a number", shown(element))
+def _fault(values: list[Any], where: str) -> Violation:
+    """Returns the first thing that keeps nested lists from being an array of numbers; only run once one does."""
+    lengths: list[int] = []
+    first: Any = values
+    while isinstance(first, list) and len(lengths) <= _MAX_DEPTH:
+        lengths.append(len(first))
+        first = first[0] if first else None
+    if len(lengths) > _MAX_DEPTH:
+        return Violation(where, f"lists at most {_MAX_DEPTH} deep", "a deeper one")
+    return next(_faults(values, where, lengths), Violation(where, "a list of numbers", "something else"))
+
+
+def _faults(value: Any, where: str, lengths: list[int]) -> Iterator[Violation]:
+    """Yields what differs from the lengths that the first list of each level has."""
+    if not lengths:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            yield Violation(where, "a number", shown(value))
+    elif not isinstance(value, list):
+        yield Violation(where, f"a list of {lengths[0]}, as the first one has", shown(value))
+    elif len(value) != lengths[0]:
+        yield Violation(where, f"{lengths[0]} elements, as the first one has", str(len(value)))
+    else:
+        for index, element in enumerate(value):
+            yield from _faults(element, f"{where}[{index}]", lengths[1:])

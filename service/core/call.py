@@ -68,6 +68,7 @@ class Call:
         model: Name of the model, once the catalog has found it.
         version: Version of the model, once the catalog has found it.
         rows: How many rows were run.
+        messages: How many messages of a stream were answered, each with a call of its own.
         phases: Seconds spent, by phase: decode, validate, execute, encode.
     """
 
@@ -79,6 +80,7 @@ class Call:
     model: str | None = None
     version: int | None = None
     rows: int = 0
+    messages: int = 0
     phases: dict[str, float] = field(default_factory=dict)
 
     @contextmanager

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from service.core.tasks import Task
 from service.core.tensors import Signature
-from service.errors import ErrorKind, GatewayError, Violation, shown
+from service.errors import ErrorKind, GatewayError, Violation, listed, shown
 
 
 class State(StrEnum):
@@ -93,7 +93,7 @@ class Catalog:
             GatewayError: MODEL_NOT_FOUND.
         """
         if name not in self._models:
-            known = ", ".join(self.names()) or "none yet"
+            known = listed(self.names()) or "none yet"
             raise _not_found(Violation("model", f"one of the models served: {known}", shown(name)))
         return sorted(self._models[name].values(), key=lambda entry: -entry.version)
 
@@ -123,7 +123,7 @@ class Catalog:
         for entry in versions:
             if entry.version == wanted.version:
                 return entry
-        known = ", ".join(str(entry.version) for entry in versions)
+        known = listed(str(entry.version) for entry in versions)
         raise _not_found(Violation("version", f"one of the versions of {wanted.name!r}: {known}", str(wanted.version)))
 
     def readiness(self) -> dict[str, bool]:

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelRef, ModelVersion
 from service.core.ports import Backend
 from service.core.signature import check_inputs
 from service.core.tensors import Signature, Tensor
-from service.errors import ErrorKind, GatewayError, Violation, invalid_input, shown
+from service.errors import ErrorKind, GatewayError, Violation, invalid_input, listed, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +83,21 @@ class Engine:
             )
 
 
+def finite(outputs: Mapping[str, Tensor], name: str) -> Tensor:
+    """Returns an output of numbers.
+
+    Raises:
+        GatewayError: BACKEND_FAILED when there is a number in it that is not finite.
+    """
+    if not np.isfinite(outputs[name]).all():
+        raise GatewayError(ErrorKind.BACKEND_FAILED, f"the model's {name} are not all finite numbers")
+    return outputs[name]
+
+
 def _signature(request: InferenceRequest) -> Signature:
     try:
         return request.version.signatures[request.signature]
     except KeyError:
-        known = ", ".join(sorted(request.version.signatures))
+        known = listed(sorted(request.version.signatures))
         violation = Violation("signature", f"one of {known}", shown(request.signature))
         raise GatewayError(ErrorKind.MODEL_NOT_FOUND, str(violation), [violation]) from None

@@ -68,6 +68,7 @@ def log_access(call: Call, code: str) -> None:
         "version": call.version,
         "code": code,
         "rows": call.rows,
+        **({"messages": call.messages} if call.messages else {}),
         "duration_ms": round(call.elapsed() * 1000, 3),
         **{f"{phase}_ms": round(seconds * 1000, 3) for phase, seconds in call.phases.items()},
     }

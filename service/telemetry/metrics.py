@@ -6,7 +6,8 @@ known to be one of ours. Failures count in the durations, with their code.
 
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
@@ -46,11 +47,11 @@ class Metrics:
     """All metrics of one server, in a registry of its own.
 
     Args:
-        in_flight: Tells how many requests are in flight, when asked.
+        in_flight: How many requests and streams are in flight; read at each scrape.
         backend: Name of the backend, for the build information.
     """
 
-    def __init__(self, *, in_flight: Callable[[], int], backend: str) -> None:
+    def __init__(self, *, in_flight: Mapping[str, int], backend: str) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody reads
         self.registry = CollectorRegistry()
         model = ["model_name", "model_version"]
@@ -101,9 +102,9 @@ class Metrics:
             registry=self.registry,
         )
         self._load_begun: dict[tuple[str, int], float] = {}
-        Gauge("tensorgate_requests_in_flight", "Requests that are being handled.", registry=self.registry).set_function(
-            in_flight
-        )
+        for what in ("requests", "streams"):
+            gauge = Gauge(f"tensorgate_{what}_in_flight", f"{what.capitalize()} that are open.", registry=self.registry)
+            gauge.set_function(partial(in_flight.__getitem__, what))
         Gauge(
             "tensorgate_build_info",
             "1; what runs here is in the labels.",
@@ -136,7 +137,10 @@ class Metrics:
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Returns all metrics, and the content type that was chosen for this ``Accept`` header."""
-        encode, content_type = choose_encoder(accept)
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # a version in it that is none
+            encode, content_type = choose_encoder("")
         return encode(self.registry), content_type
 
     def _state_changed(self, version: ModelVersion) -> None:

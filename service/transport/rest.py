@@ -9,6 +9,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Scope
 
 from service.core.admission import Admission
+from service.transport.http_protocol import BoundedHttpProtocol
 from service.transport.limits import RequestLimits
 from service.transport.rest_middleware import (
     Admitted,
@@ -52,10 +53,10 @@ def create_app(
 
     app: ASGIApp = Router([*operations, *api], redirect_slashes=False)
     app = CancelOnDisconnect(app)
-    app = LimitedBody(app, limit=max_request_bytes)
-    app = Admitted(app, admission=admission, limits=limits)
-    app = Problems(app)
     quiet = frozenset(route.path for route in operations)
+    app = LimitedBody(app, limit=max_request_bytes, admission=admission)
+    app = Admitted(app, quiet=quiet, admission=admission, limits=limits)
+    app = Problems(app, admission=admission)
     return Calls(app, quiet=quiet, method_of=method_of, limits=limits, report=report)
 
 
@@ -91,7 +92,7 @@ class RestServer(uvicorn.Server):
             uvicorn.Config(
                 app,
                 loop="none",
-                http="httptools",
+                http=BoundedHttpProtocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,

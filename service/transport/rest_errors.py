@@ -68,4 +68,6 @@ def from_http_exception(error: HTTPException, *, method: str, path: str) -> Gate
         allowed = (error.headers or {}).get("Allow", "another one")
         violation = Violation("method", allowed, method)
         return GatewayError(ErrorKind.METHOD_NOT_ALLOWED, str(violation), [violation])
+    if "maximum" in error.detail.lower():  # of a form's parts, or of the size of one
+        return GatewayError(ErrorKind.TOO_LARGE, f"the form is too large: {error.detail}")
     return GatewayError(ErrorKind.MALFORMED, f"the body could not be parsed: {error.detail}")

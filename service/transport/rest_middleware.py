@@ -32,7 +32,7 @@ class Calls:
 
     Args:
         app: The rest of the stack; it leaves the code of a failure in ``scope["tensorgate.code"]``.
-        quiet: Paths that are served without a call: probes, scrapes, pages.
+        quiet: Paths whose calls are not reported unless they fail: probes, scrapes, pages.
         method_of: Returns verb and template of the route that a scope was sent to; ``None`` when there is no such.
         limits: Of time.
         report: Takes the finished calls.
@@ -54,14 +54,13 @@ class Calls:
         self._report = report
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in self._quiet:
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
         call = Call(
             protocol="rest",
             method=OTHER_METHOD,
-            request_id=request_id_of(headers.get(REQUEST_ID)),
+            request_id=request_id_of(Headers(scope=scope).get(REQUEST_ID)),
             deadline=self._limits.deadline(None),
         )
         calls.enter(call)
@@ -77,14 +76,16 @@ class Calls:
             code = scope.get("tensorgate.code", OK)
         finally:
             call.method = self._method_of(scope) or OTHER_METHOD
-            self._report(call, code)
+            if code != OK or scope["path"] not in self._quiet:
+                self._report(call, code)
 
 
 class Problems:
     """Answers every error with a problem document; the text of one that nobody expected stays in the log."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, admission: Admission) -> None:
         self._app = app
+        self._admission = admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -106,29 +107,32 @@ class Problems:
         except HTTPException as found:
             error = rest_errors.from_http_exception(found, method=scope["method"], path=shown(scope["path"]))
             headers = dict(found.headers or {})
+        except asyncio.CancelledError:
+            if not self._admission.draining.is_set():
+                raise
+            error = GatewayError(ErrorKind.NOT_READY, "the server went down before the answer was there")
         except Exception as raised:
             error = as_gateway_error(raised)
         scope["tensorgate.code"] = error.kind.value
         if started or error.kind is ErrorKind.CANCELLED:
             return
-        call = calls.current_or_none()
-        response = rest_errors.problem_response(error, call.request_id if call else "", headers)
-        await response(scope, receive, send)
+        await rest_errors.problem_response(error, calls.current().request_id, headers)(scope, receive, send)
 
 
 class Admitted:
     """Holds a place among the requests in flight, and bounds the time, that of reading the body included."""
 
-    def __init__(self, app: ASGIApp, *, admission: Admission, limits: RequestLimits) -> None:
+    def __init__(self, app: ASGIApp, *, quiet: frozenset[str], admission: Admission, limits: RequestLimits) -> None:
         self._app = app
+        self._quiet = quiet
         self._admission = admission
         self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        call = calls.current_or_none()
-        if call is None:
+        if scope["type"] != "http" or scope["path"] in self._quiet:
             await self._app(scope, receive, send)
             return
+        call = calls.current()
         call.deadline = self._limits.deadline(_timeout(Headers(scope=scope).get(TIMEOUT)))
         with self._admission.admitted():
             async with call.deadline.enforced():
@@ -148,32 +152,30 @@ def _timeout(text: str | None) -> float | None:
 
 
 class LimitedBody:
-    """Refuses a body over the limit: by its declared length, or as soon as that much was read."""
+    """Refuses a body over the limit: by its declared length, or as soon as that much was read; counts what is held."""
 
-    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+    def __init__(self, app: ASGIApp, *, limit: int, admission: Admission) -> None:
         self._app = app
         self._limit = limit
+        self._admission = admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            declared = Headers(scope=scope).get("content-length", "")
-            if declared.isdecimal() and int(declared) > self._limit:
-                raise self._refusal(f"{declared} bytes")
-            receive = self._counted(receive)
-        await self._app(scope, receive, send)
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "")
+        if declared.isdecimal() and int(declared) > self._limit:
+            raise self._refusal(f"{declared} bytes")
+        with self._admission.held() as held:
 
-    def _counted(self, receive: Receive) -> Receive:
-        total = 0
+            async def receive_counted() -> Message:
+                message = await receive()
+                held.take(len(message.get("body", b"")))
+                if held.taken > self._limit:
+                    raise self._refusal("more")
+                return message
 
-        async def counted() -> Message:
-            nonlocal total
-            message = await receive()
-            total += len(message.get("body", b""))
-            if total > self._limit:
-                raise self._refusal("more")
-            return message
-
-        return counted
+            await self._app(scope, receive_counted, send)
 
     def _refusal(self, got: str) -> GatewayError:
         return invalid_input(

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,8 +15,8 @@ from grpc_reflection.v1alpha import reflection
 
 from service.core import call as calls
 from service.core.admission import Admission
-from service.core.call import Call
-from service.errors import OK, ErrorKind, GatewayError, Violation, as_gateway_error, invalid_input
+from service.core.call import Call, Deadline
+from service.errors import OK, ErrorKind, GatewayError, Violation, as_gateway_error, invalid_input, shown
 from service.transport import rpc_errors
 from service.transport.limits import RequestLimits, request_id_of
 
@@ -24,6 +25,9 @@ REQUEST_ID = "x-request-id"
 _INT32_MAX = 2**31 - 1
 _OPERATIONS = "/grpc."
 """Health and reflection: neither logged nor counted nor limited."""
+OTHER_METHOD = "_other"
+_LAST_WORDS_SECONDS = 0.2
+"""For answers that are on their way when the server stops."""
 _MAX_AGE_MS = 30 * 60 * 1000
 """Connections are renewed now and then, so that clients behind a balancer find new replicas."""
 
@@ -49,10 +53,12 @@ class CallInterceptor(aio.ServerInterceptor):
         continuation: "Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]]",
         handler_call_details: grpc.HandlerCallDetails,
     ) -> "grpc.RpcMethodHandler[Any, Any] | None":
-        """Wraps the handler; an unknown method has none."""
+        """Wraps the handler; a method that is unknown gets one that says so."""
         handler = await continuation(handler_call_details)
-        if handler is None or handler_call_details.method.startswith(_OPERATIONS):
+        if handler_call_details.method.startswith(_OPERATIONS):
             return handler
+        if handler is None:
+            return grpc.stream_stream_rpc_method_handler(self._unknown(handler_call_details.method))
         # The handlers get bytes: what cannot be parsed is to have the same error as all else that is wrong.
         method = handler_call_details.method.lstrip("/")
         if handler.unary_unary:
@@ -65,22 +71,45 @@ class CallInterceptor(aio.ServerInterceptor):
             )
         raise NotImplementedError(f"{method} is neither unary nor bidirectional. This is a bug.")
 
+    def _unknown(self, method: str) -> Callable[..., Any]:
+        async def handle(stream: AsyncIterator[bytes], context: aio.ServicerContext[Any, Any]) -> None:
+            async with self._called(OTHER_METHOD, context):
+                raise GatewayError(
+                    ErrorKind.NOT_FOUND, f"there is no method {shown(method)}; server reflection lists them"
+                )
+
+        return handle
+
     def _unary(self, method: str, handler: Any) -> Callable[..., Any]:
         async def handle(data: bytes, context: aio.ServicerContext[Any, Any]) -> Any:
             async with self._called(method, context) as call, call.deadline.enforced():
-                with call.phase("decode"):
-                    request = self._parsed(data, handler)
-                return await handler.unary_unary(request, context)
+                with self._admission.admitted(), self._admission.held() as held:
+                    held.take(len(data))
+                    with call.phase("decode"):
+                        request = self._parsed(data, handler)
+                    return await handler.unary_unary(request, context)
 
         return handle
 
     def _stream(self, method: str, handler: Any) -> Callable[..., Any]:
-        # A stream lives as long as its client wants; the deadline of the limits is that of each of its messages.
         async def handle(stream: AsyncIterator[bytes], context: aio.ServicerContext[Any, Any]) -> None:
-            async with self._called(method, context):
-                requests = (self._parsed(data, handler) async for data in stream)
-                async for answer in handler.stream_stream(requests, context):
-                    await context.write(answer)
+            async with self._called(method, context) as call:
+                # A stream lives as long as its client wants; its messages have deadlines of their own.
+                if math.isinf(_seconds_left(context)):
+                    call.deadline = Deadline(math.inf, math.inf)
+                with self._admission.admitted("streams"), self._admission.held() as held:
+                    sizes: deque[int] = deque()
+
+                    async def requests() -> AsyncIterator[Any]:
+                        async for data in stream:
+                            held.take(len(data))
+                            sizes.append(len(data))
+                            yield self._parsed(data, handler)
+
+                    # Answers come in the order of the requests: each gives back what its request held.
+                    async for answer in handler.stream_stream(requests(), context):
+                        await context.write(answer)
+                        held.give_back(sizes.popleft())
 
         return handle
 
@@ -98,19 +127,18 @@ class CallInterceptor(aio.ServerInterceptor):
     @asynccontextmanager
     async def _called(self, method: str, context: aio.ServicerContext[Any, Any]) -> AsyncIterator[Call]:
         metadata = dict(context.invocation_metadata() or ())
-        remaining = context.time_remaining()
+        seconds = _seconds_left(context)
         call = Call(
             protocol="grpc",
             method=method,
             request_id=request_id_of(metadata.get(REQUEST_ID)),
-            deadline=self._limits.deadline(None if remaining is None or math.isinf(remaining) else remaining),
+            deadline=self._limits.deadline(None if math.isinf(seconds) else seconds),
         )
         calls.enter(call)
         id_metadata = ((REQUEST_ID, call.request_id),)
         code: str = OK
         try:
-            with self._admission.admitted():
-                yield call
+            yield call
             context.set_trailing_metadata(id_metadata)
         except asyncio.CancelledError:
             code = ErrorKind.TIMEOUT if call.deadline.remaining() <= 0 else ErrorKind.CANCELLED
@@ -121,6 +149,12 @@ class CallInterceptor(aio.ServerInterceptor):
             await _abort(context, error, call.request_id)
         finally:
             self._report(call, str(code))
+
+
+def _seconds_left(context: aio.ServicerContext[Any, Any]) -> float:
+    """Returns the seconds until the client's deadline; infinity when it has none."""
+    remaining = context.time_remaining()
+    return math.inf if remaining is None else remaining
 
 
 async def _abort(context: aio.ServicerContext[Any, Any], error: GatewayError, request_id: str) -> None:
@@ -187,6 +221,6 @@ class RpcServer:
         for service in self._services:
             await self._health.set(service, response.SERVING if ready else response.NOT_SERVING)
 
-    async def stop(self, grace: float) -> None:
-        """Takes no more calls, and cancels those that are still going after that many seconds."""
-        await self._server.stop(grace)
+    async def stop(self) -> None:
+        """Takes no more calls and ends those that are left, such as a client's watch of the health service."""
+        await self._server.stop(_LAST_WORDS_SECONDS)

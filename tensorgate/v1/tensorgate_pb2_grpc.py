@@ -84,7 +84,8 @@ class TensorgateServiceServicer(object):
 
     def ClassifyStream(self, request_iterator, context):
         """The same for a stream of requests: one answer for each request, in the order of the requests.
-        A request that fails gets its error as its answer; the stream and the other requests go on.
+        A request that fails gets its error as its answer; the stream and the other requests go on. Only bytes that are
+        no message at all, or too many of them, end the stream.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

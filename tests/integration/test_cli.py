@@ -108,6 +108,9 @@ def test_a_series_is_forecast(server: ServerProcess, table: Path) -> None:
         (["classify", "README.md"], "images[0].encoded: expected a PNG, JPEG, GIF or BMP file"),
         (["classify", "README.md", "--model", "steps"], "expected an image classifier"),
         (["classify", "README.md", "--model", "nope"], "one of the models served"),
+        (["classify", "README.md", "--model-version", "9" * 30], "range"),
+        (["classify", "README.md", "--top-k", "9" * 12], "range"),
+        (["forecast", "{table}", "--horizon", "9" * 12], "range"),
         (["forecast", "{table}", "--column", "nope"], "expected a column 'nope', got the columns year, low, high"),
         (["forecast", "{table}", "--horizon", "9"], "horizon: expected at most 3 steps"),
         (["forecast", "{words}"], "row 2, column 'value': expected a finite number, got 'x'"),
@@ -126,6 +129,21 @@ def test_a_question_that_fails_says_why(
     assert (done.returncode, done.stdout) == (1, "")
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_names_are_printed_as_they_are(server: ServerProcess, image: Path) -> None:
+    odd = image.rename(image.with_name("[bold]x[red].png"))
+    assert "[bold]x[red].png" in ask(server, "classify", odd)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this machine")
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_output_that_cannot_be_written_is_told(server: ServerProcess, options: list[str]) -> None:
+    command = [sys.executable, "-m", "service", "models", "--address", server.grpc, *options]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "tensorgate: the output could not be written: No space left on device\n"
 
 
 def test_without_a_server_it_says_so(image: Path) -> None:

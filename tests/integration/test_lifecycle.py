@@ -1,6 +1,7 @@
 """Start and stop: readiness, signals, draining, addresses that are taken, logs."""
 
 import asyncio
+import contextlib
 import json
 import signal
 import subprocess
@@ -106,6 +107,14 @@ async def test_what_does_not_finish_in_time_is_given_up() -> None:
             (await request).raise_for_status()
 
 
+async def test_a_watch_of_the_health_service_does_not_hold_up_a_stop() -> None:
+    async with serving(drain_timeout=30) as served:
+        stub: Any = health_pb2_grpc.HealthStub(served.channel)
+        watch = stub.Watch(health_pb2.HealthCheckRequest())
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+        await asyncio.wait_for(served.runtime.__aexit__(None, None, None), 10)
+
+
 async def test_an_address_that_is_taken_is_an_error(served: Served) -> None:
     for ports in ({"rest_port": served.runtime.rest_port}, {"grpc_port": served.runtime.grpc_port}):
         settings = load({"backend": "tests.fakes:FakeBackend", "rest_port": 0, "grpc_port": 0} | ports)
@@ -133,6 +142,25 @@ def test_a_request_in_flight_is_answered_before_the_process_ends() -> None:
         assert server.stop() == 0
         asking.join()
         assert [answer.status_code for answer in answers] == [200]
+
+
+def _post(rest: str) -> None:
+    with contextlib.suppress(httpx.HTTPError):
+        httpx.post(rest + CLASSIFY, json=BLACK, timeout=30)
+
+
+def test_a_second_signal_ends_the_process_at_once() -> None:
+    with server_process(*SLOW, TENSORGATE_TEST_SLOW_SECONDS="20") as server:
+        server.announcement()
+        asking = threading.Thread(target=_post, args=(server.rest,))
+        asking.start()
+        while "tensorgate_requests_in_flight 1.0" not in httpx.get(server.rest + "/metrics").text:
+            pass
+        server.process.send_signal(signal.SIGTERM)
+        while not any('"message":"stopping' in line for line in server.lines):
+            pass
+        assert server.stop() == 130
+        asking.join()
 
 
 def test_each_request_has_one_line_in_the_log_and_probes_have_none() -> None:
@@ -184,6 +212,8 @@ def test_an_unexpected_error_is_in_the_log_under_the_request_id() -> None:
         (["--backend", "nope"], "there is no backend 'nope'"),
         (["--backend", "no.such.module:Class"], "needs the module"),
         (["--backend", "tests.fakes:Nope"], "has no 'Nope'"),
+        (["--backend", "json:dumps"], "'json:dumps' is no backend: it has no start, run, close"),
+        (["--version-policy", "newest"], "version_policy: expected latest, latest:N, all or specific"),
         (["--config", "/nonexistent.toml"], "cannot be read"),
         (["--host", "203.0.113.1", *FAKE], "cannot listen on 203.0.113.1"),
     ],

@@ -214,7 +214,7 @@ async def test_a_client_that_goes_away_stops_costing(served: Served) -> None:
     writer.close()
     await until(lambda: served.backend.cancelled > 0)
     assert await served.metric("tensorgate_requests_total", code="cancelled") == 1
-    assert served.runtime.admission.in_flight == 0
+    assert not any(served.runtime.admission.in_flight.values())
 
 
 async def test_a_client_that_sends_half_a_body_is_not_waited_for_beyond_the_timeout() -> None:
@@ -222,7 +222,7 @@ async def test_a_client_that_sends_half_a_body_is_not_waited_for_beyond_the_time
         reader, writer = await _connection(served, _raw(b'{"images"', 1000))
         assert b"504" in await reader.readline()
         writer.close()
-        assert served.runtime.admission.in_flight == 0
+        assert not any(served.runtime.admission.in_flight.values())
 
 
 async def test_more_requests_than_admitted_are_refused_at_once() -> None:

@@ -44,12 +44,15 @@ async def test_pixels_may_be_bytes(served: Served) -> None:
         pb.Pixels(shape=[4, 4, 0], values=[]),
         pb.Pixels(shape=[2**62, 4, 4], values=[0] * 16),
         pb.Pixels(shape=[1] * 1000, values=[0]),
+        # Multiplied out, this alone would keep everybody waiting for a minute.
+        pb.Pixels(shape=[2**62] * 100_000, bytes_values=b"a"),
     ],
 )
 async def test_shapes_and_values_must_go_together(served: Served, pixels: pb.Pixels) -> None:
     request = pb.ClassifyRequest(model="shades", images=[pb.Image(pixels=pixels)])
     outcome = error_outcome(await failed(served.stub.Classify(request)))
-    assert (outcome.code, outcome.where) == ("invalid_input", ("images[0].pixels",))
+    assert outcome.code == "invalid_input"
+    assert outcome.where[0] in {"images[0].pixels", "images[0].pixels.shape"}
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -119,7 +122,7 @@ async def test_a_cancelled_call_stops_costing(served: Served) -> None:
     call.cancel()
     await until(lambda: served.backend.cancelled > 0)
     assert await served.metric("tensorgate_requests_total", code="cancelled") == 1
-    assert served.runtime.admission.in_flight == 0
+    assert not any(served.runtime.admission.in_flight.values())
 
 
 async def test_the_clients_request_id_comes_back(served: Served) -> None:
@@ -188,7 +191,7 @@ async def test_a_cancelled_stream_stops_costing(served: Served) -> None:
     await until(lambda: served.backend.runs >= 5)
     call.cancel()
     await until(lambda: served.backend.cancelled >= 5)
-    await until(lambda: served.runtime.admission.in_flight == 0)
+    await until(lambda: not any(served.runtime.admission.in_flight.values()))
 
 
 async def test_each_message_of_a_stream_has_the_default_timeout() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -189,6 +190,31 @@ async def test_a_warm_up_that_fails_keeps_the_version_from_being_served(tmp_path
     assert "warm-up request 2 of tf_serving_warmup_requests: inputs.images: expected shape" in errors["wrong"]
     assert "warm-up request 1" in errors["unknown"]
     assert "warm-up request 1" in errors["torn"]
+
+
+async def test_odd_folders_do_not_keep_the_others_from_being_served(tmp_path: Path) -> None:
+    savedmodels.save_steps(tmp_path / "good" / "1")
+    odd = os.fsencode(tmp_path) + b"/caf\xe9/1"
+    os.makedirs(odd)  # noqa: PTH103  # a path that is not UTF-8
+    os.mknod(odd + b"/saved_model.pb")
+    (tmp_path / "loop").symlink_to("loop")
+    savedmodels.save_mute(tmp_path / "mute" / "1")
+    async with running(tmp_path) as runtime:
+        base = f"http://127.0.0.1:{runtime.rest_port}"
+        async with httpx.AsyncClient(base_url=base, timeout=30) as rest:
+            assert (await rest.get("/readyz")).status_code == 200
+            assert (await rest.get("/metrics")).status_code == 200
+            names = [model["name"] for model in (await rest.get("/api/v1/models")).json()["models"]]
+            assert names == ["good", "mute"]
+            response = await rest.post("/api/v1/models/mute/forecast", json={"series": [[1]]})
+            assert problem_outcome(response).code == "wrong_model_kind"
+
+
+async def test_a_reason_names_no_path_of_this_machine(tmp_path: Path) -> None:
+    (tmp_path / "rubbish" / "1").mkdir(parents=True)
+    (tmp_path / "rubbish" / "1" / "saved_model.pb").write_bytes(b"\xffrubbish")
+    errors = await only(tmp_path)
+    assert str(tmp_path) not in errors["rubbish"]
 
 
 @pytest.mark.parametrize("exists", [True, False])

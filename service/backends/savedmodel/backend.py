@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from service.backends.registry import BackendOptions
-from service.backends.savedmodel.folder import FoundVersion, Key, find_versions, verify
+from service.backends.savedmodel.folder import Findings, FoundVersion, Key, find_versions, verify
 from service.core.catalog import Catalog, ModelVersion, State
 from service.core.tasks import describe
 from service.core.tensors import Signature, Tensor
@@ -46,16 +46,17 @@ class SavedModelBackend:
         self._loads = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._served: dict[Key, ModelVersion] = {}
         self._failed: dict[Key, FoundVersion] = {}
-        self._seen: dict[Key, FoundVersion] = {}
+        self._seen: Mapping[Key, FoundVersion] = {}
+        self._troubles: set[str] = set()
         self._polling: asyncio.Task[None] | None = None
 
     async def start(self, catalog: Catalog) -> None:
         """Loads what the folder holds, one version after the other, and begins to look for changes."""
-        found = await self._find()
-        if found is not None and not found:
+        findings = await self._find() or Findings()
+        if not findings.versions:
             logger.error("there is no model in %s: expected <name>/<version>/saved_model.pb", self._options.models)
-        wanted = self._wanted(found or {})
-        self._seen = found or {}
+        self._seen = findings.versions
+        wanted = self._wanted(self._seen)
         catalog.announce(ModelVersion(*key, State.START) for key in wanted)
         for key in wanted:
             await self._load(key, wanted[key], catalog)
@@ -85,9 +86,10 @@ class SavedModelBackend:
 
     async def _follow(self, catalog: Catalog) -> None:
         """Loads what has come, then drops what is no longer wanted."""
-        found = await self._find()
-        if found is None:
+        findings = await self._find()
+        if findings is None:
             return  # not there, for now: what is served stays
+        found = {**findings.versions, **{k: v for k, v in self._seen.items() if k[0] in findings.unreadable}}
         # A version that changed since the last look is still being copied here by someone.
         candidates = {
             key: version for key, version in found.items() if key in self._served or self._seen.get(key) == version
@@ -117,14 +119,19 @@ class SavedModelBackend:
             for version in self._options.policy.choose(versions)
         }
 
-    async def _find(self) -> dict[Key, FoundVersion] | None:
-        """Returns the versions on disk; ``None`` when the folder cannot be read."""
+    async def _find(self) -> Findings | None:
+        """Returns what is on disk; ``None`` when the folder cannot be read. Complains once of each trouble."""
         loop = asyncio.get_running_loop()
+        findings = None
         try:
-            return await loop.run_in_executor(self._loads, find_versions, self._options.models)
+            findings = await loop.run_in_executor(self._loads, find_versions, self._options.models)
+            troubles = {f"the model {name} cannot be read: {why}" for name, why in findings.unreadable.items()}
         except OSError as error:
-            logger.error("the models folder %s cannot be read: %s", self._options.models, error.strerror)
-            return None
+            troubles = {f"the models folder {self._options.models} cannot be read: {error.strerror}"}
+        for trouble in sorted(troubles - self._troubles):
+            logger.error(trouble)
+        self._troubles = troubles
+        return findings
 
     async def _load(self, key: Key, found: FoundVersion, catalog: Catalog) -> None:
         """Makes a version available, or notes why it cannot be."""

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from service.errors import ErrorKind, GatewayError
@@ -33,23 +34,49 @@ class FoundVersion:
     files: frozenset[tuple[str, int, int]]
 
 
-def find_versions(models: Path) -> dict[Key, FoundVersion]:
-    """Returns all versions of all models.
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a look at the models folder found.
+
+    Attributes:
+        versions: All versions of all models.
+        unreadable: Models that could not be looked at, and why.
+    """
+
+    versions: Mapping[Key, FoundVersion] = field(default_factory=dict)
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+
+
+def find_versions(models: Path) -> Findings:
+    """Returns what the folder holds.
 
     A version is a sub-folder of a model's folder whose name is a positive number and that holds a ``saved_model.pb``.
     Everything else is passed over: what is still being written has another name.
 
     Raises:
-        OSError: When the folder cannot be read.
+        OSError: When the folder itself cannot be read.
     """
-    found = {}
+    versions: dict[Key, FoundVersion] = {}
+    unreadable: dict[str, str] = {}
     for model in sorted(models.iterdir()):
-        if model.is_dir() and not model.name.startswith("."):
-            for folder in model.iterdir():
-                version = _version_of(folder)
-                if version is not None:
-                    found[model.name, version] = _found(folder)
-    return found
+        if model.name.startswith("."):
+            continue
+        try:
+            model.name.encode()
+            if model.is_dir():
+                versions |= {(model.name, version): found for version, found in _versions(model)}
+        except UnicodeEncodeError:
+            unreadable[ascii(model.name)] = "its name is not UTF-8"
+        except OSError as error:
+            unreadable[model.name] = error.strerror or type(error).__name__
+    return Findings(versions, unreadable)
+
+
+def _versions(model: Path) -> Iterator[tuple[int, FoundVersion]]:
+    for folder in model.iterdir():
+        version = _version_of(folder)
+        if version is not None:
+            yield version, _found(folder)
 
 
 def verify(folder: Path) -> None:

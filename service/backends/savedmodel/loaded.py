@@ -15,6 +15,7 @@ from service.errors import ErrorKind, GatewayError
 
 _SERVE = "serve"
 _MAX_REASON = 300
+_ASSERTION = re.compile(r"assertion failed: \[(.*?)\]")
 _AROUND_A_REASON = ("Graph execution error", "Detected at node", "<stack traces", "[[")
 _KINDS = {
     tf.errors.InvalidArgumentError: ErrorKind.INVALID_INPUT,
@@ -39,7 +40,8 @@ class LoadedModel:
             # The functions live only as long as the object that was loaded.
             self._root = tf.saved_model.load(str(folder), tags=[_SERVE])
         except (OSError, ValueError, RuntimeError, KeyError, tf.errors.OpError) as error:
-            raise GatewayError(ErrorKind.BACKEND_FAILED, _first_line(str(error))) from error
+            reason = _first_line(str(error)).replace(f"{folder}/", "")  # clients need not know where models lie
+            raise GatewayError(ErrorKind.BACKEND_FAILED, reason) from error
         self._functions = dict(self._root.signatures)
         self.signatures = {
             name: _signature(name, definition) for name, definition in definitions.items() if name in self._functions
@@ -92,7 +94,10 @@ def _reason(error: Any) -> str:
     """Returns what went wrong without what TensorFlow puts around it: traces, and names of graph nodes."""
     lines = [re.sub(r"\{\{.*?\}\}|\[Op:\w+\]", "", line).strip() for line in str(error.message).splitlines()]
     reasons = [line for line in lines if line and not line.startswith(_AROUND_A_REASON)]
-    return _shortened(reasons[-1]) if reasons else type(error).__name__
+    if not reasons:
+        return type(error).__name__
+    asserted = _ASSERTION.match(reasons[-1])
+    return _shortened(asserted[1] if asserted else reasons[-1])
 
 
 def _first_line(text: str) -> str:

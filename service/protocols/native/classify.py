@@ -7,12 +7,17 @@ import numpy as np
 from service.codecs.images import check_encoded
 from service.core.call import Call
 from service.core.catalog import ModelRef, ModelVersion
-from service.core.engine import Engine, InferenceRequest
+from service.core.engine import Engine, InferenceRequest, finite
+from service.core.offload import offloaded
 from service.core.tasks import CLASSIFY_ENCODED, PREDICT, ImageClassifier
 from service.core.tensors import Tensor, shape_text
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input
 from service.protocols.native.models import require_task
 from service.schemas import Classification, ClassifyRequest, ClassifyResponse, ImageInput, ScoredClass
+
+_BRIGHTEST = 255
+_BATCH_PIXELS = 4_000_000
+"""What image files of one run may unpack to, together, unless it is one alone; less than a second of work."""
 
 
 class Classifier:
@@ -20,12 +25,20 @@ class Classifier:
 
     Args:
         engine: Runs the model.
-        max_image_pixels: How many pixels an image file may unpack to.
+        max_image_pixels: How many pixels the image files of one request may unpack to, together.
     """
 
     def __init__(self, engine: Engine, *, max_image_pixels: int) -> None:
         self._engine = engine
         self._max_image_pixels = max_image_pixels
+
+    def check_count(self, images: int) -> None:
+        """Refuses more images than one request may have; asked before any of them is looked at.
+
+        Raises:
+            GatewayError: TOO_LARGE.
+        """
+        self._engine.check_rows(images, where="images")
 
     async def classify(self, request: ClassifyRequest, call: Call) -> ClassifyResponse:
         """Returns the best classes of each image.
@@ -35,22 +48,32 @@ class Classifier:
         """
         version = self._engine.resolve(ModelRef(request.model, request.version), call)
         task = require_task(version, ImageClassifier)
-        self._engine.check_rows(len(request.images), where="images")
+        self.check_count(len(request.images))
+        size = sum(len(image.encoded) for image in request.images if image.encoded is not None)
         with call.phase("decode"):
-            pixels, encoded = self._decode(request.images, task)
-        results: list[Classification | None] = [None] * len(request.images)
-        for rows, outputs in await self._run(version, pixels, encoded, call):
-            with call.phase("encode"):
-                for row, result in zip(rows, _best(outputs["scores"], task.labels, request.top_k), strict=True):
-                    results[row] = result
-        return ClassifyResponse(
-            model=version.name, version=version.version, results=[result for result in results if result]
-        )
+            pixels, batches = await offloaded(size, lambda: self._decode(request.images, task))
+        results: dict[int, Classification] = {}
+        if pixels:
+            inputs = {"images": np.stack(list(pixels.values()))}
+            outputs = await self._engine.infer(InferenceRequest(version, PREDICT, inputs), call)
+            results |= zip(pixels, _best(outputs, task.labels, request.top_k), strict=True)
+        for batch in batches:
+            outputs = await self._run_located(version, batch, call)
+            results |= zip(batch, _best(outputs, task.labels, request.top_k), strict=True)
+        ordered = [results[index] for index in range(len(request.images))]
+        return ClassifyResponse(model=version.name, version=version.version, results=ordered)
 
-    def _decode(self, images: list[ImageInput], task: ImageClassifier) -> tuple[dict[int, Tensor], dict[int, bytes]]:
-        """Returns pixel arrays and image files by the position of the image, all of them checked."""
+    def _decode(
+        self, images: list[ImageInput], task: ImageClassifier
+    ) -> tuple[dict[int, Tensor], list[dict[int, bytes]]]:
+        """Returns pixel arrays, and batches of image files, by the position of the image; all of them checked.
+
+        A run cannot be stopped once it has begun. So files that unpack to much are run a few at a time: between two
+        runs a request that nobody waits for any more ends.
+        """
         pixels: dict[int, Tensor] = {}
-        encoded: dict[int, bytes] = {}
+        batches: list[dict[int, bytes]] = []
+        left, room = self._max_image_pixels, 0
         for index, image in enumerate(images):
             if image.pixels is not None:
                 pixels[index] = _fitted(image.pixels, task, where=f"images[{index}].pixels")
@@ -58,46 +81,36 @@ class Classifier:
                 where = f"images[{index}].encoded"
                 if not task.accepts_encoded:
                     raise invalid_input(Violation(where, "pixels, as this model takes no files", "a file"))
-                check_encoded(image.encoded, where=where, max_pixels=self._max_image_pixels)
-                encoded[index] = image.encoded
-        return pixels, encoded
+                count = check_encoded(image.encoded, where=where, max_pixels=left)
+                left -= count
+                if count > room:
+                    batches.append({})
+                    room = _BATCH_PIXELS
+                room -= count
+                batches[-1][index] = image.encoded
+        return pixels, batches
 
-    async def _run(
-        self, version: ModelVersion, pixels: dict[int, Tensor], encoded: dict[int, bytes], call: Call
-    ) -> list[tuple[list[int], dict[str, Tensor]]]:
-        """Runs pixels and files, each with the signature that takes them."""
-        answers = []
-        if pixels:
-            inputs = {"images": np.stack(list(pixels.values()))}
-            outputs = await self._engine.infer(InferenceRequest(version, PREDICT, inputs), call)
-            answers.append((list(pixels), dict(outputs)))
-        if encoded:
-            try:
-                outputs = await self._run_encoded(version, list(encoded.values()), call)
-            except GatewayError as error:
-                if error.kind is not ErrorKind.INVALID_INPUT:
-                    raise
-                raise await self._located(error, version, encoded, call) from None
-            answers.append((list(encoded), dict(outputs)))
-        return answers
-
-    async def _run_encoded(self, version: ModelVersion, files: list[bytes], call: Call) -> Mapping[str, Tensor]:
+    async def _run(self, version: ModelVersion, files: list[bytes], call: Call) -> Mapping[str, Tensor]:
         inputs = {"image_bytes": np.array(files, object)}
         return await self._engine.infer(InferenceRequest(version, CLASSIFY_ENCODED, inputs), call)
 
-    async def _located(
-        self, error: GatewayError, version: ModelVersion, encoded: dict[int, bytes], call: Call
-    ) -> GatewayError:
-        """Returns the error of a model that refused image files, with the path of the first that it refuses.
+    async def _run_located(self, version: ModelVersion, files: dict[int, bytes], call: Call) -> Mapping[str, Tensor]:
+        """Runs image files; if the model refuses them, says which is the first that it refuses.
 
-        Only the model's own decoder knows which that is, so it is asked again, for half of those in question each time.
+        Only the model's own decoder knows that, so it is asked again, for half of those in question each time.
         """
-        indices = list(encoded)
+        try:
+            return await self._run(version, list(files.values()), call)
+        except GatewayError as refusal:
+            if refusal.kind is not ErrorKind.INVALID_INPUT:
+                raise
+            error = refusal
+        indices = list(files)
         low, high = 0, len(indices)
         while high - low > 1:
             middle = (low + high) // 2
             try:
-                await self._run_encoded(version, [encoded[index] for index in indices[low:middle]], call)
+                await self._run(version, [files[index] for index in indices[low:middle]], call)
             except GatewayError as half:
                 if half.kind is not ErrorKind.INVALID_INPUT:
                     raise
@@ -105,21 +118,25 @@ class Classifier:
             else:
                 low = middle
         where = f"images[{indices[low]}].encoded"
-        return invalid_input(Violation(where, "an image that the model can decode", f"a damaged one: {error.message}"))
+        raise invalid_input(Violation(where, "an image that the model can decode", f"a damaged one: {error.message}"))
 
 
 def _fitted(pixels: Tensor, task: ImageClassifier, *, where: str) -> Tensor:
     """Returns the pixels in the model's shape, which they must have but for a single channel."""
     expected = (task.height, task.width, task.channels)
-    if pixels.shape == expected:
-        return pixels
-    if task.channels == 1 and pixels.shape == expected[:2]:
-        return pixels[..., np.newaxis]
-    raise invalid_input(Violation(where, f"shape {shape_text(expected)}", f"shape {shape_text(pixels.shape)}"))
+    if task.channels == 1 and pixels.ndim == 2:
+        pixels = pixels[..., np.newaxis]
+    if pixels.shape != expected:
+        raise invalid_input(Violation(where, f"shape {shape_text(expected)}", f"shape {shape_text(pixels.shape)}"))
+    lowest, highest = float(pixels.min()), float(pixels.max())
+    if lowest < 0 or highest > _BRIGHTEST:
+        raise invalid_input(Violation(where, "values from 0 to 255", f"values from {lowest:g} to {highest:g}"))
+    return pixels
 
 
-def _best(scores: Tensor, labels: tuple[str, ...], top_k: int) -> list[Classification]:
+def _best(outputs: Mapping[str, Tensor], labels: tuple[str, ...], top_k: int) -> list[Classification]:
     """Returns the best classes of each row of scores [N, K]; ties in the model's order."""
+    scores = finite(outputs, "scores")
     order = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
     best = np.take_along_axis(scores, order, axis=1)
     return [

@@ -4,7 +4,7 @@ import numpy as np
 
 from service.core.call import Call
 from service.core.catalog import ModelRef
-from service.core.engine import Engine, InferenceRequest
+from service.core.engine import Engine, InferenceRequest, finite
 from service.core.tasks import LEVEL_DECIMALS, PREDICT, Forecaster
 from service.core.tensors import Tensor, shape_text
 from service.errors import Violation, invalid_input
@@ -22,6 +22,14 @@ class SeriesForecaster:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    def check_count(self, series: int) -> None:
+        """Refuses more series than one request may have; asked before any of them is looked at.
+
+        Raises:
+            GatewayError: TOO_LARGE.
+        """
+        self._engine.check_rows(series, where="series")
+
     async def forecast(self, request: ForecastRequest, call: Call) -> ForecastResponse:
         """Returns the next steps of each series, with their quantiles.
 
@@ -30,7 +38,7 @@ class SeriesForecaster:
         """
         version = self._engine.resolve(ModelRef(request.model, request.version), call)
         task = require_task(version, Forecaster)
-        self._engine.check_rows(len(request.series), where="series")
+        self.check_count(len(request.series))
         horizon = _horizon(request.horizon, task)
         levels = _levels(request.quantiles, task)
         with call.phase("decode"):
@@ -39,8 +47,8 @@ class SeriesForecaster:
             )
         outputs = await self._engine.infer(InferenceRequest(version, PREDICT, {"history": history}), call)
         with call.phase("encode"):
-            points = outputs["forecast"][:, :horizon].tolist()
-            quantiles = outputs["quantiles"][:, :horizon]
+            points = finite(outputs, "forecast")[:, :horizon].tolist()
+            quantiles = finite(outputs, "quantiles")[:, :horizon]
             forecasts = [
                 SeriesForecast(values=values, quantiles=_quantile_forecasts(row, levels))
                 for values, row in zip(points, quantiles, strict=True)

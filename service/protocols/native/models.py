@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
-from service.core.catalog import Catalog, ModelRef, ModelVersion
+from service.core.call import Call
+from service.core.catalog import Catalog, ModelRef, ModelVersion, State
 from service.core.tasks import Forecaster, ImageClassifier
 from service.core.tensors import TensorSpec
 from service.errors import ErrorKind, Violation, invalid_input
@@ -31,7 +32,7 @@ def kind_of(version: ModelVersion) -> str:
     """Returns ``image_classifier``, ``forecaster`` or ``generic``; empty for a version that is not loaded."""
     if version.task is not None:
         return version.task.kind
-    return "generic" if version.signatures else ""
+    return "generic" if version.state is State.AVAILABLE else ""
 
 
 def require_task(version: ModelVersion, task: type[TaskT]) -> TaskT:
@@ -53,13 +54,14 @@ def list_models(catalog: Catalog) -> ListModelsResponse:
     return ListModelsResponse(models=[_model(name, catalog.versions(name)) for name in catalog.names()])
 
 
-def get_model(catalog: Catalog, request: GetModelRequest) -> ModelInfo:
+def get_model(catalog: Catalog, request: GetModelRequest, call: Call) -> ModelInfo:
     """Returns one model, with all its versions or the one that was asked for.
 
     Raises:
         GatewayError: MODEL_NOT_FOUND.
     """
     versions = catalog.versions(request.model)
+    call.model = request.model
     if request.version is not None:
         versions = [catalog.find(ModelRef(request.model, request.version))]
     return _model(request.model, versions)

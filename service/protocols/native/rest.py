@@ -1,18 +1,20 @@
 """The typed API over REST: bodies to fields, fields to the same messages as over gRPC, answers to JSON."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
 from pydantic import BaseModel
-from starlette.datastructures import FormData, UploadFile
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from service.core import call as calls
 from service.core.catalog import Catalog
+from service.core.offload import offloaded
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input, shown
 from service.protocols.native.classify import Classifier
 from service.protocols.native.forecast import SeriesForecaster
@@ -27,6 +29,8 @@ IMAGES = ("image/png", "image/jpeg", "image/gif", "image/bmp")
 
 _INTEGER = re.compile(r"-?[0-9]{1,20}")
 _FLOAT = re.compile(r"-?[0-9]*\.[0-9]+(?:[eE][-+]?[0-9]{1,3})?")
+MAX_FORM_PARTS = 10_000
+_FORM_TAIL = 1024
 _REPEATED = frozenset({"quantiles"})
 
 Fields = dict[str, Any]
@@ -63,26 +67,23 @@ class NativeRest:
     async def get_model(self, request: Request) -> Response:
         """Answers ``GET /api/v1/models/{model}``."""
         wanted = validated(GetModelRequest, _merged(request.path_params, _query(request)))
-        return _response(get_model(self._catalog, wanted))
+        return _response(get_model(self._catalog, wanted, calls.current()))
 
     async def classify(self, request: Request) -> Response:
         """Answers ``POST /api/v1/models/{model}/classify``: JSON, an image file, or a form with image files."""
         call = calls.current()
         media_type = _media_type(request, (JSON, *IMAGES, FORM))
-        query = _query(request)
-        if media_type == FORM:
-            async with request.form() as form:
-                body = await _form_fields(form)
-        elif media_type == JSON:
-            data = await request.body()
-            with call.phase("decode"):
-                body = _json_object(data)
-        else:
-            body = {"images": [{"encoded": await request.body()}]}
+        data = await request.body()
         with call.phase("decode"):
-            fields = _merged(request.path_params, query, body)
-        with call.phase("validate"):
-            wanted = validated(ClassifyRequest, fields)
+            if media_type == FORM:
+                body = await self._form_fields(request, data)
+            elif media_type == JSON:
+                body = await offloaded(len(data), lambda: _json_object(data))
+            else:
+                body = {"images": [{"encoded": data}]}
+            self._classifier.check_count(_length(body.get("images")))
+            fields = _merged(request.path_params, _query(request), body)
+            wanted = await offloaded(len(data), lambda: validated(ClassifyRequest, fields))
         return _response(await self._classifier.classify(wanted, call))
 
     async def forecast(self, request: Request) -> Response:
@@ -91,10 +92,35 @@ class NativeRest:
         _media_type(request, (JSON,))
         data = await request.body()
         with call.phase("decode"):
-            fields = _merged(request.path_params, _query(request), _json_object(data))
-        with call.phase("validate"):
-            wanted = validated(ForecastRequest, fields)
+            body = await offloaded(len(data), lambda: _json_object(data))
+            self._forecaster.check_count(_length(body.get("series")))
+            fields = _merged(request.path_params, _query(request), body)
+            wanted = await offloaded(len(data), lambda: validated(ForecastRequest, fields))
         return _response(await self._forecaster.forecast(wanted, call))
+
+    async def _form_fields(self, request: Request, data: bytes) -> Fields:
+        """Returns the files of a form as images, in their order, and its other fields as they read."""
+        _, options = parse_options_header(request.headers["content-type"])
+        if b"--" + options.get(b"boundary", b"") + b"--" not in data[-_FORM_TAIL:]:
+            # The parser would leave out the last file, silently.
+            raise _malformed("a form with its closing boundary", "one that is cut off")
+        try:
+            async with request.form(max_files=MAX_FORM_PARTS, max_fields=MAX_FORM_PARTS) as form:
+                files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+                self._classifier.check_count(len(files))
+                images = [{"encoded": await file.read()} for file in files]
+                texts = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+        except UnicodeError:
+            raise _malformed("a form in UTF-8", "one in another character set") from None
+        return _merged({"images": images}, _texts(texts))
+
+
+def _length(value: object) -> int:
+    return len(value) if isinstance(value, list) else 0
+
+
+def _malformed(expected: str, got: str) -> GatewayError:
+    return invalid_input(Violation("body", expected, got), kind=ErrorKind.MALFORMED)
 
 
 def _media_type(request: Request, accepted: Sequence[str]) -> str:
@@ -123,31 +149,21 @@ def _json_object(data: bytes) -> Fields:
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        violation = Violation("body", "JSON", f"something else: {error}" if data else "an empty body")
-        raise GatewayError(ErrorKind.MALFORMED, str(violation), [violation]) from None
+        raise _malformed("JSON", f"something else: {error}" if data else "an empty body") from None
     if not isinstance(value, dict):
         raise invalid_input(Violation("body", "an object", shown(value)))
     return value
 
 
-async def _form_fields(form: FormData) -> Fields:
-    """Returns the files of a form as images, in their order, and its other fields as they read."""
-    images = []
-    fields: Fields = {}
-    for name, value in form.multi_items():
-        if isinstance(value, UploadFile):
-            images.append({"encoded": await value.read()})
-        elif name in fields:
-            raise invalid_input(Violation(name, "one value", "several"))
-        else:
-            fields[name] = _scalar(value)
-    return _merged({"images": images}, fields)
-
-
 def _query(request: Request) -> Fields:
     """Returns the query's parameters as fields of the message."""
+    return _texts(request.query_params.multi_items())
+
+
+def _texts(items: Iterable[tuple[str, str]]) -> Fields:
+    """Returns fields that came as text, as they read; only some may come several times."""
     fields: Fields = {}
-    for name, text in request.query_params.multi_items():
+    for name, text in items:
         value = _scalar(text)
         if name in _REPEATED:
             fields.setdefault(name, []).append(value)

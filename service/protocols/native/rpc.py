@@ -1,6 +1,7 @@
 """The typed API over gRPC: protobuf to the same messages as over REST, and back."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,8 +13,9 @@ from grpc import aio
 from service.core import call as calls
 from service.core.call import Call
 from service.core.catalog import Catalog
+from service.core.offload import offloaded
 from service.core.tensors import Tensor
-from service.errors import GatewayError, Violation, invalid_input, shown
+from service.errors import GatewayError, Violation, invalid_input
 from service.protocols.native.classify import Classifier
 from service.protocols.native.forecast import SeriesForecaster
 from service.protocols.native.models import get_model, list_models
@@ -81,7 +83,7 @@ class NativeRpc(tensorgate_pb2_grpc.TensorgateServiceServicer):
         """Answers GetModel."""
         _refuse_unknown(request, "body")
         wanted = validated(GetModelRequest, _addressed(request))
-        return pb.GetModelResponse(model=_model(get_model(self._catalog, wanted)))
+        return pb.GetModelResponse(model=_model(get_model(self._catalog, wanted, calls.current())))
 
     async def Classify(self, request: pb.ClassifyRequest, context: Context) -> pb.ClassifyResponse:  # noqa: N802
         """Answers Classify."""
@@ -117,19 +119,17 @@ class NativeRpc(tensorgate_pb2_grpc.TensorgateServiceServicer):
                 yield outcome_of(response=outcome)
 
     async def _classify(self, request: pb.ClassifyRequest, call: Call) -> pb.ClassifyResponse:
+        self._classifier.check_count(len(request.images))
         with call.phase("decode"):
-            fields = _classify_fields(request)
-        with call.phase("validate"):
-            wanted = validated(ClassifyRequest, fields)
+            wanted = await offloaded(request.ByteSize(), lambda: validated(ClassifyRequest, _classify_fields(request)))
         answer = await self._classifier.classify(wanted, call)
         with call.phase("encode"):
             return _classify_response(answer)
 
     async def _forecast(self, request: pb.ForecastRequest, call: Call) -> pb.ForecastResponse:
+        self._forecaster.check_count(len(request.series))
         with call.phase("decode"):
-            fields = _forecast_fields(request)
-        with call.phase("validate"):
-            wanted = validated(ForecastRequest, fields)
+            wanted = await offloaded(request.ByteSize(), lambda: validated(ForecastRequest, _forecast_fields(request)))
         answer = await self._forecaster.forecast(wanted, call)
         with call.phase("encode"):
             return _forecast_response(answer)
@@ -176,20 +176,21 @@ def _pixels(pixels: pb.Pixels, where: str) -> Tensor:
         GatewayError: INVALID_INPUT when they do not go together.
     """
     _refuse_unknown(pixels, where)
+    if not 1 <= len(pixels.shape) <= _MAX_RANK or min(pixels.shape) < 1:
+        raise invalid_input(Violation(f"{where}.shape", "height, width and channels", _shape_shown(pixels.shape)))
     if pixels.bytes_values and pixels.values:
         raise invalid_input(Violation(where, "either values or bytes_values", "both"))
     values: Tensor = (
         np.frombuffer(pixels.bytes_values, np.uint8) if pixels.bytes_values else np.array(pixels.values, np.float32)
     )
-    shape = tuple(pixels.shape)
-    # Python's integers: a huge shape must not wrap around into one that fits.
-    count = 1
-    for size in shape:
-        count *= size
-    if not 1 <= len(shape) <= _MAX_RANK or min(shape) < 1 or count != len(values):
-        given = f"shape {shown(str(list(shape)))[1:-1]} and {len(values)}"
-        raise invalid_input(Violation(where, "height, width and channels, and as many values", given))
-    return values.reshape(shape)
+    count = math.prod(pixels.shape)  # of Python's integers: a huge shape does not wrap around into one that fits
+    if count != len(values):
+        raise invalid_input(Violation(where, f"{count} values, as the shape says", str(len(values))))
+    return values.reshape(tuple(pixels.shape))
+
+
+def _shape_shown(shape: Sequence[int]) -> str:
+    return str(list(shape)) if len(shape) <= _MAX_RANK else f"{len(shape)} sizes"
 
 
 def _forecast_fields(request: pb.ForecastRequest) -> dict[str, Any]:

@@ -20,12 +20,14 @@ class OrderedStream:
     Attributes:
         window: How many messages of one stream may be in the works; the client waits when there are more.
         timeout: Seconds for each message.
+        idle_timeout: Seconds after which a stream ends on which nothing comes and nothing is in the works.
         draining: Ends the streams, after the messages that were taken.
         report: Takes the call of each finished message and its code.
     """
 
     window: int
     timeout: float
+    idle_timeout: float
     draining: asyncio.Event
     report: Callable[[Call, str], None]
 
@@ -39,7 +41,8 @@ class OrderedStream:
             answer: Answers one of them.
 
         Raises:
-            GatewayError: NOT_READY, after the answers to all messages that were taken, when the server is going down.
+            GatewayError: After the answers to all messages that were taken: NOT_READY when the server is going down,
+                TIMEOUT when no more come.
         """
         works: asyncio.Queue[asyncio.Task[ResponseT | GatewayError] | None] = asyncio.Queue()
         places = asyncio.Semaphore(self.window)
@@ -68,18 +71,24 @@ class OrderedStream:
         try:
             while True:
                 await places.acquire()
-                following = asyncio.ensure_future(anext(requests, None))
-                await asyncio.wait((following, drained), return_when=asyncio.FIRST_COMPLETED)
-                if not following.done():
-                    following.cancel()
-                    raise GatewayError(ErrorKind.NOT_READY, "the server is going down")
-                request = following.result()
+                request = await self._next(requests, drained)
                 if request is None:
                     return
                 works.put_nowait(asyncio.create_task(self._work(request, answer, stream)))
         finally:
             drained.cancel()
             works.put_nowait(None)
+
+    async def _next(self, requests: AsyncIterator[RequestT], drained: asyncio.Task[bool]) -> RequestT | None:
+        """Returns the next request, ``None`` after the last."""
+        following = asyncio.ensure_future(anext(requests, None))
+        await asyncio.wait((following, drained), timeout=self.idle_timeout, return_when=asyncio.FIRST_COMPLETED)
+        if following.done():
+            return following.result()
+        following.cancel()
+        if drained.done():
+            raise GatewayError(ErrorKind.NOT_READY, "the server is going down")
+        raise GatewayError(ErrorKind.TIMEOUT, f"no message came for {self.idle_timeout:g} s (stream_idle_timeout)")
 
     async def _work(
         self, request: RequestT, answer: Callable[[RequestT, Call], Awaitable[ResponseT]], stream: Call
@@ -103,6 +112,6 @@ class OrderedStream:
             code = error.kind
             return error
         finally:
-            stream.rows += call.rows
+            stream.messages += 1
             stream.model, stream.version = call.model, call.version
             self.report(call, code)

@@ -39,22 +39,40 @@ def test_phases_add_up() -> None:
     assert sum(call.phases.values()) <= call.elapsed()
 
 
-def refusal(admission: Admission) -> ErrorKind:
-    with pytest.raises(GatewayError) as caught, admission.admitted():
+def refusal(admission: Admission, what: str = "requests") -> ErrorKind:
+    with pytest.raises(GatewayError) as caught, admission.admitted(what):
         pass
     return caught.value.kind
 
 
-async def test_as_many_are_admitted_as_the_limit_says() -> None:
-    admission = Admission(2)
-    with admission.admitted(), admission.admitted():
-        assert admission.in_flight == 2
+async def test_as_many_are_admitted_as_the_limits_say() -> None:
+    admission = Admission(requests=2, streams=1, request_bytes=1)
+    with admission.admitted(), admission.admitted(), admission.admitted("streams"):
+        assert admission.in_flight == {"requests": 2, "streams": 1}
         assert refusal(admission) is ErrorKind.OVERLOADED
+        assert refusal(admission, "streams") is ErrorKind.OVERLOADED
     with admission.admitted():
-        assert admission.in_flight == 1
+        assert admission.in_flight == {"requests": 1, "streams": 0}
+
+
+async def test_bytes_are_given_back() -> None:
+    admission = Admission(requests=1, streams=1, request_bytes=10)
+    with admission.held() as one, admission.held() as other:
+        one.take(6)
+        with pytest.raises(GatewayError, match="max_bytes_in_flight"):
+            other.take(5)
+        one.give_back(3)
+        other.take(5)
+    with admission.held() as one:
+        one.take(10)
 
 
 async def test_none_is_admitted_while_draining() -> None:
-    admission = Admission(1)
-    admission.refuse()
-    assert refusal(admission) is ErrorKind.NOT_READY
+    admission = Admission(requests=1, streams=1, request_bytes=1)
+    with admission.admitted():
+        admission.refuse()
+        assert refusal(admission) is ErrorKind.NOT_READY
+        waiting = asyncio.create_task(admission.idle())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+    await asyncio.wait_for(waiting, 1)

@@ -1,0 +1,319 @@
+"""Requests made to hurt: each is answered with what is wrong, and nobody else waits for it."""
+
+import asyncio
+import io
+import struct
+import time
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from PIL import Image
+
+from service.transport import http_protocol
+from tensorgate.v1 import tensorgate_pb2 as pb
+from tests.clients import classify_request, error_outcome, forecast_request, problem_outcome
+from tests.conftest import Served, serving, until
+
+CLASSIFY = "/api/v1/models/shades/classify"
+FORECAST = "/api/v1/models/steps/forecast"
+BLACK = {"images": [{"pixels": [[0] * 4] * 4}]}
+RAMP = [1, 2, 3, 4, 5, 6]
+JSON = {"content-type": "application/json"}
+
+
+async def longest_silence(of: Callable[[], Awaitable[Any]]) -> tuple[float, Any]:
+    """Returns for how long, at most, the event loop did nothing else while it did this, and the result."""
+    silence, last, over = 0.0, time.monotonic(), False
+
+    async def listen() -> None:
+        nonlocal silence, last
+        while not over:
+            await asyncio.sleep(0.005)
+            now = time.monotonic()
+            silence, last = max(silence, now - last), now
+
+    listening = asyncio.create_task(listen())
+    result = await of()
+    over = True
+    await listening
+    return silence, result
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code"),
+    [
+        (CLASSIFY, b'{"images":[' + b"0," * 500_000 + b"0]}", "too_large"),
+        (FORECAST, b'{"series":[' + b"[1]," * 500_000 + b"[1]]}", "too_large"),
+        (CLASSIFY, b"{" + b",".join(b'"k%d":1' % key for key in range(100_000)) + b"}", "invalid_input"),
+        (CLASSIFY, b'{"images":[{' + b",".join(b'"k%d":1' % key for key in range(100_000)) + b"}]}", "invalid_input"),
+    ],
+)
+async def test_many_of_anything_are_refused_before_they_are_looked_at(
+    served: Served, path: str, body: bytes, code: str
+) -> None:
+    response = await served.rest.post(path, content=body, headers=JSON)
+    outcome = problem_outcome(response)
+    assert outcome.code == code
+    assert len(response.content) < 10_000
+
+
+async def test_many_of_anything_are_refused_over_grpc_too(served: Served) -> None:
+    images = pb.ClassifyRequest(model="shades", images=[pb.Image()] * 300_000)
+    series = pb.ForecastRequest(model="steps", series=[pb.Series()] * 300_000)
+    for method, request in ((served.stub.Classify, images), (served.stub.Forecast, series)):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await method(request)
+        assert error_outcome(caught.value).code == "too_large"
+
+
+def png_of_many_chunks(count: int) -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 4, 4, 8, 0, 0, 0, 0)
+    pixels = zlib.compress(bytes(20))
+    many = chunk(b"prVt", b"") * count
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + many + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+async def test_a_file_that_takes_long_to_walk_through_does_not_keep_others_waiting(served: Served) -> None:
+    data = png_of_many_chunks(200_000)
+
+    async def post() -> httpx.Response:
+        return await served.rest.post(CLASSIFY, content=data, headers={"content-type": "image/png"})
+
+    begun = time.monotonic()
+    silence, response = await longest_silence(post)
+    assert response.status_code == 200
+    assert silence < (time.monotonic() - begun) / 2
+
+
+async def test_the_pixels_of_all_files_count_together() -> None:
+    file = io.BytesIO()
+    Image.new("L", (100, 100)).save(file, "PNG")
+    async with serving(max_image_pixels=25_000) as served:
+        images = [{"encoded": file.getvalue()}] * 3
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await served.stub.Classify(classify_request("shades", images=images))
+        outcome = error_outcome(caught.value)
+        assert (outcome.code, outcome.where) == ("too_large", ("images[2].encoded",))
+
+
+async def test_files_that_unpack_to_much_are_run_a_few_at_a_time(served: Served) -> None:
+    file = io.BytesIO()
+    Image.new("L", (1500, 1500)).save(file, "PNG")
+    images = [{"encoded": file.getvalue()}] * 4
+    answer = await served.stub.Classify(classify_request("shades", images=images, top_k=1))
+    assert len(answer.results) == 4
+    assert served.backend.runs == 4
+    served.backend.gate.clear()
+    with pytest.raises(grpc.aio.AioRpcError):
+        await served.stub.Classify(classify_request("shades", images=images), timeout=0.3)
+    served.backend.gate.set()
+    await until(lambda: served.backend.cancelled == 1)
+    assert served.backend.runs == 5
+
+
+async def test_bytes_in_flight_are_bounded() -> None:
+    async with serving(max_bytes_in_flight=60_000) as served:
+        served.backend.gate.clear()
+        series = [*RAMP] * 2000
+        holding = asyncio.create_task(served.rest.post(FORECAST, json={"series": [series] * 2}))
+        await until(lambda: served.backend.runs == 1)
+        refused = await served.rest.post(FORECAST, json={"series": [series] * 2})
+        assert (refused.status_code, problem_outcome(refused).code) == (429, "overloaded")
+        assert "max_bytes_in_flight" in refused.json()["detail"]
+        served.backend.gate.set()
+        assert (await holding).status_code == 200
+        assert (await served.rest.post(FORECAST, json={"series": [series] * 2})).status_code == 200
+
+
+async def test_open_streams_take_no_place_from_requests() -> None:
+    async with serving(max_streams_in_flight=2, max_requests_in_flight=1) as served:
+        open_streams = [served.stub.ForecastStream() for _ in range(2)]
+        for stream in open_streams:
+            await stream.write(forecast_request("steps", series=[RAMP]))
+            await stream.read()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await served.stub.ForecastStream().read()
+        assert error_outcome(caught.value).code == "overloaded"
+        assert (await served.rest.post(CLASSIFY, json=BLACK)).status_code == 200
+        for stream in open_streams:
+            stream.cancel()
+
+
+async def test_an_idle_stream_ends() -> None:
+    async with serving(stream_idle_timeout=0.1) as served:
+        stream = served.stub.ForecastStream()
+        await stream.write(forecast_request("steps", series=[RAMP]))
+        assert (await stream.read()).response.model == "steps"
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stream.read()
+        assert error_outcome(caught.value).code == "timeout"
+
+
+async def test_bytes_that_are_no_message_end_the_stream_with_a_meaning(served: Served) -> None:
+    async def messages() -> AsyncIterator[bytes]:
+        yield forecast_request("steps", series=[RAMP]).SerializeToString()
+        yield b"\xff\xff"
+
+    method: Any = served.channel.stream_stream("/tensorgate.v1.TensorgateService/ForecastStream")
+    call = method(messages())
+    assert pb.ForecastStreamResponse.FromString(await call.read()).response.model == "steps"
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call.read()
+    assert error_outcome(caught.value).code == "malformed"
+
+
+async def _say(served: Served, data: bytes) -> bytes:
+    """Sends bytes and returns all that comes until the server closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.runtime.rest_port)
+    writer.write(data)
+    try:
+        return await asyncio.wait_for(reader.read(), 5)
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "code"),
+    [
+        (b"GET /livez HTTP/1.1\r\n" + b"x: y\r\n" * 20_000, b"431", b"too_large"),
+        (b"GET /livez HTTP/1.1\r\nx: " + b"y" * 100_000 + b"\r\n\r\n", b"431", b"too_large"),
+        (b"GET /" + b"y" * 100_000 + b" HTTP/1.1\r\n\r\n", b"431", b"too_large"),
+        (b"FOO /livez HTTP/1.1\r\n\r\n", b"400", b"malformed"),
+        (b"GET /\xff HTTP/1.1\r\n\r\n", b"400", b"malformed"),
+        (b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nnope\r\n", b"400", b"malformed"),
+    ],
+)
+async def test_what_is_no_http_is_answered_as_all_else_is(
+    served: Served, data: bytes, status: bytes, code: bytes
+) -> None:
+    answer = await _say(served, data)
+    assert answer.startswith(b"HTTP/1.1 " + status)
+    assert b"application/problem+json" in answer
+    assert b'"code":"' + code in answer
+
+
+async def test_headers_that_do_not_come_are_not_waited_for(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.1)
+    for data in (b"", b"GET /livez HTTP/1.1\r\nx"):
+        assert b"408 Request Timeout" in await _say(served, data)
+    answered_then_slow = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\nGET /li"
+    answer = await _say(served, answered_then_slow)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"408 Request Timeout" in answer
+
+
+async def test_a_client_that_offers_another_protocol_is_served(served: Served) -> None:
+    offer = {"connection": "Upgrade, HTTP2-Settings", "upgrade": "h2c", "http2-settings": "AAMAAABkAAQAAP__"}
+    response = await served.rest.post(CLASSIFY, json=BLACK, headers=offer)
+    assert response.status_code == 200
+
+
+async def test_heads_in_pieces_and_requests_in_one_piece_are_served(served: Served) -> None:
+    head = b"GET /livez HTTP/1.1\r\nhost: x\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.runtime.rest_port)
+    for piece in (head[:5], head[5:20], head[20:] + b"\r", b"\n"):
+        writer.write(piece)
+        await asyncio.sleep(0.01)
+    assert (await reader.readuntil(b'{"status":"ok"}')).startswith(b"HTTP/1.1 200")
+    writer.write((head + b"\r\n") * 3)
+    for _ in range(3):
+        assert (await reader.readuntil(b'{"status":"ok"}')).startswith(b"HTTP/1.1 200")
+    writer.close()
+
+
+@pytest.mark.parametrize("charset", ["undefined", "punycode", "nope"])
+async def test_a_form_cannot_choose_any_codec(served: Served, charset: str) -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="a\xff"\r\n\r\n1\r\n--x--\r\n'
+    headers = {"content-type": f"multipart/form-data; boundary=x; charset={charset}"}
+    outcome = problem_outcome(await served.rest.post(CLASSIFY, content=body, headers=headers))
+    assert outcome.code in {"malformed", "invalid_input"}
+
+
+async def test_a_form_that_is_cut_off_is_not_half_answered(served: Served) -> None:
+    png = png_of_many_chunks(0)
+    parts = [b'--x\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n' + png + b"\r\n"] * 2
+    whole = b"".join(parts) + b"--x--\r\n"
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    assert len((await served.rest.post(CLASSIFY, content=whole, headers=headers)).json()["results"]) == 2
+    cut = await served.rest.post(CLASSIFY, content=whole[:-40], headers=headers)
+    assert problem_outcome(cut).code == "malformed"
+
+
+async def test_a_form_with_too_many_files_says_so() -> None:
+    async with serving(max_batch_rows=3) as served:
+        files = [("f", ("f", b"x"))] * 5
+        outcome = problem_outcome(await served.rest.post(CLASSIFY, files=files))
+        assert (outcome.code, outcome.where) == ("too_large", ("images",))
+    async with serving() as served:
+        outcome = problem_outcome(await served.rest.post(CLASSIFY, files=[("f", ("f", b"x"))] * 10_001))
+        assert outcome.code == "too_large"
+
+
+@pytest.mark.parametrize("pixels", [[[[1], [2]], [[1, 2], [3, 4]]], [[[[1]], [1]]], [[0] * 3, [0] * 4]])
+async def test_ragged_pixels_are_refused(served: Served, pixels: Any) -> None:
+    outcome = problem_outcome(await served.rest.post(CLASSIFY, json={"images": [{"pixels": pixels}]}))
+    assert outcome.code == "invalid_input"
+
+
+@pytest.mark.parametrize("shade", [-1, 256, -1e37])
+async def test_pixels_beyond_their_range_are_refused(served: Served, shade: float) -> None:
+    outcome = problem_outcome(await served.rest.post(CLASSIFY, json={"images": [{"pixels": [[shade] * 4] * 4}]}))
+    assert (outcome.code, outcome.where) == ("invalid_input", ("images[0].pixels",))
+    assert "values from 0 to 255" in outcome.message
+
+
+async def test_an_answer_of_the_model_that_is_no_number_is_the_models_failure(served: Served) -> None:
+    # The fake's quantiles lie above the last value: here beyond what float32 holds.
+    almost = [0, 0, 0, 0, 0, 3.4028234e38]
+    served.backend.spread = 1e38
+    outcome = problem_outcome(await served.rest.post(FORECAST, json={"series": [almost]}))
+    assert outcome.code == "backend_failed"
+
+
+async def test_long_names_are_shown_short(served: Served) -> None:
+    response = await served.rest.post(CLASSIFY, json=BLACK | {"k" * 100_000: 1})
+    assert problem_outcome(response).code == "invalid_input"
+    assert len(response.content) < 2000
+
+
+async def test_operators_paths_have_request_ids_and_meanings_too(served: Served) -> None:
+    refused = await served.rest.post("/metrics", headers={"x-request-id": "mine"})
+    assert problem_outcome(refused).request_id == "mine"
+    odd = await served.rest.get("/metrics", headers={"accept": "application/openmetrics-text; version=abc"})
+    assert odd.status_code == 200
+
+
+async def test_an_unknown_method_has_a_meaning_over_grpc(served: Served) -> None:
+    for path in ("/tensorgate.v1.TensorgateService/Nope", "/a/b"):
+        call: Any = served.channel.unary_unary(path)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call(b"")
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+        assert error_outcome(caught.value).code == "not_found"
+    assert await served.metric("tensorgate_requests_total", method="_other", protocol="grpc") == 2
+
+
+async def test_rows_of_a_stream_are_counted_once(served: Served) -> None:
+    requests = [forecast_request("steps", series=[RAMP])] * 10
+    assert len([answer async for answer in served.stub.ForecastStream(iter(requests))]) == 10
+    assert await served.metric("tensorgate_request_rows_sum") == 10
+
+
+async def test_a_stream_that_its_client_cancels_late_was_cancelled() -> None:
+    async with serving(default_timeout=0.1) as served:
+        stream = served.stub.ForecastStream()
+        await stream.write(forecast_request("steps", series=[RAMP]))
+        await stream.read()
+        await asyncio.sleep(0.2)
+        stream.cancel()
+        async with asyncio.timeout(10):
+            while await served.metric("tensorgate_requests_total", code="cancelled") != 1:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert await served.metric("tensorgate_requests_total", code="timeout") == 0
