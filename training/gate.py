@@ -69,7 +69,6 @@ class Verdict:
 
 
 def _sentence(verdict: Verdict, bar: Bar) -> str:
-    relation = "is worse than" if bar in verdict.failures else "is within the limit set by"
-    return (
-        f"{verdict.measure} {verdict.error:.4g} {relation} {bar.what} ({bar.error:.4g}, with tolerance {bar.limit:.4g})"
-    )
+    relation = "is worse than" if bar in verdict.failures else "is not worse than"
+    allowed = "" if bar.limit == bar.error else f", up to {bar.limit:.4g} allowed"
+    return f"{verdict.measure} {verdict.error:.4g} {relation} {bar.what} ({bar.error:.4g}{allowed})"

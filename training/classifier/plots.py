@@ -62,7 +62,7 @@ def reliability(path: Path, found: Calibration) -> None:
         accuracy.set(
             title=f"Calibration (expected error {found.error:.3f})", xlabel="top score", ylabel="share that was right"
         )
-        accuracy.legend(frameon=False)
+        accuracy.legend(frameon=False, loc="upper left")
         count.bar(edges, found.count, width, align="edge", color=BLUE, edgecolor="white")
         count.set(title="Images at each top score", xlabel="top score", ylabel="images", yscale="symlog")
         for axes in (accuracy, count):

@@ -76,6 +76,8 @@ def summary_rows(found: Evaluation) -> list[list[str]]:
 def _card(report: Report, verdict: Verdict) -> str:
     data, parts, found = report.data, report.parts, report.evaluation
     height, width, channels = data.images.shape[1:]
+    colours = "grey" if channels == 1 else "in colour"
+    parameters, epochs = report.fitted.model.count_params(), len(report.fitted.history["loss"])
     settings: Mapping[str, float] = found.machine_settings.settings
     recall = [
         [name, f"{ours:.3f}", f"{theirs:.3f}", str(count)]
@@ -86,23 +88,22 @@ def _card(report: Report, verdict: Verdict) -> str:
     return f"""
 # {report.name}: image classifier
 
-A convolutional network (convolution, ReLU, pooling, fully connected, softmax;
-{report.fitted.model.count_params():,} parameters) that puts an image of {width}x{height} pixels,
-{"grey" if channels == 1 else "in colour"}, into one of {len(data.classes)} classes. Other sizes and kinds of image
-are converted inside the model.
+A convolutional network (convolution, ReLU, pooling, fully connected, softmax) of {parameters:,} parameters. It puts an
+image of {width}x{height} pixels, {colours}, into one of {len(data.classes)} classes. Other sizes and kinds of image are
+converted inside the model.
 
 ## Data
 
-`{data.name}`, SHA-256 `{data.sha256()}`: {len(parts.training):,} images to learn from, {len(parts.validation):,} to
-decide when to stop, {len(parts.test):,} to test on. The parts have the classes in equal shares and no image in
-common.
+`{data.name}`, SHA-256 `{data.sha256()}`: {len(parts.training):,} images to learn from,
+{len(parts.validation):,} to decide when to stop, {len(parts.test):,} to test on. The parts have the classes in equal
+shares and no image in common.
 
 ## Accuracy on the test part
 
 {table(["model", "accuracy", "macro F1"], summary_rows(found))}
 
-The machine has a radial kernel; C = {settings["C"]:g} and gamma = {settings["gamma"]:.3g} (pixels 0 to 1) did best
-on the validation part, and it was fitted on {found.machine_settings.rows:,} images of training and validation part.
+The machine has a radial kernel; C = {settings["C"]:g} and gamma = {settings["gamma"]:.3g} (pixels 0 to 1) did best in
+cross-validation, and it was fitted on {found.machine_settings.rows:,} images of training and validation part.
 
 Expected calibration error of the network's top score: {found.calibration.error:.4f} (ten bins).
 
@@ -113,8 +114,8 @@ Expected calibration error of the network's top score: {found.calibration.error:
 
 ## Training
 
-Seed {report.seed}; {len(report.fitted.history["loss"])} epochs, the weights of epoch {report.fitted.best_epoch}
-kept (least loss on the validation part). While training, images were shifted, turned and zoomed a little.
+Seed {report.seed}; {epochs} epochs, the weights of epoch {report.fitted.best_epoch} kept (least loss on the validation
+part). While training, images were shifted, turned and zoomed a little.
 
 ![Learning curves](learning_curves.png)
 

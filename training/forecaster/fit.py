@@ -21,7 +21,7 @@ from training.forecaster.split import Boundaries, futures, histories
 _BATCH = 32
 _EPOCHS = {"quantile": 15, "plain": 100}
 _PATIENCE = 10
-_LEARNING_RATE = 1e-2
+_LEARNING_RATE = 3e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +153,12 @@ def _fit_plain(task: Task, epochs: int, display: Display) -> Fitted:
 
 
 def _beginning(task: Task, end: int, power: float) -> tuple[Scaling, LinearStart]:
-    """The scaling and the autoregression that the values before `end` suggest."""
+    """The scaling, and the autoregression with its errors, that the values before `end` suggest."""
     scaling = Scaling.fitted(task.data.values[:end], power=power)
     normalised = scaling.normalised(task.data.values[:end])[:, 0]
     model = autoregression(normalised, period=task.data.period, most=task.window)
-    return scaling, LinearStart.of(model, task.window, task.horizon)
+    past, told = task.lesson(scaling, 0, end, steps=task.horizon)
+    return scaling, LinearStart.of(model, past[..., 0], told)
 
 
 def _rewinder(network: keras.Model) -> Callable[[], None]:

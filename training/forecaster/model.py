@@ -14,34 +14,44 @@ from training.forecaster.baselines import Autoregression
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)  # the median, the ends of the 80 % and of the 95 % interval
 MEDIAN = LEVELS.index(0.5)
 
-_LINE = "autoregression"
+_LINE, _SPREAD = "autoregression", "spread"
 _MEMBERS = 6
 _UNITS = 8
-_NOISE = (
-    0.3  # standard deviations of the series, added while training: a hundred years teach an LSTM by heart otherwise
-)
+_NOISE = 0.3  # standard deviations of the series, added while training, or a short series is learned by heart
 _DROPOUT = 0.5
-_FIRST_SPREAD = -0.6  # before softplus: intervals begin about as wide as a yearly change
+_SMALLEST_GAP = 1e-3  # between quantiles, for a series that is forecast without error
 
 
 @dataclass(frozen=True, slots=True)
 class LinearStart:
-    """A linear autoregression written as one matrix: how each step of the horizon follows from the window.
+    """A linear autoregression written as one matrix, and how far its forecasts are off.
 
     Attributes:
-        kernel: float32 [window,H], oldest first; zero for what the autoregression does not see.
+        kernel: float32 [window,H], how each step of the horizon follows from the window, oldest first; zero for what
+            the autoregression does not see.
         bias: float32 [H].
+        gaps: float32 [H,Q-1], above 0: per step, the distances between neighbouring quantiles of its errors.
     """
 
     kernel: NDArray[np.float32]
     bias: NDArray[np.float32]
+    gaps: NDArray[np.float32]
 
     @classmethod
-    def of(cls, model: Autoregression, window: int, horizon: int) -> Self:
-        """Unrolls an autoregression: its forecast of zeros is the bias, what each value adds to it the kernel."""
+    def of(cls, model: Autoregression, histories: NDArray[np.float32], truth: NDArray[np.float32]) -> Self:
+        """Unrolls an autoregression: its forecast of zeros is the bias, what each value adds to it the kernel.
+
+        Args:
+            model: the autoregression.
+            histories: [N,window], what may be learned from.
+            truth: [N,H], what followed.
+        """
+        window, horizon = histories.shape[1], truth.shape[1]
         bias = model.forecast(np.zeros(window), horizon)
         kernel = model.forecast(np.eye(window), horizon) - bias
-        return cls(kernel.astype(np.float32), bias.astype(np.float32))
+        errors = np.quantile(truth - model.forecast(histories.astype(np.float64), horizon), LEVELS, axis=0)
+        gaps = np.maximum(np.diff(errors, axis=0).T, _SMALLEST_GAP)
+        return cls(kernel.astype(np.float32), bias.astype(np.float32), gaps.astype(np.float32))
 
 
 def build_plain(window: int) -> keras.Model:
@@ -64,7 +74,7 @@ def build_quantile(window: int, features: int, horizon: int, *, start: LinearSta
         window: steps of the past.
         features: columns of the past, the first being the one forecast.
         horizon: steps to forecast.
-        start: an autoregression fitted on the normalised series.
+        start: an autoregression fitted on the normalised series, and how far it is off.
         fused: let a GPU use its fused kernel; a network that is exported must run without one.
 
     Returns:
@@ -72,18 +82,26 @@ def build_quantile(window: int, features: int, horizon: int, *, start: LinearSta
     """
     history = keras.Input((window, features), name="history")
     line = keras.layers.Dense(horizon, trainable=False, name=_LINE)(history[:, :, 0])
-    corrections = [_member(f"member_{index}", history.shape[1:], horizon, fused)(history) for index in range(_MEMBERS)]
+    corrections = [_member(index, history.shape[1:], horizon, fused)(history) for index in range(_MEMBERS)]
     network = keras.Model(history, line[:, None, :, None] + ops.stack(corrections, axis=1), name="quantile")
     set_start(network, start)
     return network
 
 
 def set_start(network: keras.Model, start: LinearStart) -> None:
-    """Gives a network another autoregression to correct."""
+    """Gives a network another autoregression to correct, and intervals to begin with."""
     network.get_layer(_LINE).set_weights([start.kernel, start.bias])
+    before_softplus = np.log(np.expm1(start.gaps)).reshape(-1)
+    for index in range(_MEMBERS):
+        spread = network.get_layer(_member_name(index)).get_layer(_SPREAD)
+        spread.set_weights([spread.get_weights()[0], before_softplus])
 
 
-def _member(name: str, shape: tuple[int, int], horizon: int, fused: bool) -> keras.Model:
+def _member_name(index: int) -> str:
+    return f"member_{index}"
+
+
+def _member(index: int, shape: tuple[int, int], horizon: int, fused: bool) -> keras.Model:
     """One LSTM: from the history to its quantiles as distances from the autoregression, [N,horizon,quantiles]."""
     history = keras.Input(shape)
     noisy = keras.layers.GaussianNoise(_NOISE)(history)
@@ -91,13 +109,10 @@ def _member(name: str, shape: tuple[int, int], horizon: int, fused: bool) -> ker
     memory = keras.layers.Dropout(_DROPOUT)(memory)
     small = keras.initializers.RandomNormal(stddev=0.01)
     median = keras.layers.Dense(horizon, kernel_initializer=small)(memory)
-    spread = keras.layers.Dense(
-        horizon * (len(LEVELS) - 1),
-        kernel_initializer=small,
-        bias_initializer=keras.initializers.Constant(_FIRST_SPREAD),
-    )(memory)
-    steps = ops.softplus(keras.layers.Reshape((horizon, len(LEVELS) - 1))(spread))
-    return keras.Model(history, _around(median, [steps[..., index] for index in range(len(LEVELS) - 1)]), name=name)
+    gaps = len(LEVELS) - 1
+    spread = keras.layers.Dense(horizon * gaps, kernel_initializer=small, name=_SPREAD)(memory)
+    steps = ops.softplus(keras.layers.Reshape((horizon, gaps))(spread))
+    return keras.Model(history, _around(median, [steps[..., gap] for gap in range(gaps)]), name=_member_name(index))
 
 
 def _around(median: keras.KerasTensor, steps: Sequence[keras.KerasTensor]) -> keras.KerasTensor:

@@ -128,10 +128,11 @@ It sees the last {task.window} values of {columns} and forecasts the next {task.
 
 ## Data
 
-`{data.name}`, SHA-256 `{data.sha256()}`: {bounds.end:,} values, divided by time. The first {bounds.training:,} were
-learned from, the next {bounds.learning - bounds.training:,} decided when to stop; then the network learned once
-more, that long, from both. The last {bounds.end - bounds.learning:,} are the test part. Normalisation was never
-fitted on it.
+`{data.name}`, SHA-256 `{data.sha256()}`: {bounds.end:,} values, divided by time.
+
+- The first {bounds.training:,} were learned from, the next {bounds.learning - bounds.training:,} decided when to stop.
+- Then the network learned once more, that long, from both together.
+- The last {bounds.end - bounds.learning:,} are the test part, on which nothing was fitted, normalisation included.
 
 ## Errors on the test part
 
@@ -167,8 +168,6 @@ Seed {report.seed}; best of {len(report.fitted.history["loss"])} epochs: {report
 
 ## Limits
 
-It expects the next years to follow from the last as they did in its data, and knows nothing else. A test part is
-one stretch of one
-series: neighbouring forecasts share most of their truth, and differences of a few percent between forecasters mean
-    little.
+It expects the future to follow from the past as it did in its data, and knows nothing else. A test part is one stretch
+of one series: neighbouring forecasts share most of their truth, and differences of a few percent mean little.
 """

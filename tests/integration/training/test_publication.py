@@ -39,7 +39,7 @@ def test_an_interrupted_run_leaves_the_models_folder_as_it_was(
         (trainer.models / "sunspots" / "1").mkdir(parents=True)
         (trainer.models / "sunspots" / "1" / "saved_model.pb").write_bytes(b"graph")
     before = _content(tmp_path)
-    with trainer.start("forecaster", "--epochs", "1") as process:
+    with trainer.start(*_HOPELESS, "--force") as process:
         assert process.stdout is not None
         assert any(stage in line for line in process.stdout)
         process.send_signal(number)
