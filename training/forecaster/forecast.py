@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from training.forecaster.model import MEDIAN
+from training.forecaster.model import LINE, MEDIAN
 from training.forecaster.scaling import Scaling
 
 
@@ -18,6 +18,10 @@ class Forecaster(Protocol):
     @property
     def network(self) -> keras.Model:
         """The network inside."""
+
+    @property
+    def scaling(self) -> Scaling:
+        """The scaling around it."""
 
     def __call__(self, history: Any) -> tuple[Any, Any]:
         """Forecasts.
@@ -47,6 +51,11 @@ class QuantileForecaster:
         members = self.network(self.scaling.normalised_in_graph(history), training=False)
         quantiles = self.scaling.restored_in_graph(tf.reduce_mean(members, axis=1))
         return quantiles[..., MEDIAN], quantiles
+
+    def linear(self, history: Any) -> Any:
+        """Forecasts by the autoregression alone that the members correct: float32 [N,H]."""
+        normalised = self.scaling.normalised_in_graph(history)
+        return self.scaling.restored_in_graph(self.network.get_layer(LINE)(normalised[:, :, 0]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from training.forecaster.baselines import Autoregression
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)  # the median, the ends of the 80 % and of the 95 % interval
 MEDIAN = LEVELS.index(0.5)
 
-_LINE, _SPREAD = "autoregression", "spread"
+LINE, _SPREAD = "autoregression", "spread"
 _MEMBERS = 6
 _UNITS = 8
 _NOISE = 0.3  # standard deviations of the series, added while training, or a short series is learned by heart
@@ -81,7 +81,7 @@ def build_quantile(window: int, features: int, horizon: int, *, start: LinearSta
         A model from float32 [N,window,features] to float32 [N,members,horizon,quantiles].
     """
     history = keras.Input((window, features), name="history")
-    line = keras.layers.Dense(horizon, trainable=False, name=_LINE)(history[:, :, 0])
+    line = keras.layers.Dense(horizon, trainable=False, name=LINE)(history[:, :, 0])
     corrections = [_member(index, history.shape[1:], horizon, fused)(history) for index in range(_MEMBERS)]
     network = keras.Model(history, line[:, None, :, None] + ops.stack(corrections, axis=1), name="quantile")
     set_start(network, start)
@@ -90,7 +90,7 @@ def build_quantile(window: int, features: int, horizon: int, *, start: LinearSta
 
 def set_start(network: keras.Model, start: LinearStart) -> None:
     """Gives a network another autoregression to correct, and intervals to begin with."""
-    network.get_layer(_LINE).set_weights([start.kernel, start.bias])
+    network.get_layer(LINE).set_weights([start.kernel, start.bias])
     before_softplus = np.log(np.expm1(start.gaps)).reshape(-1)
     for index in range(_MEMBERS):
         spread = network.get_layer(_member_name(index)).get_layer(_SPREAD)

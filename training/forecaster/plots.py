@@ -1,6 +1,7 @@
 """The pictures of a forecaster's report."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from training.forecaster.evaluate import Errors
 from training.plotting import BLUE, GREEN, GREY, ORANGE, RED, picture
 
-_COLOURS = (BLUE, ORANGE, GREEN, RED)
+_COLOURS = (BLUE, GREY, ORANGE, GREEN, RED)
 _PAST = 3  # horizons of known past drawn before a forecast
 
 
@@ -30,7 +31,7 @@ def learning_curves(path: Path, history: Mapping[str, Sequence[float]], best_epo
 def errors_per_step(path: Path, found: Mapping[str, Errors]) -> None:
     """The mean absolute error at each step of the horizon, of the model and of what it is compared with."""
     with picture(path) as (axes,):
-        for (name, errors), colour in zip(found.items(), _COLOURS, strict=False):
+        for (name, errors), colour in zip(found.items(), cycle(_COLOURS), strict=False):
             steps = np.arange(1, len(errors.mae) + 1)
             axes.plot(steps, errors.mae, marker="o", markersize=4, color=colour, label=name)
         axes.set(title="Error per step of the horizon (test part)", xlabel="steps ahead", ylabel="mean absolute error")

@@ -109,6 +109,11 @@ def summary_columns(horizon: int) -> list[str]:
     return ["forecaster", "MAE, 1 step", f"MAE, {horizon} steps", "MASE, 1 step", f"MASE, {horizon} steps"]
 
 
+def _power_sentence(report: Report) -> str:
+    power = report.fitted.forecaster.scaling.power
+    return "" if power == 1 else f"Inside, it works on the values to the power of {power:.3g}. "
+
+
 def _card(report: Report, verdict: Verdict) -> str:
     task, found = report.task, report.evaluation
     data, bounds = task.data, task.bounds
@@ -124,7 +129,8 @@ def _card(report: Report, verdict: Verdict) -> str:
 
 {_ABOUT[report.preset]}
 
-It sees the last {task.window} values of {columns} and forecasts the next {task.horizon} of `{data.columns[0]}`.
+{_power_sentence(report)}It sees the last {task.window} values of {columns} and forecasts the next {task.horizon} of
+`{data.columns[0]}`.
 
 ## Data
 

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from training.display import Display
@@ -12,13 +13,14 @@ from training.forecaster import baselines, export
 from training.forecaster.data import hash_of, load
 from training.forecaster.evaluate import Errors, below, coverage, errors, naive_scale
 from training.forecaster.fit import Task, fit
-from training.forecaster.forecast import predict
+from training.forecaster.forecast import QuantileForecaster, predict
 from training.forecaster.model import LEVELS
 from training.forecaster.report import OURS, Evaluation, Report, metrics, summary_columns, summary_rows
 from training.forecaster.split import boundaries, futures, histories
 from training.options import ForecasterOptions
 from training.pipeline import Candidate, Judgement
 
+_LINEAR = "its autoregression alone"
 _PERSISTENCE = "persistence"
 _PLAIN_WINDOW = 10
 _INTERVALS = {"80 %": (0.1, 0.9), "95 %": (0.025, 0.975)}
@@ -43,7 +45,11 @@ def train(options: ForecasterOptions, name: str, display: Display) -> Candidate:
     display.step(f"Evaluating at each of the last {len(bounds.test_origins):,} values")
     seen = histories(task.data.values, bounds.test_origins, task.window)
     forecast, quantiles = predict(fitted.forecaster, seen)
-    evaluation = _evaluate(task, forecast, quantiles)
+    others = _baselines(task)
+    if isinstance(fitted.forecaster, QuantileForecaster):
+        # What the LSTMs add is only seen beside what they were given.
+        others = {_LINEAR: fitted.forecaster.linear(tf.constant(seen)).numpy(), **others}
+    evaluation = _evaluate(task, forecast, quantiles, others)
     display.table("On the test part", summary_columns(task.horizon), summary_rows(evaluation.errors))
     report = Report(name, task, options.preset, fitted, evaluation, quantiles, options.seed)
     return Candidate(
@@ -73,10 +79,15 @@ def _task(options: ForecasterOptions) -> Task:
     return Task(data, bounds, window, options.horizon)
 
 
-def _evaluate(task: Task, forecast: NDArray[np.float32], quantiles: NDArray[np.float32]) -> Evaluation:
+def _evaluate(
+    task: Task,
+    forecast: NDArray[np.float32],
+    quantiles: NDArray[np.float32],
+    others: Mapping[str, NDArray[np.floating]],
+) -> Evaluation:
     truth = futures(task.data.target, task.bounds.test_origins, task.horizon)
     scale = naive_scale(task.data.target[: task.bounds.learning])
-    forecasts: dict[str, NDArray[np.floating]] = {OURS: forecast, **_baselines(task)}
+    forecasts: dict[str, NDArray[np.floating]] = {OURS: forecast, **others}
     column = {level: quantiles[..., index] for index, level in enumerate(LEVELS)}
     return Evaluation(
         errors={name: errors(truth, values, scale) for name, values in forecasts.items()},
@@ -85,12 +96,12 @@ def _evaluate(task: Task, forecast: NDArray[np.float32], quantiles: NDArray[np.f
     )
 
 
-def _baselines(task: Task) -> dict[str, NDArray[np.float64]]:
+def _baselines(task: Task) -> dict[str, NDArray[np.floating]]:
     """The forecasts of what one would use instead, fitted on the same values, at the same origins."""
     target, period = task.data.target, task.data.period
     at = (target, task.bounds.test_origins, task.horizon)
     linear = baselines.autoregression(target[: task.bounds.learning], period=period, most=task.bounds.learning)
-    found = {f"AR({linear.order})": baselines.autoregressive(linear, *at)}
+    found: dict[str, NDArray[np.floating]] = {f"AR({linear.order})": baselines.autoregressive(linear, *at)}
     if period > 1:
         found[f"seasonal naive ({period})"] = baselines.seasonal_naive(*at, period=period)
     return {**found, _PERSISTENCE: baselines.persistence(*at)}
