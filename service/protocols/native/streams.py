@@ -54,6 +54,7 @@ class OrderedStream:
             await reader
         finally:
             reader.cancel()
+            reader.add_done_callback(_look_at)
             while not works.empty():
                 if (left := works.get_nowait()) is not None:
                     left.cancel()
@@ -82,10 +83,12 @@ class OrderedStream:
     async def _next(self, requests: AsyncIterator[RequestT], drained: asyncio.Task[bool]) -> RequestT | None:
         """Returns the next request, ``None`` after the last."""
         following = asyncio.ensure_future(anext(requests, None))
-        await asyncio.wait((following, drained), timeout=self.idle_timeout, return_when=asyncio.FIRST_COMPLETED)
-        if following.done():
-            return following.result()
-        following.cancel()
+        try:
+            await asyncio.wait((following, drained), timeout=self.idle_timeout, return_when=asyncio.FIRST_COMPLETED)
+            if following.done():
+                return following.result()
+        finally:
+            following.cancel()
         if drained.done():
             raise GatewayError(ErrorKind.NOT_READY, "the server is going down")
         raise GatewayError(ErrorKind.TIMEOUT, f"no message came for {self.idle_timeout:g} s (stream_idle_timeout)")
@@ -115,3 +118,9 @@ class OrderedStream:
             stream.messages += 1
             stream.model, stream.version = call.model, call.version
             self.report(call, code)
+
+
+def _look_at(task: asyncio.Task[None]) -> None:
+    """Takes note of how the task ended: after the stream's own end that is no news."""
+    if not task.cancelled():
+        task.exception()
