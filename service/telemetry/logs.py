@@ -1,6 +1,7 @@
 """Logs: one JSON object a line, on standard error, each with the id of the request that it is about."""
 
 import logging
+import os
 import sys
 from datetime import UTC, datetime
 from typing import Any
@@ -48,7 +49,8 @@ def configure(*, level: str, style: str) -> None:
         level: Name of the lowest level to write.
         style: One of `FORMATS`.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    # A descriptor of our own: what others write to standard error can then be told apart.
+    handler = logging.StreamHandler(os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1))
     handler.setFormatter(_JsonFormatter() if style == "json" else _TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # The servers' own access logs would say the same again.

@@ -57,6 +57,12 @@ def test_no_bytes_whatever_leave_it_unwell(server: ServerProcess, size: int) -> 
     assert httpx.get(server.rest + "/readyz").json()["status"] == "ready"
 
 
+def test_every_line_of_the_log_is_an_entry(server: ServerProcess) -> None:
+    httpx.get(server.rest + "/api/v1/models").raise_for_status()
+    entries = [json.loads(line) for line in server.lines]
+    assert any("TensorFlow" in entry["message"] for entry in entries)
+
+
 def test_each_version_tells_where_it_comes_from(models: Path) -> None:
     for name in ("digits", "sunspots"):
         [version] = (models / name).iterdir()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from service.backends.registry import BackendOptions
+from service.backends.savedmodel import native_output
 from service.backends.savedmodel.folder import Findings, FoundVersion, Key, find_versions, verify
 from service.core.catalog import Catalog, ModelVersion, State
 from service.core.tasks import describe
@@ -103,7 +104,6 @@ class SavedModelBackend:
         for key in self._served.keys() - self._wanted(candidates).keys():
             del self._served[key]
             catalog.drop(*key)
-            logger.info("version %d of model %s is no longer served", key[1], key[0])
             # A loaded model is full of reference cycles; its memory is to be free before the next one comes.
             await asyncio.get_running_loop().run_in_executor(self._loads, gc.collect)
 
@@ -152,7 +152,6 @@ class SavedModelBackend:
             return
         self._served[key] = ModelVersion(*key, State.AVAILABLE, signatures=model.signatures, task=task, handle=model)
         catalog.put(self._served[key])
-        logger.info("version %d of model %s is available", key[1], key[0])
 
     async def _run(
         self, model: "LoadedModel", signature: Signature, inputs: Mapping[str, Tensor]
@@ -172,7 +171,12 @@ def _reason(key: Key, error: Exception) -> str:
 @functools.cache
 def _import_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", _WARNINGS_ONLY)
-    importlib.import_module("tensorflow")
+    with native_output.logged(logger):
+        tensorflow = importlib.import_module("tensorflow")
+        devices = [
+            device.name.removeprefix("/physical_device:") for device in tensorflow.config.list_physical_devices()
+        ]
+    logger.info("TensorFlow %s runs on %s", tensorflow.__version__, ", ".join(devices))
     # Its modules are half a million objects that live for ever: the collector need not look at them again.
     gc.freeze()
 
