@@ -1,0 +1,76 @@
+"""What a log entry looks like, in both formats."""
+
+import json
+import logging
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.processes import ROOT
+
+PROGRAM = """
+import logging, sys
+from service.core import call as calls
+from service.core.call import Call, Deadline
+from service.telemetry import logs
+logs.configure(level={level!r}, style={style!r})
+logger = logging.getLogger("some.module")
+logger.info("before any call")
+call = Call("rest", "GET /x", "id-1", Deadline.after(1), model="m", version=3, rows=2)
+calls.enter(call)
+logger.warning('quotes " and\\nlines')
+with call.phase("decode"):
+    pass
+logs.log_access(call, "ok")
+try:
+    1 / 0
+except ZeroDivisionError:
+    logger.exception("it broke")
+"""
+
+
+def lines(level: str, style: str) -> list[str]:
+    program = PROGRAM.format(level=level, style=style)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
+    return done.stderr.splitlines()
+
+
+def test_json_has_an_object_a_line_with_the_request_that_it_is_about() -> None:
+    entries: list[dict[str, Any]] = [json.loads(line) for line in lines("info", "json")]
+    before, warning, access, error = entries
+    assert (before["level"], before["logger"], before["message"]) == ("info", "some.module", "before any call")
+    assert "request_id" not in before
+    assert (warning["message"], warning["request_id"]) == ('quotes " and\nlines', "id-1")
+    assert {access[name] for name in ("model", "method", "code")} == {"m", "GET /x", "ok"}
+    assert (access["version"], access["rows"]) == (3, 2)
+    assert access["decode_ms"] >= 0
+    assert "ZeroDivisionError" in error["exception"]
+    assert all(entry["time"].endswith("+00:00") for entry in entries)
+
+
+def test_text_says_the_same_for_people() -> None:
+    text = "\n".join(lines("info", "text"))
+    assert "INFO    some.module: before any call" in text
+    assert "request_id=id-1 protocol=rest method=GET /x model=m version=3 code=ok" in text
+    assert "ZeroDivisionError" in text
+
+
+@pytest.mark.parametrize(("level", "count"), [("warning", 2), ("error", 1)])
+def test_lower_levels_are_left_out(level: str, count: int) -> None:
+    assert len(lines(level, "json")) == count
+
+
+def test_what_native_code_writes_becomes_entries(caplog: pytest.LogCaptureFixture) -> None:
+    import os
+
+    from service.backends.savedmodel import native_output
+
+    logger = logging.getLogger("native")
+    with caplog.at_level(logging.DEBUG, "native"), native_output.logged(logger):
+        os.write(2, b"one\ntwo \xff\n")
+    assert [record.getMessage() for record in caplog.records] == [
+        "tensorflow wrote: one",
+        "tensorflow wrote: two \ufffd",
+    ]
