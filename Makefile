@@ -8,7 +8,7 @@ MODELS ?= models
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run serve train test lint format types protos protos-check requirements clean
+.PHONY: help run train test lint format types protos protos-check requirements clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -20,7 +20,7 @@ train: $(VENV)/.run ## Train and publish the two default models, where they are 
 	@$(BIN)/tensorgate train classifier --if-missing --models $(MODELS)
 	@$(BIN)/tensorgate train forecaster --if-missing --models $(MODELS)
 
-test: $(VENV)/.dev lint types protos-check ## Run all tests that need no container engine
+test: $(VENV)/.dev lint types protos-check ## Run all tests
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## Check style
@@ -37,9 +37,8 @@ format: $(VENV)/.dev ## Rewrite the code in the project's style
 protos: $(PROTOS_VENV)/.done ## Generate the code of all protocols
 	$(PROTOS_VENV)/bin/python protos/generate.py
 
-protos-check: protos ## Fail when the committed generated code is not what the protocols say
-	@git diff --exit-code --stat -- '*_pb2.py' '*_pb2.pyi' '*_pb2_grpc.py' \
-	  || { echo 'The generated code differs from the committed one: run make protos and commit it.'; exit 1; }
+protos-check: $(PROTOS_VENV)/.done ## Fail when the generated code is not what the protocols say
+	$(PROTOS_VENV)/bin/python protos/generate.py --check
 
 requirements: ## Resolve the pinned requirement files anew
 	$(PYTHON) -m venv $(TOOLS_VENV)
@@ -52,7 +51,7 @@ clean: ## Remove environments and caches; models stay
 
 # Stamps: an environment is made once and again whenever its pinned requirements change.
 $(BIN)/python:
-	$(PYTHON) -c 'import sys; sys.exit("Tensorgate needs Python 3.11 or newer; set PYTHON=...") if sys.version_info < (3, 11) else 0'
+	@$(PYTHON) -c 'import sys; sys.exit("Tensorgate needs Python 3.11 or newer; set PYTHON=...") if sys.version_info < (3, 11) else 0'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: requirements/run.txt pyproject.toml | $(BIN)/python

@@ -1,6 +1,11 @@
-"""Generates the Python code of every proto file; the proto path is the Python path, so imports need no rewriting."""
+"""Generates the Python code of every proto file; the proto path is the Python path, so imports need no rewriting.
+
+With ``--check`` it generates into a temporary folder, and fails when that is not what the project holds.
+"""
 
 import sys
+import tempfile
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
@@ -9,25 +14,55 @@ from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
+SOURCES = sorted(PROTOS.rglob("*.proto"))
 
 
-def main() -> int:
-    """Removes what was generated before and generates all anew; returns the compiler's exit status."""
-    sources = sorted(PROTOS.rglob("*.proto"))
-    with_services = [source for source in sources if "\nservice " in source.read_text()]
-    for package in {ROOT / source.relative_to(PROTOS).parent for source in sources}:
-        for generated in package.glob("*_pb2*.py*"):
-            generated.unlink()
+def generated(root: Path) -> Iterator[Path]:
+    """Yields the generated files below a folder, relative to it."""
+    for package in sorted({source.relative_to(PROTOS).parent for source in SOURCES}):
+        for file in sorted((root / package).glob("*_pb2*.py*")):
+            yield file.relative_to(root)
+
+
+def generate(root: Path) -> int:
+    """Generates all code below a folder; returns the compiler's exit status."""
+    with_services = [source for source in SOURCES if "\nservice " in source.read_text()]
     includes = [
         f"-I{PROTOS}",
         f"-I{files(grpc_tools) / '_proto'}",
         f"-I{Path(protoc.__file__).parent.parent}",  # googleapis-common-protos keeps its .proto files there
     ]
-    arguments = ["protoc", *includes, f"--python_out={ROOT}", f"--pyi_out={ROOT}", *map(str, sources)]
-    status = protoc.main(arguments)
+    status = protoc.main(["protoc", *includes, f"--python_out={root}", f"--pyi_out={root}", *map(str, SOURCES)])
     if status == 0 and with_services:
-        status = protoc.main(["protoc", *includes, f"--grpc_python_out={ROOT}", *map(str, with_services)])
+        status = protoc.main(["protoc", *includes, f"--grpc_python_out={root}", *map(str, with_services)])
     return int(status)
+
+
+def check() -> int:
+    """Returns 1, and says which files differ, unless the project holds what would be generated."""
+    with tempfile.TemporaryDirectory() as folder:
+        fresh = Path(folder)
+        if status := generate(fresh):
+            return status
+        names = {*generated(fresh), *generated(ROOT)}
+        differing = [
+            str(name)
+            for name in sorted(names)
+            if not all((root / name).is_file() for root in (fresh, ROOT))
+            or (fresh / name).read_bytes() != (ROOT / name).read_bytes()
+        ]
+    if differing:
+        sys.stderr.write(f"not as generated: {', '.join(differing)}; run make protos\n")
+    return 1 if differing else 0
+
+
+def main() -> int:
+    """Checks, or removes what was generated before and generates all anew; returns the exit status."""
+    if sys.argv[1:] == ["--check"]:
+        return check()
+    for name in list(generated(ROOT)):
+        (ROOT / name).unlink()
+    return generate(ROOT)
 
 
 if __name__ == "__main__":

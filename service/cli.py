@@ -74,7 +74,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             "--" + name.replace("_", "-"),
             dest="setting_" + name,
-            metavar=name.rpartition("_")[2].upper(),
+            metavar="VALUE",
             help=text.replace("%", "%%"),
         )
     parser.set_defaults(run=_serve)
@@ -113,7 +113,7 @@ def _serve(options: argparse.Namespace) -> int:
     except (SettingsError, BackendChoiceError) as error:
         return _complain(str(error))
     except OSError as error:
-        return _complain(f"cannot listen on {settings.host}: {error}")
+        return _complain(f"{error.strerror} (--host, --rest-port, --grpc-port)")
     except asyncio.CancelledError:
         status = INTERRUPTED
     # A run of TensorFlow cannot be interrupted, and an ordinary exit would wait for its thread. Nobody waits for its

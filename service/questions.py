@@ -48,7 +48,12 @@ def add_forecast(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file", type=Path, metavar="FILE.csv", help="one row a step, the newest last, with a header row"
     )
-    parser.add_argument("--column", action="append", metavar="NAME", help="column to forecast; the last one by default")
+    parser.add_argument(
+        "--column",
+        action="append",
+        metavar="NAME",
+        help="column to forecast, needed where there are more than two; then the model's other features in order",
+    )
     parser.add_argument(
         "--horizon", type=int, metavar="STEPS", help="steps to forecast; all that the model gives by default"
     )
@@ -126,7 +131,7 @@ def _takes_and_gives(version: pb.ModelVersion) -> tuple[str, str]:
             forecaster = version.forecaster
             levels = ", ".join(f"{level:g}" for level in forecaster.quantile_levels)
             return (
-                f"{forecaster.window} steps of {forecaster.features}",
+                f"{forecaster.window} steps" + (f" of {forecaster.features}" if forecaster.features > 1 else ""),
                 f"{forecaster.horizon} steps, quantiles {levels}",
             )
         case _:
@@ -148,10 +153,11 @@ def _ask_classify(stub: TensorgateServiceStub, options: argparse.Namespace) -> N
 
 
 def _ask_forecast(stub: TensorgateServiceStub, options: argparse.Namespace) -> None:
+    columns, values = _read_columns(options.file, options.column)
     request = pb.ForecastRequest(
         model=_model(stub, options, "forecaster"),
         version=options.model_version,
-        series=[pb.Series(values=_values(options.file, options.column))],
+        series=[pb.Series(values=values, features=len(columns))],
         horizon=options.horizon,
     )
     answer = stub.Forecast(request, timeout=options.timeout)
@@ -182,8 +188,11 @@ def _read(file: Path) -> bytes:
         raise QuestionError(f"{file} cannot be read: {error.strerror}") from None
 
 
-def _values(file: Path, columns: list[str] | None) -> list[float]:
-    """Returns the columns' values, all columns of a row together."""
+def _read_columns(file: Path, columns: list[str] | None) -> tuple[list[str], list[float]]:
+    """Returns names and values of the columns, the values of a row together.
+
+    Without names it is the last column, where there is at most one before it: of times, as a rule.
+    """
     try:
         with file.open(newline="", encoding="utf-8-sig") as lines:
             reader = csv.DictReader(lines)
@@ -193,15 +202,18 @@ def _values(file: Path, columns: list[str] | None) -> list[float]:
         raise QuestionError(f"{file} cannot be read: {error}") from None
     if not header:
         raise QuestionError(f"{file}: expected a header row and rows of numbers, got an empty file")
+    if columns is None and len(header) > 2:
+        raise QuestionError(f"give --column: {file} has the columns {', '.join(header)}")
     wanted = columns or header[-1:]
     for column in wanted:
         if column not in header:
             raise QuestionError(f"{file}: expected a column {column!r}, got the columns {', '.join(header)}")
-    return [
+    values = [
         _number(row[column], f"{file}, row {index}, column {column!r}")
         for index, row in enumerate(rows, start=2)
         for column in wanted
     ]
+    return wanted, values
 
 
 def _number(text: str | None, where: str) -> float:

@@ -82,6 +82,9 @@ class Catalog:
         for version in versions:
             self.put(version)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._models
+
     def names(self) -> list[str]:
         """Returns the names of all models, sorted."""
         return sorted(self._models)

@@ -42,6 +42,11 @@ class Engine:
         self._backend = backend
         self._max_batch_rows = max_batch_rows
 
+    def attribute(self, name: str, call: Call) -> None:
+        """Notes the model on the call, if there is one: what is refused before it is resolved counts as its too."""
+        if name in self.catalog:
+            call.model = name
+
     def resolve(self, wanted: ModelRef, call: Call) -> ModelVersion:
         """Finds the version that is to answer, and notes it on the call.
 

@@ -1,6 +1,7 @@
 """The gRPC server, and what happens to every call around its handler."""
 
 import asyncio
+import errno
 import math
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -208,7 +209,9 @@ class RpcServer:
         try:
             return self._server.add_insecure_port(address)
         except RuntimeError as error:
-            raise OSError(f"cannot listen on {address}") from error
+            raise OSError(
+                errno.EADDRINUSE, f"cannot listen on {address} for gRPC, most likely as it is in use"
+            ) from error
 
     async def start(self) -> None:
         """Begins to serve; not ready until `set_ready` says so."""

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etensorgate/v1/tensorgate.proto\x12\rtensorgate.v1\x1a\x17google/rpc/status.proto\"\x86\x01\n\x0f\x43lassifyRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x07version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12$\n\x06images\x18\x03 \x03(\x0b\x32\x14.tensorgate.v1.Image\x12\x12\n\x05top_k\x18\x04 \x01(\x05H\x01\x88\x01\x01\x42\n\n\x08_versionB\x08\n\x06_top_k\"M\n\x05Image\x12\x11\n\x07\x65ncoded\x18\x01 \x01(\x0cH\x00\x12\'\n\x06pixels\x18\x02 \x01(\x0b\x32\x15.tensorgate.v1.PixelsH\x00\x42\x08\n\x06source\"=\n\x06Pixels\x12\r\n\x05shape\x18\x01 \x03(\x03\x12\x0e\n\x06values\x18\x02 \x03(\x02\x12\x14\n\x0c\x62ytes_values\x18\x03 \x01(\x0c\"b\n\x10\x43lassifyResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12.\n\x07results\x18\x03 \x03(\x0b\x32\x1d.tensorgate.v1.Classification\"=\n\x0e\x43lassification\x12+\n\x07\x63lasses\x18\x01 \x03(\x0b\x32\x1a.tensorgate.v1.ScoredClass\"+\n\x0bScoredClass\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\"}\n\x16\x43lassifyStreamResponse\x12\x33\n\x08response\x18\x01 \x01(\x0b\x32\x1f.tensorgate.v1.ClassifyResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"\x9e\x01\n\x0f\x46orecastRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x07version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12%\n\x06series\x18\x03 \x03(\x0b\x32\x15.tensorgate.v1.Series\x12\x14\n\x07horizon\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12\x11\n\tquantiles\x18\x05 \x03(\x01\x42\n\n\x08_versionB\n\n\x08_horizon\"\x18\n\x06Series\x12\x0e\n\x06values\x18\x01 \x03(\x01\"d\n\x10\x46orecastResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x30\n\tforecasts\x18\x03 \x03(\x0b\x32\x1d.tensorgate.v1.SeriesForecast\"T\n\x0eSeriesForecast\x12\x0e\n\x06values\x18\x01 \x03(\x02\x12\x32\n\tquantiles\x18\x02 \x03(\x0b\x32\x1f.tensorgate.v1.QuantileForecast\"1\n\x10QuantileForecast\x12\r\n\x05level\x18\x01 \x01(\x01\x12\x0e\n\x06values\x18\x02 \x03(\x02\"}\n\x16\x46orecastStreamResponse\x12\x33\n\x08response\x18\x01 \x01(\x0b\x32\x1f.tensorgate.v1.ForecastResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"\x13\n\x11ListModelsRequest\":\n\x12ListModelsResponse\x12$\n\x06models\x18\x01 \x03(\x0b\x32\x14.tensorgate.v1.Model\"B\n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x07version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\n\n\x08_version\"7\n\x10GetModelResponse\x12#\n\x05model\x18\x01 \x01(\x0b\x32\x14.tensorgate.v1.Model\"D\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\x08versions\x18\x02 \x03(\x0b\x32\x1b.tensorgate.v1.ModelVersion\"\xee\x01\n\x0cModelVersion\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\r\n\x05state\x18\x02 \x01(\t\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12:\n\x10image_classifier\x18\x05 \x01(\x0b\x32\x1e.tensorgate.v1.ImageClassifierH\x00\x12/\n\nforecaster\x18\x06 \x01(\x0b\x32\x19.tensorgate.v1.ForecasterH\x00\x12,\n\nsignatures\x18\x07 \x03(\x0b\x32\x18.tensorgate.v1.SignatureB\x06\n\x04task\"k\n\x0fImageClassifier\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12\r\n\x05width\x18\x02 \x01(\x03\x12\x10\n\x08\x63hannels\x18\x03 \x01(\x03\x12\x0e\n\x06labels\x18\x04 \x03(\t\x12\x17\n\x0f\x61\x63\x63\x65pts_encoded\x18\x05 \x01(\x08\"X\n\nForecaster\x12\x0e\n\x06window\x18\x01 \x01(\x03\x12\x10\n\x08\x66\x65\x61tures\x18\x02 \x01(\x03\x12\x0f\n\x07horizon\x18\x03 \x01(\x03\x12\x17\n\x0fquantile_levels\x18\x04 \x03(\x01\"\x85\x01\n\tSignature\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bmethod_name\x18\x02 \x01(\t\x12)\n\x06inputs\x18\x03 \x03(\x0b\x32\x19.tensorgate.v1.TensorSpec\x12*\n\x07outputs\x18\x04 \x03(\x0b\x32\x19.tensorgate.v1.TensorSpec\"N\n\nTensorSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\x14\n\x0cunknown_rank\x18\x04 \x01(\x08\x32\x87\x04\n\x11TensorgateService\x12K\n\x08\x43lassify\x12\x1e.tensorgate.v1.ClassifyRequest\x1a\x1f.tensorgate.v1.ClassifyResponse\x12[\n\x0e\x43lassifyStream\x12\x1e.tensorgate.v1.ClassifyRequest\x1a%.tensorgate.v1.ClassifyStreamResponse(\x01\x30\x01\x12K\n\x08\x46orecast\x12\x1e.tensorgate.v1.ForecastRequest\x1a\x1f.tensorgate.v1.ForecastResponse\x12[\n\x0e\x46orecastStream\x12\x1e.tensorgate.v1.ForecastRequest\x1a%.tensorgate.v1.ForecastStreamResponse(\x01\x30\x01\x12Q\n\nListModels\x12 .tensorgate.v1.ListModelsRequest\x1a!.tensorgate.v1.ListModelsResponse\x12K\n\x08GetModel\x12\x1e.tensorgate.v1.GetModelRequest\x1a\x1f.tensorgate.v1.GetModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etensorgate/v1/tensorgate.proto\x12\rtensorgate.v1\x1a\x17google/rpc/status.proto\"\x86\x01\n\x0f\x43lassifyRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x07version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12$\n\x06images\x18\x03 \x03(\x0b\x32\x14.tensorgate.v1.Image\x12\x12\n\x05top_k\x18\x04 \x01(\x05H\x01\x88\x01\x01\x42\n\n\x08_versionB\x08\n\x06_top_k\"M\n\x05Image\x12\x11\n\x07\x65ncoded\x18\x01 \x01(\x0cH\x00\x12\'\n\x06pixels\x18\x02 \x01(\x0b\x32\x15.tensorgate.v1.PixelsH\x00\x42\x08\n\x06source\"=\n\x06Pixels\x12\r\n\x05shape\x18\x01 \x03(\x03\x12\x0e\n\x06values\x18\x02 \x03(\x02\x12\x14\n\x0c\x62ytes_values\x18\x03 \x01(\x0c\"b\n\x10\x43lassifyResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12.\n\x07results\x18\x03 \x03(\x0b\x32\x1d.tensorgate.v1.Classification\"=\n\x0e\x43lassification\x12+\n\x07\x63lasses\x18\x01 \x03(\x0b\x32\x1a.tensorgate.v1.ScoredClass\"+\n\x0bScoredClass\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\"}\n\x16\x43lassifyStreamResponse\x12\x33\n\x08response\x18\x01 \x01(\x0b\x32\x1f.tensorgate.v1.ClassifyResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"\x9e\x01\n\x0f\x46orecastRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x07version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12%\n\x06series\x18\x03 \x03(\x0b\x32\x15.tensorgate.v1.Series\x12\x14\n\x07horizon\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12\x11\n\tquantiles\x18\x05 \x03(\x01\x42\n\n\x08_versionB\n\n\x08_horizon\"<\n\x06Series\x12\x0e\n\x06values\x18\x01 \x03(\x01\x12\x15\n\x08\x66\x65\x61tures\x18\x02 \x01(\x05H\x00\x88\x01\x01\x42\x0b\n\t_features\"d\n\x10\x46orecastResponse\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x30\n\tforecasts\x18\x03 \x03(\x0b\x32\x1d.tensorgate.v1.SeriesForecast\"T\n\x0eSeriesForecast\x12\x0e\n\x06values\x18\x01 \x03(\x02\x12\x32\n\tquantiles\x18\x02 \x03(\x0b\x32\x1f.tensorgate.v1.QuantileForecast\"1\n\x10QuantileForecast\x12\r\n\x05level\x18\x01 \x01(\x01\x12\x0e\n\x06values\x18\x02 \x03(\x02\"}\n\x16\x46orecastStreamResponse\x12\x33\n\x08response\x18\x01 \x01(\x0b\x32\x1f.tensorgate.v1.ForecastResponseH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"\x13\n\x11ListModelsRequest\":\n\x12ListModelsResponse\x12$\n\x06models\x18\x01 \x03(\x0b\x32\x14.tensorgate.v1.Model\"B\n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x07version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\n\n\x08_version\"7\n\x10GetModelResponse\x12#\n\x05model\x18\x01 \x01(\x0b\x32\x14.tensorgate.v1.Model\"D\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\x08versions\x18\x02 \x03(\x0b\x32\x1b.tensorgate.v1.ModelVersion\"\xee\x01\n\x0cModelVersion\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\r\n\x05state\x18\x02 \x01(\t\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12:\n\x10image_classifier\x18\x05 \x01(\x0b\x32\x1e.tensorgate.v1.ImageClassifierH\x00\x12/\n\nforecaster\x18\x06 \x01(\x0b\x32\x19.tensorgate.v1.ForecasterH\x00\x12,\n\nsignatures\x18\x07 \x03(\x0b\x32\x18.tensorgate.v1.SignatureB\x06\n\x04task\"k\n\x0fImageClassifier\x12\x0e\n\x06height\x18\x01 \x01(\x03\x12\r\n\x05width\x18\x02 \x01(\x03\x12\x10\n\x08\x63hannels\x18\x03 \x01(\x03\x12\x0e\n\x06labels\x18\x04 \x03(\t\x12\x17\n\x0f\x61\x63\x63\x65pts_encoded\x18\x05 \x01(\x08\"X\n\nForecaster\x12\x0e\n\x06window\x18\x01 \x01(\x03\x12\x10\n\x08\x66\x65\x61tures\x18\x02 \x01(\x03\x12\x0f\n\x07horizon\x18\x03 \x01(\x03\x12\x17\n\x0fquantile_levels\x18\x04 \x03(\x01\"\x85\x01\n\tSignature\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bmethod_name\x18\x02 \x01(\t\x12)\n\x06inputs\x18\x03 \x03(\x0b\x32\x19.tensorgate.v1.TensorSpec\x12*\n\x07outputs\x18\x04 \x03(\x0b\x32\x19.tensorgate.v1.TensorSpec\"N\n\nTensorSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\x14\n\x0cunknown_rank\x18\x04 \x01(\x08\x32\x87\x04\n\x11TensorgateService\x12K\n\x08\x43lassify\x12\x1e.tensorgate.v1.ClassifyRequest\x1a\x1f.tensorgate.v1.ClassifyResponse\x12[\n\x0e\x43lassifyStream\x12\x1e.tensorgate.v1.ClassifyRequest\x1a%.tensorgate.v1.ClassifyStreamResponse(\x01\x30\x01\x12K\n\x08\x46orecast\x12\x1e.tensorgate.v1.ForecastRequest\x1a\x1f.tensorgate.v1.ForecastResponse\x12[\n\x0e\x46orecastStream\x12\x1e.tensorgate.v1.ForecastRequest\x1a%.tensorgate.v1.ForecastStreamResponse(\x01\x30\x01\x12Q\n\nListModels\x12 .tensorgate.v1.ListModelsRequest\x1a!.tensorgate.v1.ListModelsResponse\x12K\n\x08GetModel\x12\x1e.tensorgate.v1.GetModelRequest\x1a\x1f.tensorgate.v1.GetModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,35 +49,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FORECASTREQUEST']._serialized_start=689
   _globals['_FORECASTREQUEST']._serialized_end=847
   _globals['_SERIES']._serialized_start=849
-  _globals['_SERIES']._serialized_end=873
-  _globals['_FORECASTRESPONSE']._serialized_start=875
-  _globals['_FORECASTRESPONSE']._serialized_end=975
-  _globals['_SERIESFORECAST']._serialized_start=977
-  _globals['_SERIESFORECAST']._serialized_end=1061
-  _globals['_QUANTILEFORECAST']._serialized_start=1063
-  _globals['_QUANTILEFORECAST']._serialized_end=1112
-  _globals['_FORECASTSTREAMRESPONSE']._serialized_start=1114
-  _globals['_FORECASTSTREAMRESPONSE']._serialized_end=1239
-  _globals['_LISTMODELSREQUEST']._serialized_start=1241
-  _globals['_LISTMODELSREQUEST']._serialized_end=1260
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1262
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1320
-  _globals['_GETMODELREQUEST']._serialized_start=1322
-  _globals['_GETMODELREQUEST']._serialized_end=1388
-  _globals['_GETMODELRESPONSE']._serialized_start=1390
-  _globals['_GETMODELRESPONSE']._serialized_end=1445
-  _globals['_MODEL']._serialized_start=1447
-  _globals['_MODEL']._serialized_end=1515
-  _globals['_MODELVERSION']._serialized_start=1518
-  _globals['_MODELVERSION']._serialized_end=1756
-  _globals['_IMAGECLASSIFIER']._serialized_start=1758
-  _globals['_IMAGECLASSIFIER']._serialized_end=1865
-  _globals['_FORECASTER']._serialized_start=1867
-  _globals['_FORECASTER']._serialized_end=1955
-  _globals['_SIGNATURE']._serialized_start=1958
-  _globals['_SIGNATURE']._serialized_end=2091
-  _globals['_TENSORSPEC']._serialized_start=2093
-  _globals['_TENSORSPEC']._serialized_end=2171
-  _globals['_TENSORGATESERVICE']._serialized_start=2174
-  _globals['_TENSORGATESERVICE']._serialized_end=2693
+  _globals['_SERIES']._serialized_end=909
+  _globals['_FORECASTRESPONSE']._serialized_start=911
+  _globals['_FORECASTRESPONSE']._serialized_end=1011
+  _globals['_SERIESFORECAST']._serialized_start=1013
+  _globals['_SERIESFORECAST']._serialized_end=1097
+  _globals['_QUANTILEFORECAST']._serialized_start=1099
+  _globals['_QUANTILEFORECAST']._serialized_end=1148
+  _globals['_FORECASTSTREAMRESPONSE']._serialized_start=1150
+  _globals['_FORECASTSTREAMRESPONSE']._serialized_end=1275
+  _globals['_LISTMODELSREQUEST']._serialized_start=1277
+  _globals['_LISTMODELSREQUEST']._serialized_end=1296
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1298
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1356
+  _globals['_GETMODELREQUEST']._serialized_start=1358
+  _globals['_GETMODELREQUEST']._serialized_end=1424
+  _globals['_GETMODELRESPONSE']._serialized_start=1426
+  _globals['_GETMODELRESPONSE']._serialized_end=1481
+  _globals['_MODEL']._serialized_start=1483
+  _globals['_MODEL']._serialized_end=1551
+  _globals['_MODELVERSION']._serialized_start=1554
+  _globals['_MODELVERSION']._serialized_end=1792
+  _globals['_IMAGECLASSIFIER']._serialized_start=1794
+  _globals['_IMAGECLASSIFIER']._serialized_end=1901
+  _globals['_FORECASTER']._serialized_start=1903
+  _globals['_FORECASTER']._serialized_end=1991
+  _globals['_SIGNATURE']._serialized_start=1994
+  _globals['_SIGNATURE']._serialized_end=2127
+  _globals['_TENSORSPEC']._serialized_start=2129
+  _globals['_TENSORSPEC']._serialized_end=2207
+  _globals['_TENSORGATESERVICE']._serialized_start=2210
+  _globals['_TENSORGATESERVICE']._serialized_end=2729
 # @@protoc_insertion_point(module_scope)

@@ -84,10 +84,12 @@ class ForecastRequest(_message.Message):
     def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., series: _Optional[_Iterable[_Union[Series, _Mapping]]] = ..., horizon: _Optional[int] = ..., quantiles: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Series(_message.Message):
-    __slots__ = ("values",)
+    __slots__ = ("values", "features")
     VALUES_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
     values: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, values: _Optional[_Iterable[float]] = ...) -> None: ...
+    features: int
+    def __init__(self, values: _Optional[_Iterable[float]] = ..., features: _Optional[int] = ...) -> None: ...
 
 class ForecastResponse(_message.Message):
     __slots__ = ("model", "version", "forecasts")

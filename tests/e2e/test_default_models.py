@@ -16,6 +16,7 @@ from tensorgate.v1 import tensorgate_pb2 as pb
 from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
 from tests.processes import ROOT, ServerProcess
 
+pytestmark = pytest.mark.timeout(900)  # the first test waits for both default trainings
 DIGITS = "/api/v1/models/digits/classify"
 
 

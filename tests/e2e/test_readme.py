@@ -18,6 +18,7 @@ from tensorgate.v1 import tensorgate_pb2 as pb
 from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
 from tests.processes import ROOT, ServerProcess
 
+pytestmark = pytest.mark.timeout(900)  # the first test may wait for both default trainings
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 

@@ -50,6 +50,7 @@ def image(tmp_path: Path) -> Path:
 def table(tmp_path: Path) -> Path:
     file = tmp_path / "values.csv"
     file.write_text("year,low,high\n" + "".join(f"{2000 + year},{year},{year * 10}\n" for year in range(7)))
+    (tmp_path / "pair.csv").write_text("year,high\n" + "".join(f"{2000 + year},{year * 10}\n" for year in range(7)))
     return file
 
 
@@ -93,7 +94,7 @@ def test_images_are_classified(server: ServerProcess, image: Path) -> None:
 
 
 def test_a_series_is_forecast(server: ServerProcess, table: Path) -> None:
-    text = ask(server, "forecast", table)
+    text = ask(server, "forecast", table.with_name("pair.csv"))
     assert "+3" in text
     assert "63.00" in text
     assert "10.0%" in text
@@ -110,9 +111,11 @@ def test_a_series_is_forecast(server: ServerProcess, table: Path) -> None:
         (["classify", "README.md", "--model", "nope"], "one of the models served"),
         (["classify", "README.md", "--model-version", "9" * 30], "range"),
         (["classify", "README.md", "--top-k", "9" * 12], "range"),
-        (["forecast", "{table}", "--horizon", "9" * 12], "range"),
+        (["forecast", "{table}", "--column", "low", "--horizon", "9" * 12], "range"),
         (["forecast", "{table}", "--column", "nope"], "expected a column 'nope', got the columns year, low, high"),
-        (["forecast", "{table}", "--horizon", "9"], "horizon: expected at most 3 steps"),
+        (["forecast", "{table}"], "give --column: {table} has the columns year, low, high"),
+        (["forecast", "{table}", "--column", "low", "--column", "high"], "series[0]: expected steps of 1 values"),
+        (["forecast", "{table}", "--column", "low", "--horizon", "9"], "horizon: expected at most 3 steps"),
         (["forecast", "{words}"], "row 2, column 'value': expected a finite number, got 'x'"),
         (["forecast", "{empty}"], "expected a header row"),
         (["forecast", "{short}"], "series[0]: expected at least 6 steps"),
@@ -127,7 +130,7 @@ def test_a_question_that_fails_says_why(
         files[name].write_text(text)
     done = tensorgate(*(argument.format(**files) for argument in arguments), "--address", server.grpc)
     assert (done.returncode, done.stdout) == (1, "")
-    assert words in done.stderr
+    assert words.format(**files) in done.stderr
     assert "Traceback" not in done.stderr
 
 

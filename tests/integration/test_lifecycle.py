@@ -188,7 +188,7 @@ def test_each_request_has_one_line_in_the_log_and_probes_have_none() -> None:
         "code": "ok",
         "rows": 1,
     }
-    assert (two["request_id"], two["code"], two["model"]) == ("two", "invalid_input", None)
+    assert (two["request_id"], two["code"], two["model"]) == ("two", "invalid_input", "shades")
     assert (three["request_id"], three["protocol"], three["code"]) == ("three", "grpc", "ok")
     assert all(entry["duration_ms"] > 0 for entry in (one, two, three))
 

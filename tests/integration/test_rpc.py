@@ -61,6 +61,19 @@ async def test_numbers_must_be_finite(served: Served, value: float) -> None:
     assert (outcome.code, outcome.where) == ("invalid_input", ("series[0][6]",))
 
 
+@pytest.mark.parametrize(
+    ("features", "count", "code"),
+    [(None, 6, "ok"), (1, 6, "ok"), (2, 12, "invalid_input"), (5, 6, "invalid_input"), (0, 6, "invalid_input")],
+)
+async def test_features_say_how_values_make_steps(served: Served, features: int, count: int, code: str) -> None:
+    request = pb.ForecastRequest(model="steps", series=[pb.Series(values=range(count), features=features)])
+    if code == "ok":
+        assert (await served.stub.Forecast(request)).model == "steps"
+    else:
+        outcome = error_outcome(await failed(served.stub.Forecast(request)))
+        assert (outcome.code, outcome.where) == (code, ("series[0]",))
+
+
 @pytest.mark.parametrize("level", [0, 1, 2])
 async def test_unknown_fields_are_refused_as_over_rest(served: Served, level: int) -> None:
     unknown = b"\xf8\x06\x01"  # field 111, varint

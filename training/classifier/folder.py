@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from training.classifier.decoding import decode_image, decode_images
 from training.errors import TrainingError
 
+_OTHER_IMAGES = frozenset(
+    {".avif", ".heic", ".heif", ".jp2", ".tif", ".tiff", ".webp"}
+)  # not to be passed over, silently
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".bmp"})
 _FEWEST_PER_CLASS = 5  # fewer could not be divided into three parts that all know the class
 _LONGEST_SIDE = 128
@@ -52,7 +55,10 @@ def _collect(folder: Path, label: int, files: dict[bytes, tuple[Path, int]]) -> 
     """Adds the image files of one class, by content."""
     found = 0
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() not in _SUFFIXES or not path.is_file():
+        suffix = path.suffix.lower()
+        if suffix in _OTHER_IMAGES:
+            raise TrainingError(f"{path}: expected PNG, JPEG, GIF or BMP images, got {suffix}: convert or remove it")
+        if suffix not in _SUFFIXES or not path.is_file():
             continue
         content = path.read_bytes()
         known = files.get(content)

@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from training.errors import TrainingError
 
 _DAY = 86_400.0
 # Steps in a season by what one step is: the year for months, quarters and weeks, the week for days, the day for hours
+_SECONDS_OF_A_DAY = 86_400
+_MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
 _SEASONS = {
     ("months", 1): 12,
     ("months", 3): 4,
@@ -56,8 +59,8 @@ def season_of(path: Path, column: str, times: Sequence[tuple[int, str]]) -> int:
     for step, (_, before), (line, after) in zip(steps, times, times[1:], strict=False):
         if not math.isclose(step, usual, rel_tol=1e-6):
             raise TrainingError(
-                f"{path}, line {line}, column {column!r}: expected a time {usual:g} {axis.unit} after {before}, "
-                f"as most are, got {after}, {step:g} {axis.unit} after it"
+                f"{path}, line {line}, column {column!r}: expected a time {_span(usual, axis.unit)} after {before}, "
+                f"as most are, got {after}, {_span(step, axis.unit)} after it"
             )
     return _SEASONS.get((axis.unit, usual), 1)
 
@@ -66,9 +69,24 @@ def _axis(path: Path, column: str, times: Sequence[tuple[int, str]]) -> _Axis:
     if all(_is_number(text) for _, text in times):
         return _Axis("units", [float(text) for _, text in times])
     moments = [_moment(path, column, line, text) for line, text in times]
-    if len({(moment.day, moment.time()) for moment in moments}) == 1 and len(moments) > 1:
+    if len(moments) > 1 and _are_months(moments):
         return _Axis("months", [moment.year * 12.0 + moment.month for moment in moments])
     return _Axis("seconds", [moment.timestamp() for moment in moments])
+
+
+def _are_months(moments: Sequence[datetime.datetime]) -> bool:
+    """Tells whether all lie on the same day of a month, or each on the last day of its own."""
+    if len({(moment.day, moment.time()) for moment in moments}) == 1:
+        return True
+    last_days = all((moment + datetime.timedelta(days=1)).day == 1 for moment in moments)
+    return last_days and len({(moment.year, moment.month) for moment in moments}) == len(moments)
+
+
+def _span(size: float, unit: str) -> str:
+    """Returns a distance as people say it: seconds as days where they are whole ones."""
+    if unit == "seconds" and size % _SECONDS_OF_A_DAY == 0:
+        size, unit = size / _SECONDS_OF_A_DAY, "days"
+    return f"{size:g} {unit if size != 1 else unit.removesuffix('s')}"
 
 
 def _is_number(text: str) -> bool:
@@ -79,11 +97,12 @@ def _is_number(text: str) -> bool:
 
 
 def _moment(path: Path, column: str, line: int, text: str) -> datetime.datetime:
-    """A date or time in ISO 8601; without a zone it counts as UTC, which has no summer time to make days uneven."""
+    """A date or time in ISO 8601, or a month; without a zone it is UTC: summer time would make days uneven."""
     try:
-        moment = datetime.datetime.fromisoformat(text)
+        moment = datetime.datetime.fromisoformat(f"{text}-01" if _MONTH.fullmatch(text) else text)
     except ValueError as error:
         raise TrainingError(
-            f"{path}, line {line}, column {column!r}: expected a number or a date like 2024-01-31, got {text!r}"
+            f"{path}, line {line}, column {column!r}: expected a number, or a date like 2024-01 or 2024-01-31, "
+            f"got {text!r}"
         ) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)

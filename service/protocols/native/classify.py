@@ -32,6 +32,10 @@ class Classifier:
         self._engine = engine
         self._max_image_pixels = max_image_pixels
 
+    def begin(self, model: str, call: Call) -> None:
+        """Notes for which model the request is."""
+        self._engine.attribute(model, call)
+
     def check_count(self, images: int) -> None:
         """Refuses more images than one request may have; asked before any of them is looked at.
 

@@ -22,6 +22,10 @@ class SeriesForecaster:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    def begin(self, model: str, call: Call) -> None:
+        """Notes for which model the request is."""
+        self._engine.attribute(model, call)
+
     def check_count(self, series: int) -> None:
         """Refuses more series than one request may have; asked before any of them is looked at.
 
@@ -82,10 +86,10 @@ def _levels(wanted: list[float], task: Forecaster) -> dict[int, float]:
 def _recent(series: Tensor, task: Forecaster, *, where: str) -> Tensor:
     """Returns the newest steps of the series, as many as the model looks at.
 
-    A series may come as a flat list of values, all features of a step together, or as a list of steps.
+    A series of one feature may come as a flat list of values.
     """
-    if series.ndim == 1 and len(series) % task.features == 0:
-        series = series.reshape(-1, task.features)
+    if series.ndim == 1 and task.features == 1:
+        series = series[:, np.newaxis]
     if series.ndim != 2 or series.shape[1] != task.features:
         raise invalid_input(
             Violation(where, f"steps of {task.features} values", f"values of shape {shape_text(series.shape)}")

@@ -83,7 +83,7 @@ def _classify(model: tuple[str, ImageClassifier] | None, problems: Json) -> Json
     top_k = {
         "name": "top_k",
         "in": "query",
-        "description": "How many classes to return for each image, where the body is not JSON.",
+        "description": "How many classes to return for each image; here or in the body.",
         "schema": {"type": "integer", "minimum": 1, "default": schemas.DEFAULT_TOP_K},
     }
     files = {

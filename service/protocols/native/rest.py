@@ -72,6 +72,7 @@ class NativeRest:
     async def classify(self, request: Request) -> Response:
         """Answers ``POST /api/v1/models/{model}/classify``: JSON, an image file, or a form with image files."""
         call = calls.current()
+        self._classifier.begin(request.path_params["model"], call)
         media_type = _media_type(request, (JSON, *IMAGES, FORM))
         data = await request.body()
         with call.phase("decode"):
@@ -89,6 +90,7 @@ class NativeRest:
     async def forecast(self, request: Request) -> Response:
         """Answers ``POST /api/v1/models/{model}/forecast``: JSON."""
         call = calls.current()
+        self._forecaster.begin(request.path_params["model"], call)
         _media_type(request, (JSON,))
         data = await request.body()
         with call.phase("decode"):
@@ -133,7 +135,7 @@ def _media_type(request: Request, accepted: Sequence[str]) -> str:
     media_type = given.partition(";")[0].strip().lower()
     if media_type not in accepted:
         raise invalid_input(
-            Violation("Content-Type", f"one of {', '.join(accepted)}", shown(given) if given else "nothing"),
+            Violation("Content-Type", " or ".join(accepted), shown(given) if given else "nothing"),
             kind=ErrorKind.UNSUPPORTED_FORMAT,
         )
     encoding = request.headers.get("content-encoding", "identity")
@@ -193,7 +195,7 @@ def _merged(*parts: Mapping[str, Any]) -> Fields:
     for part in parts:
         for name, value in part.items():
             if name in fields:
-                raise invalid_input(Violation(name, "a field in one place", "it in two of path, query and body"))
+                raise invalid_input(Violation(name, "it once", "it twice, in two of path, query and body"))
             fields[name] = value
     return fields
 

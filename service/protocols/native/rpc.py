@@ -119,6 +119,7 @@ class NativeRpc(tensorgate_pb2_grpc.TensorgateServiceServicer):
                 yield outcome_of(response=outcome)
 
     async def _classify(self, request: pb.ClassifyRequest, call: Call) -> pb.ClassifyResponse:
+        self._classifier.begin(request.model, call)
         self._classifier.check_count(len(request.images))
         with call.phase("decode"):
             wanted = await offloaded(request.ByteSize(), lambda: validated(ClassifyRequest, _classify_fields(request)))
@@ -127,6 +128,7 @@ class NativeRpc(tensorgate_pb2_grpc.TensorgateServiceServicer):
             return _classify_response(answer)
 
     async def _forecast(self, request: pb.ForecastRequest, call: Call) -> pb.ForecastResponse:
+        self._forecaster.begin(request.model, call)
         self._forecaster.check_count(len(request.series))
         with call.phase("decode"):
             wanted = await offloaded(request.ByteSize(), lambda: validated(ForecastRequest, _forecast_fields(request)))
@@ -205,8 +207,19 @@ def _forecast_fields(request: pb.ForecastRequest) -> dict[str, Any]:
 
 
 def _series(series: pb.Series, where: str) -> Tensor:
+    """Returns the values, as steps where they are said to have several features.
+
+    Raises:
+        GatewayError: INVALID_INPUT when they do not make whole steps.
+    """
     _refuse_unknown(series, where)
-    return np.array(series.values, np.float64)
+    values = np.array(series.values, np.float64)
+    if not series.HasField("features"):
+        return values
+    if series.features < 1 or len(values) % series.features:
+        expected = f"whole steps of {series.features} values" if series.features > 0 else "1 feature or more"
+        raise invalid_input(Violation(where, expected, f"{len(values)} values, {series.features} features"))
+    return values.reshape(-1, series.features)
 
 
 def _classify_response(answer: ClassifyResponse) -> pb.ClassifyResponse:
