@@ -70,3 +70,13 @@ def test_a_damaged_image_is_named(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:50])
     with pytest.raises(TrainingError, match=r"b/3\.png: expected a PNG, JPEG, GIF or BMP image"):
         load(str(tmp_path))
+
+
+def test_images_of_other_formats_are_not_passed_over_silently(tmp_path: Path) -> None:
+    _fill(tmp_path / "a", 5, seed=1)
+    _fill(tmp_path / "b", 5, seed=2)
+    (tmp_path / "b" / "notes.txt").write_text("not an image, and nobody thinks so")
+    assert len(load(str(tmp_path)).images) == 10
+    (tmp_path / "b" / "9.webp").write_bytes(b"")
+    with pytest.raises(TrainingError, match=r"9\.webp: expected PNG, JPEG, GIF or BMP images, got \.webp"):
+        load(str(tmp_path))
