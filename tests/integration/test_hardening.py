@@ -3,16 +3,16 @@
 import asyncio
 import io
 import struct
-import time
+import threading
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
-import httpx
 import pytest
 from PIL import Image
 
+from service.codecs.images import check_encoded
 from tensorgate.v1 import tensorgate_pb2 as pb
 from tests.clients import classify_request, error_outcome, forecast_request, problem_outcome
 from tests.conftest import Served, serving, until
@@ -22,24 +22,6 @@ FORECAST = "/api/v1/models/steps/forecast"
 BLACK = {"images": [{"pixels": [[0] * 4] * 4}]}
 RAMP = [1, 2, 3, 4, 5, 6]
 JSON = {"content-type": "application/json"}
-
-
-async def longest_silence(of: Callable[[], Awaitable[Any]]) -> tuple[float, Any]:
-    """Returns for how long, at most, the event loop did nothing else while it did this, and the result."""
-    silence, last, over = 0.0, time.monotonic(), False
-
-    async def listen() -> None:
-        nonlocal silence, last
-        while not over:
-            await asyncio.sleep(0.005)
-            now = time.monotonic()
-            silence, last = max(silence, now - last), now
-
-    listening = asyncio.create_task(listen())
-    result = await of()
-    over = True
-    await listening
-    return silence, result
 
 
 @pytest.mark.parametrize(
@@ -79,16 +61,22 @@ def png_of_many_chunks(count: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + many + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
-async def test_a_file_that_takes_long_to_walk_through_does_not_keep_others_waiting(served: Served) -> None:
-    data = png_of_many_chunks(200_000)
+async def test_a_file_that_takes_long_to_walk_through_is_looked_at_on_a_thread(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
 
-    async def post() -> httpx.Response:
-        return await served.rest.post(CLASSIFY, content=data, headers={"content-type": "image/png"})
+    def noted(data: bytes, **options: Any) -> int:
+        threads.append(threading.current_thread())
+        return check_encoded(data, **options)
 
-    begun = time.monotonic()
-    silence, response = await longest_silence(post)
-    assert response.status_code == 200
-    assert silence < (time.monotonic() - begun) / 2
+    monkeypatch.setattr("service.protocols.native.classify.check_encoded", noted)
+    for chunks in (0, 50_000):
+        data = png_of_many_chunks(chunks)
+        response = await served.rest.post(CLASSIFY, content=data, headers={"content-type": "image/png"})
+        assert response.status_code == 200
+    assert threads[0] is threading.main_thread()
+    assert threads[1] is not threading.main_thread()
 
 
 async def test_the_pixels_of_all_files_count_together() -> None:
