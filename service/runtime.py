@@ -67,9 +67,9 @@ class Runtime:
             poll_seconds=settings.poll_seconds,
         )
         self._backend = create_backend(settings.backend, options)
-        engine = Engine(catalog=self.catalog, backend=self._backend, max_batch_rows=settings.max_batch_rows)
-        self._classifier = Classifier(engine, max_image_pixels=settings.max_image_pixels)
-        self._forecaster = SeriesForecaster(engine)
+        self._engine = Engine(catalog=self.catalog, backend=self._backend, max_batch_rows=settings.max_batch_rows)
+        self._classifier = Classifier(self._engine, max_image_pixels=settings.max_image_pixels)
+        self._forecaster = SeriesForecaster(self._engine)
         self._limits = RequestLimits(settings.default_timeout, settings.max_timeout)
         self._rest = RestServer(self._rest_app(), drain_seconds=settings.drain_timeout)
         self._rpc = self._rpc_server()
@@ -85,7 +85,7 @@ class Runtime:
         logs.log_access(call, code)
 
     def _rest_app(self) -> Any:
-        native = NativeRest(catalog=self.catalog, classifier=self._classifier, forecaster=self._forecaster)
+        native = NativeRest(engine=self._engine, classifier=self._classifier, forecaster=self._forecaster)
         fragments = [partial(native_openapi.fragment, self.catalog)]
         operations = Operations(
             catalog=self.catalog,
@@ -104,7 +104,7 @@ class Runtime:
 
     def _rpc_server(self) -> RpcServer:
         native = NativeRpc(
-            catalog=self.catalog,
+            engine=self._engine,
             classifier=self._classifier,
             forecaster=self._forecaster,
             stream=OrderedStream(

@@ -2,9 +2,18 @@
 
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from service.core.call import Deadline
+from service.core.call import Call, Deadline
+
+Report = Callable[[Call, str], None]
+"""Takes each finished call and its code."""
+
+REQUEST_ID = "x-request-id"
+"""Header, and metadata key."""
+OTHER_METHOD = "_other"
+"""The method of a call to none of ours: what clients make up is no label."""
 
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 

@@ -10,14 +10,13 @@ from starlette.types import ASGIApp, Scope
 
 from service.core.admission import Admission
 from service.transport.http_protocol import BoundedHttpProtocol
-from service.transport.limits import RequestLimits
+from service.transport.limits import Report, RequestLimits
 from service.transport.rest_middleware import (
     Admitted,
     Calls,
     CancelOnDisconnect,
     LimitedBody,
     Problems,
-    Report,
 )
 
 _BACKLOG = 2048

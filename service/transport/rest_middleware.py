@@ -17,14 +17,9 @@ from service.core.admission import Admission
 from service.core.call import Call
 from service.errors import OK, ErrorKind, GatewayError, Violation, as_gateway_error, invalid_input, shown
 from service.transport import rest_errors
-from service.transport.limits import RequestLimits, request_id_of
+from service.transport.limits import OTHER_METHOD, REQUEST_ID, Report, RequestLimits, request_id_of
 
-Report = Callable[[Call, str], None]
-"""Takes each finished call and its code."""
-
-REQUEST_ID = "x-request-id"
 TIMEOUT = "x-request-timeout"
-OTHER_METHOD = "_other"
 
 
 class Calls:
@@ -67,7 +62,7 @@ class Calls:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"x-request-id", call.request_id.encode())]
+                message["headers"] = [*message["headers"], (REQUEST_ID.encode(), call.request_id.encode())]
             await send(message)
 
         code: str = ErrorKind.CANCELLED

@@ -19,14 +19,11 @@ from service.core.admission import Admission
 from service.core.call import Call, Deadline
 from service.errors import OK, ErrorKind, GatewayError, Violation, as_gateway_error, invalid_input, shown
 from service.transport import rpc_errors
-from service.transport.limits import RequestLimits, request_id_of
+from service.transport.limits import OTHER_METHOD, REQUEST_ID, Report, RequestLimits, request_id_of
 
-Report = Callable[[Call, str], None]
-REQUEST_ID = "x-request-id"
 _INT32_MAX = 2**31 - 1
 _OPERATIONS = "/grpc."
 """Health and reflection: neither logged nor counted nor limited."""
-OTHER_METHOD = "_other"
 _LAST_WORDS_SECONDS = 0.2
 """For answers that are on their way when the server stops."""
 _MAX_AGE_MS = 30 * 60 * 1000

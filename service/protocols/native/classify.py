@@ -32,18 +32,6 @@ class Classifier:
         self._engine = engine
         self._max_image_pixels = max_image_pixels
 
-    def begin(self, model: str, call: Call) -> None:
-        """Notes for which model the request is."""
-        self._engine.attribute(model, call)
-
-    def check_count(self, images: int) -> None:
-        """Refuses more images than one request may have; asked before any of them is looked at.
-
-        Raises:
-            GatewayError: TOO_LARGE.
-        """
-        self._engine.check_rows(images, where="images")
-
     async def classify(self, request: ClassifyRequest, call: Call) -> ClassifyResponse:
         """Returns the best classes of each image.
 
@@ -52,7 +40,7 @@ class Classifier:
         """
         version = self._engine.resolve(ModelRef(request.model, request.version), call)
         task = require_task(version, ImageClassifier)
-        self.check_count(len(request.images))
+        self._engine.check_rows(len(request.images), where="images")
         size = sum(len(image.encoded) for image in request.images if image.encoded is not None)
         with call.phase("decode"):
             pixels, batches = await offloaded(size, lambda: self._decode(request.images, task))
@@ -60,10 +48,12 @@ class Classifier:
         if pixels:
             inputs = {"images": np.stack(list(pixels.values()))}
             outputs = await self._engine.infer(InferenceRequest(version, PREDICT, inputs), call)
-            results |= zip(pixels, _best(outputs, task.labels, request.top_k), strict=True)
+            with call.phase("encode"):
+                results |= zip(pixels, _best(outputs, task.labels, request.top_k), strict=True)
         for batch in batches:
             outputs = await self._run_located(version, batch, call)
-            results |= zip(batch, _best(outputs, task.labels, request.top_k), strict=True)
+            with call.phase("encode"):
+                results |= zip(batch, _best(outputs, task.labels, request.top_k), strict=True)
         ordered = [results[index] for index in range(len(request.images))]
         return ClassifyResponse(model=version.name, version=version.version, results=ordered)
 

@@ -22,18 +22,6 @@ class SeriesForecaster:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def begin(self, model: str, call: Call) -> None:
-        """Notes for which model the request is."""
-        self._engine.attribute(model, call)
-
-    def check_count(self, series: int) -> None:
-        """Refuses more series than one request may have; asked before any of them is looked at.
-
-        Raises:
-            GatewayError: TOO_LARGE.
-        """
-        self._engine.check_rows(series, where="series")
-
     async def forecast(self, request: ForecastRequest, call: Call) -> ForecastResponse:
         """Returns the next steps of each series, with their quantiles.
 
@@ -42,7 +30,7 @@ class SeriesForecaster:
         """
         version = self._engine.resolve(ModelRef(request.model, request.version), call)
         task = require_task(version, Forecaster)
-        self.check_count(len(request.series))
+        self._engine.check_rows(len(request.series), where="series")
         horizon = _horizon(request.horizon, task)
         levels = _levels(request.quantiles, task)
         with call.phase("decode"):

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.core import call as calls
-from service.core.catalog import Catalog
+from service.core.engine import Engine
 from service.core.offload import offloaded
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input, shown
 from service.protocols.native.classify import Classifier
@@ -40,13 +40,13 @@ class NativeRest:
     """The handlers of the typed API.
 
     Args:
-        catalog: The models that there are.
+        engine: Has the models, and the limits that are asked before a body is looked at.
         classifier: Answers classify.
         forecaster: Answers forecast.
     """
 
-    def __init__(self, *, catalog: Catalog, classifier: Classifier, forecaster: SeriesForecaster) -> None:
-        self._catalog = catalog
+    def __init__(self, *, engine: Engine, classifier: Classifier, forecaster: SeriesForecaster) -> None:
+        self._engine = engine
         self._classifier = classifier
         self._forecaster = forecaster
 
@@ -62,17 +62,17 @@ class NativeRest:
     async def list_models(self, request: Request) -> Response:
         """Answers ``GET /api/v1/models``."""
         _refuse_fields(_query(request))
-        return _response(list_models(self._catalog))
+        return _response(list_models(self._engine.catalog))
 
     async def get_model(self, request: Request) -> Response:
         """Answers ``GET /api/v1/models/{model}``."""
         wanted = validated(GetModelRequest, _merged(request.path_params, _query(request)))
-        return _response(get_model(self._catalog, wanted, calls.current()))
+        return _response(get_model(self._engine.catalog, wanted, calls.current()))
 
     async def classify(self, request: Request) -> Response:
         """Answers ``POST /api/v1/models/{model}/classify``: JSON, an image file, or a form with image files."""
         call = calls.current()
-        self._classifier.begin(request.path_params["model"], call)
+        self._engine.attribute(request.path_params["model"], call)
         media_type = _media_type(request, (JSON, *IMAGES, FORM))
         data = await request.body()
         with call.phase("decode"):
@@ -82,7 +82,7 @@ class NativeRest:
                 body = await offloaded(len(data), lambda: _json_object(data))
             else:
                 body = {"images": [{"encoded": data}]}
-            self._classifier.check_count(_length(body.get("images")))
+            self._engine.check_rows(_length(body.get("images")), where="images")
             fields = _merged(request.path_params, _query(request), body)
             wanted = await offloaded(len(data), lambda: validated(ClassifyRequest, fields))
         return _response(await self._classifier.classify(wanted, call))
@@ -90,12 +90,12 @@ class NativeRest:
     async def forecast(self, request: Request) -> Response:
         """Answers ``POST /api/v1/models/{model}/forecast``: JSON."""
         call = calls.current()
-        self._forecaster.begin(request.path_params["model"], call)
+        self._engine.attribute(request.path_params["model"], call)
         _media_type(request, (JSON,))
         data = await request.body()
         with call.phase("decode"):
             body = await offloaded(len(data), lambda: _json_object(data))
-            self._forecaster.check_count(_length(body.get("series")))
+            self._engine.check_rows(_length(body.get("series")), where="series")
             fields = _merged(request.path_params, _query(request), body)
             wanted = await offloaded(len(data), lambda: validated(ForecastRequest, fields))
         return _response(await self._forecaster.forecast(wanted, call))
@@ -109,7 +109,7 @@ class NativeRest:
         try:
             async with request.form(max_files=MAX_FORM_PARTS, max_fields=MAX_FORM_PARTS) as form:
                 files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
-                self._classifier.check_count(len(files))
+                self._engine.check_rows(len(files), where="images")
                 images = [{"encoded": await file.read()} for file in files]
                 texts = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
         except UnicodeError:

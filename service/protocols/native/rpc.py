@@ -12,7 +12,7 @@ from grpc import aio
 
 from service.core import call as calls
 from service.core.call import Call
-from service.core.catalog import Catalog
+from service.core.engine import Engine
 from service.core.offload import offloaded
 from service.core.tensors import Tensor
 from service.errors import GatewayError, Violation, invalid_input
@@ -47,7 +47,7 @@ class NativeRpc(tensorgate_pb2_grpc.TensorgateServiceServicer):
     """The handlers of the typed API.
 
     Args:
-        catalog: The models that there are.
+        engine: Has the models, and the limits that are asked before a message is looked at.
         classifier: Answers Classify.
         forecaster: Answers Forecast.
         stream: Answers streams of requests.
@@ -57,13 +57,13 @@ class NativeRpc(tensorgate_pb2_grpc.TensorgateServiceServicer):
     def __init__(
         self,
         *,
-        catalog: Catalog,
+        engine: Engine,
         classifier: Classifier,
         forecaster: SeriesForecaster,
         stream: OrderedStream,
         status_of: StatusOf,
     ) -> None:
-        self._catalog = catalog
+        self._engine = engine
         self._classifier = classifier
         self._forecaster = forecaster
         self._stream = stream
@@ -76,14 +76,14 @@ class NativeRpc(tensorgate_pb2_grpc.TensorgateServiceServicer):
     async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:  # noqa: N802
         """Answers ListModels."""
         _refuse_unknown(request, "body")
-        models = list_models(self._catalog).models
+        models = list_models(self._engine.catalog).models
         return pb.ListModelsResponse(models=[_model(model) for model in models])
 
     async def GetModel(self, request: pb.GetModelRequest, context: Context) -> pb.GetModelResponse:  # noqa: N802
         """Answers GetModel."""
         _refuse_unknown(request, "body")
         wanted = validated(GetModelRequest, _addressed(request))
-        return pb.GetModelResponse(model=_model(get_model(self._catalog, wanted, calls.current())))
+        return pb.GetModelResponse(model=_model(get_model(self._engine.catalog, wanted, calls.current())))
 
     async def Classify(self, request: pb.ClassifyRequest, context: Context) -> pb.ClassifyResponse:  # noqa: N802
         """Answers Classify."""
@@ -119,8 +119,8 @@ class NativeRpc(tensorgate_pb2_grpc.TensorgateServiceServicer):
                 yield outcome_of(response=outcome)
 
     async def _classify(self, request: pb.ClassifyRequest, call: Call) -> pb.ClassifyResponse:
-        self._classifier.begin(request.model, call)
-        self._classifier.check_count(len(request.images))
+        self._engine.attribute(request.model, call)
+        self._engine.check_rows(len(request.images), where="images")
         with call.phase("decode"):
             wanted = await offloaded(request.ByteSize(), lambda: validated(ClassifyRequest, _classify_fields(request)))
         answer = await self._classifier.classify(wanted, call)
@@ -128,8 +128,8 @@ class NativeRpc(tensorgate_pb2_grpc.TensorgateServiceServicer):
             return _classify_response(answer)
 
     async def _forecast(self, request: pb.ForecastRequest, call: Call) -> pb.ForecastResponse:
-        self._forecaster.begin(request.model, call)
-        self._forecaster.check_count(len(request.series))
+        self._engine.attribute(request.model, call)
+        self._engine.check_rows(len(request.series), where="series")
         with call.phase("decode"):
             wanted = await offloaded(request.ByteSize(), lambda: validated(ForecastRequest, _forecast_fields(request)))
         answer = await self._forecaster.forecast(wanted, call)
