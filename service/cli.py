@@ -86,6 +86,7 @@ def _serve(options: argparse.Namespace) -> int:
     import uvloop
 
     from service.backends.registry import BackendChoiceError
+    from service.errors import GatewayError
     from service.runtime import Runtime, serve
     from service.settings import SettingsError, load
 
@@ -110,7 +111,7 @@ def _serve(options: argparse.Namespace) -> int:
     try:
         settings = load(flags, options.config)
         uvloop.run(serve(settings, announce))
-    except (SettingsError, BackendChoiceError) as error:
+    except (SettingsError, BackendChoiceError, GatewayError) as error:
         return _complain(str(error))
     except OSError as error:
         return _complain(f"{error.strerror} (--host, --rest-port, --grpc-port)")

@@ -29,11 +29,23 @@ class ErrorKind(StrEnum):
     TOO_LARGE = "too_large"
     """The message, or what it holds, is over a limit."""
     MODEL_NOT_FOUND = "model_not_found"
-    """There is no such model, version or signature."""
+    """There is no such model or version."""
+    LABEL_NOT_FOUND = "label_not_found"
+    """No version of the model bears this label."""
+    SIGNATURE_NOT_FOUND = "signature_not_found"
+    """The model has no such signature."""
     NOT_FOUND = "not_found"
     """There is no such method or path."""
     METHOD_NOT_ALLOWED = "method_not_allowed"
     """The path exists and does not take this verb."""
+    NOT_SUPPORTED = "not_supported"
+    """It is understood, and cannot be done here: by this backend, or in this format."""
+    FORBIDDEN = "forbidden"
+    """It could be done, and a setting says that it must not."""
+    FAILED_PRECONDITION = "failed_precondition"
+    """Something else would have to be so first, such as a version available before a label is put on it."""
+    LOAD_FAILED = "load_failed"
+    """A model that was asked to be loaded could not be."""
     NOT_READY = "not_ready"
     """The model is loading, or the server is going down."""
     OVERLOADED = "overloaded"
@@ -100,6 +112,17 @@ class GatewayError(Exception):
         self.kind = kind
         self.message = message
         self.violations = tuple(violations)
+
+    def details(self) -> list[dict[str, str]]:
+        """Returns the violations as every JSON body of ours shows them."""
+        return [
+            {"where": violation.where, "expected": violation.expected, "got": violation.got}
+            for violation in self.violations
+        ]
+
+    def reworded(self, message: str) -> "GatewayError":
+        """Returns the same failure in the words of a protocol that has its own."""
+        return GatewayError(self.kind, message, self.violations)
 
 
 def invalid_input(*violations: Violation, kind: ErrorKind = ErrorKind.INVALID_INPUT) -> GatewayError:

@@ -12,10 +12,14 @@ from typing import Any, Self
 
 from service.backends.registry import BackendOptions, create_backend
 from service.core.admission import Admission
+from service.core.bounds import InputBounds
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelVersion
+from service.core.control import ModelControl
 from service.core.engine import Engine
+from service.core.ports import Backend
 from service.core.versions import VersionPolicy
+from service.model_config_file import ModelConfigFile
 from service.protocols.native import openapi as native_openapi
 from service.protocols.native.classify import Classifier
 from service.protocols.native.forecast import SeriesForecaster
@@ -28,8 +32,9 @@ from service.telemetry.metrics import Metrics
 from service.transport import openapi, rest, rpc_errors
 from service.transport.limits import RequestLimits
 from service.transport.operations import Operations
-from service.transport.rest import RestServer
-from service.transport.rpc import CallInterceptor, RpcServer
+from service.transport.rest import RestFamily, RestServer
+from service.transport.rest_errors import problem_response
+from service.transport.rpc import CallInterceptor, RpcServer, RpcService
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +53,7 @@ class Runtime:
 
     Raises:
         BackendChoiceError: When there is no such backend.
+        GatewayError: When the model configuration file makes no sense.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -60,14 +66,21 @@ class Runtime:
         )
         self._metrics = Metrics(in_flight=self.admission.in_flight, backend=settings.backend)
         self._metrics.watch(self.catalog)
-        options = BackendOptions(
-            models=settings.models,
-            threads=settings.backend_threads,
-            policy=VersionPolicy.parse(settings.version_policy),
-            poll_seconds=settings.poll_seconds,
+        self._config_file = ModelConfigFile(settings.model_config_file) if settings.model_config_file else None
+        self._backend = self._create_backend()
+        self._control = ModelControl(
+            catalog=self.catalog,
+            backend=self._backend,
+            allowed=settings.allow_model_control,
+            root=settings.models,
         )
-        self._backend = create_backend(settings.backend, options)
-        self._engine = Engine(catalog=self.catalog, backend=self._backend, max_batch_rows=settings.max_batch_rows)
+        bounds = InputBounds(
+            max_batch_rows=settings.max_batch_rows,
+            max_tensor_elements=settings.max_tensor_elements,
+            max_json_depth=settings.max_json_depth,
+            max_name_length=settings.max_name_length,
+        )
+        self._engine = Engine(catalog=self.catalog, backend=self._backend, bounds=bounds)
         self._classifier = Classifier(self._engine, max_image_pixels=settings.max_image_pixels)
         self._forecaster = SeriesForecaster(self._engine)
         self._limits = RequestLimits(settings.default_timeout, settings.max_timeout)
@@ -79,6 +92,19 @@ class Runtime:
         self._tasks: list[asyncio.Task[None]] = []
         self.rest_port = 0
         self.grpc_port = 0
+
+    def _create_backend(self) -> Backend:
+        configs = None if self._config_file is None else self._config_file.read()
+        for config in configs or ():
+            self.catalog.set_labels(config.name, config.labels)
+        options = BackendOptions(
+            models=self._settings.models,
+            threads=self._settings.backend_threads,
+            policy=VersionPolicy.parse(self._settings.version_policy),
+            poll_seconds=self._settings.poll_seconds,
+            configs=None if configs is None else tuple(configs),
+        )
+        return create_backend(self._settings.backend, options)
 
     def _report(self, call: Call, code: str) -> None:
         self._metrics.observe(call, code)
@@ -94,7 +120,7 @@ class Runtime:
             openapi=lambda: openapi.document(fragments),
         )
         return rest.create_app(
-            api=native.routes(),
+            families=[RestFamily(native.routes(), lambda path: path.startswith("/api/"), problem_response)],
             operations=operations.routes(),
             admission=self.admission,
             limits=self._limits,
@@ -116,10 +142,11 @@ class Runtime:
             ),
             status_of=rpc_errors.status,
         )
+        services = [RpcService(SERVICE.full_name, native, SERVICE)]
         return RpcServer(
-            services=[SERVICE],
-            register=native.register,
+            services=services,
             interceptor=CallInterceptor(
+                services=services,
                 admission=self.admission,
                 limits=self._limits,
                 max_request_bytes=self._settings.max_request_bytes,
@@ -184,6 +211,8 @@ class Runtime:
             await self._backend.start(self.catalog)
         except Exception:
             logger.exception("the backend could not start")
+        if self._config_file is not None and self._settings.poll_seconds:
+            await self._config_file.follow(self._control, self._settings.poll_seconds)
 
     def _model_changed(self, version: ModelVersion) -> None:
         logger.info("version %d of model %s: %s", version.version, version.name, version.state)

@@ -55,11 +55,25 @@ class Settings(BaseSettings):
         description="Versions of each model to serve: latest, latest:N, all or specific:N,N,...; the newest answers "
         "requests that name none.",
     )
+    model_config_file: Path | None = Field(
+        None,
+        description="TensorFlow Serving's model_config_list, in place of the models folder and the version policy: "
+        "models with folders, policies and labels of their own; followed like the folders.",
+    )
+    allow_model_control: bool = Field(
+        True,
+        description="Whether clients may load and unload models and move labels; folders below the models folder only.",
+    )
+    tensor_content: Literal["mirror", "always", "never"] = Field(
+        "mirror",
+        description="Numbers in answers of TensorFlow Serving's gRPC API: as bytes (tensor_content) where those of the "
+        "request came so (mirror), always, or never.",
+    )
     poll_seconds: float = Field(
         2.0,
         ge=0,
         le=86_400,
-        description="How often to look for new versions, and for those that are gone; 0 for never.",
+        description="Seconds between looks for new versions, and for those that are gone; 0 for never.",
     )
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
     rest_port: Port = Field(8000, description="Port of REST, the docs and /metrics; 0 for any free one.")
@@ -67,7 +81,12 @@ class Settings(BaseSettings):
     max_request_bytes: int = Field(
         32 * 1024 * 1024, ge=1024, lt=2**31, description="Longest request body or gRPC message."
     )
-    max_batch_rows: int = Field(1024, ge=1, description="Most images or series in one request.")
+    max_batch_rows: int = Field(1024, ge=1, description="Most rows in one request: images, series, examples.")
+    max_tensor_elements: int = Field(
+        2**26, ge=1, description="Most elements of one tensor, whether they came or its shape only claims them."
+    )
+    max_json_depth: int = Field(32, ge=4, le=512, description="Most lists and objects within each other in JSON.")
+    max_name_length: int = Field(256, ge=1, description="Most characters of a model's, label's or tensor's name.")
     max_image_pixels: int = Field(
         50_000_000, ge=1, description="Most pixels that the image files of one request may unpack to, together."
     )

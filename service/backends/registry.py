@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
+from service.core.model_config import ModelConfig
 from service.core.ports import Backend
 from service.core.versions import VersionPolicy
 
@@ -26,12 +27,14 @@ class BackendOptions:
         threads: How many runs may be under way at a time in this process.
         policy: Which versions of each model to serve.
         poll_seconds: How often to look for changes of the folder; 0 for never.
+        configs: The models to serve, in place of all that the folder holds.
     """
 
     models: Path
     threads: int
     policy: VersionPolicy = field(default_factory=VersionPolicy)
     poll_seconds: float = 0.0
+    configs: tuple[ModelConfig, ...] | None = None
 
 
 def create_backend(choice: str, options: BackendOptions) -> Backend:

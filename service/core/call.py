@@ -6,7 +6,7 @@ the answer's headers are all read from it.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -70,6 +70,8 @@ class Call:
         rows: How many rows were run.
         messages: How many messages of a stream were answered, each with a call of its own.
         phases: Seconds spent, by phase: decode, validate, execute, encode.
+        hold: Counts bytes that the request makes the server hold beyond those that it sent, such as what a compressed
+            body unpacks to; raises OVERLOADED where there are too many.
     """
 
     protocol: str
@@ -82,6 +84,7 @@ class Call:
     rows: int = 0
     messages: int = 0
     phases: dict[str, float] = field(default_factory=dict)
+    hold: Callable[[int], None] = lambda _: None
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:

@@ -38,13 +38,24 @@ class ModelVersion:
     error: str = ""
     handle: object = field(default=None, repr=False, compare=False)
 
+    @property
+    def is_unloaded(self) -> bool:
+        """Whether it was taken out of service on purpose, which is no failure."""
+        return self.state is State.END and not self.error
+
 
 @dataclass(frozen=True, slots=True)
 class ModelRef:
-    """What a request says of the model that it wants; the newest available version when it names none."""
+    """What a request says of the model that it wants; the newest available version when it names none.
+
+    Attributes:
+        version: Its number; not together with a label.
+        label: What the wanted version is called.
+    """
 
     name: str
     version: int | None = None
+    label: str | None = None
 
 
 Listener = Callable[[ModelVersion], None]
@@ -55,6 +66,7 @@ class Catalog:
 
     def __init__(self) -> None:
         self._models: dict[str, dict[int, ModelVersion]] = {}
+        self._labels: dict[str, Mapping[str, int]] = {}
         self._listeners: list[Listener] = []
         self._announced = False
 
@@ -82,6 +94,14 @@ class Catalog:
         for version in versions:
             self.put(version)
 
+    def set_labels(self, name: str, labels: Mapping[str, int]) -> None:
+        """Gives the versions of a model these labels, and no others; from the next request on."""
+        self._labels[name] = dict(labels)
+
+    def labels(self, name: str) -> Mapping[str, int]:
+        """Returns the versions of a model by label; whether they are available or not."""
+        return self._labels.get(name, {})
+
     def __contains__(self, name: str) -> bool:
         return name in self._models
 
@@ -104,11 +124,14 @@ class Catalog:
         """Returns the version that is to answer: the wanted one, or else the newest that is available.
 
         Raises:
-            GatewayError: MODEL_NOT_FOUND when there is no such model or version, NOT_READY when it is not available.
+            GatewayError: MODEL_NOT_FOUND when there is no such model or version, or it was unloaded, LABEL_NOT_FOUND
+                when there is no such label, NOT_READY when it is not available.
         """
         entry = self.find(wanted)
         if entry.state is State.AVAILABLE:
             return entry
+        if entry.is_unloaded:
+            raise _not_found(Violation("model", "a model that is loaded", f"{shown(wanted.name)}, which was unloaded"))
         raise GatewayError(
             ErrorKind.NOT_READY, f"version {entry.version} of model {entry.name!r} is not available: {entry.state}"
         )
@@ -117,23 +140,35 @@ class Catalog:
         """Returns the wanted version whatever its state; the newest, of those available if any, when none is named.
 
         Raises:
-            GatewayError: MODEL_NOT_FOUND.
+            GatewayError: MODEL_NOT_FOUND or LABEL_NOT_FOUND.
         """
+        number = wanted.version if wanted.label is None else self._labelled(wanted.name, wanted.label)
         versions = self.versions(wanted.name)
-        if wanted.version is None:
+        if number is None:
             available = [entry for entry in versions if entry.state is State.AVAILABLE]
             return (available or versions)[0]
         for entry in versions:
-            if entry.version == wanted.version:
+            if entry.version == number:
                 return entry
         known = listed(str(entry.version) for entry in versions)
-        raise _not_found(Violation("version", f"one of the versions of {wanted.name!r}: {known}", str(wanted.version)))
+        raise _not_found(Violation("version", f"one of the versions of {wanted.name!r}: {known}", str(number)))
+
+    def _labelled(self, name: str, label: str) -> int:
+        labels = self.labels(name)
+        if label not in labels:
+            known = listed(sorted(labels)) or "none"
+            raise _not_found(
+                Violation("label", f"one of the labels of {shown(name)}: {known}", shown(label)),
+                kind=ErrorKind.LABEL_NOT_FOUND,
+            )
+        return labels[label]
 
     def readiness(self) -> dict[str, bool]:
-        """Returns for each model whether a version of it is available."""
+        """Returns for each model whether a version of it is available; but for those that were unloaded on purpose."""
         return {
             name: any(entry.state is State.AVAILABLE for entry in versions.values())
             for name, versions in sorted(self._models.items())
+            if not all(entry.is_unloaded for entry in versions.values())
         }
 
     def ready(self) -> bool:
@@ -142,5 +177,5 @@ class Catalog:
         return self._announced and bool(readiness) and all(readiness.values())
 
 
-def _not_found(violation: Violation) -> GatewayError:
-    return GatewayError(ErrorKind.MODEL_NOT_FOUND, str(violation), [violation])
+def _not_found(violation: Violation, kind: ErrorKind = ErrorKind.MODEL_NOT_FOUND) -> GatewayError:
+    return GatewayError(kind, str(violation), [violation])

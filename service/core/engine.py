@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from service.core.bounds import InputBounds
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelRef, ModelVersion
 from service.core.ports import Backend
-from service.core.signature import check_inputs
+from service.core.signature import check_inputs, check_outputs
 from service.core.tensors import Signature, Tensor
-from service.errors import ErrorKind, GatewayError, Violation, invalid_input, listed, shown
+from service.errors import ErrorKind, GatewayError, Violation, listed, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +22,13 @@ class InferenceRequest:
         version: An entry of the catalog, as `Engine.resolve` gave it.
         signature: Name of the signature.
         inputs: Tensors by input name.
+        outputs: Names of the outputs that are wanted; all of them when it is empty.
     """
 
     version: ModelVersion
     signature: str
     inputs: Mapping[str, Tensor]
+    outputs: tuple[str, ...] = ()
 
 
 class Engine:
@@ -34,13 +37,13 @@ class Engine:
     Args:
         catalog: The models that there are.
         backend: What runs them.
-        max_batch_rows: How many rows one request may have.
+        bounds: How large what one request holds may be.
     """
 
-    def __init__(self, *, catalog: Catalog, backend: Backend, max_batch_rows: int) -> None:
+    def __init__(self, *, catalog: Catalog, backend: Backend, bounds: InputBounds) -> None:
         self.catalog = catalog
+        self.bounds = bounds
         self._backend = backend
-        self._max_batch_rows = max_batch_rows
 
     def attribute(self, name: str, call: Call) -> None:
         """Notes the model on the call, if there is one: what is refused before it is resolved counts as its too."""
@@ -51,41 +54,57 @@ class Engine:
         """Finds the version that is to answer, and notes it on the call.
 
         Raises:
-            GatewayError: MODEL_NOT_FOUND or NOT_READY.
+            GatewayError: MODEL_NOT_FOUND, LABEL_NOT_FOUND or NOT_READY; TOO_LARGE for a name that is too long.
         """
+        self.bounds.check_name(wanted.name, where="model")
+        if wanted.label is not None:
+            self.bounds.check_name(wanted.label, where="label")
+        self.attribute(wanted.name, call)
         version = self.catalog.resolve(wanted)
-        call.model, call.version = version.name, version.version
+        call.version = version.version
         return version
+
+    def signature(self, version: ModelVersion, name: str) -> Signature:
+        """Returns a signature of the version.
+
+        Raises:
+            GatewayError: SIGNATURE_NOT_FOUND; TOO_LARGE for a name that is too long.
+        """
+        try:
+            return version.signatures[name]
+        except KeyError:
+            self.bounds.check_name(name, where="signature")
+            known = listed(sorted(version.signatures)) or "none"
+            violation = Violation("signature", f"one of {known}", shown(name))
+            raise GatewayError(ErrorKind.SIGNATURE_NOT_FOUND, str(violation), [violation]) from None
 
     async def infer(self, request: InferenceRequest, call: Call) -> Mapping[str, Tensor]:
         """Checks the inputs against the signature and runs them, within the call's deadline.
 
         Returns:
-            Tensors by output name.
+            Tensors by output name, those that are wanted, in their order.
 
         Raises:
-            GatewayError: INVALID_INPUT, TOO_LARGE, TIMEOUT or what the backend raised.
+            GatewayError: SIGNATURE_NOT_FOUND, INVALID_INPUT, TOO_LARGE, TIMEOUT or what the backend raised.
         """
         with call.phase("validate"):
-            signature = _signature(request)
-            rows = check_inputs(signature, request.inputs)
-            self.check_rows(rows, where="inputs")
+            signature = self.signature(request.version, request.signature)
+            rows = self._check(signature, request)
         call.rows += rows
+        inputs = {**signature.defaults, **request.inputs} if signature.defaults else request.inputs
         with call.phase("execute"):
             async with call.deadline.enforced():
-                return await self._backend.run(request.version, signature, request.inputs)
+                outputs = await self._backend.run(request.version, signature, inputs)
+        return {name: outputs[name] for name in request.outputs} if request.outputs else outputs
 
-    def check_rows(self, rows: int, *, where: str) -> None:
-        """Refuses more rows than one request may have.
-
-        Raises:
-            GatewayError: TOO_LARGE.
-        """
-        if rows > self._max_batch_rows:
-            raise invalid_input(
-                Violation(where, f"at most {self._max_batch_rows} rows (max_batch_rows)", f"{rows} rows"),
-                kind=ErrorKind.TOO_LARGE,
-            )
+    def _check(self, signature: Signature, request: InferenceRequest) -> int:
+        for name, tensor in request.inputs.items():
+            self.bounds.check_name(name, where="inputs")
+            self.bounds.check_shape(tensor.shape, where=f"inputs.{name}")
+        rows = check_inputs(signature, request.inputs)
+        check_outputs(signature, request.outputs)
+        self.bounds.check_rows(rows, where="inputs")
+        return rows
 
 
 def finite(outputs: Mapping[str, Tensor], name: str) -> Tensor:
@@ -97,12 +116,3 @@ def finite(outputs: Mapping[str, Tensor], name: str) -> Tensor:
     if not np.isfinite(outputs[name]).all():
         raise GatewayError(ErrorKind.BACKEND_FAILED, f"the model's {name} are not all finite numbers")
     return outputs[name]
-
-
-def _signature(request: InferenceRequest) -> Signature:
-    try:
-        return request.version.signatures[request.signature]
-    except KeyError:
-        known = listed(sorted(request.version.signatures))
-        violation = Violation("signature", f"one of {known}", shown(request.signature))
-        raise GatewayError(ErrorKind.MODEL_NOT_FOUND, str(violation), [violation]) from None

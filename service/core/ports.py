@@ -1,9 +1,10 @@
-"""The backend port: what the core asks of whatever runs the models."""
+"""The backend ports: what the core asks of whatever runs the models."""
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 from service.core.catalog import Catalog, ModelVersion
+from service.core.model_config import ModelConfig
 from service.core.tensors import Signature, Tensor
 
 
@@ -37,3 +38,25 @@ class Backend(Protocol):
 
     async def close(self) -> None:
         """Lets go of everything, also while it is starting."""
+
+
+@runtime_checkable
+class ControllableBackend(Backend, Protocol):
+    """A backend that can be told what to serve while it runs. It tells the catalog of what comes of it."""
+
+    async def reload(self, configs: Sequence[ModelConfig]) -> None:
+        """Serves these models and no others; returns when each has been loaded or has failed."""
+
+    async def load(self, name: str) -> None:
+        """Looks at a model anew, and loads what is to be served of it; returns when that is done or has failed.
+
+        Raises:
+            GatewayError: MODEL_NOT_FOUND.
+        """
+
+    async def unload(self, name: str) -> None:
+        """Drops all versions of a model, until it is loaded again.
+
+        Raises:
+            GatewayError: MODEL_NOT_FOUND.
+        """

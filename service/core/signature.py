@@ -4,14 +4,18 @@ A tensor of the wrong rank does not merely fail: it aborts the process that runs
 signature states is checked here, for every protocol, and all that is wrong is reported at once.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 from service.core.tensors import Shape, Signature, Tensor, TensorSpec, dtype_name, shape_text
-from service.errors import Violation, invalid_input
+from service.errors import Violation, invalid_input, listed, shown
+
+_MAX_VIOLATIONS = 20
+"""A request with a thousand wrong names is told of this many."""
 
 
 def check_inputs(signature: Signature, inputs: Mapping[str, Tensor]) -> int:
-    """Checks names, dtypes, ranks, known dimensions and equal numbers of rows.
+    """Checks names, dtypes, ranks, known dimensions and equal numbers of rows; inputs with a default may be left out.
 
     Args:
         signature: What the model takes.
@@ -23,7 +27,7 @@ def check_inputs(signature: Signature, inputs: Mapping[str, Tensor]) -> int:
     Raises:
         GatewayError: INVALID_INPUT with one violation for each thing that is wrong.
     """
-    violations = list(_name_violations(signature, inputs))
+    violations = list(islice(_name_violations(signature, inputs), _MAX_VIOLATIONS))
     for name, spec in signature.inputs.items():
         if name in inputs:
             violations += _tensor_violations(name, spec, inputs[name])
@@ -34,13 +38,27 @@ def check_inputs(signature: Signature, inputs: Mapping[str, Tensor]) -> int:
     return next(_rows(signature, inputs), ("", 1))[1]
 
 
+def check_outputs(signature: Signature, wanted: Sequence[str]) -> None:
+    """Checks the names of the outputs that are wanted.
+
+    Raises:
+        GatewayError: INVALID_INPUT for the first that the signature does not have, or that is named twice.
+    """
+    for index, name in enumerate(wanted):
+        if name not in signature.outputs:
+            known = listed(sorted(signature.outputs)) or "none"
+            raise invalid_input(Violation(f"outputs[{index}]", f"one of {known}", shown(name)))
+        if name in wanted[:index]:
+            raise invalid_input(Violation(f"outputs[{index}]", "each output once", f"{shown(name)} again"))
+
+
 def _name_violations(signature: Signature, inputs: Mapping[str, Tensor]) -> Iterator[Violation]:
     expected = "the inputs " + ", ".join(sorted(signature.inputs)) if signature.inputs else "no input"
     for name in inputs:
         if name not in signature.inputs:
             yield Violation(f"inputs.{name}", expected, "an input that the signature does not have")
     for name, spec in signature.inputs.items():
-        if name not in inputs:
+        if name not in inputs and name not in signature.defaults:
             yield Violation(f"inputs.{name}", str(spec), "nothing")
 
 
@@ -71,5 +89,5 @@ def _row_violations(signature: Signature, inputs: Mapping[str, Tensor]) -> Itera
 def _rows(signature: Signature, inputs: Mapping[str, Tensor]) -> Iterator[tuple[str, int]]:
     """Yields the row counts of the inputs whose first dimension is free."""
     for name, spec in signature.inputs.items():
-        if spec.shape is not None and spec.shape and spec.shape[0] is None:
+        if spec.shape and spec.shape[0] is None and name in inputs:
             yield name, inputs[name].shape[0]

@@ -1,9 +1,10 @@
 """Tensors and what a model says of them: dtypes, shapes, signatures."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 Tensor = np.ndarray[Any, np.dtype[Any]]
@@ -12,10 +13,28 @@ Tensor = np.ndarray[Any, np.dtype[Any]]
 Shape = tuple[int | None, ...]
 """Known and free (``None``) dimensions."""
 
+MAX_RANK = 64
+"""As many dimensions as a numpy array can have."""
+
+STRING = "string"
+
+NUMPY_DTYPES: Mapping[str, np.dtype[Any]] = {
+    **{
+        name: np.dtype(name)
+        for name in (
+            *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+            *("float16", "float32", "float64", "complex64", "complex128"),
+        )
+    },
+    "bfloat16": np.dtype(ml_dtypes.bfloat16),
+    STRING: np.dtype(object),
+}
+"""The dtypes that can be served, by TensorFlow's name."""
+
 
 def dtype_name(tensor: Tensor) -> str:
     """Returns TensorFlow's name of the array's dtype, such as ``float32`` or ``string``."""
-    return "string" if tensor.dtype.kind in "OSU" else tensor.dtype.name
+    return STRING if tensor.dtype.kind in "OSU" else tensor.dtype.name
 
 
 def shape_text(shape: Shape | None) -> str:
@@ -32,10 +51,12 @@ class TensorSpec:
     Attributes:
         dtype: TensorFlow's name of the dtype.
         shape: The shape, ``None`` when not even the rank is known.
+        tensor_name: What the graph calls it, such as ``serving_default_x:0``; empty where there is no graph.
     """
 
     dtype: str
     shape: Shape | None
+    tensor_name: str = ""
 
     def __str__(self) -> str:
         return f"{self.dtype} {shape_text(self.shape)}"
@@ -47,9 +68,11 @@ class Signature:
 
     Attributes:
         method_name: What the exporter calls it, such as ``tensorflow/serving/predict``.
+        defaults: The values of inputs that need not be given.
     """
 
     name: str
     method_name: str
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
+    defaults: Mapping[str, Tensor] = field(default_factory=dict)

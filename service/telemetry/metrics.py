@@ -39,6 +39,8 @@ _VALIDATION = frozenset(
         ErrorKind.UNSUPPORTED_FORMAT,
         ErrorKind.WRONG_MODEL_KIND,
         ErrorKind.MODEL_NOT_FOUND,
+        ErrorKind.LABEL_NOT_FOUND,
+        ErrorKind.SIGNATURE_NOT_FOUND,
     }
 )
 

@@ -2,21 +2,25 @@
 
 import contextlib
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import uvicorn
-from starlette.routing import Route, Router
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Scope
 
 from service.core.admission import Admission
+from service.errors import GatewayError
+from service.transport import rest_errors
 from service.transport.http_protocol import BoundedHttpProtocol
 from service.transport.limits import Report, RequestLimits
 from service.transport.rest_middleware import (
     Admitted,
     Calls,
     CancelOnDisconnect,
+    Errors,
     LimitedBody,
-    Problems,
 )
 
 _BACKLOG = 2048
@@ -24,9 +28,26 @@ _KEEP_ALIVE_SECONDS = 75
 """Longer than the 60 s after which common load balancers give up an idle connection, so that they close it, not we."""
 
 
+@dataclass(frozen=True, slots=True)
+class RestFamily:
+    """One family of paths.
+
+    Attributes:
+        routes: Its routes.
+        owns: Tells whether a path is one of this family's, even if there is nothing.
+        respond: Makes the answer to an error, for a request id.
+        quiet: Paths for probes: neither logged nor counted nor limited.
+    """
+
+    routes: Sequence[BaseRoute]
+    owns: Callable[[str], bool]
+    respond: Callable[[GatewayError, str], Response]
+    quiet: frozenset[str] = frozenset()
+
+
 def create_app(
     *,
-    api: Sequence[Route],
+    families: Sequence[RestFamily],
     operations: Sequence[Route],
     admission: Admission,
     limits: RequestLimits,
@@ -36,26 +57,36 @@ def create_app(
     """Returns the ASGI application.
 
     Args:
-        api: Routes of the API families.
+        families: The API families; the typed API's form of errors is that of all other paths too.
         operations: Routes for probes, scrapes and pages: neither logged nor counted nor limited.
         admission: Holds the places of requests in flight.
         limits: Of time.
         max_request_bytes: How long a body may be.
         report: Takes each finished call and its code.
     """
+    routes = [route for family in families for route in family.routes]
     templates: dict[tuple[str, object], str] = {
-        (verb, route.endpoint): f"{verb} {route.path}" for route in api for verb in route.methods or ()
+        (verb, route.endpoint): f"{verb} {route.path}"
+        for route in routes
+        if isinstance(route, Route)
+        for verb in route.methods or ()
     }
 
     def method_of(scope: Scope) -> str | None:
-        return templates.get((scope["method"], scope.get("endpoint")))
+        return scope.get("tensorgate.method") or templates.get((scope["method"], scope.get("endpoint")))
 
-    app: ASGIApp = Router([*operations, *api], redirect_slashes=False)
+    def respond(path: str, error: GatewayError, request_id: str) -> Response:
+        for family in families:
+            if family.owns(path):
+                return family.respond(error, request_id)
+        return rest_errors.problem_response(error, request_id)
+
+    app: ASGIApp = Router([*operations, *routes], redirect_slashes=False)
     app = CancelOnDisconnect(app)
-    quiet = frozenset(route.path for route in operations)
+    quiet = frozenset(route.path for route in operations).union(*(family.quiet for family in families))
     app = LimitedBody(app, limit=max_request_bytes, admission=admission)
     app = Admitted(app, quiet=quiet, admission=admission, limits=limits)
-    app = Problems(app, admission=admission)
+    app = Errors(app, respond=respond, admission=admission)
     return Calls(app, quiet=quiet, method_of=method_of, limits=limits, report=report)
 
 

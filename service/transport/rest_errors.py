@@ -1,4 +1,4 @@
-"""Errors as HTTP shows them: a status for each kind, and the body of RFC 9457."""
+"""Errors as the typed API and everything without a protocol of its own shows them over HTTP: RFC 9457."""
 
 from http import HTTPStatus
 from typing import Any
@@ -10,7 +10,6 @@ from starlette.responses import Response
 from service.errors import ErrorKind, GatewayError, Violation
 
 MEDIA_TYPE = "application/problem+json"
-RETRY_AFTER_SECONDS = "1"
 
 _CLIENT_CLOSED_REQUEST = 499
 """Not in the registry; what proxies write in their logs for a client that went away."""
@@ -22,8 +21,14 @@ STATUS: dict[ErrorKind, int] = {
     ErrorKind.WRONG_MODEL_KIND: HTTPStatus.UNPROCESSABLE_ENTITY,
     ErrorKind.TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     ErrorKind.MODEL_NOT_FOUND: HTTPStatus.NOT_FOUND,
+    ErrorKind.LABEL_NOT_FOUND: HTTPStatus.NOT_FOUND,
+    ErrorKind.SIGNATURE_NOT_FOUND: HTTPStatus.NOT_FOUND,
     ErrorKind.NOT_FOUND: HTTPStatus.NOT_FOUND,
     ErrorKind.METHOD_NOT_ALLOWED: HTTPStatus.METHOD_NOT_ALLOWED,
+    ErrorKind.NOT_SUPPORTED: HTTPStatus.NOT_IMPLEMENTED,
+    ErrorKind.FORBIDDEN: HTTPStatus.FORBIDDEN,
+    ErrorKind.FAILED_PRECONDITION: HTTPStatus.CONFLICT,
+    ErrorKind.LOAD_FAILED: HTTPStatus.BAD_GATEWAY,
     ErrorKind.NOT_READY: HTTPStatus.SERVICE_UNAVAILABLE,
     ErrorKind.OVERLOADED: HTTPStatus.TOO_MANY_REQUESTS,
     ErrorKind.BACKEND_UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -43,21 +48,13 @@ def problem(error: GatewayError, request_id: str) -> dict[str, Any]:
         "detail": error.message,
         "code": error.kind.value,
         "request_id": request_id,
-        "errors": [
-            {"where": violation.where, "expected": violation.expected, "got": violation.got}
-            for violation in error.violations
-        ],
+        "errors": error.details(),
     }
 
 
-def problem_response(error: GatewayError, request_id: str, headers: dict[str, str] | None = None) -> Response:
+def problem_response(error: GatewayError, request_id: str) -> Response:
     """Returns the problem document as a response."""
-    headers = dict(headers or {})
-    if error.kind.retryable:
-        headers["Retry-After"] = RETRY_AFTER_SECONDS
-    return Response(
-        orjson.dumps(problem(error, request_id)), STATUS[error.kind], media_type=MEDIA_TYPE, headers=headers
-    )
+    return Response(orjson.dumps(problem(error, request_id)), STATUS[error.kind], media_type=MEDIA_TYPE)
 
 
 def from_http_exception(error: HTTPException, *, method: str, path: str) -> GatewayError:

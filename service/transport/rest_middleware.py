@@ -1,6 +1,6 @@
 """What happens to every HTTP request around its handler, one idea a class, from the outside in.
 
-All are plain ASGI: `Calls` makes the call and reports it, `Problems` turns errors into answers, `Admitted` holds a
+All are plain ASGI: `Calls` makes the call and reports it, `Errors` turns errors into answers, `Admitted` holds a
 place and the deadline, `LimitedBody` bounds what is read, `CancelOnDisconnect` stops work that nobody waits for.
 """
 
@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.core import call as calls
@@ -20,6 +21,7 @@ from service.transport import rest_errors
 from service.transport.limits import OTHER_METHOD, REQUEST_ID, Report, RequestLimits, request_id_of
 
 TIMEOUT = "x-request-timeout"
+RETRY_AFTER_SECONDS = "1"
 
 
 class Calls:
@@ -75,11 +77,20 @@ class Calls:
                 self._report(call, code)
 
 
-class Problems:
-    """Answers every error with a problem document; the text of one that nobody expected stays in the log."""
+class Errors:
+    """Answers every error in the form of the protocol whose path it is; what nobody expected stays in the log.
 
-    def __init__(self, app: ASGIApp, *, admission: Admission) -> None:
+    Args:
+        app: The rest of the stack.
+        respond: Makes the answer to an error for a path and a request id.
+        admission: Tells whether the server is going down.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, respond: Callable[[str, GatewayError, str], Response], admission: Admission
+    ) -> None:
         self._app = app
+        self._respond = respond
         self._admission = admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,7 +106,7 @@ class Problems:
 
         # The framework raises, rather than answers, where it finds an application.
         scope["app"] = self
-        headers = None
+        headers: dict[str, str] = {}
         try:
             await self._app(scope, receive, send_noted)
             return
@@ -111,7 +122,11 @@ class Problems:
         scope["tensorgate.code"] = error.kind.value
         if started or error.kind is ErrorKind.CANCELLED:
             return
-        await rest_errors.problem_response(error, calls.current().request_id, headers)(scope, receive, send)
+        response = self._respond(scope["path"], error, calls.current().request_id)
+        if error.kind.retryable:
+            response.headers["Retry-After"] = RETRY_AFTER_SECONDS
+        response.headers.update(headers)
+        await response(scope, receive, send)
 
 
 class Admitted:
@@ -162,6 +177,7 @@ class LimitedBody:
         if declared.isdecimal() and int(declared) > self._limit:
             raise self._refusal(f"{declared} bytes")
         with self._admission.held() as held:
+            calls.current().hold = held.take
 
             async def receive_counted() -> Message:
                 message = await receive()

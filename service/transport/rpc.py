@@ -6,10 +6,13 @@ import math
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError
+from google.protobuf.message_factory import GetMessageClass
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -20,6 +23,7 @@ from service.core.call import Call, Deadline
 from service.errors import OK, ErrorKind, GatewayError, Violation, as_gateway_error, invalid_input, shown
 from service.transport import rpc_errors
 from service.transport.limits import OTHER_METHOD, REQUEST_ID, Report, RequestLimits, request_id_of
+from service.transport.reflection import reflection_pool
 
 _INT32_MAX = 2**31 - 1
 _OPERATIONS = "/grpc."
@@ -30,17 +34,64 @@ _MAX_AGE_MS = 30 * 60 * 1000
 """Connections are renewed now and then, so that clients behind a balancer find new replicas."""
 
 
+@dataclass(frozen=True, slots=True)
+class RpcService:
+    """One service.
+
+    Attributes:
+        name: Its full name on the wire.
+        servicer: Has a coroutine, or for streams an asynchronous generator, for each of its methods, under their names.
+        descriptor: Describes it; its own name may be another.
+        codes: Its table of errors.
+        health_names: Further names by which clients ask after its health.
+        quiet: Methods for probes: neither logged nor counted nor limited.
+    """
+
+    name: str
+    servicer: object
+    descriptor: ServiceDescriptor
+    codes: rpc_errors.Codes = field(default_factory=lambda: rpc_errors.CODE)
+    health_names: tuple[str, ...] = ()
+    quiet: frozenset[str] = frozenset()
+
+    def handlers(self) -> "dict[str, grpc.RpcMethodHandler[Any, Any]]":
+        """Returns the handlers of its methods, by name."""
+        return {
+            method.name: _handler(method, getattr(self.servicer, method.name)) for method in self.descriptor.methods
+        }
+
+
+def _handler(method: MethodDescriptor, behaviour: Callable[..., Any]) -> "grpc.RpcMethodHandler[Any, Any]":
+    make = grpc.stream_stream_rpc_method_handler if method.client_streaming else grpc.unary_unary_rpc_method_handler
+    return make(
+        behaviour,
+        request_deserializer=GetMessageClass(method.input_type).FromString,
+        response_serializer=GetMessageClass(method.output_type).SerializeToString,
+    )
+
+
 class CallInterceptor(aio.ServerInterceptor):
     """Gives each call its id, place and deadline, turns its errors into statuses, and reports it when it is over.
 
     Args:
+        services: Of the server.
         admission: Holds the places of requests in flight.
         limits: Of time.
         max_request_bytes: How long a message may be.
         report: Takes each finished call and its code.
     """
 
-    def __init__(self, *, admission: Admission, limits: RequestLimits, max_request_bytes: int, report: Report) -> None:
+    def __init__(
+        self,
+        *,
+        services: Sequence[RpcService],
+        admission: Admission,
+        limits: RequestLimits,
+        max_request_bytes: int,
+        report: Report,
+    ) -> None:
+        self._codes = {service.name: service.codes for service in services}
+        self._quiet = {f"/{service.name}/{method}" for service in services for method in service.quiet}
         self._admission = admission
         self._limits = limits
         self._max_request_bytes = max_request_bytes
@@ -53,7 +104,7 @@ class CallInterceptor(aio.ServerInterceptor):
     ) -> "grpc.RpcMethodHandler[Any, Any] | None":
         """Wraps the handler; a method that is unknown gets one that says so."""
         handler = await continuation(handler_call_details)
-        if handler_call_details.method.startswith(_OPERATIONS):
+        if handler_call_details.method.startswith(_OPERATIONS) or handler_call_details.method in self._quiet:
             return handler
         if handler is None:
             return grpc.stream_stream_rpc_method_handler(self._unknown(handler_call_details.method))
@@ -71,7 +122,7 @@ class CallInterceptor(aio.ServerInterceptor):
 
     def _unknown(self, method: str) -> Callable[..., Any]:
         async def handle(stream: AsyncIterator[bytes], context: aio.ServicerContext[Any, Any]) -> None:
-            async with self._called(OTHER_METHOD, context):
+            async with self._called(OTHER_METHOD, context, service=method.lstrip("/").partition("/")[0]):
                 raise GatewayError(
                     ErrorKind.NOT_FOUND, f"there is no method {shown(method)}; server reflection lists them"
                 )
@@ -83,6 +134,7 @@ class CallInterceptor(aio.ServerInterceptor):
             async with self._called(method, context) as call, call.deadline.enforced():
                 with self._admission.admitted(), self._admission.held() as held:
                     held.take(len(data))
+                    call.hold = held.take
                     with call.phase("decode"):
                         request = self._parsed(data, handler)
                     return await handler.unary_unary(request, context)
@@ -123,7 +175,9 @@ class CallInterceptor(aio.ServerInterceptor):
             ) from None
 
     @asynccontextmanager
-    async def _called(self, method: str, context: aio.ServicerContext[Any, Any]) -> AsyncIterator[Call]:
+    async def _called(
+        self, method: str, context: aio.ServicerContext[Any, Any], *, service: str = ""
+    ) -> AsyncIterator[Call]:
         metadata = dict(context.invocation_metadata() or ())
         seconds = _seconds_left(context)
         call = Call(
@@ -144,7 +198,8 @@ class CallInterceptor(aio.ServerInterceptor):
         except Exception as raised:
             error = as_gateway_error(raised)
             code = error.kind
-            await _abort(context, error, call.request_id)
+            codes = self._codes.get(service or method.partition("/")[0], rpc_errors.CODE)
+            await _abort(context, error, call.request_id, codes)
         finally:
             self._report(call, str(code))
 
@@ -155,31 +210,25 @@ def _seconds_left(context: aio.ServicerContext[Any, Any]) -> float:
     return math.inf if remaining is None else remaining
 
 
-async def _abort(context: aio.ServicerContext[Any, Any], error: GatewayError, request_id: str) -> None:
-    details = rpc_errors.status(error, request_id).SerializeToString()
+async def _abort(
+    context: aio.ServicerContext[Any, Any], error: GatewayError, request_id: str, codes: rpc_errors.Codes
+) -> None:
+    details = rpc_errors.status(error, request_id, codes).SerializeToString()
     metadata = ((REQUEST_ID, request_id), (rpc_errors.STATUS_DETAILS, details))
-    await context.abort(rpc_errors.CODE[error.kind], error.message, metadata)
+    await context.abort(codes[error.kind], error.message, metadata)
 
 
 class RpcServer:
     """A gRPC server with health and reflection.
 
     Args:
-        services: Full names of the services that `register` adds.
-        register: Adds the servicers.
+        services: What it serves.
         interceptor: Wraps every call.
         max_request_bytes: How long a message may be.
     """
 
-    def __init__(
-        self,
-        *,
-        services: Sequence[str],
-        register: Callable[[aio.Server], None],
-        interceptor: CallInterceptor,
-        max_request_bytes: int,
-    ) -> None:
-        self._services = ("", *services)
+    def __init__(self, *, services: Sequence[RpcService], interceptor: CallInterceptor, max_request_bytes: int) -> None:
+        self._health_names = ["", *(name for service in services for name in (service.name, *service.health_names))]
         self._server = aio.server(
             interceptors=[interceptor],
             options=[
@@ -193,8 +242,14 @@ class RpcServer:
         )
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        register(self._server)
-        reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+        for service in services:
+            self._server.add_registered_method_handlers(service.name, service.handlers())
+        names = [service.name for service in services]
+        reflection.enable_server_reflection(
+            (*names, health.SERVICE_NAME, reflection.SERVICE_NAME),
+            self._server,
+            pool=reflection_pool((service.name, service.descriptor) for service in services),
+        )
 
     def listen(self, host: str, port: int) -> int:
         """Takes the address; returns the port, which the system chose if 0 was given.
@@ -218,8 +273,8 @@ class RpcServer:
     async def set_ready(self, ready: bool) -> None:
         """Answers health checks, for the server and for each service, accordingly."""
         response = health_pb2.HealthCheckResponse
-        for service in self._services:
-            await self._health.set(service, response.SERVING if ready else response.NOT_SERVING)
+        for name in self._health_names:
+            await self._health.set(name, response.SERVING if ready else response.NOT_SERVING)
 
     async def stop(self) -> None:
         """Takes no more calls and ends those that are left, such as a client's watch of the health service."""

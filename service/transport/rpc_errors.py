@@ -1,4 +1,9 @@
-"""Errors as gRPC shows them: a code for each kind, and google.rpc.Status in the trailing metadata."""
+"""Errors as gRPC shows them: a code for each kind, and google.rpc.Status in the trailing metadata.
+
+The table here is the typed API's, and of all that has no other; the other protocols bring theirs.
+"""
+
+from collections.abc import Mapping
 
 import grpc
 from google.protobuf.any_pb2 import Any
@@ -11,6 +16,8 @@ STATUS_DETAILS = "grpc-status-details-bin"
 DOMAIN = "tensorgate"
 _RETRY_AFTER_SECONDS = 1
 
+Codes = Mapping[ErrorKind, grpc.StatusCode]
+
 CODE: dict[ErrorKind, grpc.StatusCode] = {
     ErrorKind.MALFORMED: grpc.StatusCode.INVALID_ARGUMENT,
     ErrorKind.INVALID_INPUT: grpc.StatusCode.INVALID_ARGUMENT,
@@ -18,8 +25,14 @@ CODE: dict[ErrorKind, grpc.StatusCode] = {
     ErrorKind.WRONG_MODEL_KIND: grpc.StatusCode.FAILED_PRECONDITION,
     ErrorKind.TOO_LARGE: grpc.StatusCode.RESOURCE_EXHAUSTED,
     ErrorKind.MODEL_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    ErrorKind.LABEL_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    ErrorKind.SIGNATURE_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
     ErrorKind.NOT_FOUND: grpc.StatusCode.UNIMPLEMENTED,
     ErrorKind.METHOD_NOT_ALLOWED: grpc.StatusCode.UNIMPLEMENTED,
+    ErrorKind.NOT_SUPPORTED: grpc.StatusCode.UNIMPLEMENTED,
+    ErrorKind.FORBIDDEN: grpc.StatusCode.PERMISSION_DENIED,
+    ErrorKind.FAILED_PRECONDITION: grpc.StatusCode.FAILED_PRECONDITION,
+    ErrorKind.LOAD_FAILED: grpc.StatusCode.INTERNAL,
     ErrorKind.NOT_READY: grpc.StatusCode.UNAVAILABLE,
     ErrorKind.OVERLOADED: grpc.StatusCode.RESOURCE_EXHAUSTED,
     ErrorKind.BACKEND_UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
@@ -30,7 +43,7 @@ CODE: dict[ErrorKind, grpc.StatusCode] = {
 }
 
 
-def status(error: GatewayError, request_id: str) -> status_pb2.Status:
+def status(error: GatewayError, request_id: str, codes: Codes = CODE) -> status_pb2.Status:
     """Returns the error as google.rpc.Status.
 
     It carries an ErrorInfo with the stable code and the request id; for bad input a BadRequest with each violation;
@@ -55,5 +68,5 @@ def status(error: GatewayError, request_id: str) -> status_pb2.Status:
     packed = [Any() for _ in details]
     for holder, detail in zip(packed, details, strict=True):
         holder.Pack(detail)
-    number: int = CODE[error.kind].value[0]
+    number: int = codes[error.kind].value[0]
     return status_pb2.Status(code=number, message=error.message, details=packed)

@@ -1,24 +1,42 @@
 """Our subsets of upstream's messages, held against upstream's own: field by field, and byte by byte."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from google.protobuf.descriptor import Descriptor
+from tensorflow.core.example import example_pb2, feature_pb2
 from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2, types_pb2
-from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
+from tensorflow.core.protobuf import error_codes_pb2, meta_graph_pb2
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    inference_pb2,
+    input_pb2,
+    model_management_pb2,
+    model_pb2,
+    model_service_pb2,
+    predict_pb2,
+    prediction_log_pb2,
+    prediction_service_pb2,
+    regression_pb2,
+    status_pb2,
+)
+from tensorflow_serving.config import file_system_storage_path_source_pb2, model_server_config_pb2
 
 from service.codecs.tensor_proto import decode_tensor
 from service.wire import tensorflow_pb2, tensorflow_serving_pb2
 
 PREFIX = "tensorgate.wire."
-OFFICIAL = {
-    message.full_name: message
-    for module in (tensor_pb2, tensor_shape_pb2, model_pb2, predict_pb2, prediction_log_pb2)
-    for message in module.DESCRIPTOR.message_types_by_name.values()
-}
+OFFICIAL_MODULES = (
+    *(example_pb2, feature_pb2, tensor_pb2, tensor_shape_pb2, meta_graph_pb2),
+    *(classification_pb2, get_model_metadata_pb2, get_model_status_pb2, inference_pb2, input_pb2, model_management_pb2),
+    *(model_pb2, predict_pb2, prediction_log_pb2, regression_pb2, status_pb2),
+    *(file_system_storage_path_source_pb2, model_server_config_pb2),
+)
 
 
 def _messages(descriptor: Descriptor) -> Iterator[Descriptor]:
@@ -28,17 +46,22 @@ def _messages(descriptor: Descriptor) -> Iterator[Descriptor]:
             yield from _messages(nested)
 
 
-OURS = [
-    message
-    for module in (tensorflow_pb2, tensorflow_serving_pb2)
-    for top in module.DESCRIPTOR.message_types_by_name.values()
-    for message in _messages(top)
-]
+def _all_messages(modules: Iterable[Any]) -> Iterator[Descriptor]:
+    for module in modules:
+        for top in module.DESCRIPTOR.message_types_by_name.values():
+            yield from _messages(top)
+
+
+OFFICIAL = {message.full_name: message for message in _all_messages(OFFICIAL_MODULES)}
+OURS = list(_all_messages((tensorflow_pb2, tensorflow_serving_pb2)))
+SERVICES = {
+    "PredictionService": prediction_service_pb2,
+    "ModelService": model_service_pb2,
+}
 
 
 def _official(message: Descriptor) -> Any:
-    outer, _, nested = message.full_name.removeprefix(PREFIX).partition("TensorShapeProto.")
-    return OFFICIAL[outer + "TensorShapeProto"].nested_types_by_name[nested] if nested else OFFICIAL[outer]
+    return OFFICIAL[message.full_name.removeprefix(PREFIX)]
 
 
 @pytest.mark.parametrize("message", OURS, ids=lambda message: message.full_name.removeprefix(PREFIX))
@@ -49,6 +72,27 @@ def test_each_field_is_upstreams(message: Descriptor) -> None:
         assert (field.name, field.type, field.is_repeated) == (theirs.name, theirs.type, theirs.is_repeated)
         oneofs = [each.containing_oneof and each.containing_oneof.name for each in (field, theirs)]
         assert oneofs[0] == oneofs[1]
+        if field.message_type is not None and not field.message_type.GetOptions().map_entry:
+            assert field.message_type.full_name.removeprefix(PREFIX) == theirs.message_type.full_name
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_each_method_is_upstreams(service: str) -> None:
+    ours = tensorflow_serving_pb2.DESCRIPTOR.services_by_name[service]
+    official = SERVICES[service].DESCRIPTOR.services_by_name[service]
+
+    def signatures(descriptor: Any) -> dict[str, tuple[str, str]]:
+        return {
+            method.name: tuple(kind.full_name.removeprefix(PREFIX) for kind in (method.input_type, method.output_type))
+            for method in descriptor.methods
+        }
+
+    assert signatures(ours).items() <= signatures(official).items()
+
+
+def test_each_status_code_has_upstreams_number() -> None:
+    for name, number in tensorflow_serving_pb2.StatusProto.Code.items():
+        assert error_codes_pb2.Code.Value(name) == number
 
 
 def test_each_dtype_has_upstreams_number() -> None:

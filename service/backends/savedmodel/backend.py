@@ -1,4 +1,4 @@
-"""The backend that runs SavedModels of a folder in this process."""
+"""The backend that runs SavedModels in this process."""
 
 import asyncio
 import functools
@@ -6,18 +6,20 @@ import gc
 import importlib.util
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from service.backends.registry import BackendOptions
 from service.backends.savedmodel import native_output
-from service.backends.savedmodel.folder import Findings, FoundVersion, Key, find_versions, verify
+from service.backends.savedmodel.folder import Findings, FoundVersion, Key, verify
+from service.backends.savedmodel.source import ModelSource
 from service.core.catalog import Catalog, ModelVersion, State
+from service.core.model_config import ModelConfig
 from service.core.tasks import describe
 from service.core.tensors import Signature, Tensor
-from service.errors import GatewayError
+from service.errors import ErrorKind, GatewayError, Violation, listed, shown
 
 if TYPE_CHECKING:
     from service.backends.savedmodel.loaded import LoadedModel
@@ -28,7 +30,7 @@ _WARNINGS_ONLY = "1"
 
 
 class SavedModelBackend:
-    """Loads the versions that the policy chooses, follows the folder's changes, and runs on a pool of threads.
+    """Loads the versions that the policies choose, follows the folders' changes, and runs on a pool of threads.
 
     A version replaces another only once it is loaded and warmed up; one that fails replaces none. What is dropped lives
     on until the last request that holds it is answered.
@@ -42,27 +44,34 @@ class SavedModelBackend:
     def __init__(self, options: BackendOptions) -> None:
         if importlib.util.find_spec("tensorflow") is None:
             raise ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
-        self._options = options
+        self._poll_seconds = options.poll_seconds
+        source = ModelSource(options.models, options.policy)
+        self._source = source if options.configs is None else source.listing(options.configs)
         self._runs = ThreadPoolExecutor(options.threads, thread_name_prefix="run")
         self._loads = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._served: dict[Key, ModelVersion] = {}
+        self._folders: dict[Key, Path] = {}
         self._failed: dict[Key, FoundVersion] = {}
         self._seen: Mapping[Key, FoundVersion] = {}
         self._troubles: set[str] = set()
+        self._catalog = Catalog()
+        self._changing = asyncio.Lock()
         self._polling: asyncio.Task[None] | None = None
 
     async def start(self, catalog: Catalog) -> None:
-        """Loads what the folder holds, one version after the other, and begins to look for changes."""
-        findings = await self._find() or Findings()
-        if not findings.versions:
-            logger.error("there is no model in %s: expected <name>/<version>/saved_model.pb", self._options.models)
-        self._seen = findings.versions
-        wanted = self._wanted(self._seen)
-        catalog.announce(ModelVersion(*key, State.START) for key in wanted)
-        for key in wanted:
-            await self._load(key, wanted[key], catalog)
-        if self._options.poll_seconds:
-            self._polling = asyncio.create_task(self._poll(catalog))
+        """Loads what the source holds, one version after the other, and begins to look for changes."""
+        self._catalog = catalog
+        async with self._changing:
+            findings = await self._find() or Findings()
+            if not findings.versions:
+                logger.error("there is no model in %s: expected <name>/<version>/saved_model.pb", self._source)
+            self._seen = findings.versions
+            wanted = self._wanted(self._seen)
+            catalog.announce(ModelVersion(*key, State.START) for key in wanted)
+            for key in wanted:
+                await self._load(key, wanted[key])
+        if self._poll_seconds:
+            self._polling = asyncio.create_task(self._poll())
 
     async def run(
         self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor]
@@ -77,38 +86,94 @@ class SavedModelBackend:
         for pool in (self._loads, self._runs):
             pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _poll(self, catalog: Catalog) -> None:
-        while True:
-            await asyncio.sleep(self._options.poll_seconds)
-            try:
-                await self._follow(catalog)
-            except Exception:
-                logger.exception("the models folder could not be followed; it is looked at again soon")
+    async def reload(self, configs: Sequence[ModelConfig]) -> None:
+        """Serves the models of the list from now on."""
+        async with self._changing:
+            self._end_unloading(self._source.unloaded)
+            self._source = self._source.listing(configs)
+            found = (await self._find() or Findings()).versions
+            for key in [key for key, folder in self._folders.items() if key in found and found[key].folder != folder]:
+                await self._drop(key)  # the same name and number, and another model
+            await self._follow(settled={config.name for config in configs})
 
-    async def _follow(self, catalog: Catalog) -> None:
-        """Loads what has come, then drops what is no longer wanted."""
+    async def load(self, name: str) -> None:
+        """Serves the model again, if it was unloaded, and what is new of it."""
+        async with self._changing:
+            await self._require(name)
+            self._end_unloading({name})
+            for key in [key for key in self._failed if key[0] == name]:
+                del self._failed[key]
+            await self._follow(settled={name})
+
+    async def unload(self, name: str) -> None:
+        """Drops the model's versions; its entries in the catalog say that it is over."""
+        async with self._changing:
+            await self._require(name)
+            self._source = self._source.with_unloaded(self._source.unloaded | {name})
+            await self._follow(settled=set())
+            for entry in self._catalog.versions(name) if name in self._catalog else []:
+                self._catalog.put(ModelVersion(name, entry.version, State.END))
+
+    def _end_unloading(self, names: Set[str]) -> None:
+        for name in names & self._source.unloaded:
+            for entry in self._catalog.versions(name) if name in self._catalog else []:
+                self._catalog.drop(name, entry.version)
+        self._source = self._source.with_unloaded(self._source.unloaded - names)
+
+    async def _require(self, name: str) -> None:
+        """Refuses a model of which there is neither anything in the catalog nor on disk."""
+        found = await self._find() or Findings()
+        known = sorted({key[0] for key in (*found.versions, *self._served)} | self._source.unloaded)
+        if name not in known:
+            violation = Violation("model", f"one of {listed(known) or 'none'}", shown(name))
+            raise GatewayError(ErrorKind.MODEL_NOT_FOUND, str(violation), [violation])
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(self._poll_seconds)
+            try:
+                async with self._changing:
+                    await self._follow(settled=set())
+            except Exception:
+                logger.exception("the models could not be followed; they are looked at again soon")
+
+    async def _follow(self, *, settled: Set[str]) -> None:
+        """Loads what has come, then drops what is no longer wanted.
+
+        Args:
+            settled: Models whose files are known to be whole; of others, a version that has changed since the last look
+                is still being copied here by someone.
+        """
         findings = await self._find()
         if findings is None:
             return  # not there, for now: what is served stays
         found = {**findings.versions, **{k: v for k, v in self._seen.items() if k[0] in findings.unreadable}}
-        # A version that changed since the last look is still being copied here by someone.
         candidates = {
-            key: version for key, version in found.items() if key in self._served or self._seen.get(key) == version
+            key: version
+            for key, version in found.items()
+            if key in self._served or key[0] in settled or self._seen.get(key) == version
         }
         self._seen = found
         for key in self._failed.keys() - found.keys():
             del self._failed[key]
-            catalog.drop(*key)
+            self._catalog.drop(*key)
         while missing := [key for key in self._wanted(candidates) if key not in self._served]:
-            await self._load(missing[0], found[missing[0]], catalog)
+            await self._load(missing[0], found[missing[0]])
         for key in self._served.keys() - self._wanted(candidates).keys():
-            del self._served[key]
-            catalog.drop(*key)
-            # A loaded model is full of reference cycles; its memory is to be free before the next one comes.
-            await asyncio.get_running_loop().run_in_executor(self._loads, gc.collect)
+            await self._drop(key)
+
+    async def _drop(self, key: Key) -> None:
+        dropped = self._served.pop(key)
+        del self._folders[key]
+        if dropped.name in self._source.unloaded:
+            self._catalog.put(ModelVersion(*key, State.END))
+        else:
+            self._catalog.drop(*key)
+        # A loaded model is full of reference cycles; its memory is to be free before the next one comes.
+        await asyncio.get_running_loop().run_in_executor(self._loads, gc.collect)
 
     def _wanted(self, found: Mapping[Key, FoundVersion]) -> dict[Key, FoundVersion]:
-        """Returns what is to be served: by the policy, among the versions that did not fail as they are."""
+        """Returns what is to be served: by the policies, among the versions that did not fail as they are."""
         candidates: dict[str, list[int]] = {}
         for name, version in found:
             if self._failed.get((name, version)) != found[name, version]:
@@ -116,7 +181,7 @@ class SavedModelBackend:
         return {
             (name, version): found[name, version]
             for name, versions in candidates.items()
-            for version in self._options.policy.choose(versions)
+            for version in self._source.choose(name, versions)
         }
 
     async def _find(self) -> Findings | None:
@@ -124,18 +189,18 @@ class SavedModelBackend:
         loop = asyncio.get_running_loop()
         findings = None
         try:
-            findings = await loop.run_in_executor(self._loads, find_versions, self._options.models)
+            findings = await loop.run_in_executor(self._loads, self._source.look)
             troubles = {f"the model {name} cannot be read: {why}" for name, why in findings.unreadable.items()}
         except OSError as error:
-            troubles = {f"the models folder {self._options.models} cannot be read: {error.strerror}"}
+            troubles = {f"the models folder {self._source} cannot be read: {error.strerror}"}
         for trouble in sorted(troubles - self._troubles):
             logger.error(trouble)
         self._troubles = troubles
         return findings
 
-    async def _load(self, key: Key, found: FoundVersion, catalog: Catalog) -> None:
+    async def _load(self, key: Key, found: FoundVersion) -> None:
         """Makes a version available, or notes why it cannot be."""
-        catalog.put(ModelVersion(*key, State.LOADING))
+        self._catalog.put(ModelVersion(*key, State.LOADING))
         self._failed.pop(key, None)
         loop = asyncio.get_running_loop()
         try:
@@ -148,10 +213,11 @@ class SavedModelBackend:
         except Exception as error:
             self._failed[key] = found
             reason = _reason(key, error)
-            catalog.put(ModelVersion(*key, State.END, error=reason))
+            self._catalog.put(ModelVersion(*key, State.END, error=reason))
             return
         self._served[key] = ModelVersion(*key, State.AVAILABLE, signatures=model.signatures, task=task, handle=model)
-        catalog.put(self._served[key])
+        self._folders[key] = found.folder
+        self._catalog.put(self._served[key])
 
     async def _run(
         self, model: "LoadedModel", signature: Signature, inputs: Mapping[str, Tensor]

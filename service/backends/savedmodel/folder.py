@@ -1,4 +1,4 @@
-"""The models folder: which versions there are, in TensorFlow Serving's layout, and whether they are whole."""
+"""Folders of models: which versions there are, in TensorFlow Serving's layout, and whether they are whole."""
 
 import hashlib
 import json
@@ -64,7 +64,7 @@ def find_versions(models: Path) -> Findings:
         try:
             model.name.encode()
             if model.is_dir():
-                versions |= {(model.name, version): found for version, found in _versions(model)}
+                versions |= {(model.name, version): found for version, found in versions_in(model)}
         except UnicodeEncodeError:
             unreadable[ascii(model.name)] = "its name is not UTF-8"
         except OSError as error:
@@ -72,8 +72,13 @@ def find_versions(models: Path) -> Findings:
     return Findings(versions, unreadable)
 
 
-def _versions(model: Path) -> Iterator[tuple[int, FoundVersion]]:
-    for folder in model.iterdir():
+def versions_in(base_path: Path) -> Iterator[tuple[int, FoundVersion]]:
+    """Yields number and contents of each version of the model whose folder this is.
+
+    Raises:
+        OSError: When the folder cannot be read.
+    """
+    for folder in base_path.iterdir():
         version = _version_of(folder)
         if version is not None:
             yield version, _found(folder)

@@ -1,5 +1,6 @@
 """One SavedModel in memory: its signatures, and how to call them. Imports tensorflow."""
 
+import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +11,10 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow.python.saved_model import loader_impl
 
-from service.core.tensors import Signature, Tensor, TensorSpec
+from service.core.tensors import NUMPY_DTYPES, Signature, Tensor, TensorSpec
 from service.errors import ErrorKind, GatewayError
+
+logger = logging.getLogger(__name__)
 
 _SERVE = "serve"
 _MAX_REASON = 300
@@ -44,7 +47,9 @@ class LoadedModel:
             raise GatewayError(ErrorKind.BACKEND_FAILED, reason) from error
         self._functions = dict(self._root.signatures)
         self.signatures = {
-            name: _signature(name, definition) for name, definition in definitions.items() if name in self._functions
+            name: _signature(name, definition)
+            for name, definition in definitions.items()
+            if name in self._functions and _is_servable(name, definition)
         }
 
     def run(self, signature: Signature, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -74,20 +79,30 @@ def _signature_definitions(folder: Path) -> Mapping[str, Any]:
     raise ValueError(f"no graph in it is tagged {_SERVE!r}")
 
 
+def _is_servable(name: str, definition: Any) -> bool:
+    """Tells whether all tensors of the signature are plain ones, of dtypes that can travel."""
+    for alias, info in (*definition.inputs.items(), *definition.outputs.items()):
+        if not info.name or tf.dtypes.as_dtype(info.dtype).name not in NUMPY_DTYPES:
+            logger.warning("the signature %s is not served: %s is no tensor that can travel", name, alias)
+            return False
+    return True
+
+
 def _signature(name: str, definition: Any) -> Signature:
     return Signature(
         name=name,
         method_name=definition.method_name,
         inputs={alias: _spec(info) for alias, info in definition.inputs.items()},
         outputs={alias: _spec(info) for alias, info in definition.outputs.items()},
+        defaults={alias: tf.make_ndarray(value) for alias, value in definition.defaults.items()},
     )
 
 
 def _spec(info: meta_graph_pb2.TensorInfo) -> TensorSpec:
     dtype = tf.dtypes.as_dtype(info.dtype).name
     if info.tensor_shape.unknown_rank:
-        return TensorSpec(dtype, None)
-    return TensorSpec(dtype, tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim))
+        return TensorSpec(dtype, None, info.name)
+    return TensorSpec(dtype, tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim), info.name)
 
 
 def _reason(error: Any) -> str:

@@ -40,7 +40,7 @@ class Classifier:
         """
         version = self._engine.resolve(ModelRef(request.model, request.version), call)
         task = require_task(version, ImageClassifier)
-        self._engine.check_rows(len(request.images), where="images")
+        self._engine.bounds.check_rows(len(request.images), where="images")
         size = sum(len(image.encoded) for image in request.images if image.encoded is not None)
         with call.phase("decode"):
             pixels, batches = await offloaded(size, lambda: self._decode(request.images, task))

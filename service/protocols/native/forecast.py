@@ -30,7 +30,7 @@ class SeriesForecaster:
         """
         version = self._engine.resolve(ModelRef(request.model, request.version), call)
         task = require_task(version, Forecaster)
-        self._engine.check_rows(len(request.series), where="series")
+        self._engine.bounds.check_rows(len(request.series), where="series")
         horizon = _horizon(request.horizon, task)
         levels = _levels(request.quantiles, task)
         with call.phase("decode"):

@@ -82,7 +82,7 @@ class NativeRest:
                 body = await offloaded(len(data), lambda: _json_object(data))
             else:
                 body = {"images": [{"encoded": data}]}
-            self._engine.check_rows(_length(body.get("images")), where="images")
+            self._engine.bounds.check_rows(_length(body.get("images")), where="images")
             fields = _merged(request.path_params, _query(request), body)
             wanted = await offloaded(len(data), lambda: validated(ClassifyRequest, fields))
         return _response(await self._classifier.classify(wanted, call))
@@ -95,7 +95,7 @@ class NativeRest:
         data = await request.body()
         with call.phase("decode"):
             body = await offloaded(len(data), lambda: _json_object(data))
-            self._engine.check_rows(_length(body.get("series")), where="series")
+            self._engine.bounds.check_rows(_length(body.get("series")), where="series")
             fields = _merged(request.path_params, _query(request), body)
             wanted = await offloaded(len(data), lambda: validated(ForecastRequest, fields))
         return _response(await self._forecaster.forecast(wanted, call))
@@ -109,7 +109,7 @@ class NativeRest:
         try:
             async with request.form(max_files=MAX_FORM_PARTS, max_fields=MAX_FORM_PARTS) as form:
                 files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
-                self._engine.check_rows(len(files), where="images")
+                self._engine.bounds.check_rows(len(files), where="images")
                 images = [{"encoded": await file.read()} for file in files]
                 texts = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
         except UnicodeError:

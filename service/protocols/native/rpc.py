@@ -32,7 +32,7 @@ from service.validation import validated
 from tensorgate.v1 import tensorgate_pb2 as pb
 from tensorgate.v1 import tensorgate_pb2_grpc
 
-SERVICE = pb.DESCRIPTOR.services_by_name["TensorgateService"].full_name
+SERVICE = pb.DESCRIPTOR.services_by_name["TensorgateService"]
 
 StatusOf = Callable[[GatewayError, str], status_pb2.Status]
 """Turns an error and a request id into what a stream answers in place of a response."""
@@ -68,10 +68,6 @@ class NativeRpc(tensorgate_pb2_grpc.TensorgateServiceServicer):
         self._forecaster = forecaster
         self._stream = stream
         self._status_of = status_of
-
-    def register(self, server: aio.Server) -> None:
-        """Adds the handlers to a server."""
-        tensorgate_pb2_grpc.add_TensorgateServiceServicer_to_server(self, server)  # type: ignore[no-untyped-call]
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:  # noqa: N802
         """Answers ListModels."""
@@ -120,7 +116,7 @@ class NativeRpc(tensorgate_pb2_grpc.TensorgateServiceServicer):
 
     async def _classify(self, request: pb.ClassifyRequest, call: Call) -> pb.ClassifyResponse:
         self._engine.attribute(request.model, call)
-        self._engine.check_rows(len(request.images), where="images")
+        self._engine.bounds.check_rows(len(request.images), where="images")
         with call.phase("decode"):
             wanted = await offloaded(request.ByteSize(), lambda: validated(ClassifyRequest, _classify_fields(request)))
         answer = await self._classifier.classify(wanted, call)
@@ -129,7 +125,7 @@ class NativeRpc(tensorgate_pb2_grpc.TensorgateServiceServicer):
 
     async def _forecast(self, request: pb.ForecastRequest, call: Call) -> pb.ForecastResponse:
         self._engine.attribute(request.model, call)
-        self._engine.check_rows(len(request.series), where="series")
+        self._engine.bounds.check_rows(len(request.series), where="series")
         with call.phase("decode"):
             wanted = await offloaded(request.ByteSize(), lambda: validated(ForecastRequest, _forecast_fields(request)))
         answer = await self._forecaster.forecast(wanted, call)

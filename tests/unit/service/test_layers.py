@@ -23,8 +23,9 @@ ALLOWED = {
     "protocols": {"codecs", "core", "errors", "schemas", "validation", "wire"},
     "transport": {"core", "errors"},
     "questions": set(),
-    "runtime": {"backends", "core", "protocols", "settings", "telemetry", "transport"},
-    "cli": {"backends", "questions", "runtime", "settings"},
+    "model_config_file": {"codecs", "core", "errors"},
+    "runtime": {"backends", "core", "model_config_file", "protocols", "settings", "telemetry", "transport"},
+    "cli": {"backends", "errors", "questions", "runtime", "settings"},
     "__main__": {"cli"},
 }
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from service.core.bounds import InputBounds
 from service.core.call import Call, Deadline
 from service.core.catalog import Catalog, ModelRef
 from service.core.engine import Engine, InferenceRequest
@@ -11,7 +12,7 @@ from tests.fakes import FakeBackend
 async def started(max_batch_rows: int = 8) -> tuple[Engine, FakeBackend, Call]:
     catalog, backend = Catalog(), FakeBackend()
     await backend.start(catalog)
-    engine = Engine(catalog=catalog, backend=backend, max_batch_rows=max_batch_rows)
+    engine = Engine(catalog=catalog, backend=backend, bounds=InputBounds(max_batch_rows=max_batch_rows))
     return engine, backend, Call("rest", "method", "id", Deadline.after(5))
 
 
@@ -35,7 +36,7 @@ async def test_what_is_wrong_never_reaches_the_backend() -> None:
     version = engine.resolve(ModelRef("shades"), call)
     good = {"images": np.zeros((4, 4, 4, 1), np.float32)}
     cases = {
-        ErrorKind.MODEL_NOT_FOUND: InferenceRequest(version, "nope", good),
+        ErrorKind.SIGNATURE_NOT_FOUND: InferenceRequest(version, "nope", good),
         ErrorKind.INVALID_INPUT: InferenceRequest(version, "serving_default", {"images": np.zeros((4, 4, 1))}),
         ErrorKind.TOO_LARGE: InferenceRequest(
             version, "serving_default", {"images": np.zeros((5, 4, 4, 1), np.float32)}

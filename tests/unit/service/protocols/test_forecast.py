@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from service.core.bounds import InputBounds
 from service.core.call import Call, Deadline
 from service.core.catalog import Catalog, ModelVersion, State
 from service.core.engine import Engine
@@ -37,7 +38,7 @@ class Recording(FakeBackend):
 async def history_of(series: list[Any]) -> Any:
     catalog, backend = Catalog(), Recording()
     catalog.announce([ModelVersion("triples", 1, State.AVAILABLE, {"serving_default": SIGNATURE}, TASK)])
-    forecaster = SeriesForecaster(Engine(catalog=catalog, backend=backend, max_batch_rows=9))
+    forecaster = SeriesForecaster(Engine(catalog=catalog, backend=backend, bounds=InputBounds(max_batch_rows=9)))
     request = validated(ForecastRequest, {"model": "triples", "series": series})
     answer = await forecaster.forecast(request, Call("rest", "method", "id", Deadline.after(5)))
     assert len(answer.forecasts) == len(series)

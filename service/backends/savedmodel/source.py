@@ -1,0 +1,61 @@
+"""Where the models come from: every sub-folder of one folder, or a list of models with a folder for each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.backends.savedmodel.folder import Findings, FoundVersion, Key, find_versions, versions_in
+from service.core.model_config import ModelConfig
+from service.core.versions import VersionPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """What is to be served.
+
+    Attributes:
+        folder: Each of its sub-folders is a model, unless there is a list.
+        policy: Which versions of those to serve.
+        configs: The list, by name.
+        unloaded: Models that are not to be served for now.
+    """
+
+    folder: Path
+    policy: VersionPolicy
+    configs: Mapping[str, ModelConfig] | None = None
+    unloaded: frozenset[str] = frozenset()
+
+    def listing(self, configs: Sequence[ModelConfig]) -> "ModelSource":
+        """Returns the source that has these models and no others."""
+        return ModelSource(self.folder, self.policy, {config.name: config for config in configs})
+
+    def with_unloaded(self, unloaded: frozenset[str]) -> "ModelSource":
+        """Returns the source in which these models, and no others, are not to be served."""
+        return ModelSource(self.folder, self.policy, self.configs, unloaded)
+
+    def look(self) -> Findings:
+        """Returns what is on disk, of unloaded models too.
+
+        Raises:
+            OSError: When the folder cannot be read.
+        """
+        if self.configs is None:
+            return find_versions(self.folder)
+        versions: dict[Key, FoundVersion] = {}
+        unreadable: dict[str, str] = {}
+        for config in self.configs.values():
+            try:
+                versions |= {(config.name, version): found for version, found in versions_in(config.base_path)}
+            except OSError as error:
+                unreadable[config.name] = error.strerror or type(error).__name__
+        return Findings(versions, unreadable)
+
+    def choose(self, name: str, versions: Sequence[int]) -> list[int]:
+        """Returns those of a model's versions that are to be served, the newest first."""
+        if name in self.unloaded:
+            return []
+        policy = self.policy if self.configs is None else self.configs[name].policy
+        return policy.choose(versions)
+
+    def __str__(self) -> str:
+        return str(self.folder) if self.configs is None else "the folders of the model configuration"

@@ -1,0 +1,84 @@
+"""How large what one request holds may be; every refusal names the setting that says so."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.core.tensors import MAX_RANK
+from service.errors import ErrorKind, Violation, invalid_input, shown
+
+
+@dataclass(frozen=True, slots=True)
+class InputBounds:
+    """The bounds, named as the settings that they come from.
+
+    Attributes:
+        max_batch_rows: Rows of one request.
+        max_tensor_elements: Elements of one tensor, whether they came or its shape only claims them.
+        max_json_depth: Lists within lists of a JSON document.
+        max_name_length: Characters of the name of a model, a label, a signature or a tensor.
+    """
+
+    max_batch_rows: int = 1024
+    max_tensor_elements: int = 2**26
+    max_json_depth: int = 32
+    max_name_length: int = 256
+
+    def check_rows(self, rows: int, *, where: str) -> None:
+        """Refuses more rows than one request may have.
+
+        Raises:
+            GatewayError: TOO_LARGE.
+        """
+        if rows > self.max_batch_rows:
+            raise invalid_input(
+                Violation(where, f"at most {self.max_batch_rows} rows (max_batch_rows)", f"{rows} rows"),
+                kind=ErrorKind.TOO_LARGE,
+            )
+
+    def check_shape(self, shape: Sequence[int], *, where: str) -> int:
+        """Refuses a shape that no tensor can have, or that is too large, before anything is allocated for it.
+
+        Returns:
+            How many elements a tensor of this shape has.
+
+        Raises:
+            GatewayError: INVALID_INPUT or TOO_LARGE.
+        """
+        if len(shape) > MAX_RANK:
+            raise invalid_input(Violation(where, f"at most {MAX_RANK} dimensions", str(len(shape))))
+        if min(shape, default=0) < 0:
+            raise invalid_input(Violation(where, "dimensions of 0 or more", shown(str(list(shape)))))
+        count = math.prod(shape)  # of Python's integers: a huge shape does not wrap around into one that fits
+        if count > self.max_tensor_elements:
+            raise invalid_input(
+                Violation(where, f"at most {self.max_tensor_elements} elements (max_tensor_elements)", shown(count)),
+                kind=ErrorKind.TOO_LARGE,
+            )
+        return count
+
+    def check_name(self, name: str, *, where: str) -> None:
+        """Refuses a name that is too long to be one.
+
+        Raises:
+            GatewayError: TOO_LARGE.
+        """
+        if len(name) > self.max_name_length:
+            expected = f"at most {self.max_name_length} characters (max_name_length)"
+            raise invalid_input(Violation(where, expected, f"{len(name)}: {shown(name)}"), kind=ErrorKind.TOO_LARGE)
+
+    def check_depth(self, depth: int, *, where: str) -> None:
+        """Refuses a document that is nested too deep.
+
+        Raises:
+            GatewayError: TOO_LARGE.
+        """
+        if depth > self.max_json_depth:
+            raise self.too_deep(where)
+
+    def too_deep(self, where: str) -> Exception:
+        """Returns the refusal of a document that is nested deeper than allowed."""
+        return invalid_input(
+            Violation(where, f"at most {self.max_json_depth} levels (max_json_depth)", "more"),
+            kind=ErrorKind.TOO_LARGE,
+        )

@@ -1,0 +1,191 @@
+"""Control of the models while the server runs: which are served, and which versions bear which labels."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from service.core.catalog import Catalog, ModelVersion, State
+from service.core.model_config import ModelConfig
+from service.core.ports import Backend, ControllableBackend
+from service.errors import ErrorKind, GatewayError, Violation, invalid_input, listed, shown
+
+
+class ModelControl:
+    """Does what clients ask for, where the operator allows it and the backend can.
+
+    Args:
+        catalog: The models that there are.
+        backend: What runs them.
+        allowed: Whether clients may change what is served (``allow_model_control``).
+        root: Clients may name folders below this one, and no others.
+    """
+
+    def __init__(self, *, catalog: Catalog, backend: Backend, allowed: bool, root: Path) -> None:
+        self._catalog = catalog
+        self._backend = backend
+        self._allowed = allowed
+        self._root = root.resolve()
+        self._changing = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def reload(self, configs: Sequence[ModelConfig]) -> None:
+        """Serves these models and no others, on a client's word; waits until each can answer.
+
+        Raises:
+            GatewayError: FORBIDDEN, NOT_SUPPORTED, INVALID_INPUT when the configurations make no sense, LOAD_FAILED
+                when a model of them is not available afterwards, FAILED_PRECONDITION when a labelled version is not.
+        """
+        backend = self._permitted()
+        self._check(configs)
+
+        async def change() -> None:
+            await backend.reload(configs)
+            self._check_available(configs)
+            self._check_labels(configs)
+            self._set_labels(configs)
+
+        await self._done(change())
+
+    async def follow(self, configs: Sequence[ModelConfig]) -> None:
+        """Serves these models and no others, on the operator's word; labels may wait for their versions.
+
+        Raises:
+            GatewayError: NOT_SUPPORTED.
+        """
+        backend = self._controllable()
+
+        async def change() -> None:
+            await backend.reload(configs)
+            self._set_labels(configs)
+
+        await self._done(change())
+
+    async def set_label(self, name: str, label: str, version: int) -> None:
+        """Puts a label on a version, in place of the one that has it.
+
+        Raises:
+            GatewayError: FORBIDDEN, MODEL_NOT_FOUND, or FAILED_PRECONDITION when the version is not available.
+        """
+        self._permit()
+        async with self._changing:
+            self._check_label(name, label, version)
+            self._catalog.set_labels(name, {**self._catalog.labels(name), label: version})
+
+    async def remove_label(self, name: str, label: str) -> None:
+        """Takes a label away.
+
+        Raises:
+            GatewayError: FORBIDDEN or LABEL_NOT_FOUND.
+        """
+        self._permit()
+        async with self._changing:
+            labels = dict(self._catalog.labels(name))
+            if labels.pop(label, None) is None:
+                known = listed(sorted(labels)) or "none"
+                violation = Violation("label", f"one of the labels of {shown(name)}: {known}", shown(label))
+                raise GatewayError(ErrorKind.LABEL_NOT_FOUND, str(violation), [violation])
+            self._catalog.set_labels(name, labels)
+
+    async def load(self, name: str) -> None:
+        """Loads a model, or looks whether there is anything new of it.
+
+        Raises:
+            GatewayError: FORBIDDEN, NOT_SUPPORTED, MODEL_NOT_FOUND, or LOAD_FAILED when no version of it is available.
+        """
+        backend = self._permitted()
+
+        async def change() -> None:
+            await backend.load(name)
+            if not _is_available(self._versions(name)):
+                raise GatewayError(ErrorKind.LOAD_FAILED, f"failed to load {shown(name)}: {self._reason(name)}")
+
+        await self._done(change())
+
+    async def unload(self, name: str) -> None:
+        """Takes a model out of service; requests that hold it are answered.
+
+        Raises:
+            GatewayError: FORBIDDEN, NOT_SUPPORTED or MODEL_NOT_FOUND.
+        """
+        await self._done(self._permitted().unload(name))
+
+    async def _done(self, change: Coroutine[Any, Any, None]) -> None:
+        """Waits for the change. It goes on when nobody waits any more: half a change would help no one."""
+
+        async def in_turn() -> None:
+            async with self._changing:
+                await change
+
+        task = asyncio.create_task(in_turn())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        await asyncio.shield(task)
+
+    def _permit(self) -> None:
+        if not self._allowed:
+            raise GatewayError(
+                ErrorKind.FORBIDDEN, "clients may not change what is served here (allow_model_control is off)"
+            )
+
+    def _permitted(self) -> ControllableBackend:
+        self._permit()
+        return self._controllable()
+
+    def _controllable(self) -> ControllableBackend:
+        if not isinstance(self._backend, ControllableBackend):
+            raise GatewayError(ErrorKind.NOT_SUPPORTED, "this backend cannot be told what to serve")
+        return self._backend
+
+    def _check(self, configs: Sequence[ModelConfig]) -> None:
+        names = [config.name for config in configs]
+        for index, config in enumerate(configs):
+            where = f"config[{index}]"
+            if not config.name or "/" in config.name:
+                raise invalid_input(Violation(f"{where}.name", "a name without slashes", shown(config.name)))
+            if config.name in names[:index]:
+                raise invalid_input(Violation(f"{where}.name", "each model once", f"{shown(config.name)} again"))
+            if not config.base_path.is_absolute():
+                got = shown(str(config.base_path))
+                raise invalid_input(Violation(f"{where}.base_path", "an absolute path", got))
+            if not config.base_path.resolve().is_relative_to(self._root):
+                raise GatewayError(
+                    ErrorKind.FORBIDDEN, f"{where}.base_path: clients may name folders below the models folder only"
+                )
+
+    def _check_available(self, configs: Sequence[ModelConfig]) -> None:
+        failed = [config.name for config in configs if not _is_available(self._versions(config.name))]
+        if failed:
+            reasons = listed(f"{{{name} due to error: {self._reason(name)}}}" for name in failed)
+            raise GatewayError(ErrorKind.LOAD_FAILED, f"{len(failed)} model(s) did not become available: {reasons}")
+
+    def _check_labels(self, configs: Sequence[ModelConfig]) -> None:
+        for config in configs:
+            for label, version in config.labels.items():
+                self._check_label(config.name, label, version)
+
+    def _check_label(self, name: str, label: str, version: int) -> None:
+        entries = {entry.version: entry for entry in self._catalog.versions(name)}
+        entry = entries.get(version)
+        if entry is None or entry.state is not State.AVAILABLE:
+            raise GatewayError(
+                ErrorKind.FAILED_PRECONDITION,
+                f"the label {shown(label)} cannot be put on version {version} of {shown(name)}, which is not available",
+            )
+
+    def _set_labels(self, configs: Sequence[ModelConfig]) -> None:
+        for name in {*self._catalog.names(), *(config.name for config in configs)}:
+            self._catalog.set_labels(name, {})
+        for config in configs:
+            self._catalog.set_labels(config.name, config.labels)
+
+    def _versions(self, name: str) -> list[ModelVersion]:
+        return self._catalog.versions(name) if name in self._catalog else []
+
+    def _reason(self, name: str) -> str:
+        reasons = (entry.error for entry in self._versions(name) if entry.error)
+        return next(reasons, "there is no version of it to serve")
+
+
+def _is_available(versions: Sequence[ModelVersion]) -> bool:
+    return any(entry.state is State.AVAILABLE for entry in versions)

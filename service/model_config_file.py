@@ -1,0 +1,61 @@
+"""The operator's file of models: read at the start, and followed while the server runs."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+from service.codecs.model_config import parse_model_configs
+from service.core.control import ModelControl
+from service.core.model_config import ModelConfig
+from service.errors import ErrorKind, GatewayError
+
+logger = logging.getLogger(__name__)
+
+
+class ModelConfigFile:
+    """A file in the text format of TensorFlow Serving's ``--model_config_file``.
+
+    Args:
+        path: Of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._text = ""
+
+    def read(self) -> list[ModelConfig]:
+        """Returns what the file says now.
+
+        Raises:
+            GatewayError: MALFORMED or INVALID_INPUT, which names the file.
+        """
+        try:
+            self._text = self._path.read_text("utf-8")
+            return parse_model_configs(self._text, folder=self._path.resolve().parent)
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8"
+            raise GatewayError(ErrorKind.MALFORMED, f"model_config_file {self._path}: {reason}") from None
+        except GatewayError as error:
+            raise error.reworded(f"model_config_file {self._path}: {error.message}") from None
+
+    async def follow(self, control: ModelControl, seconds: float) -> None:
+        """Looks at the file every so many seconds, and does what it says when it has changed; never returns.
+
+        A file that cannot be read or makes no sense changes nothing, and is reported once.
+        """
+        trouble = ""
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                before = self._text
+                configs = await asyncio.to_thread(self.read)
+                if self._text != before:
+                    logger.info("%s has changed", self._path)
+                    await control.follow(configs)
+                trouble = ""
+            except GatewayError as error:
+                if error.message != trouble:
+                    logger.error("%s", error.message)
+                trouble = error.message
+            except Exception:
+                logger.exception("%s could not be followed", self._path)
