@@ -1,15 +1,13 @@
-"""Nested lists of numbers, as a JSON parser leaves them, to numpy arrays."""
-
-from collections.abc import Iterator
-from itertools import chain
-from typing import Any
+"""Nested lists of finite numbers, as the typed API takes them, to numpy arrays."""
 
 import numpy as np
 
+from service.codecs.nested import Leaves, flattened
 from service.core.tensors import Tensor
 from service.errors import Violation, invalid_input, shown
 
 _MAX_DEPTH = 8
+_NUMBERS = Leaves({int, float}, "a number")
 
 
 def decode_numbers(value: object, *, where: str) -> Tensor:
@@ -32,25 +30,11 @@ def decode_numbers(value: object, *, where: str) -> Tensor:
 
 
 def _array(value: object, where: str) -> Tensor:
-    """Returns nested lists as a float64 array.
-
-    The types are looked at level by level, in bulk, rather than left to numpy: it would make numbers of booleans and of
-    strings, and of one long string among many numbers an array of many long strings.
-    """
     if not isinstance(value, list):
         raise invalid_input(Violation(where, "a list of numbers", shown(value)))
-    level: list[Any] = value
-    shape = [len(value)]
-    while (types := set(map(type, level))) == {list}:
-        lengths = set(map(len, level))
-        if len(lengths) > 1 or len(shape) == _MAX_DEPTH:
-            raise invalid_input(_fault(value, where))
-        shape.append(lengths.pop())
-        level = list(chain.from_iterable(level))
-    if not types <= {int, float}:
-        raise invalid_input(_fault(value, where))
+    numbers, shape = flattened(value, _NUMBERS, max_depth=_MAX_DEPTH, where=where)
     try:
-        return np.array(level, np.float64).reshape(shape)
+        return np.array(numbers, np.float64).reshape(shape)
     except OverflowError:
         raise invalid_input(Violation(where, "numbers within float64", "an integer beyond it")) from None
 
@@ -63,29 +47,3 @@ def _check_finite(narrowed: Tensor, original: Tensor, *, where: str) -> None:
     position = np.unravel_index(np.argmin(finite), narrowed.shape)
     path = where + "".join(f"[{index}]" for index in position)
     raise invalid_input(Violation(path, "a finite number within float32", shown(original[position].item())))
-
-
-def _fault(values: list[Any], where: str) -> Violation:
-    """Returns the first thing that keeps nested lists from being an array of numbers; only run once one does."""
-    lengths: list[int] = []
-    first: Any = values
-    while isinstance(first, list) and len(lengths) <= _MAX_DEPTH:
-        lengths.append(len(first))
-        first = first[0] if first else None
-    if len(lengths) > _MAX_DEPTH:
-        return Violation(where, f"lists at most {_MAX_DEPTH} deep", "a deeper one")
-    return next(_faults(values, where, lengths), Violation(where, "a list of numbers", "something else"))
-
-
-def _faults(value: Any, where: str, lengths: list[int]) -> Iterator[Violation]:
-    """Yields what differs from the lengths that the first list of each level has."""
-    if not lengths:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            yield Violation(where, "a number", shown(value))
-    elif not isinstance(value, list):
-        yield Violation(where, f"a list of {lengths[0]}, as the first one has", shown(value))
-    elif len(value) != lengths[0]:
-        yield Violation(where, f"{lengths[0]} elements, as the first one has", str(len(value)))
-    else:
-        for index, element in enumerate(value):
-            yield from _faults(element, f"{where}[{index}]", lengths[1:])

@@ -1,0 +1,138 @@
+"""JSON documents as TensorFlow Serving reads them, which is a little more than JSON.
+
+Beyond JSON it takes ``NaN``, ``Inf`` and ``Infinity``, a byte order mark, and rubbish after the document. Its parser is
+RapidJSON, whose words for what is wrong clients know; they are given here for what another parser finds.
+"""
+
+import json
+import math
+import re
+from typing import Any
+
+import orjson
+
+from service.core.bounds import InputBounds
+from service.errors import shown
+
+_BYTE_ORDER_MARK = "\ufeff"
+_SPACE = " \t\n\r"
+_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|-?(?:Inf(?:inity)?|NaN)\b', re.DOTALL)
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}]', re.DOTALL)
+_INT64 = range(-(2**63), 2**64)
+_TOO_BIG = "Number too big to be stored in double."
+_REASONS = {
+    "Expecting property name enclosed in double quotes": "Missing a name for object member.",
+    "Expecting ':' delimiter": "Missing a colon after a name of object member.",
+    "Invalid control character at": "Invalid encoding in string.",
+    "Invalid \\escape": "Invalid escape character in string.",
+    "Invalid \\uXXXX escape": "Incorrect hex digit after \\u escape in string.",
+}
+
+
+class JsonError(ValueError):
+    """A document cannot be parsed.
+
+    Attributes:
+        offset: Where, in bytes; ``None`` when there is nothing.
+    """
+
+    def __init__(self, reason: str, offset: int | None = None) -> None:
+        super().__init__(reason if offset is None else f"{reason} at offset: {offset}")
+        self.offset = offset
+
+
+def parse_json(data: bytes, *, bounds: InputBounds) -> Any:
+    """Returns the document.
+
+    Raises:
+        JsonError: When it is none.
+        GatewayError: TOO_LARGE when it is nested too deep for any bound.
+    """
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        if "depth limit" in str(error):
+            raise bounds.too_deep("body") from None
+    # What is left is either wrong or beyond JSON.
+    if not data:
+        raise JsonError("The document is empty")
+    try:
+        text = data.decode("utf-8").removeprefix(_BYTE_ORDER_MARK)
+    except UnicodeDecodeError as error:
+        raise JsonError("Invalid encoding in string.", error.start) from None
+    try:
+        return _parsed(_TOKENS.sub(_as_python_has_it, text))
+    except RecursionError:
+        raise bounds.too_deep("body") from None
+
+
+def _as_python_has_it(token: re.Match[str]) -> str:
+    text = token[0]
+    if text.startswith('"'):
+        return text
+    return "NaN" if text.endswith("NaN") else "-Infinity" if text.startswith("-") else "Infinity"
+
+
+def _parsed(text: str) -> Any:
+    decoder = json.JSONDecoder(parse_int=_integer, parse_float=_float)
+    start = len(text) - len(text.lstrip(_SPACE))
+    try:
+        value, _ = decoder.raw_decode(text, start)
+    except json.JSONDecodeError as error:
+        reason, position = _reason(error, text)
+        raise JsonError(reason, len(text[:position].encode())) from None
+    except OverflowError as error:
+        number = str(error)
+        raise JsonError(_TOO_BIG, len(text[: max(0, text.find(number))].encode())) from None
+    return value
+
+
+def _integer(text: str) -> int | float:
+    """Returns an integer of 64 bits; what is beyond becomes a floating-point number, as in RapidJSON."""
+    if len(text) <= len(str(_INT64.start)):
+        value = int(text)
+        if value in _INT64:
+            return value
+    return _float(text)
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise OverflowError(text)
+    return value
+
+
+def _reason(error: json.JSONDecodeError, text: str) -> tuple[str, int]:
+    """Returns RapidJSON's words, and the position that it would name."""
+    if error.msg == "Expecting ',' delimiter":
+        bracket = "]" if _innermost(text[: error.pos]) == "[" else "}"
+        after = "an array element" if bracket == "]" else "an object member"
+        return f"Missing a comma or '{bracket}' after {after}.", error.pos
+    if error.msg.startswith("Unterminated string"):
+        return "Missing a closing quotation mark in string.", len(text)
+    if error.msg in _REASONS:
+        return _REASONS[error.msg], error.pos
+    if not text.strip(_SPACE):
+        return "The document is empty.", len(text)
+    return "Invalid value.", error.pos
+
+
+def _innermost(text: str) -> str:
+    """Returns the bracket that is open at the end of the text."""
+    open_brackets: list[str] = []
+    for match in _BRACKETS.finditer(text):
+        bracket = match[0]
+        if bracket in "[{":
+            open_brackets.append(bracket)
+        elif bracket in "]}" and open_brackets:
+            open_brackets.pop()
+    return open_brackets[-1] if open_brackets else ""
+
+
+def quoted(value: Any) -> str:
+    """Returns a value as it may stand in an error: JSON, short."""
+    try:
+        return orjson.dumps(value).decode()
+    except (TypeError, orjson.JSONEncodeError):
+        return shown(value)

@@ -1,0 +1,158 @@
+"""Tensors in JSON, as TensorFlow Serving and the Open Inference Protocol write them: nested lists of any dtype."""
+
+import binascii
+from base64 import b64decode, b64encode
+from typing import Any
+
+import numpy as np
+import orjson
+
+from service.codecs.nested import Leaves, flattened
+from service.core.bounds import InputBounds
+from service.core.tensors import NUMPY_DTYPES, STRING, Tensor, dtype_name
+from service.errors import ErrorKind, GatewayError, Violation, invalid_input, shown
+
+_LEAVES = {
+    "f": Leaves({int, float}, "a number"),
+    "i": Leaves({int}, "an integer"),
+    "u": Leaves({int}, "an integer"),
+    "b": Leaves({bool}, "true or false"),
+    "O": Leaves({str, dict}, "a string"),
+}
+_NAN, _INFINITY, _MINUS_INFINITY = (orjson.Fragment(token) for token in (b"NaN", b"Infinity", b"-Infinity"))
+_BASE64_KEY = "b64"
+
+
+def decode_json_tensor(value: Any, dtype: str, *, bounds: InputBounds, where: str) -> Tensor:
+    """Returns the values as a tensor of this dtype, in the lists' shape.
+
+    Integers are not made of numbers with a fraction or an exponent, and must lie within the dtype; floats may be any
+    number, beyond the dtype's range they become infinite. A string is a string, in UTF-8, or ``{"b64": "..."}``.
+
+    Args:
+        value: What a JSON parser made of it.
+        dtype: TensorFlow's name of the dtype.
+        bounds: Of its depth and its size.
+        where: Path of the value, for errors.
+
+    Raises:
+        GatewayError: INVALID_INPUT that names the first element that is not as it should be, NOT_SUPPORTED for complex
+            numbers, TOO_LARGE.
+    """
+    target = NUMPY_DTYPES[dtype]
+    leaves = _LEAVES.get(_family(dtype))
+    if leaves is None:
+        raise GatewayError(ErrorKind.NOT_SUPPORTED, f"{where}: {dtype} has no form in JSON")
+    try:
+        values, shape = flattened(value, leaves, max_depth=bounds.max_json_depth, where=where)
+    except GatewayError as error:
+        if _depth(value) > bounds.max_json_depth:
+            raise bounds.too_deep(where) from None
+        raise error from None
+    bounds.check_shape(shape, where=where)
+    if dtype == STRING:
+        return _strings(values, where).reshape(shape)
+    return _numbers(values, target, where).reshape(shape)
+
+
+def _family(dtype: str) -> str:
+    return "f" if dtype == "bfloat16" else NUMPY_DTYPES[dtype].kind
+
+
+def _depth(value: Any) -> int:
+    """Returns how deep the first element of each list goes."""
+    depth = 0
+    while isinstance(value, list):
+        depth += 1
+        value = value[0] if value else None
+    return depth
+
+
+def _numbers(values: list[Any], target: "np.dtype[Any]", where: str) -> Tensor:
+    try:
+        if target.kind in "iu":
+            # numpy refuses what is out of range, where all its conversions between arrays wrap around.
+            return np.array(values, target)
+        with np.errstate(over="ignore"):
+            return np.array(values, bool if target.kind == "b" else np.float64).astype(target, copy=False)
+    except OverflowError:
+        raise invalid_input(Violation(where, f"numbers within {target.name}", _outside(values, target))) from None
+
+
+def _outside(values: list[Any], target: "np.dtype[Any]") -> str:
+    if target.kind not in "iu":
+        return "an integer beyond float64"
+    limits = np.iinfo(target)
+    return next(shown(value) for value in values if not limits.min <= value <= limits.max)
+
+
+def _strings(values: list[Any], where: str) -> Tensor:
+    array = np.empty(len(values), object)
+    array[:] = [
+        value.encode("utf-8", "surrogatepass") if isinstance(value, str) else _decoded(value, where) for value in values
+    ]
+    return array
+
+
+def is_base64(value: Any) -> bool:
+    """Tells whether the value is an object that stands for bytes: ``{"b64": "..."}``."""
+    return isinstance(value, dict) and len(value) == 1 and isinstance(value.get(_BASE64_KEY), str)
+
+
+def _decoded(value: dict[str, Any], where: str) -> bytes:
+    if not is_base64(value):
+        raise invalid_input(Violation(where, 'a string, or {"b64": "..."}', "an object"))
+    return decode_base64(value[_BASE64_KEY], where=where)
+
+
+def decode_base64(text: str, *, where: str) -> bytes:
+    """Returns the bytes; both alphabets are read, padded or not.
+
+    Raises:
+        GatewayError: INVALID_INPUT.
+    """
+    stripped = text.rstrip("=")
+    try:
+        padded = stripped + "=" * (-len(stripped) % 4)
+        return b64decode(padded.replace("-", "+").replace("_", "/"), validate=True)
+    except (ValueError, binascii.Error):
+        raise invalid_input(Violation(where, "base64", shown(text))) from None
+
+
+def encode_base64(data: bytes) -> dict[str, str]:
+    """Returns the object that stands for bytes."""
+    return {_BASE64_KEY: b64encode(data).decode()}
+
+
+def jsonable(tensor: Tensor) -> Any:
+    """Returns the tensor as something that `dump_json` writes, and that can be indexed by row.
+
+    Numbers that are not finite become the bare tokens ``NaN``, ``Infinity`` and ``-Infinity``, as TensorFlow Serving
+    and Python's own parser have them. Strings are to be made texts before.
+
+    Raises:
+        GatewayError: NOT_SUPPORTED for complex numbers.
+    """
+    if tensor.dtype.kind == "O":
+        return tensor.tolist()
+    if dtype_name(tensor) == "bfloat16":
+        tensor = tensor.astype(np.float32)
+    if tensor.dtype.kind == "c":
+        raise GatewayError(ErrorKind.NOT_SUPPORTED, f"{tensor.dtype.name} has no form in JSON")
+    if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+        return _with_tokens(tensor)
+    return np.ascontiguousarray(tensor) if tensor.ndim else tensor[()]
+
+
+def _with_tokens(tensor: Tensor) -> Any:
+    if tensor.ndim:
+        return [_with_tokens(row) for row in tensor]
+    value = tensor[()]
+    if np.isfinite(value):
+        return value
+    return _NAN if np.isnan(value) else _INFINITY if value > 0 else _MINUS_INFINITY
+
+
+def dump_json(value: Any) -> bytes:
+    """Returns JSON of values that may hold arrays and what `jsonable` makes."""
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
