@@ -26,6 +26,9 @@ from service.protocols.native.forecast import SeriesForecaster
 from service.protocols.native.rest import NativeRest
 from service.protocols.native.rpc import SERVICE, NativeRpc
 from service.protocols.native.streams import OrderedStream
+from service.protocols.tfserving import errors as tfserving_errors
+from service.protocols.tfserving import rest as tfserving_rest
+from service.protocols.tfserving import rpc as tfserving_rpc
 from service.settings import Settings, unknown_variables
 from service.telemetry import logs
 from service.telemetry.metrics import Metrics
@@ -120,7 +123,10 @@ class Runtime:
             openapi=lambda: openapi.document(fragments),
         )
         return rest.create_app(
-            families=[RestFamily(native.routes(), lambda path: path.startswith("/api/"), problem_response)],
+            families=[
+                RestFamily(native.routes(), lambda path: path.startswith("/api/"), problem_response),
+                self._tfserving_rest(),
+            ],
             operations=operations.routes(),
             admission=self.admission,
             limits=self._limits,
@@ -142,7 +148,7 @@ class Runtime:
             ),
             status_of=rpc_errors.status,
         )
-        services = [RpcService(SERVICE.full_name, native, SERVICE)]
+        services = [RpcService(SERVICE.full_name, native, SERVICE), *self._tfserving_rpc()]
         return RpcServer(
             services=services,
             interceptor=CallInterceptor(
@@ -154,6 +160,27 @@ class Runtime:
             ),
             max_request_bytes=self._settings.max_request_bytes,
         )
+
+    def _tfserving_rest(self) -> RestFamily:
+        api = tfserving_rest.TfServingRest(self._engine, max_request_bytes=self._settings.max_request_bytes)
+        return RestFamily([api], tfserving_rest.owns, tfserving_errors.error_response)
+
+    def _tfserving_rpc(self) -> list[RpcService]:
+        prediction = tfserving_rpc.PredictionServicer(self._engine, tensor_content=self._settings.tensor_content)
+        model = tfserving_rpc.ModelServicer(self._engine, self._control)
+        return [
+            RpcService(
+                name,
+                servicer,
+                tfserving_rpc.DESCRIPTORS[short],
+                codes=tfserving_errors.CODES,
+                health_names=(short,),  # as upstream calls them in its own health service
+            )
+            for name, short, servicer in (
+                (tfserving_rpc.PREDICTION_SERVICE, "PredictionService", prediction),
+                (tfserving_rpc.MODEL_SERVICE, "ModelService", model),
+            )
+        ]
 
     def _accepting(self) -> bool:
         return not (self._draining or self.admission.draining.is_set())

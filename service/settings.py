@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     max_request_bytes: int = Field(
         32 * 1024 * 1024, ge=1024, lt=2**31, description="Longest request body or gRPC message."
     )
-    max_batch_rows: int = Field(1024, ge=1, description="Most rows in one request: images, series, examples.")
+    max_batch_rows: int = Field(8192, ge=1, description="Most rows in one request: images, series, examples.")
     max_tensor_elements: int = Field(
         2**26, ge=1, description="Most elements of one tensor, whether they came or its shape only claims them."
     )

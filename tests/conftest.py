@@ -36,13 +36,13 @@ class Served:
         return total
 
 
-async def until(condition: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], bool], *, seconds: float = 10) -> None:
     """Waits for something that happens in another task soon.
 
     Raises:
         TimeoutError: When it does not.
     """
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  # what is waited for is no event
             await asyncio.sleep(0.01)
 

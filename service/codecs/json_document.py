@@ -18,6 +18,9 @@ _BYTE_ORDER_MARK = "\ufeff"
 _SPACE = " \t\n\r"
 _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|-?(?:Inf(?:inity)?|NaN)\b', re.DOTALL)
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}]', re.DOTALL)
+_ESCAPES = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
+_HIGH_SURROGATES = range(0xD800, 0xDC00)
+_LOW_SURROGATES = range(0xDC00, 0xE000)
 _INT64 = range(-(2**63), 2**64)
 _TOO_BIG = "Number too big to be stored in double."
 _REASONS = {
@@ -60,10 +63,24 @@ def parse_json(data: bytes, *, bounds: InputBounds) -> Any:
         text = data.decode("utf-8").removeprefix(_BYTE_ORDER_MARK)
     except UnicodeDecodeError as error:
         raise JsonError("Invalid encoding in string.", error.start) from None
+    _check_surrogates(text)
     try:
         return _parsed(_TOKENS.sub(_as_python_has_it, text))
     except RecursionError:
         raise bounds.too_deep("body") from None
+
+
+def _check_surrogates(text: str) -> None:
+    """Refuses escapes of half a character, which would make texts that cannot be written anywhere."""
+    expected_at = -1
+    for escape in _ESCAPES.finditer(text):
+        code = int(escape[1], 16) if escape[1] else 0
+        is_second = code in _LOW_SURROGATES
+        if is_second != (escape.start() == expected_at):
+            raise JsonError("The surrogate pair in string is invalid.", len(text[: escape.start()].encode()))
+        expected_at = escape.end() if code in _HIGH_SURROGATES else -1
+    if expected_at >= 0:
+        raise JsonError("The surrogate pair in string is invalid.", len(text[:expected_at].encode()))
 
 
 def _as_python_has_it(token: re.Match[str]) -> str:

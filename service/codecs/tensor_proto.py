@@ -1,56 +1,194 @@
-"""TensorFlow's TensorProto to numpy arrays."""
+"""TensorFlow's TensorProto to numpy arrays and back."""
 
-import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from service.core.tensors import Tensor
+from service.core.bounds import InputBounds
+from service.core.tensors import NUMPY_DTYPES, STRING, Tensor, dtype_name
+from service.errors import ErrorKind, Violation, invalid_input
 from service.wire import tensorflow_pb2 as tf_pb
 
-_NUMPY: dict[int, str] = {
-    tf_pb.DT_FLOAT: "<f4",
-    tf_pb.DT_DOUBLE: "<f8",
-    tf_pb.DT_INT32: "<i4",
-    tf_pb.DT_UINT8: "|u1",
-    tf_pb.DT_INT16: "<i2",
-    tf_pb.DT_INT8: "|i1",
-    tf_pb.DT_INT64: "<i8",
-    tf_pb.DT_BOOL: "|b1",
+NAMES: dict[tf_pb.DataType, str] = {
+    tf_pb.DT_FLOAT: "float32",
+    tf_pb.DT_DOUBLE: "float64",
+    tf_pb.DT_HALF: "float16",
+    tf_pb.DT_BFLOAT16: "bfloat16",
+    tf_pb.DT_INT8: "int8",
+    tf_pb.DT_INT16: "int16",
+    tf_pb.DT_INT32: "int32",
+    tf_pb.DT_INT64: "int64",
+    tf_pb.DT_UINT8: "uint8",
+    tf_pb.DT_UINT16: "uint16",
+    tf_pb.DT_UINT32: "uint32",
+    tf_pb.DT_UINT64: "uint64",
+    tf_pb.DT_BOOL: "bool",
+    tf_pb.DT_COMPLEX64: "complex64",
+    tf_pb.DT_COMPLEX128: "complex128",
+    tf_pb.DT_STRING: STRING,
 }
-_VALUES: dict[int, str] = {
-    tf_pb.DT_FLOAT: "float_val",
-    tf_pb.DT_DOUBLE: "double_val",
-    tf_pb.DT_INT32: "int_val",
-    tf_pb.DT_UINT8: "int_val",
-    tf_pb.DT_INT16: "int_val",
-    tf_pb.DT_INT8: "int_val",
-    tf_pb.DT_INT64: "int64_val",
-    tf_pb.DT_BOOL: "bool_val",
+"""The dtypes of the wire, by the names that they have everywhere else."""
+NUMBERS: dict[str, tf_pb.DataType] = {name: number for number, name in NAMES.items()}
+
+_FIELDS: dict[str, tuple[str, str]] = {
+    "float32": ("float_val", "float32"),
+    "float64": ("double_val", "float64"),
+    "float16": ("half_val", "uint16"),
+    "bfloat16": ("half_val", "uint16"),
+    "int8": ("int_val", "int32"),
+    "int16": ("int_val", "int32"),
+    "int32": ("int_val", "int32"),
+    "int64": ("int64_val", "int64"),
+    "uint8": ("int_val", "int32"),
+    "uint16": ("int_val", "int32"),
+    "uint32": ("uint32_val", "uint32"),
+    "uint64": ("uint64_val", "uint64"),
+    "bool": ("bool_val", "bool"),
+    "complex64": ("scomplex_val", "float32"),
+    "complex128": ("dcomplex_val", "float64"),
 }
+"""The field that holds the values of a dtype one by one, and the dtype in which they lie there.
+
+Of 16-bit floats the field holds the bits, of complex numbers both parts by turns (TensorFlow's ``tensor.proto``).
+"""
+_BITS = {"float16", "bfloat16"}
 
 
-def decode_tensor(message: tf_pb.TensorProto) -> Tensor:
+Hold = Callable[[int], None]
+"""Counts bytes that are about to be allocated beyond those that came; refuses where there are too many."""
+
+
+def decode_tensor(
+    message: tf_pb.TensorProto, *, bounds: InputBounds, where: str, hold: Hold = lambda _: None
+) -> Tensor:
     """Returns the tensor as an array; numbers in ``tensor_content`` are not copied, and so are read-only.
 
+    Values that come one by one may be fewer than the shape says: the last one is repeated, and none at all are zeros.
+    What is beyond the shape is dropped. TensorFlow reads them so (``Tensor::FromProto``).
+
     Args:
-        message: With its values in ``tensor_content`` or in the field of its dtype, as many as its shape says.
+        message: With its values in ``tensor_content`` or in the field of its dtype.
+        bounds: Of its size; asked before anything is allocated.
+        where: Path of the tensor, for errors.
+        hold: Asked before values that did not come are allocated.
 
     Raises:
-        ValueError: When the dtype is not one of the subset, or shape and values disagree.
+        GatewayError: INVALID_INPUT when it makes no tensor, TOO_LARGE, and what ``hold`` raises.
     """
+    name = NAMES.get(message.dtype)
+    if name is None:
+        raise invalid_input(Violation(f"{where}.dtype", "a dtype that can be served", str(message.dtype)))
+    if message.tensor_shape.unknown_rank:
+        raise invalid_input(Violation(f"{where}.tensor_shape", "a known shape", "an unknown rank"))
     shape = tuple(dim.size for dim in message.tensor_shape.dim)
-    if min(shape, default=0) < 0 or message.tensor_shape.unknown_rank:
-        raise ValueError("a tensor's shape must be known")
-    values: Tensor
-    if message.dtype == tf_pb.DT_STRING:
-        values = np.empty(len(message.string_val), object)
-        values[:] = list(message.string_val)
-    elif message.dtype not in _NUMPY:
-        raise ValueError(f"tensors of dtype {message.dtype} are not supported")
-    elif message.tensor_content:
-        values = np.frombuffer(message.tensor_content, _NUMPY[message.dtype])
+    count = bounds.check_shape(shape, where=f"{where}.tensor_shape")
+    if name == STRING:
+        return _strings(message, count, where, hold).reshape(shape)
+    if message.tensor_content:
+        return _content(message.tensor_content, name, count, where).reshape(shape)
+    return _values(message, name, count, hold).reshape(shape)
+
+
+def _content(data: bytes, name: str, count: int, where: str) -> Tensor:
+    dtype = NUMPY_DTYPES[name]
+    if len(data) != count * dtype.itemsize:
+        expected = f"{count * dtype.itemsize} bytes, as {count} of {name} have"
+        raise invalid_input(Violation(f"{where}.tensor_content", expected, f"{len(data)} bytes"))
+    return np.frombuffer(data, dtype)
+
+
+def _values(message: tf_pb.TensorProto, name: str, count: int, hold: Hold) -> Tensor:
+    field, held_as = _FIELDS[name]
+    dtype = NUMPY_DTYPES[name]
+    given: Tensor = np.array(getattr(message, field), np.int32 if name in _BITS else held_as)
+    if name in _BITS:
+        given = given.astype(held_as).view(dtype)
+    elif dtype.kind == "c":
+        given = given[: len(given) // 2 * 2].view(dtype)
     else:
-        values = np.array(getattr(message, _VALUES[message.dtype]), _NUMPY[message.dtype])
-    if values.size != math.prod(shape):
-        raise ValueError(f"a tensor of shape {list(shape)} came with {values.size} values")
-    return values.reshape(shape)
+        given = given.astype(dtype, copy=False)
+    if len(given) >= count:
+        return given[:count]
+    hold((count - len(given)) * dtype.itemsize)
+    filled = np.full(count, given[-1] if len(given) else 0, dtype)
+    filled[: len(given)] = given
+    return filled
+
+
+def _strings(message: tf_pb.TensorProto, count: int, where: str, hold: Hold) -> Tensor:
+    given = _unpacked(message.tensor_content, count, where) if message.tensor_content else list(message.string_val)
+    hold(max(0, count - len(given)) * NUMPY_DTYPES[STRING].itemsize)
+    array = np.empty(count, object)
+    array[:] = given[-1] if given and len(given) < count else b""
+    array[: len(given)] = given[:count]
+    return array
+
+
+def _unpacked(data: bytes, count: int, where: str) -> list[bytes]:
+    """Reads strings that TensorFlow packed: all their lengths as varints, then all their bytes."""
+    position, lengths = 0, []
+    fault = invalid_input(Violation(f"{where}.tensor_content", f"{count} packed strings", f"{len(data)} other bytes"))
+    for _ in range(count):
+        length = shift = 0
+        while True:
+            if position == len(data) or shift > 63:  # a varint has at most ten bytes
+                raise fault
+            byte = data[position]
+            position += 1
+            length |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:  # its last byte
+                break
+        lengths.append(length)
+    if sum(lengths) != len(data) - position:
+        raise fault
+    strings = []
+    for length in lengths:
+        strings.append(data[position : position + length])
+        position += length
+    return strings
+
+
+def encode_tensor(tensor: Tensor, message: tf_pb.TensorProto, *, as_content: bool) -> None:
+    """Fills a message with the tensor.
+
+    Args:
+        tensor: Of any dtype that can be served.
+        message: Empty.
+        as_content: Whether numbers go into ``tensor_content``, as bytes, or one by one into the field of their dtype.
+
+    Raises:
+        GatewayError: NOT_SUPPORTED for a dtype that the wire does not have.
+    """
+    name = dtype_name(tensor)
+    message.dtype = _number(name)
+    message.tensor_shape.SetInParent()
+    for size in tensor.shape:
+        message.tensor_shape.dim.add().size = size
+    if name == STRING:
+        message.string_val.extend(tensor.ravel().tolist())
+    elif as_content:
+        message.tensor_content = tensor.tobytes()
+    else:
+        _extend(message, tensor, name)
+
+
+def _extend(message: tf_pb.TensorProto, tensor: Tensor, name: str) -> None:
+    field, held_as = _FIELDS[name]
+    flat: Any = np.ascontiguousarray(tensor).ravel()
+    if name in _BITS or flat.dtype.kind == "c":
+        flat = flat.view(held_as)
+    getattr(message, field).extend(flat.tolist())
+
+
+def _number(name: str) -> tf_pb.DataType:
+    number = NUMBERS.get(name)
+    if number is None:
+        raise invalid_input(Violation("outputs", "a dtype of the protocol", name), kind=ErrorKind.NOT_SUPPORTED)
+    return number
+
+
+def dtype_number(name: str) -> tf_pb.DataType:
+    """Returns the wire's number of a dtype; DT_INVALID for one that it does not have."""
+    return NUMBERS.get(name, tf_pb.DT_INVALID)

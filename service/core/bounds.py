@@ -19,7 +19,7 @@ class InputBounds:
         max_name_length: Characters of the name of a model, a label, a signature or a tensor.
     """
 
-    max_batch_rows: int = 1024
+    max_batch_rows: int = 8192
     max_tensor_elements: int = 2**26
     max_json_depth: int = 32
     max_name_length: int = 256
@@ -49,13 +49,15 @@ class InputBounds:
             raise invalid_input(Violation(where, f"at most {MAX_RANK} dimensions", str(len(shape))))
         if min(shape, default=0) < 0:
             raise invalid_input(Violation(where, "dimensions of 0 or more", shown(str(list(shape)))))
-        count = math.prod(shape)  # of Python's integers: a huge shape does not wrap around into one that fits
-        if count > self.max_tensor_elements:
+        # Of Python's integers: a huge shape does not wrap around into one that fits. Zeros do not excuse other sizes,
+        # as numpy multiplies those too.
+        claimed = math.prod(size or 1 for size in shape)
+        if claimed > self.max_tensor_elements:
             raise invalid_input(
-                Violation(where, f"at most {self.max_tensor_elements} elements (max_tensor_elements)", shown(count)),
+                Violation(where, f"at most {self.max_tensor_elements} elements (max_tensor_elements)", shown(claimed)),
                 kind=ErrorKind.TOO_LARGE,
             )
-        return count
+        return 0 if 0 in shape else claimed
 
     def check_name(self, name: str, *, where: str) -> None:
         """Refuses a name that is too long to be one.

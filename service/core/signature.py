@@ -4,7 +4,7 @@ A tensor of the wrong rank does not merely fail: it aborts the process that runs
 signature states is checked here, for every protocol, and all that is wrong is reported at once.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 
 from service.core.tensors import Shape, Signature, Tensor, TensorSpec, dtype_name, shape_text
@@ -27,7 +27,7 @@ def check_inputs(signature: Signature, inputs: Mapping[str, Tensor]) -> int:
     Raises:
         GatewayError: INVALID_INPUT with one violation for each thing that is wrong.
     """
-    violations = list(islice(_name_violations(signature, inputs), _MAX_VIOLATIONS))
+    violations = _wrong_names(signature, inputs)
     for name, spec in signature.inputs.items():
         if name in inputs:
             violations += _tensor_violations(name, spec, inputs[name])
@@ -36,6 +36,16 @@ def check_inputs(signature: Signature, inputs: Mapping[str, Tensor]) -> int:
     if violations:
         raise invalid_input(*violations)
     return next(_rows(signature, inputs), ("", 1))[1]
+
+
+def check_names(signature: Signature, names: Collection[str]) -> None:
+    """Checks only that the inputs are those of the signature; ones with a default may be left out.
+
+    Raises:
+        GatewayError: INVALID_INPUT with one violation for each that is missing or too many.
+    """
+    if violations := _wrong_names(signature, names):
+        raise invalid_input(*violations)
 
 
 def check_outputs(signature: Signature, wanted: Sequence[str]) -> None:
@@ -52,13 +62,19 @@ def check_outputs(signature: Signature, wanted: Sequence[str]) -> None:
             raise invalid_input(Violation(f"outputs[{index}]", "each output once", f"{shown(name)} again"))
 
 
-def _name_violations(signature: Signature, inputs: Mapping[str, Tensor]) -> Iterator[Violation]:
+def _wrong_names(signature: Signature, names: Collection[str]) -> list[Violation]:
+    if signature.inputs.keys() == set(names):
+        return []
+    return list(islice(_name_violations(signature, names), _MAX_VIOLATIONS))
+
+
+def _name_violations(signature: Signature, names: Collection[str]) -> Iterator[Violation]:
     expected = "the inputs " + ", ".join(sorted(signature.inputs)) if signature.inputs else "no input"
-    for name in inputs:
+    for name in names:
         if name not in signature.inputs:
             yield Violation(f"inputs.{name}", expected, "an input that the signature does not have")
     for name, spec in signature.inputs.items():
-        if name not in inputs and name not in signature.defaults:
+        if name not in names and name not in signature.defaults:
             yield Violation(f"inputs.{name}", str(spec), "nothing")
 
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dservice/wire/tensorflow.proto\x12\x1atensorgate.wire.tensorflow\"\x8a\x01\n\x10TensorShapeProto\x12=\n\x03\x64im\x18\x02 \x03(\x0b\x32\x30.tensorgate.wire.tensorflow.TensorShapeProto.Dim\x12\x14\n\x0cunknown_rank\x18\x03 \x01(\x08\x1a!\n\x03\x44im\x12\x0c\n\x04size\x18\x01 \x01(\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\"\xf5\x02\n\x0bTensorProto\x12\x33\n\x05\x64type\x18\x01 \x01(\x0e\x32$.tensorgate.wire.tensorflow.DataType\x12\x42\n\x0ctensor_shape\x18\x02 \x01(\x0b\x32,.tensorgate.wire.tensorflow.TensorShapeProto\x12\x16\n\x0etensor_content\x18\x04 \x01(\x0c\x12\x11\n\tfloat_val\x18\x05 \x03(\x02\x12\x12\n\ndouble_val\x18\x06 \x03(\x01\x12\x0f\n\x07int_val\x18\x07 \x03(\x05\x12\x12\n\nstring_val\x18\x08 \x03(\x0c\x12\x14\n\x0cscomplex_val\x18\t \x03(\x02\x12\x11\n\tint64_val\x18\n \x03(\x03\x12\x10\n\x08\x62ool_val\x18\x0b \x03(\x08\x12\x14\n\x0c\x64\x63omplex_val\x18\x0c \x03(\x01\x12\x10\n\x08half_val\x18\r \x03(\x05\x12\x12\n\nuint32_val\x18\x10 \x03(\r\x12\x12\n\nuint64_val\x18\x11 \x03(\x04\"\xa1\x01\n\nTensorInfo\x12\x0e\n\x04name\x18\x01 \x01(\tH\x00\x12\x33\n\x05\x64type\x18\x02 \x01(\x0e\x32$.tensorgate.wire.tensorflow.DataType\x12\x42\n\x0ctensor_shape\x18\x03 \x01(\x0b\x32,.tensorgate.wire.tensorflow.TensorShapeProtoB\n\n\x08\x65ncoding\"\xe0\x02\n\x0cSignatureDef\x12\x44\n\x06inputs\x18\x01 \x03(\x0b\x32\x34.tensorgate.wire.tensorflow.SignatureDef.InputsEntry\x12\x46\n\x07outputs\x18\x02 \x03(\x0b\x32\x35.tensorgate.wire.tensorflow.SignatureDef.OutputsEntry\x12\x13\n\x0bmethod_name\x18\x03 \x01(\t\x1aU\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x35\n\x05value\x18\x02 \x01(\x0b\x32&.tensorgate.wire.tensorflow.TensorInfo:\x02\x38\x01\x1aV\n\x0cOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x35\n\x05value\x18\x02 \x01(\x0b\x32&.tensorgate.wire.tensorflow.TensorInfo:\x02\x38\x01\"\x1a\n\tBytesList\x12\r\n\x05value\x18\x01 \x03(\x0c\"\x1a\n\tFloatList\x12\r\n\x05value\x18\x01 \x03(\x02\"\x1a\n\tInt64List\x12\r\n\x05value\x18\x01 \x03(\x03\"\xc8\x01\n\x07\x46\x65\x61ture\x12;\n\nbytes_list\x18\x01 \x01(\x0b\x32%.tensorgate.wire.tensorflow.BytesListH\x00\x12;\n\nfloat_list\x18\x02 \x01(\x0b\x32%.tensorgate.wire.tensorflow.FloatListH\x00\x12;\n\nint64_list\x18\x03 \x01(\x0b\x32%.tensorgate.wire.tensorflow.Int64ListH\x00\x42\x06\n\x04kind\"\xa3\x01\n\x08\x46\x65\x61tures\x12\x42\n\x07\x66\x65\x61ture\x18\x01 \x03(\x0b\x32\x31.tensorgate.wire.tensorflow.Features.FeatureEntry\x1aS\n\x0c\x46\x65\x61tureEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x32\n\x05value\x18\x02 \x01(\x0b\x32#.tensorgate.wire.tensorflow.Feature:\x02\x38\x01\"A\n\x07\x45xample\x12\x36\n\x08\x66\x65\x61tures\x18\x01 \x01(\x0b\x32$.tensorgate.wire.tensorflow.Features*\x88\x02\n\x08\x44\x61taType\x12\x0e\n\nDT_INVALID\x10\x00\x12\x0c\n\x08\x44T_FLOAT\x10\x01\x12\r\n\tDT_DOUBLE\x10\x02\x12\x0c\n\x08\x44T_INT32\x10\x03\x12\x0c\n\x08\x44T_UINT8\x10\x04\x12\x0c\n\x08\x44T_INT16\x10\x05\x12\x0b\n\x07\x44T_INT8\x10\x06\x12\r\n\tDT_STRING\x10\x07\x12\x10\n\x0c\x44T_COMPLEX64\x10\x08\x12\x0c\n\x08\x44T_INT64\x10\t\x12\x0b\n\x07\x44T_BOOL\x10\n\x12\x0f\n\x0b\x44T_BFLOAT16\x10\x0e\x12\r\n\tDT_UINT16\x10\x11\x12\x11\n\rDT_COMPLEX128\x10\x12\x12\x0b\n\x07\x44T_HALF\x10\x13\x12\r\n\tDT_UINT32\x10\x16\x12\r\n\tDT_UINT64\x10\x17\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dservice/wire/tensorflow.proto\x12\x1atensorgate.wire.tensorflow\"\x8a\x01\n\x10TensorShapeProto\x12=\n\x03\x64im\x18\x02 \x03(\x0b\x32\x30.tensorgate.wire.tensorflow.TensorShapeProto.Dim\x12\x14\n\x0cunknown_rank\x18\x03 \x01(\x08\x1a!\n\x03\x44im\x12\x0c\n\x04size\x18\x01 \x01(\x03\x12\x0c\n\x04name\x18\x02 \x01(\t\"\xf5\x02\n\x0bTensorProto\x12\x33\n\x05\x64type\x18\x01 \x01(\x0e\x32$.tensorgate.wire.tensorflow.DataType\x12\x42\n\x0ctensor_shape\x18\x02 \x01(\x0b\x32,.tensorgate.wire.tensorflow.TensorShapeProto\x12\x16\n\x0etensor_content\x18\x04 \x01(\x0c\x12\x11\n\tfloat_val\x18\x05 \x03(\x02\x12\x12\n\ndouble_val\x18\x06 \x03(\x01\x12\x0f\n\x07int_val\x18\x07 \x03(\x05\x12\x12\n\nstring_val\x18\x08 \x03(\x0c\x12\x14\n\x0cscomplex_val\x18\t \x03(\x02\x12\x11\n\tint64_val\x18\n \x03(\x03\x12\x10\n\x08\x62ool_val\x18\x0b \x03(\x08\x12\x14\n\x0c\x64\x63omplex_val\x18\x0c \x03(\x01\x12\x10\n\x08half_val\x18\r \x03(\x05\x12\x12\n\nuint32_val\x18\x10 \x03(\r\x12\x12\n\nuint64_val\x18\x11 \x03(\x04\"\xa1\x01\n\nTensorInfo\x12\x0e\n\x04name\x18\x01 \x01(\tH\x00\x12\x33\n\x05\x64type\x18\x02 \x01(\x0e\x32$.tensorgate.wire.tensorflow.DataType\x12\x42\n\x0ctensor_shape\x18\x03 \x01(\x0b\x32,.tensorgate.wire.tensorflow.TensorShapeProtoB\n\n\x08\x65ncoding\"\x84\x04\n\x0cSignatureDef\x12\x44\n\x06inputs\x18\x01 \x03(\x0b\x32\x34.tensorgate.wire.tensorflow.SignatureDef.InputsEntry\x12\x46\n\x07outputs\x18\x02 \x03(\x0b\x32\x35.tensorgate.wire.tensorflow.SignatureDef.OutputsEntry\x12\x13\n\x0bmethod_name\x18\x03 \x01(\t\x12H\n\x08\x64\x65\x66\x61ults\x18\x04 \x03(\x0b\x32\x36.tensorgate.wire.tensorflow.SignatureDef.DefaultsEntry\x1aU\n\x0bInputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x35\n\x05value\x18\x02 \x01(\x0b\x32&.tensorgate.wire.tensorflow.TensorInfo:\x02\x38\x01\x1aV\n\x0cOutputsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x35\n\x05value\x18\x02 \x01(\x0b\x32&.tensorgate.wire.tensorflow.TensorInfo:\x02\x38\x01\x1aX\n\rDefaultsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x36\n\x05value\x18\x02 \x01(\x0b\x32\'.tensorgate.wire.tensorflow.TensorProto:\x02\x38\x01\"\x1a\n\tBytesList\x12\r\n\x05value\x18\x01 \x03(\x0c\"\x1a\n\tFloatList\x12\r\n\x05value\x18\x01 \x03(\x02\"\x1a\n\tInt64List\x12\r\n\x05value\x18\x01 \x03(\x03\"\xc8\x01\n\x07\x46\x65\x61ture\x12;\n\nbytes_list\x18\x01 \x01(\x0b\x32%.tensorgate.wire.tensorflow.BytesListH\x00\x12;\n\nfloat_list\x18\x02 \x01(\x0b\x32%.tensorgate.wire.tensorflow.FloatListH\x00\x12;\n\nint64_list\x18\x03 \x01(\x0b\x32%.tensorgate.wire.tensorflow.Int64ListH\x00\x42\x06\n\x04kind\"\xa3\x01\n\x08\x46\x65\x61tures\x12\x42\n\x07\x66\x65\x61ture\x18\x01 \x03(\x0b\x32\x31.tensorgate.wire.tensorflow.Features.FeatureEntry\x1aS\n\x0c\x46\x65\x61tureEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x32\n\x05value\x18\x02 \x01(\x0b\x32#.tensorgate.wire.tensorflow.Feature:\x02\x38\x01\"A\n\x07\x45xample\x12\x36\n\x08\x66\x65\x61tures\x18\x01 \x01(\x0b\x32$.tensorgate.wire.tensorflow.Features*\x88\x02\n\x08\x44\x61taType\x12\x0e\n\nDT_INVALID\x10\x00\x12\x0c\n\x08\x44T_FLOAT\x10\x01\x12\r\n\tDT_DOUBLE\x10\x02\x12\x0c\n\x08\x44T_INT32\x10\x03\x12\x0c\n\x08\x44T_UINT8\x10\x04\x12\x0c\n\x08\x44T_INT16\x10\x05\x12\x0b\n\x07\x44T_INT8\x10\x06\x12\r\n\tDT_STRING\x10\x07\x12\x10\n\x0c\x44T_COMPLEX64\x10\x08\x12\x0c\n\x08\x44T_INT64\x10\t\x12\x0b\n\x07\x44T_BOOL\x10\n\x12\x0f\n\x0b\x44T_BFLOAT16\x10\x0e\x12\r\n\tDT_UINT16\x10\x11\x12\x11\n\rDT_COMPLEX128\x10\x12\x12\x0b\n\x07\x44T_HALF\x10\x13\x12\r\n\tDT_UINT32\x10\x16\x12\r\n\tDT_UINT64\x10\x17\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,10 +35,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIGNATUREDEF_INPUTSENTRY']._serialized_options = b'8\001'
   _globals['_SIGNATUREDEF_OUTPUTSENTRY']._loaded_options = None
   _globals['_SIGNATUREDEF_OUTPUTSENTRY']._serialized_options = b'8\001'
+  _globals['_SIGNATUREDEF_DEFAULTSENTRY']._loaded_options = None
+  _globals['_SIGNATUREDEF_DEFAULTSENTRY']._serialized_options = b'8\001'
   _globals['_FEATURES_FEATUREENTRY']._loaded_options = None
   _globals['_FEATURES_FEATUREENTRY']._serialized_options = b'8\001'
-  _globals['_DATATYPE']._serialized_start=1618
-  _globals['_DATATYPE']._serialized_end=1882
+  _globals['_DATATYPE']._serialized_start=1782
+  _globals['_DATATYPE']._serialized_end=2046
   _globals['_TENSORSHAPEPROTO']._serialized_start=62
   _globals['_TENSORSHAPEPROTO']._serialized_end=200
   _globals['_TENSORSHAPEPROTO_DIM']._serialized_start=167
@@ -48,23 +50,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TENSORINFO']._serialized_start=579
   _globals['_TENSORINFO']._serialized_end=740
   _globals['_SIGNATUREDEF']._serialized_start=743
-  _globals['_SIGNATUREDEF']._serialized_end=1095
-  _globals['_SIGNATUREDEF_INPUTSENTRY']._serialized_start=922
-  _globals['_SIGNATUREDEF_INPUTSENTRY']._serialized_end=1007
-  _globals['_SIGNATUREDEF_OUTPUTSENTRY']._serialized_start=1009
-  _globals['_SIGNATUREDEF_OUTPUTSENTRY']._serialized_end=1095
-  _globals['_BYTESLIST']._serialized_start=1097
-  _globals['_BYTESLIST']._serialized_end=1123
-  _globals['_FLOATLIST']._serialized_start=1125
-  _globals['_FLOATLIST']._serialized_end=1151
-  _globals['_INT64LIST']._serialized_start=1153
-  _globals['_INT64LIST']._serialized_end=1179
-  _globals['_FEATURE']._serialized_start=1182
-  _globals['_FEATURE']._serialized_end=1382
-  _globals['_FEATURES']._serialized_start=1385
-  _globals['_FEATURES']._serialized_end=1548
-  _globals['_FEATURES_FEATUREENTRY']._serialized_start=1465
-  _globals['_FEATURES_FEATUREENTRY']._serialized_end=1548
-  _globals['_EXAMPLE']._serialized_start=1550
-  _globals['_EXAMPLE']._serialized_end=1615
+  _globals['_SIGNATUREDEF']._serialized_end=1259
+  _globals['_SIGNATUREDEF_INPUTSENTRY']._serialized_start=996
+  _globals['_SIGNATUREDEF_INPUTSENTRY']._serialized_end=1081
+  _globals['_SIGNATUREDEF_OUTPUTSENTRY']._serialized_start=1083
+  _globals['_SIGNATUREDEF_OUTPUTSENTRY']._serialized_end=1169
+  _globals['_SIGNATUREDEF_DEFAULTSENTRY']._serialized_start=1171
+  _globals['_SIGNATUREDEF_DEFAULTSENTRY']._serialized_end=1259
+  _globals['_BYTESLIST']._serialized_start=1261
+  _globals['_BYTESLIST']._serialized_end=1287
+  _globals['_FLOATLIST']._serialized_start=1289
+  _globals['_FLOATLIST']._serialized_end=1315
+  _globals['_INT64LIST']._serialized_start=1317
+  _globals['_INT64LIST']._serialized_end=1343
+  _globals['_FEATURE']._serialized_start=1346
+  _globals['_FEATURE']._serialized_end=1546
+  _globals['_FEATURES']._serialized_start=1549
+  _globals['_FEATURES']._serialized_end=1712
+  _globals['_FEATURES_FEATUREENTRY']._serialized_start=1629
+  _globals['_FEATURES_FEATUREENTRY']._serialized_end=1712
+  _globals['_EXAMPLE']._serialized_start=1714
+  _globals['_EXAMPLE']._serialized_end=1779
 # @@protoc_insertion_point(module_scope)

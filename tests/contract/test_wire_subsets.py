@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -27,7 +28,8 @@ from tensorflow_serving.apis import (
 )
 from tensorflow_serving.config import file_system_storage_path_source_pb2, model_server_config_pb2
 
-from service.codecs.tensor_proto import decode_tensor
+from service.codecs.tensor_proto import decode_tensor, encode_tensor
+from service.core.bounds import InputBounds
 from service.wire import tensorflow_pb2, tensorflow_serving_pb2
 
 PREFIX = "tensorgate.wire."
@@ -100,15 +102,29 @@ def test_each_dtype_has_upstreams_number() -> None:
         assert types_pb2.DataType.Value(name) == number
 
 
-@pytest.mark.parametrize("dtype", ["f4", "f8", "i4", "u1", "i2", "i1", "i8", "?"])
-def test_tensors_that_tensorflow_encodes_decode_to_the_same(dtype: str) -> None:
+DTYPES = ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?", "c8", "c16", ml_dtypes.bfloat16]
+
+
+@pytest.mark.parametrize("as_content", [True, False])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_tensors_that_we_encode_are_the_same_to_tensorflow(dtype: Any, as_content: bool) -> None:
+    array = np.array([[0, 1, 1], [1, 0, 1]], dtype)
+    message = tensorflow_pb2.TensorProto()
+    encode_tensor(array, message, as_content=as_content)
+    theirs = tf.make_ndarray(tensor_pb2.TensorProto.FromString(message.SerializeToString()))
+    assert theirs.dtype == array.dtype
+    np.testing.assert_array_equal(theirs, array)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_tensors_that_tensorflow_encodes_decode_to_the_same(dtype: Any) -> None:
     array = np.array([[0, 1, 1], [1, 0, 1]], dtype)
     ours = tensorflow_pb2.TensorProto.FromString(tf.make_tensor_proto(array).SerializeToString())
-    decoded = decode_tensor(ours)
+    decoded = decode_tensor(ours, bounds=InputBounds(), where="")
     assert decoded.dtype == array.dtype
     np.testing.assert_array_equal(decoded, array)
 
 
 def test_strings_that_tensorflow_encodes_decode_to_the_same() -> None:
     ours = tensorflow_pb2.TensorProto.FromString(tf.make_tensor_proto([[b"a"], [b"\xff"]]).SerializeToString())
-    assert decode_tensor(ours).tolist() == [[b"a"], [b"\xff"]]
+    assert decode_tensor(ours, bounds=InputBounds(), where="").tolist() == [[b"a"], [b"\xff"]]

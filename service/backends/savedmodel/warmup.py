@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 
 from service.backends.savedmodel.loaded import LoadedModel
 from service.codecs.tensor_proto import decode_tensor
+from service.core.bounds import InputBounds
 from service.core.signature import check_inputs
 from service.core.tasks import PREDICT
 from service.core.tensors import Tensor
@@ -19,6 +20,7 @@ from service.errors import ErrorKind, GatewayError
 from service.wire import tensorflow_serving_pb2 as serving_pb
 
 FILE = Path("assets.extra", "tf_serving_warmup_requests")
+_BOUNDS = InputBounds()
 _MAX_RECORDS = 1000
 """As many as TensorFlow Serving reads."""
 
@@ -39,7 +41,7 @@ def replay(model: LoadedModel, folder: Path) -> int:
             check_inputs(signature, inputs)
             model.run(signature, inputs)
             count += 1
-    except (tf.errors.OpError, DecodeError, ValueError, KeyError, GatewayError) as error:
+    except (tf.errors.OpError, DecodeError, KeyError, GatewayError) as error:
         raise GatewayError(ErrorKind.BACKEND_FAILED, f"warm-up request {count + 1} of {file.name}: {error}") from error
     return count
 
@@ -50,5 +52,8 @@ def _requests(file: Path) -> Iterator[tuple[str, dict[str, Tensor]]]:
         log = serving_pb.PredictionLog.FromString(record)
         if log.WhichOneof("log_type") == "predict_log":
             request = log.predict_log.request
-            inputs = {name: decode_tensor(tensor) for name, tensor in request.inputs.items()}
+            inputs = {
+                name: decode_tensor(tensor, bounds=_BOUNDS, where=f"inputs.{name}")
+                for name, tensor in request.inputs.items()
+            }
             yield request.model_spec.signature_name or PREDICT, inputs

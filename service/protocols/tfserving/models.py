@@ -1,0 +1,105 @@
+"""What TensorFlow Serving tells of models: the states of their versions, and their signatures."""
+
+from collections.abc import Mapping
+
+from service.codecs.tensor_proto import dtype_number, encode_tensor
+from service.core.call import Call
+from service.core.catalog import Catalog, ModelRef, ModelVersion
+from service.core.engine import Engine
+from service.core.tensors import Signature, TensorSpec
+from service.errors import ErrorKind, GatewayError
+from service.protocols.tfserving import wording
+from service.wire import tensorflow_pb2 as tf_pb
+from service.wire import tensorflow_serving_pb2 as serving_pb
+
+SIGNATURE_DEF = "signature_def"
+"""The one metadata field that there is."""
+
+
+def model_spec(version: ModelVersion, signature: str = "") -> serving_pb.ModelSpec:
+    """Returns what an answer says of the model that gave it."""
+    spec = serving_pb.ModelSpec(name=version.name, signature_name=signature)
+    spec.version.value = version.version
+    return spec
+
+
+def model_status(engine: Engine, wanted: ModelRef, call: Call) -> serving_pb.GetModelStatusResponse:
+    """Returns the state of each version, the newest first, or of the one that is wanted; labels do not matter.
+
+    Raises:
+        GatewayError: MODEL_NOT_FOUND in upstream's words.
+    """
+    engine.attribute(wanted.name, call)
+    versions = _versions(engine.catalog, wanted)
+    return serving_pb.GetModelStatusResponse(model_version_status=[_status(version) for version in versions])
+
+
+def _versions(catalog: Catalog, wanted: ModelRef) -> list[ModelVersion]:
+    try:
+        versions = catalog.versions(wanted.name)
+        if wanted.version is None:
+            return versions
+        return [catalog.find(ModelRef(wanted.name, wanted.version))]
+    except GatewayError as error:
+        if wanted.version is None:
+            text = f"Could not find any versions of model {wanted.name}"
+        else:
+            text = f"Could not find version {wanted.version} of model {wanted.name}"
+        raise error.reworded(wording.shortened(text)) from None
+
+
+def _status(version: ModelVersion) -> serving_pb.ModelVersionStatus:
+    code = serving_pb.StatusProto.UNKNOWN if version.error else serving_pb.StatusProto.OK
+    return serving_pb.ModelVersionStatus(
+        version=version.version,
+        state=version.state.value,
+        status=serving_pb.StatusProto(error_code=code, error_message=version.error),
+    )
+
+
+def signature_map(version: ModelVersion) -> serving_pb.SignatureDefMap:
+    """Returns all signatures of a version."""
+    return serving_pb.SignatureDefMap(
+        signature_def={name: signature_def(signature) for name, signature in version.signatures.items()}
+    )
+
+
+def signature_def(signature: Signature, *, with_defaults: bool = False) -> tf_pb.SignatureDef:
+    """Returns a signature as the SavedModel has it; upstream tells of defaults in errors, and not in metadata."""
+    message = tf_pb.SignatureDef(
+        inputs=_tensor_infos(signature.inputs),
+        outputs=_tensor_infos(signature.outputs),
+        method_name=signature.method_name,
+    )
+    if with_defaults:
+        for name, value in signature.defaults.items():
+            encode_tensor(value, message.defaults[name], as_content=False)
+    return message
+
+
+def _tensor_infos(specs: Mapping[str, TensorSpec]) -> dict[str, tf_pb.TensorInfo]:
+    return {
+        name: tf_pb.TensorInfo(name=spec.tensor_name, dtype=dtype_number(spec.dtype), tensor_shape=_shape(spec))
+        for name, spec in specs.items()
+    }
+
+
+def _shape(spec: TensorSpec) -> tf_pb.TensorShapeProto:
+    if spec.shape is None:
+        return tf_pb.TensorShapeProto(unknown_rank=True)
+    dims = [tf_pb.TensorShapeProto.Dim(size=-1 if size is None else size) for size in spec.shape]
+    return tf_pb.TensorShapeProto(dim=dims)
+
+
+def check_metadata_fields(fields: list[str]) -> None:
+    """Refuses fields other than the one that there is.
+
+    Raises:
+        GatewayError: INVALID_INPUT in upstream's words.
+    """
+    if not fields:
+        raise GatewayError(ErrorKind.INVALID_INPUT, "GetModelMetadataRequest must specify at least one metadata_field")
+    for field in fields:
+        if field != SIGNATURE_DEF:
+            text = wording.shortened(f"Metadata field {field} is not supported")
+            raise GatewayError(ErrorKind.INVALID_INPUT, text)

@@ -1,0 +1,96 @@
+"""What TensorFlow Serving says: its texts for failures that the engine finds and calls by other names.
+
+Clients have been written against these texts, so they are kept; code and details beside them are ours. Sources: the
+texts of TensorFlow Serving's ``predict_util.cc``, ``server_core.cc`` and ``json_tensor.cc``, and recorded answers.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
+
+from service.core.catalog import ModelRef
+from service.core.tensors import Signature, Tensor, dtype_name
+from service.errors import ErrorKind, GatewayError
+
+_DTYPES = {"float32": "float", "float64": "double", "float16": "half"}
+_MAX_TEXT = 1024
+_CUT = "...TRUNCATED"
+
+
+def dtype_text(name: str) -> str:
+    """Returns upstream's name of a dtype, such as ``float``."""
+    return _DTYPES.get(name, name)
+
+
+def shortened(text: str) -> str:
+    """Returns the text, cut as upstream cuts what goes into a gRPC status."""
+    return text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - len(_CUT)] + _CUT
+
+
+def unresolved(error: GatewayError, wanted: ModelRef, labels: Mapping[str, int]) -> GatewayError:
+    """Rewords why a model could not be found.
+
+    Args:
+        error: What the catalog found.
+        wanted: What the request named.
+        labels: The model's labels.
+    """
+    if error.kind is ErrorKind.LABEL_NOT_FOUND:
+        return error.reworded(f"Unrecognized servable version label: {wanted.label}")
+    if error.kind is not ErrorKind.MODEL_NOT_FOUND:
+        return error
+    number = wanted.version if wanted.label is None else labels.get(wanted.label)
+    which = f"Latest({wanted.name})" if number is None else f"Specific({wanted.name}, {number})"
+    return error.reworded(shortened(f"Servable not found for request: {which}"))
+
+
+def wrong_inputs(error: GatewayError, signature: Signature, names: Collection[str]) -> GatewayError:
+    """Rewords that the inputs are not those of the signature.
+
+    Where there are as many as there should be, upstream finds the missing one later, and says something else.
+    """
+    missing = sorted(signature.inputs.keys() - set(names) - signature.defaults.keys())
+    if len(names) == len(signature.inputs) and missing:
+        alias = missing[0]
+        feed = signature.inputs[alias].tensor_name
+        text = f"Signature input alias: {alias}(feed name: {feed}) not found in request and no default value provided"
+        return error.reworded(shortened(text))
+    extra = set(names) - signature.inputs.keys()
+    return error.reworded(
+        shortened(
+            f"input size does not match signature: {len(names)}!={len(signature.inputs)} "
+            f"len({_set(names)}) != len({_set(signature.inputs)}). "
+            f"Sent extra: {_set(extra)}. Missing but required: {_set(missing)}."
+        )
+    )
+
+
+def refused(
+    error: GatewayError, signature: Signature, inputs: Mapping[str, Tensor], wanted: Sequence[str]
+) -> GatewayError:
+    """Rewords what the engine found wrong with tensors and wanted outputs; shapes are told in our own words.
+
+    Args:
+        error: What the engine found.
+        signature: What was called.
+        inputs: What came, by the signature's names.
+        wanted: Names of the outputs that were asked for.
+    """
+    if error.kind is not ErrorKind.INVALID_INPUT:
+        return error
+    for index, alias in enumerate(sorted(inputs)):
+        expected, got = signature.inputs[alias].dtype, dtype_name(inputs[alias])
+        if expected != got:
+            text = f"Expects arg[{index}] to be {dtype_text(expected)} but {dtype_text(got)} is provided"
+            return error.reworded(text)
+    for position, alias in enumerate(wanted):
+        if alias not in signature.outputs:
+            text = f"output tensor alias not found in signature: {alias} Outputs expected to be in the set "
+            return error.reworded(shortened(f"{text}{_set(signature.outputs)}."))
+        if alias in wanted[:position]:
+            return error.reworded(shortened(f"duplicate output tensor alias: {alias}"))
+    return error
+
+
+def _set(names: Collection[str]) -> str:
+    """Returns the names as upstream lists them; of many, those that come first, as the text is cut anyway."""
+    return "{" + ",".join(sorted(islice(names, _MAX_TEXT))) + "}"
