@@ -91,9 +91,12 @@ class SavedModelBackend:
         async with self._changing:
             self._end_unloading(self._source.unloaded)
             self._source = self._source.listing(configs)
+            # What lay in another folder is another model: it does not stand in for one that cannot be read.
+            self._seen = {key: found for key, found in self._seen.items() if self._source.has(key[0], found.folder)}
             found = (await self._find() or Findings()).versions
-            for key in [key for key, folder in self._folders.items() if key in found and found[key].folder != folder]:
-                await self._drop(key)  # the same name and number, and another model
+            for key, version in self._wanted(found).items():
+                if key in self._served and not self._source.has(key[0], self._folders[key]):
+                    await self._load(key, version)
             await self._follow(settled={config.name for config in configs})
 
     async def load(self, name: str) -> None:
@@ -103,6 +106,7 @@ class SavedModelBackend:
             self._end_unloading({name})
             for key in [key for key in self._failed if key[0] == name]:
                 del self._failed[key]
+                self._catalog.drop(*key)
             await self._follow(settled={name})
 
     async def unload(self, name: str) -> None:
@@ -110,7 +114,8 @@ class SavedModelBackend:
         async with self._changing:
             await self._require(name)
             self._source = self._source.with_unloaded(self._source.unloaded | {name})
-            await self._follow(settled=set())
+            for key in [key for key in self._served if key[0] == name]:
+                await self._drop(key)
             for entry in self._catalog.versions(name) if name in self._catalog else []:
                 self._catalog.put(ModelVersion(name, entry.version, State.END))
 
@@ -199,8 +204,9 @@ class SavedModelBackend:
         return findings
 
     async def _load(self, key: Key, found: FoundVersion) -> None:
-        """Makes a version available, or notes why it cannot be."""
-        self._catalog.put(ModelVersion(*key, State.LOADING))
+        """Makes a version available, or notes why it cannot be; one of the same number is served until then."""
+        if key not in self._served:
+            self._catalog.put(ModelVersion(*key, State.LOADING))
         self._failed.pop(key, None)
         loop = asyncio.get_running_loop()
         try:
@@ -212,6 +218,8 @@ class SavedModelBackend:
             task = await describe(model.signatures, run)
         except Exception as error:
             self._failed[key] = found
+            self._served.pop(key, None)
+            self._folders.pop(key, None)
             reason = _reason(key, error)
             self._catalog.put(ModelVersion(*key, State.END, error=reason))
             return
