@@ -45,7 +45,7 @@ class SavedModelBackend:
         if importlib.util.find_spec("tensorflow") is None:
             raise ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
         self._poll_seconds = options.poll_seconds
-        source = ModelSource(options.models, options.policy)
+        source = ModelSource(options.models.absolute(), options.policy)  # as the folders of a list are
         self._source = source if options.configs is None else source.listing(options.configs)
         self._runs = ThreadPoolExecutor(options.threads, thread_name_prefix="run")
         self._loads = ThreadPoolExecutor(1, thread_name_prefix="load")
@@ -66,10 +66,8 @@ class SavedModelBackend:
             if not findings.versions:
                 logger.error("there is no model in %s: expected <name>/<version>/saved_model.pb", self._source)
             self._seen = findings.versions
-            wanted = self._wanted(self._seen)
-            catalog.announce(ModelVersion(*key, State.START) for key in wanted)
-            for key in wanted:
-                await self._load(key, wanted[key])
+            catalog.announce(ModelVersion(*key, State.START) for key in self._wanted(self._seen))
+            await self._load_missing(self._seen)
         if self._poll_seconds:
             self._polling = asyncio.create_task(self._poll())
 
@@ -123,6 +121,7 @@ class SavedModelBackend:
         for name in names & self._source.unloaded:
             for entry in self._catalog.versions(name) if name in self._catalog else []:
                 self._catalog.drop(name, entry.version)
+            self._failed = {key: found for key, found in self._failed.items() if key[0] != name}
         self._source = self._source.with_unloaded(self._source.unloaded - names)
 
     async def _require(self, name: str) -> None:
@@ -162,10 +161,14 @@ class SavedModelBackend:
         for key in self._failed.keys() - found.keys():
             del self._failed[key]
             self._catalog.drop(*key)
-        while missing := [key for key in self._wanted(candidates) if key not in self._served]:
-            await self._load(missing[0], found[missing[0]])
+        await self._load_missing(candidates)
         for key in self._served.keys() - self._wanted(candidates).keys():
             await self._drop(key)
+
+    async def _load_missing(self, found: Mapping[Key, FoundVersion]) -> None:
+        """Loads what is wanted and not served yet; where one fails, what the policy chooses in its place."""
+        while missing := [key for key in self._wanted(found) if key not in self._served]:
+            await self._load(missing[0], found[missing[0]])
 
     async def _drop(self, key: Key) -> None:
         dropped = self._served.pop(key)
