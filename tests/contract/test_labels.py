@@ -69,8 +69,8 @@ async def test_both_transports_see_the_same_labels(served: Served) -> None:
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("method", ["classify", "forecast", "model"])
 async def test_either_version_or_label(served: Served, transport: type[Any], method: str) -> None:
-    fields: dict[str, Any] = {"classify": {"images": [BLACK]}, "forecast": {"series": [RAMP]}}.get(method, {})
-    outcome = await getattr(transport(served), method)("shades", version=1, label="stable", **fields)
+    fields: dict[str, dict[str, Any]] = {"classify": {"images": [BLACK]}, "forecast": {"series": [RAMP]}, "model": {}}
+    outcome = await getattr(transport(served), method)("shades", version=1, label="stable", **fields[method])
     assert (outcome.code, outcome.where) == ("invalid_input", ("label",))
     assert outcome.message == "label: expected either version or label, got both"
 
