@@ -129,6 +129,12 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     questions.add_models(parser)
 
 
+def _add_label(parser: argparse.ArgumentParser) -> None:
+    from service import questions
+
+    questions.add_label(parser)
+
+
 def _add_classify(parser: argparse.ArgumentParser) -> None:
     from service import questions
 
@@ -150,6 +156,7 @@ _COMMANDS = {
     "train": (_add_train, "train a model and publish it"),
     "serve": (_add_serve, "serve the models of a folder over gRPC and REST"),
     "models": (_add_models, "list the models of a running server"),
+    "label": (_add_label, "put a label on a version of a model of a running server, or take it away"),
     "classify": (_add_classify, "have a running server classify image files"),
     "forecast": (_add_forecast, "have a running server forecast a series from a CSV file"),
 }

@@ -35,6 +35,16 @@ def add_models(parser: argparse.ArgumentParser) -> None:
     _add_common(parser, _ask_models)
 
 
+def add_label(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of ``tensorgate label``."""
+    parser.add_argument("model", metavar="MODEL", help="name of the model")
+    parser.add_argument("label", metavar="LABEL", help="such as stable")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("version", nargs="?", type=int, metavar="VERSION", help="which is to bear the label")
+    what.add_argument("--remove", action="store_true", help="take the label away")
+    _add_common(parser, _ask_label)
+
+
 def add_classify(parser: argparse.ArgumentParser) -> None:
     """Adds the options of ``tensorgate classify``."""
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="PNG, JPEG, GIF or BMP file")
@@ -63,7 +73,9 @@ def add_forecast(parser: argparse.ArgumentParser) -> None:
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME", help="needed where several would do")
-    parser.add_argument("--model-version", type=int, metavar="N", help="the newest by default")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--model-version", type=int, metavar="N", help="the newest by default")
+    which.add_argument("--model-label", metavar="LABEL", help="the version that bears it")
 
 
 def _add_common(
@@ -114,11 +126,26 @@ def _details(error: Any) -> list[Any]:
 
 def _ask_models(stub: TensorgateServiceStub, options: argparse.Namespace) -> None:
     answer = stub.ListModels(pb.ListModelsRequest(), timeout=options.timeout)
-    with _table(answer, options, "Model", "Version", "State", "Kind", "Takes", "Gives") as add_row:
-        for model in answer.models:
+    _show_models(answer, list(answer.models), options)
+
+
+def _ask_label(stub: TensorgateServiceStub, options: argparse.Namespace) -> None:
+    if options.remove:
+        removal = pb.DeleteLabelRequest(model=options.model, label=options.label)
+        answer = stub.DeleteLabel(removal, timeout=options.timeout)
+    else:
+        request = pb.SetLabelRequest(model=options.model, label=options.label, version=options.version)
+        answer = stub.SetLabel(request, timeout=options.timeout)
+    _show_models(answer, [answer.model], options)
+
+
+def _show_models(answer: Message, models: list[pb.Model], options: argparse.Namespace) -> None:
+    with _table(answer, options, "Model", "Version", "Labels", "State", "Kind", "Takes", "Gives") as add_row:
+        for model in models:
             for version in model.versions:
+                labels = ", ".join(sorted(label for label, number in model.labels.items() if number == version.version))
                 takes, gives = _takes_and_gives(version)
-                add_row(model.name, str(version.version), version.state, version.kind, takes, gives)
+                add_row(model.name, str(version.version), labels, version.state, version.kind, takes, gives)
 
 
 def _takes_and_gives(version: pb.ModelVersion) -> tuple[str, str]:
@@ -142,6 +169,7 @@ def _ask_classify(stub: TensorgateServiceStub, options: argparse.Namespace) -> N
     request = pb.ClassifyRequest(
         model=_model(stub, options, "image_classifier"),
         version=options.model_version,
+        label=options.model_label,
         images=[pb.Image(encoded=_read(file)) for file in options.images],
         top_k=options.top_k,
     )
@@ -157,6 +185,7 @@ def _ask_forecast(stub: TensorgateServiceStub, options: argparse.Namespace) -> N
     request = pb.ForecastRequest(
         model=_model(stub, options, "forecaster"),
         version=options.model_version,
+        label=options.model_label,
         series=[pb.Series(values=values, features=len(columns))],
         horizon=options.horizon,
     )

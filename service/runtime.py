@@ -23,6 +23,7 @@ from service.model_config_file import ModelConfigFile
 from service.protocols.native import openapi as native_openapi
 from service.protocols.native.classify import Classifier
 from service.protocols.native.forecast import SeriesForecaster
+from service.protocols.native.labels import ModelLabels
 from service.protocols.native.rest import NativeRest
 from service.protocols.native.rpc import SERVICE, NativeRpc
 from service.protocols.native.streams import OrderedStream
@@ -71,21 +72,23 @@ class Runtime:
         self._metrics.watch(self.catalog)
         self._config_file = ModelConfigFile(settings.model_config_file) if settings.model_config_file else None
         self._backend = self._create_backend()
-        self._control = ModelControl(
-            catalog=self.catalog,
-            backend=self._backend,
-            allowed=settings.allow_model_control,
-            root=settings.models,
-        )
         bounds = InputBounds(
             max_batch_rows=settings.max_batch_rows,
             max_tensor_elements=settings.max_tensor_elements,
             max_json_depth=settings.max_json_depth,
             max_name_length=settings.max_name_length,
         )
+        self._control = ModelControl(
+            catalog=self.catalog,
+            backend=self._backend,
+            allowed=settings.allow_model_control,
+            root=settings.models,
+            bounds=bounds,
+        )
         self._engine = Engine(catalog=self.catalog, backend=self._backend, bounds=bounds)
         self._classifier = Classifier(self._engine, max_image_pixels=settings.max_image_pixels)
         self._forecaster = SeriesForecaster(self._engine)
+        self._labels = ModelLabels(engine=self._engine, control=self._control)
         self._limits = RequestLimits(settings.default_timeout, settings.max_timeout)
         self._rest = RestServer(self._rest_app(), drain_seconds=settings.drain_timeout)
         self._rpc = self._rpc_server()
@@ -114,7 +117,9 @@ class Runtime:
         logs.log_access(call, code)
 
     def _rest_app(self) -> Any:
-        native = NativeRest(engine=self._engine, classifier=self._classifier, forecaster=self._forecaster)
+        native = NativeRest(
+            engine=self._engine, classifier=self._classifier, forecaster=self._forecaster, labels=self._labels
+        )
         fragments = [partial(native_openapi.fragment, self.catalog)]
         operations = Operations(
             catalog=self.catalog,
@@ -139,6 +144,7 @@ class Runtime:
             engine=self._engine,
             classifier=self._classifier,
             forecaster=self._forecaster,
+            labels=self._labels,
             stream=OrderedStream(
                 window=self._settings.stream_window,
                 timeout=self._settings.default_timeout,

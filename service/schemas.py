@@ -8,9 +8,20 @@ import binascii
 from base64 import b64decode
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from service.codecs.json_numbers import decode_numbers
+from service.core.catalog import ModelRef
 from service.core.tensors import Tensor
 from service.errors import GatewayError, Violation, invalid_input, shown
 from service.validation import as_finding
@@ -95,11 +106,28 @@ class _Input(_Message):
         return fields
 
 
-class _Request(_Input):
+class _OfModel(_Input):
     model: Annotated[str, Field(min_length=1, description="Name of the model.")]
+
+
+class _Request(_OfModel):
     version: Annotated[
         int | None, Field(ge=1, lt=2**63, description="Version of the model; by default the newest available.")
     ] = None
+    label: Annotated[str | None, Field(min_length=1, description="Label of the version, in place of its number.")] = (
+        None
+    )
+
+    @field_validator("label")
+    @classmethod
+    def _instead_of_version(cls, label: str | None, info: ValidationInfo) -> str | None:
+        if label is not None and info.data.get("version") is not None:
+            raise as_finding(invalid_input(Violation("", "either version or label", "both")))
+        return label
+
+    def wanted(self) -> ModelRef:
+        """Returns which version of which model is wanted."""
+        return ModelRef(self.model, self.version, self.label)
 
 
 class ImageInput(_Input):
@@ -186,6 +214,18 @@ class GetModelRequest(_Request):
     """Which model to describe; all its versions unless one is named."""
 
 
+class DeleteLabelRequest(_OfModel):
+    """Which label to take away."""
+
+    label: Annotated[str, Field(description="One character or more; no slash, no colon, no bare number.")]
+
+
+class SetLabelRequest(DeleteLabelRequest):
+    """Which version to put a label on; it is taken from the version that has it."""
+
+    version: Annotated[int, Field(ge=1, lt=2**63, description="Version of the model, one that is available.")]
+
+
 class TensorInfo(_Message):
     """A tensor that a signature takes or gives."""
 
@@ -239,6 +279,7 @@ class ModelInfo(_Message):
 
     name: str
     versions: list[ModelVersionInfo]
+    labels: Annotated[dict[str, int], Field(description="Versions by label; also of versions that are not there.")]
 
 
 class ListModelsResponse(_Message):

@@ -1,8 +1,9 @@
 """The typed API's two transports behind one face, so that a test can say the same to both."""
 
 import base64
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import quote
 
 import grpc
 import httpx
@@ -75,12 +76,27 @@ class Rest:
         return problem_outcome(await self._rest.get("/api/v1/models"))
 
     async def model(self, model: str, **fields: Any) -> Outcome:
-        outcome = problem_outcome(await self._rest.get(f"/api/v1/models/{model}", params=fields))
-        return Outcome(outcome.code, {"model": outcome.answer}, outcome.message, outcome.where)
+        return _of_model(await self._rest.get(f"/api/v1/models/{model}", params=fields))
+
+    async def set_label(self, model: str, label: str, **fields: Any) -> Outcome:
+        return _of_model(await self._rest.put(_label_path(model, label), json=fields))
+
+    async def delete_label(self, model: str, label: str) -> Outcome:
+        return _of_model(await self._rest.delete(_label_path(model, label)))
 
     async def _post(self, model: str, verb: str, fields: Json) -> Outcome:
         body = {name: _jsonable(value) for name, value in fields.items()}
         return problem_outcome(await self._rest.post(f"/api/v1/models/{model}/{verb}", json=body))
+
+
+def _label_path(model: str, label: str) -> str:
+    return f"/api/v1/models/{model}/labels/{quote(label, safe='')}"
+
+
+def _of_model(response: httpx.Response) -> Outcome:
+    """Reads a response whose body is what gRPC has as a field."""
+    outcome = problem_outcome(response)
+    return replace(outcome, answer={"model": outcome.answer})
 
 
 class Grpc:
@@ -100,6 +116,12 @@ class Grpc:
 
     async def model(self, model: str, **fields: Any) -> Outcome:
         return await self._call(self._stub.GetModel, pb.GetModelRequest(model=model, **fields))
+
+    async def set_label(self, model: str, label: str, **fields: Any) -> Outcome:
+        return await self._call(self._stub.SetLabel, pb.SetLabelRequest(model=model, label=label, **fields))
+
+    async def delete_label(self, model: str, label: str) -> Outcome:
+        return await self._call(self._stub.DeleteLabel, pb.DeleteLabelRequest(model=model, label=label))
 
     async def _call(self, method: Any, request: Any) -> Outcome:
         try:
@@ -129,15 +151,21 @@ def as_json(message: Any) -> Json:
 
 def _integers(value: Any) -> Any:
     if isinstance(value, dict):
-        names = {"version", "height", "width", "channels", "window", "features", "horizon"}
-        made = {
-            name: int(item) if name in names else [int(size) for size in item] if name == "shape" else _integers(item)
-            for name, item in value.items()
-        }
+        made = {name: _integer(name, item) for name, item in value.items()}
         if made.pop("unknown_rank", False):
             del made["shape"]
         return made
     return [_integers(item) for item in value] if isinstance(value, list) else value
+
+
+def _integer(name: str, item: Any) -> Any:
+    if name in {"version", "height", "width", "channels", "window", "features", "horizon"}:
+        return int(item)
+    if name == "shape":
+        return [int(size) for size in item]
+    if name == "labels" and isinstance(item, dict):  # those of versions, not of classes
+        return {label: int(version) for label, version in item.items()}
+    return _integers(item)
 
 
 def _image(image: Json) -> pb.Image:

@@ -2,13 +2,14 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from service.backends.registry import BackendOptions
 from service.core.catalog import Catalog, ModelVersion, State
+from service.core.model_config import ModelConfig
 from service.core.tasks import describe
 from service.core.tensors import Signature, Tensor, TensorSpec
 from service.errors import ErrorKind, GatewayError
@@ -99,6 +100,16 @@ DOUBLER = FakeModel(
 )
 
 
+async def loaded(name: str, version: int, model: FakeModel) -> ModelVersion:
+    """Returns the model as an available version."""
+
+    async def run(signature: Signature, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        return model.functions[signature.name](inputs)
+
+    task = await describe(model.signatures, run)
+    return ModelVersion(name, version, State.AVAILABLE, signatures=model.signatures, task=task)
+
+
 class FakeBackend:
     """Serves ``shades`` (classifier, versions 1 and 2), ``steps`` (forecaster), ``double`` (generic) and ``broken``.
 
@@ -124,19 +135,12 @@ class FakeBackend:
         self.runs = 0
         self.cancelled = 0
         self.closed = False
+        self.catalog = Catalog()
 
     async def start(self, catalog: Catalog) -> None:
         """Announces all models as available, and one version that failed to load."""
-        versions = []
-        for (name, version), model in self._models.items():
-
-            async def run(
-                signature: Signature, inputs: Mapping[str, Tensor], model: FakeModel = model
-            ) -> Mapping[str, Tensor]:
-                return model.functions[signature.name](inputs)
-
-            task = await describe(model.signatures, run)
-            versions.append(ModelVersion(name, version, State.AVAILABLE, signatures=model.signatures, task=task))
+        self.catalog = catalog
+        versions = [await loaded(*key, model) for key, model in self._models.items()]
         versions.append(ModelVersion("shades", 3, State.END, error="half of it is missing"))
         catalog.announce(versions)
 
@@ -180,3 +184,71 @@ class FailingBackend(FakeBackend):
     def __init__(self, options: BackendOptions | None = None) -> None:
         super().__init__(options)
         self.failure = RuntimeError("/secret/path")
+
+
+class ControllableFake(FakeBackend):
+    """Can be told what to serve: the folder ``.../shades`` holds all versions that `FakeBackend` has of ``shades``.
+
+    Attributes:
+        damaged: Versions that cannot be loaded.
+    """
+
+    def __init__(self, options: BackendOptions | None = None) -> None:
+        super().__init__(options)
+        self.damaged: set[tuple[str, int]] = set()
+        self._folders = dict(self._models)
+        self._configs = None if options is None else options.configs
+
+    async def start(self, catalog: Catalog) -> None:
+        """Serves the configured models, or all of them."""
+        if self._configs is None:
+            await super().start(catalog)
+        else:
+            self.catalog = catalog
+            catalog.announce([])
+            await self.reload(self._configs)
+
+    async def reload(self, configs: Sequence[ModelConfig]) -> None:
+        """Loads what is missing, then drops what is no longer wanted."""
+        self._configs = tuple(configs)
+        for config in configs:
+            await self._follow(config)
+        for name in set(self.catalog.names()) - {config.name for config in configs}:
+            await self._drop(self.catalog.versions(name))
+
+    async def load(self, name: str) -> None:
+        """Tries again what could not be loaded, or was unloaded."""
+        for config in self._configs or ():
+            if config.name == name:
+                await self._follow(config)
+                return
+        raise GatewayError(ErrorKind.MODEL_NOT_FOUND, f"there is no {name}")
+
+    async def unload(self, name: str) -> None:
+        """Leaves entries that say that it is over."""
+        for entry in self.catalog.versions(name):
+            self.catalog.put(ModelVersion(name, entry.version, State.END))
+
+    async def _follow(self, config: ModelConfig) -> None:
+        entries = self.catalog.versions(config.name) if config.name in self.catalog else []
+        available = {entry.version for entry in entries if entry.state is State.AVAILABLE}
+        folder = config.base_path.name
+        wanted = config.policy.choose(version for name, version in self._folders if name == folder)
+        for version in wanted:
+            if version not in available:
+                await self._load(config.name, version, self._folders[folder, version])
+        await self._drop(entry for entry in entries if entry.version not in wanted)
+
+    async def _load(self, name: str, version: int, model: FakeModel) -> None:
+        self.catalog.put(ModelVersion(name, version, State.LOADING))
+        await asyncio.sleep(0)
+        if (name, version) in self.damaged:
+            self.catalog.put(ModelVersion(name, version, State.END, error="it is damaged"))
+        else:
+            self._models[name, version] = model
+            self.catalog.put(await loaded(name, version, model))
+
+    async def _drop(self, entries: Iterable[ModelVersion]) -> None:
+        for entry in list(entries):
+            self.catalog.drop(entry.name, entry.version)
+            await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Every generic protocol behind one face, so that a test can say the same in each: tensors in, tensors or a code out."""
+"""Every generic protocol behind one face, so that a test says the same in each: tensors in, tensors or a code out."""
 
 import base64
 import json
@@ -187,6 +187,8 @@ def _jsonable(array: Array) -> Any:
         flat = np.empty(array.size, object)
         flat[:] = [{"b64": base64.b64encode(value).decode()} for value in array.ravel()]
         return flat.reshape(array.shape).tolist()
+    if array.dtype.kind == "c":
+        array = array.real  # JSON has none
     return array.astype(np.float32).tolist() if array.dtype == ml_dtypes.bfloat16 else array.tolist()
 
 

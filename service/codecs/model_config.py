@@ -43,14 +43,19 @@ def decode_model_configs(message: serving_pb.ModelServerConfig) -> list[ModelCon
     if message.WhichOneof("config") != "model_config_list":
         got = message.WhichOneof("config") or "nothing"
         raise invalid_input(Violation("config", "model_config_list", got))
-    return [_decoded(config, f"config[{index}]") for index, config in enumerate(message.model_config_list.config)]
+    configs = message.model_config_list.config
+    names = [config.name for config in configs]
+    for index, name in enumerate(names):
+        if not name or "/" in name:
+            raise invalid_input(Violation(f"config[{index}].name", "a name without slashes", shown(name)))
+        if name in names[:index]:
+            raise invalid_input(Violation(f"config[{index}].name", "each model once", f"{shown(name)} again"))
+    return [_decoded(config, f"config[{index}]") for index, config in enumerate(configs)]
 
 
 def _decoded(config: serving_pb.ModelConfig, where: str) -> ModelConfig:
     if config.model_platform not in ("", _PLATFORM):
         raise invalid_input(Violation(f"{where}.model_platform", repr(_PLATFORM), shown(config.model_platform)))
-    if not config.name:
-        raise invalid_input(Violation(f"{where}.name", "a name", "nothing"))
     if not config.base_path:
         raise invalid_input(Violation(f"{where}.base_path", "a folder", "nothing"))
     for label in config.version_labels:

@@ -142,8 +142,8 @@ class Catalog:
         Raises:
             GatewayError: MODEL_NOT_FOUND or LABEL_NOT_FOUND.
         """
-        number = wanted.version if wanted.label is None else self._labelled(wanted.name, wanted.label)
         versions = self.versions(wanted.name)
+        number = wanted.version if wanted.label is None else self.labelled(wanted.name, wanted.label)
         if number is None:
             available = [entry for entry in versions if entry.state is State.AVAILABLE]
             return (available or versions)[0]
@@ -153,7 +153,12 @@ class Catalog:
         known = listed(str(entry.version) for entry in versions)
         raise _not_found(Violation("version", f"one of the versions of {wanted.name!r}: {known}", str(number)))
 
-    def _labelled(self, name: str, label: str) -> int:
+    def labelled(self, name: str, label: str) -> int:
+        """Returns the version of a model that bears the label, whether it is available or not.
+
+        Raises:
+            GatewayError: LABEL_NOT_FOUND.
+        """
         labels = self.labels(name)
         if label not in labels:
             known = listed(sorted(labels)) or "none"

@@ -1,14 +1,19 @@
 """Control of the models while the server runs: which are served, and which versions bear which labels."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+import re
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from service.core.bounds import InputBounds
 from service.core.catalog import Catalog, ModelVersion, State
 from service.core.model_config import ModelConfig
 from service.core.ports import Backend, ControllableBackend
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input, listed, shown
+
+_LABEL = re.compile(r"(?!\d+$)[^/:\x00-\x1f\x7f-\x9f]+")
+"""No separators of paths and addresses; and no bare number, which would read as a version elsewhere."""
 
 
 class ModelControl:
@@ -19,15 +24,19 @@ class ModelControl:
         backend: What runs them.
         allowed: Whether clients may change what is served (``allow_model_control``).
         root: Clients may name folders below this one, and no others.
+        bounds: How long a name may be.
     """
 
-    def __init__(self, *, catalog: Catalog, backend: Backend, allowed: bool, root: Path) -> None:
+    def __init__(self, *, catalog: Catalog, backend: Backend, allowed: bool, root: Path, bounds: InputBounds) -> None:
         self._catalog = catalog
         self._backend = backend
         self._allowed = allowed
         self._root = root.resolve()
+        self._bounds = bounds
         self._changing = asyncio.Lock()
+        self._coming: Mapping[str, Mapping[str, int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        catalog.subscribe(self._move_labels_to)
 
     async def reload(self, configs: Sequence[ModelConfig]) -> None:
         """Serves these models and no others, on a client's word; waits until each can answer.
@@ -40,9 +49,15 @@ class ModelControl:
         self._check(configs)
 
         async def change() -> None:
-            await backend.reload(configs)
-            self._check_available(configs)
-            self._check_labels(configs)
+            before = {name: self._catalog.labels(name) for name in self._catalog.names()}
+            try:
+                await self._reload(backend, configs)
+                self._check_available(configs)
+                self._check_labels(configs)
+            except Exception:
+                for name, labels in before.items():
+                    self._catalog.set_labels(name, labels)
+                raise
             self._set_labels(configs)
 
         await self._done(change())
@@ -56,7 +71,7 @@ class ModelControl:
         backend = self._controllable()
 
         async def change() -> None:
-            await backend.reload(configs)
+            await self._reload(backend, configs)
             self._set_labels(configs)
 
         await self._done(change())
@@ -65,9 +80,11 @@ class ModelControl:
         """Puts a label on a version, in place of the one that has it.
 
         Raises:
-            GatewayError: FORBIDDEN, MODEL_NOT_FOUND, or FAILED_PRECONDITION when the version is not available.
+            GatewayError: FORBIDDEN, INVALID_INPUT or TOO_LARGE when it is no label, MODEL_NOT_FOUND, or
+                FAILED_PRECONDITION when the version is not available.
         """
         self._permit()
+        self._check_label_name(label, where="label")
         async with self._changing:
             self._check_label(name, label, version)
             self._catalog.set_labels(name, {**self._catalog.labels(name), label: version})
@@ -76,16 +93,14 @@ class ModelControl:
         """Takes a label away.
 
         Raises:
-            GatewayError: FORBIDDEN or LABEL_NOT_FOUND.
+            GatewayError: FORBIDDEN, MODEL_NOT_FOUND or LABEL_NOT_FOUND.
         """
         self._permit()
         async with self._changing:
-            labels = dict(self._catalog.labels(name))
-            if labels.pop(label, None) is None:
-                known = listed(sorted(labels)) or "none"
-                violation = Violation("label", f"one of the labels of {shown(name)}: {known}", shown(label))
-                raise GatewayError(ErrorKind.LABEL_NOT_FOUND, str(violation), [violation])
-            self._catalog.set_labels(name, labels)
+            self._catalog.versions(name)
+            self._catalog.labelled(name, label)
+            left = {other: version for other, version in self._catalog.labels(name).items() if other != label}
+            self._catalog.set_labels(name, left)
 
     async def load(self, name: str) -> None:
         """Loads a model, or looks whether there is anything new of it.
@@ -109,6 +124,27 @@ class ModelControl:
             GatewayError: FORBIDDEN, NOT_SUPPORTED or MODEL_NOT_FOUND.
         """
         await self._done(self._permitted().unload(name))
+
+    async def _reload(self, backend: ControllableBackend, configs: Sequence[ModelConfig]) -> None:
+        """Has the backend serve these models.
+
+        A label moves as soon as its version is there, which is before the one that had it is dropped: a request that
+        names the label always finds one of them.
+        """
+        self._coming = {config.name: config.labels for config in configs}
+        try:
+            for name in self._catalog.names():
+                for entry in self._catalog.versions(name):
+                    self._move_labels_to(entry)
+            await backend.reload(configs)
+        finally:
+            self._coming = {}
+
+    def _move_labels_to(self, entry: ModelVersion) -> None:
+        coming = self._coming.get(entry.name, {})
+        moved = {label: version for label, version in coming.items() if version == entry.version}
+        if moved and entry.state is State.AVAILABLE:
+            self._catalog.set_labels(entry.name, {**self._catalog.labels(entry.name), **moved})
 
     async def _done(self, change: Coroutine[Any, Any, None]) -> None:
         """Waits for the change. It goes on when nobody waits any more: half a change would help no one."""
@@ -138,20 +174,28 @@ class ModelControl:
         return self._backend
 
     def _check(self, configs: Sequence[ModelConfig]) -> None:
-        names = [config.name for config in configs]
         for index, config in enumerate(configs):
             where = f"config[{index}]"
-            if not config.name or "/" in config.name:
-                raise invalid_input(Violation(f"{where}.name", "a name without slashes", shown(config.name)))
-            if config.name in names[:index]:
-                raise invalid_input(Violation(f"{where}.name", "each model once", f"{shown(config.name)} again"))
-            if not config.base_path.is_absolute():
-                got = shown(str(config.base_path))
-                raise invalid_input(Violation(f"{where}.base_path", "an absolute path", got))
-            if not config.base_path.resolve().is_relative_to(self._root):
-                raise GatewayError(
-                    ErrorKind.FORBIDDEN, f"{where}.base_path: clients may name folders below the models folder only"
-                )
+            self._bounds.check_name(config.name, where=f"{where}.name")
+            self._check_base_path(config.base_path, where=f"{where}.base_path")
+            for label in config.labels:
+                self._check_label_name(label, where=f"{where}.version_labels")
+
+    def _check_base_path(self, folder: Path, *, where: str) -> None:
+        if not folder.is_absolute():
+            raise invalid_input(Violation(where, "an absolute path", shown(str(folder))))
+        try:
+            is_below = folder.resolve().is_relative_to(self._root)
+        except (ValueError, RuntimeError, OSError):  # a null in it, or links that go round in a circle
+            raise invalid_input(Violation(where, "a path that can be followed", shown(str(folder)))) from None
+        if not is_below:
+            raise GatewayError(ErrorKind.FORBIDDEN, f"{where}: clients may name folders below the models folder only")
+
+    def _check_label_name(self, label: str, *, where: str) -> None:
+        self._bounds.check_name(label, where=where)
+        if not _LABEL.fullmatch(label):
+            expected = "a label of one character or more, no slash, colon or control character, and no bare number"
+            raise invalid_input(Violation(where, expected, shown(label)))
 
     def _check_available(self, configs: Sequence[ModelConfig]) -> None:
         failed = [config.name for config in configs if not _is_available(self._versions(config.name))]

@@ -50,16 +50,24 @@ class Engine:
         if name in self.catalog:
             call.model = name
 
+    def address(self, wanted: ModelRef, call: Call) -> None:
+        """Checks the names that a request gives, and notes the model on the call.
+
+        Raises:
+            GatewayError: TOO_LARGE for a name that is too long.
+        """
+        self.bounds.check_name(wanted.name, where="model")
+        if wanted.label is not None:
+            self.bounds.check_name(wanted.label, where="label")
+        self.attribute(wanted.name, call)
+
     def resolve(self, wanted: ModelRef, call: Call) -> ModelVersion:
         """Finds the version that is to answer, and notes it on the call.
 
         Raises:
             GatewayError: MODEL_NOT_FOUND, LABEL_NOT_FOUND or NOT_READY; TOO_LARGE for a name that is too long.
         """
-        self.bounds.check_name(wanted.name, where="model")
-        if wanted.label is not None:
-            self.bounds.check_name(wanted.label, where="label")
-        self.attribute(wanted.name, call)
+        self.address(wanted, call)
         version = self.catalog.resolve(wanted)
         call.version = version.version
         return version

@@ -67,6 +67,16 @@ class TensorgateServiceStub(object):
                 request_serializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetModelRequest.SerializeToString,
                 response_deserializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetModelResponse.FromString,
                 _registered_method=True)
+        self.SetLabel = channel.unary_unary(
+                '/tensorgate.v1.TensorgateService/SetLabel',
+                request_serializer=tensorgate_dot_v1_dot_tensorgate__pb2.SetLabelRequest.SerializeToString,
+                response_deserializer=tensorgate_dot_v1_dot_tensorgate__pb2.SetLabelResponse.FromString,
+                _registered_method=True)
+        self.DeleteLabel = channel.unary_unary(
+                '/tensorgate.v1.TensorgateService/DeleteLabel',
+                request_serializer=tensorgate_dot_v1_dot_tensorgate__pb2.DeleteLabelRequest.SerializeToString,
+                response_deserializer=tensorgate_dot_v1_dot_tensorgate__pb2.DeleteLabelResponse.FromString,
+                _registered_method=True)
 
 
 class TensorgateServiceServicer(object):
@@ -119,6 +129,21 @@ class TensorgateServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetLabel(self, request, context):
+        """Puts a label on a version that is available, in place of the version that has it. Requests that name the label are
+        answered by that version from then on; those in flight keep theirs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteLabel(self, request, context):
+        """Takes a label away.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TensorgateServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -151,6 +176,16 @@ def add_TensorgateServiceServicer_to_server(servicer, server):
                     servicer.GetModel,
                     request_deserializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetModelRequest.FromString,
                     response_serializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetModelResponse.SerializeToString,
+            ),
+            'SetLabel': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetLabel,
+                    request_deserializer=tensorgate_dot_v1_dot_tensorgate__pb2.SetLabelRequest.FromString,
+                    response_serializer=tensorgate_dot_v1_dot_tensorgate__pb2.SetLabelResponse.SerializeToString,
+            ),
+            'DeleteLabel': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteLabel,
+                    request_deserializer=tensorgate_dot_v1_dot_tensorgate__pb2.DeleteLabelRequest.FromString,
+                    response_serializer=tensorgate_dot_v1_dot_tensorgate__pb2.DeleteLabelResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -318,6 +353,60 @@ class TensorgateService(object):
             '/tensorgate.v1.TensorgateService/GetModel',
             tensorgate_dot_v1_dot_tensorgate__pb2.GetModelRequest.SerializeToString,
             tensorgate_dot_v1_dot_tensorgate__pb2.GetModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetLabel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tensorgate.v1.TensorgateService/SetLabel',
+            tensorgate_dot_v1_dot_tensorgate__pb2.SetLabelRequest.SerializeToString,
+            tensorgate_dot_v1_dot_tensorgate__pb2.SetLabelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteLabel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tensorgate.v1.TensorgateService/DeleteLabel',
+            tensorgate_dot_v1_dot_tensorgate__pb2.DeleteLabelRequest.SerializeToString,
+            tensorgate_dot_v1_dot_tensorgate__pb2.DeleteLabelResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -94,12 +94,14 @@ def assert_same(outputs: dict[str, Array], expected: dict[str, Array]) -> None:
 @pytest.mark.parametrize("case", ANSWERS)
 async def test_answers(server: RealServer, speaker: str, case: str) -> None:
     question, expected, version = ANSWERS[case]
+    if (speaker, case) == ("tfserving-rest", "zero rows"):
+        pytest.skip("a list without rows does not show how long they would be")
     said = await SPEAKERS[speaker].ask(server, question)
     assert (said.code, said.message) == ("ok", "")
     if speaker == "tfserving-rest":  # lists without elements do not show their shape, nor do answers their version
         assert said.outputs.keys() == expected.keys()
         for name, array in expected.items():
-            assert said.outputs[name].tolist() == pytest.approx(array.tolist(), nan_ok=True)
+            np.testing.assert_array_equal(said.outputs[name], array, err_msg=name)
     else:
         assert_same(dict(said.outputs), expected)
         assert said.version == version

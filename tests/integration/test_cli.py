@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -70,7 +71,7 @@ def test_help_lists_the_commands_and_loads_nothing_heavy() -> None:
         cwd=ROOT,
         check=True,
     )
-    for command in ("train", "serve", "models", "classify", "forecast"):
+    for command in ("train", "serve", "models", "label", "classify", "forecast"):
         assert command in done.stdout
     for module in ("tensorflow", "numpy", "grpc", "pydantic"):
         assert f" {module}\n" not in done.stderr
@@ -93,6 +94,19 @@ def test_images_are_classified(server: ServerProcess, image: Path) -> None:
     assert answer["results"][0]["classes"][0]["label"] == "dark"
 
 
+def test_a_label_is_put_on_shown_asked_for_and_taken_away(server: ServerProcess, image: Path, table: Path) -> None:
+    text = ask(server, "label", "shades", "stable", 1)
+    assert re.search(r"shades +\W +1 +\W +stable +\W +AVAILABLE", text)
+    assert "steps" not in text
+    assert "stable" in ask(server, "models")
+    assert json.loads(ask(server, "classify", image, "--model-label", "stable", "--json"))["version"] == "1"
+    assert json.loads(ask(server, "label", "shades", "stable", 2, "--json"))["model"]["labels"] == {"stable": "2"}
+    ask(server, "label", "steps", "stable", 7)
+    assert "+3" in ask(server, "forecast", table.with_name("pair.csv"), "--model-label", "stable")
+    for model in ("shades", "steps"):
+        assert "stable" not in ask(server, "label", model, "stable", "--remove")
+
+
 def test_a_series_is_forecast(server: ServerProcess, table: Path) -> None:
     text = ask(server, "forecast", table.with_name("pair.csv"))
     assert "+3" in text
@@ -110,6 +124,12 @@ def test_a_series_is_forecast(server: ServerProcess, table: Path) -> None:
         (["classify", "README.md", "--model", "steps"], "expected an image classifier"),
         (["classify", "README.md", "--model", "nope"], "one of the models served"),
         (["classify", "README.md", "--model-version", "9" * 30], "range"),
+        (["classify", "{image}", "--model-label", "nope"], "label: expected one of the labels of 'shades': none"),
+        (["label", "nope", "stable", "1"], "one of the models served"),
+        (["label", "shades", "stable", "3"], "FAILED_PRECONDITION"),
+        (["label", "shades", "1", "1"], "label: expected a label of one character or more"),
+        (["label", "shades", "stable", "9" * 30], "range"),
+        (["label", "shades", "stable", "--remove"], "label: expected one of the labels"),
         (["classify", "README.md", "--top-k", "9" * 12], "range"),
         (["forecast", "{table}", "--column", "low", "--horizon", "9" * 12], "range"),
         (["forecast", "{table}", "--column", "nope"], "expected a column 'nope', got the columns year, low, high"),
@@ -122,9 +142,9 @@ def test_a_series_is_forecast(server: ServerProcess, table: Path) -> None:
     ],
 )
 def test_a_question_that_fails_says_why(
-    server: ServerProcess, table: Path, tmp_path: Path, arguments: list[str], words: str
+    server: ServerProcess, table: Path, image: Path, tmp_path: Path, arguments: list[str], words: str
 ) -> None:
-    files = {"table": table}
+    files = {"table": table, "image": image}
     for name, text in {"words": "value\nx\n", "empty": "", "short": "value\n1\n"}.items():
         files[name] = tmp_path / f"{name}.csv"
         files[name].write_text(text)
@@ -155,7 +175,20 @@ def test_without_a_server_it_says_so(image: Path) -> None:
     assert "no server answers at" in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [[], ["nope"], ["serve", "--nope"], ["classify"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nope"],
+        ["serve", "--nope"],
+        ["classify"],
+        ["classify", "x.png", "--model-version", "1", "--model-label", "stable"],
+        ["label", "shades"],
+        ["label", "shades", "stable"],
+        ["label", "shades", "stable", "one"],
+        ["label", "shades", "stable", "1", "--remove"],
+    ],
+)
 def test_wrong_usage_ends_with_status_two(arguments: list[str]) -> None:
     done = tensorgate(*arguments)
     assert done.returncode == 2

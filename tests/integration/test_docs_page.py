@@ -38,7 +38,7 @@ def page(server: ServerProcess) -> Iterator[Page]:
 
 
 def test_it_lists_every_operation(page: Page) -> None:
-    expect(page.locator("details")).to_have_count(7)
+    expect(page.locator("details")).to_have_count(9)
     expect(page.locator("h1")).to_have_text("Tensorgate API")
 
 

@@ -253,4 +253,5 @@ async def test_a_client_can_be_built_from_reflection_alone(served: Served) -> No
             return [method.name for method in pool.FindServiceByName(SERVICE).methods]
 
     names = await asyncio.to_thread(describe)
-    assert names == ["Classify", "ClassifyStream", "Forecast", "ForecastStream", "ListModels", "GetModel"]
+    assert names[:6] == ["Classify", "ClassifyStream", "Forecast", "ForecastStream", "ListModels", "GetModel"]
+    assert names[6:] == ["SetLabel", "DeleteLabel"]

@@ -45,7 +45,7 @@ class SavedModelBackend:
         if importlib.util.find_spec("tensorflow") is None:
             raise ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
         self._poll_seconds = options.poll_seconds
-        source = ModelSource(options.models, options.policy)
+        source = ModelSource(options.models.absolute(), options.policy)  # as the folders of a list are
         self._source = source if options.configs is None else source.listing(options.configs)
         self._runs = ThreadPoolExecutor(options.threads, thread_name_prefix="run")
         self._loads = ThreadPoolExecutor(1, thread_name_prefix="load")
@@ -66,10 +66,8 @@ class SavedModelBackend:
             if not findings.versions:
                 logger.error("there is no model in %s: expected <name>/<version>/saved_model.pb", self._source)
             self._seen = findings.versions
-            wanted = self._wanted(self._seen)
-            catalog.announce(ModelVersion(*key, State.START) for key in wanted)
-            for key in wanted:
-                await self._load(key, wanted[key])
+            catalog.announce(ModelVersion(*key, State.START) for key in self._wanted(self._seen))
+            await self._load_missing(self._seen)
         if self._poll_seconds:
             self._polling = asyncio.create_task(self._poll())
 
@@ -91,9 +89,12 @@ class SavedModelBackend:
         async with self._changing:
             self._end_unloading(self._source.unloaded)
             self._source = self._source.listing(configs)
+            # What lay in another folder is another model: it does not stand in for one that cannot be read.
+            self._seen = {key: found for key, found in self._seen.items() if self._source.has(key[0], found.folder)}
             found = (await self._find() or Findings()).versions
-            for key in [key for key, folder in self._folders.items() if key in found and found[key].folder != folder]:
-                await self._drop(key)  # the same name and number, and another model
+            for key, version in self._wanted(found).items():
+                if key in self._served and not self._source.has(key[0], self._folders[key]):
+                    await self._load(key, version)
             await self._follow(settled={config.name for config in configs})
 
     async def load(self, name: str) -> None:
@@ -103,6 +104,7 @@ class SavedModelBackend:
             self._end_unloading({name})
             for key in [key for key in self._failed if key[0] == name]:
                 del self._failed[key]
+                self._catalog.drop(*key)
             await self._follow(settled={name})
 
     async def unload(self, name: str) -> None:
@@ -110,7 +112,8 @@ class SavedModelBackend:
         async with self._changing:
             await self._require(name)
             self._source = self._source.with_unloaded(self._source.unloaded | {name})
-            await self._follow(settled=set())
+            for key in [key for key in self._served if key[0] == name]:
+                await self._drop(key)
             for entry in self._catalog.versions(name) if name in self._catalog else []:
                 self._catalog.put(ModelVersion(name, entry.version, State.END))
 
@@ -118,6 +121,7 @@ class SavedModelBackend:
         for name in names & self._source.unloaded:
             for entry in self._catalog.versions(name) if name in self._catalog else []:
                 self._catalog.drop(name, entry.version)
+            self._failed = {key: found for key, found in self._failed.items() if key[0] != name}
         self._source = self._source.with_unloaded(self._source.unloaded - names)
 
     async def _require(self, name: str) -> None:
@@ -157,10 +161,14 @@ class SavedModelBackend:
         for key in self._failed.keys() - found.keys():
             del self._failed[key]
             self._catalog.drop(*key)
-        while missing := [key for key in self._wanted(candidates) if key not in self._served]:
-            await self._load(missing[0], found[missing[0]])
+        await self._load_missing(candidates)
         for key in self._served.keys() - self._wanted(candidates).keys():
             await self._drop(key)
+
+    async def _load_missing(self, found: Mapping[Key, FoundVersion]) -> None:
+        """Loads what is wanted and not served yet; where one fails, what the policy chooses in its place."""
+        while missing := [key for key in self._wanted(found) if key not in self._served]:
+            await self._load(missing[0], found[missing[0]])
 
     async def _drop(self, key: Key) -> None:
         dropped = self._served.pop(key)
@@ -199,8 +207,9 @@ class SavedModelBackend:
         return findings
 
     async def _load(self, key: Key, found: FoundVersion) -> None:
-        """Makes a version available, or notes why it cannot be."""
-        self._catalog.put(ModelVersion(*key, State.LOADING))
+        """Makes a version available, or notes why it cannot be; one of the same number is served until then."""
+        if key not in self._served:
+            self._catalog.put(ModelVersion(*key, State.LOADING))
         self._failed.pop(key, None)
         loop = asyncio.get_running_loop()
         try:
@@ -212,6 +221,8 @@ class SavedModelBackend:
             task = await describe(model.signatures, run)
         except Exception as error:
             self._failed[key] = found
+            self._served.pop(key, None)
+            self._folders.pop(key, None)
             reason = _reason(key, error)
             self._catalog.put(ModelVersion(*key, State.END, error=reason))
             return

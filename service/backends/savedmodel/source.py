@@ -50,6 +50,10 @@ class ModelSource:
                 unreadable[config.name] = error.strerror or type(error).__name__
         return Findings(versions, unreadable)
 
+    def has(self, name: str, folder: Path) -> bool:
+        """Tells whether a version in that folder is one of the model's, as the list has it."""
+        return self.configs is None or (name in self.configs and folder.parent == self.configs[name].base_path)
+
     def choose(self, name: str, versions: Sequence[int]) -> list[int]:
         """Returns those of a model's versions that are to be served, the newest first."""
         if name in self.unloaded:

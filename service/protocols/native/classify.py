@@ -6,7 +6,7 @@ import numpy as np
 
 from service.codecs.images import check_encoded
 from service.core.call import Call
-from service.core.catalog import ModelRef, ModelVersion
+from service.core.catalog import ModelVersion
 from service.core.engine import Engine, InferenceRequest, finite
 from service.core.offload import offloaded
 from service.core.tasks import CLASSIFY_ENCODED, PREDICT, ImageClassifier
@@ -38,7 +38,7 @@ class Classifier:
         Raises:
             GatewayError: When the model, an image or the time does not suffice.
         """
-        version = self._engine.resolve(ModelRef(request.model, request.version), call)
+        version = self._engine.resolve(request.wanted(), call)
         task = require_task(version, ImageClassifier)
         self._engine.bounds.check_rows(len(request.images), where="images")
         size = sum(len(image.encoded) for image in request.images if image.encoded is not None)

@@ -3,7 +3,6 @@
 import numpy as np
 
 from service.core.call import Call
-from service.core.catalog import ModelRef
 from service.core.engine import Engine, InferenceRequest, finite
 from service.core.tasks import LEVEL_DECIMALS, PREDICT, Forecaster
 from service.core.tensors import Tensor, shape_text
@@ -28,7 +27,7 @@ class SeriesForecaster:
         Raises:
             GatewayError: When the model, a series or the time does not suffice.
         """
-        version = self._engine.resolve(ModelRef(request.model, request.version), call)
+        version = self._engine.resolve(request.wanted(), call)
         task = require_task(version, Forecaster)
         self._engine.bounds.check_rows(len(request.series), where="series")
         horizon = _horizon(request.horizon, task)

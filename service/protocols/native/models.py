@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from service.core.call import Call
-from service.core.catalog import Catalog, ModelRef, ModelVersion, State
+from service.core.catalog import Catalog, ModelVersion, State
+from service.core.engine import Engine
 from service.core.tasks import Forecaster, ImageClassifier
 from service.core.tensors import TensorSpec
 from service.errors import ErrorKind, Violation, invalid_input
@@ -51,24 +52,31 @@ def require_task(version: ModelVersion, task: type[TaskT]) -> TaskT:
 
 def list_models(catalog: Catalog) -> ListModelsResponse:
     """Returns every model of the catalog."""
-    return ListModelsResponse(models=[_model(name, catalog.versions(name)) for name in catalog.names()])
+    return ListModelsResponse(models=[model_info(catalog, name) for name in catalog.names()])
 
 
-def get_model(catalog: Catalog, request: GetModelRequest, call: Call) -> ModelInfo:
+def get_model(engine: Engine, request: GetModelRequest, call: Call) -> ModelInfo:
     """Returns one model, with all its versions or the one that was asked for.
+
+    Raises:
+        GatewayError: MODEL_NOT_FOUND or LABEL_NOT_FOUND; TOO_LARGE for a name that is too long.
+    """
+    wanted = request.wanted()
+    engine.address(wanted, call)
+    info = model_info(engine.catalog, request.model)
+    if wanted.version is not None or wanted.label is not None:
+        info.versions = [_version(engine.catalog.find(wanted))]
+    return info
+
+
+def model_info(catalog: Catalog, name: str) -> ModelInfo:
+    """Returns a model with all its versions and labels.
 
     Raises:
         GatewayError: MODEL_NOT_FOUND.
     """
-    versions = catalog.versions(request.model)
-    call.model = request.model
-    if request.version is not None:
-        versions = [catalog.find(ModelRef(request.model, request.version))]
-    return _model(request.model, versions)
-
-
-def _model(name: str, versions: list[ModelVersion]) -> ModelInfo:
-    return ModelInfo(name=name, versions=[_version(version) for version in versions])
+    versions = [_version(version) for version in catalog.versions(name)]
+    return ModelInfo(name=name, versions=versions, labels=dict(catalog.labels(name)))
 
 
 def _version(version: ModelVersion) -> ModelVersionInfo:

@@ -9,7 +9,7 @@ from service import schemas
 from service.core.catalog import Catalog, State
 from service.core.tasks import Forecaster, ImageClassifier
 from service.protocols.native import examples
-from service.protocols.native.rest import FORM, IMAGES, JSON, PREFIX
+from service.protocols.native.rest import FORM, IMAGES, JSON, LABEL, PREFIX
 
 Json = dict[str, Any]
 
@@ -20,9 +20,14 @@ _SCHEMAS: list[type[BaseModel]] = [
     schemas.ForecastResponse,
     schemas.ListModelsResponse,
     schemas.ModelInfo,
+    schemas.SetLabelRequest,
 ]
 _REF = "#/components/schemas/"
-_ADDRESS = ("model", "version")
+_ELSEWHERE = {
+    "ClassifyRequest": ("model", "version", "label"),
+    "ForecastRequest": ("model", "version", "label"),
+    "SetLabelRequest": ("model", "label"),
+}
 """Fields of a request that REST has in the path and the query."""
 
 
@@ -35,9 +40,9 @@ def fragment(catalog: Catalog, problem_responses: Json) -> Json:
     """
     _, definitions = models_json_schema([(schema, "validation") for schema in _SCHEMAS], ref_template=_REF + "{model}")
     components = definitions["$defs"]
-    for name in ("ClassifyRequest", "ForecastRequest"):
-        components[name]["required"] = [field for field in components[name]["required"] if field not in _ADDRESS]
-        for field in _ADDRESS:
+    for name, fields in _ELSEWHERE.items():
+        components[name]["required"] = [field for field in components[name]["required"] if field not in fields]
+        for field in fields:
             del components[name]["properties"][field]
     classifier = _first(catalog, ImageClassifier)
     forecaster = _first(catalog, Forecaster)
@@ -46,6 +51,7 @@ def fragment(catalog: Catalog, problem_responses: Json) -> Json:
         PREFIX + "/{model}": {"get": _get_model(classifier[0] if classifier else "digits", problem_responses)},
         PREFIX + "/{model}/classify": {"post": _classify(classifier, problem_responses)},
         PREFIX + "/{model}/forecast": {"post": _forecast(forecaster, problem_responses)},
+        LABEL: _labels(*_first_version(catalog), problem_responses),
     }
     return {"paths": paths, "components": {"schemas": components}}
 
@@ -57,6 +63,15 @@ def _first(catalog: Catalog, task: type[Any]) -> tuple[str, Any] | None:
             if version.state is State.AVAILABLE and isinstance(version.task, task):
                 return name, version.task
     return None
+
+
+def _first_version(catalog: Catalog) -> tuple[str, int]:
+    """Returns name and number of the first version that is available."""
+    for name in catalog.names():
+        for version in catalog.versions(name):
+            if version.state is State.AVAILABLE:
+                return name, version.version
+    return "digits", 1
 
 
 def _list_models(problems: Json) -> Json:
@@ -73,7 +88,7 @@ def _get_model(name: str, problems: Json) -> Json:
         "operationId": "getModel",
         "tags": ["models"],
         "summary": "One model: its versions, their states, what they take and give",
-        "parameters": [_model_parameter(name), _version_parameter()],
+        "parameters": [_model_parameter(name), *_version_parameters()],
         "responses": {"200": _answer("ModelInfo"), **problems},
     }
 
@@ -107,7 +122,7 @@ def _classify(model: tuple[str, ImageClassifier] | None, problems: Json) -> Json
         "tags": ["predictions"],
         "summary": "Classify images",
         "description": "Images as JSON (files in base64, or pixels), one image file as the body, or a form with files.",
-        "parameters": [_model_parameter(name), _version_parameter(), top_k, *_headers()],
+        "parameters": [_model_parameter(name), *_version_parameters(), top_k, *_headers()],
         "requestBody": {"required": True, "content": content},
         "responses": {"200": _answer("ClassifyResponse"), **problems},
     }
@@ -123,9 +138,37 @@ def _forecast(model: tuple[str, Forecaster] | None, problems: Json) -> Json:
         "tags": ["predictions"],
         "summary": "Forecast series",
         "description": "Each series at least as long as the model's window, the newest values last.",
-        "parameters": [_model_parameter(name), _version_parameter(), *_headers()],
+        "parameters": [_model_parameter(name), *_version_parameters(), *_headers()],
         "requestBody": {"required": True, "content": content},
         "responses": {"200": _answer("ForecastResponse"), **problems},
+    }
+
+
+def _labels(model: str, version: int, problems: Json) -> Json:
+    label = {
+        "name": "label",
+        "in": "path",
+        "required": True,
+        "description": "One character or more; no slash, no colon, no bare number.",
+        "schema": {"type": "string", "minLength": 1},
+        "example": "stable",
+    }
+    operation: Json = {
+        "tags": ["labels"],
+        "parameters": [_model_parameter(model), label],
+        "responses": {"200": _answer("ModelInfo"), **problems},
+    }
+    example = {"version": {"summary": "A version", "value": {"version": version}}}
+    content = {JSON: {"schema": {"$ref": _REF + "SetLabelRequest"}, "examples": example}}
+    return {
+        "put": {
+            "operationId": "setLabel",
+            "summary": "Put a label on a version, in place of the one that has it",
+            "description": "Requests that name the label are answered by that version, which must be available.",
+            "requestBody": {"required": True, "content": content},
+            **operation,
+        },
+        "delete": {"operationId": "deleteLabel", "summary": "Take a label away", **operation},
     }
 
 
@@ -140,13 +183,21 @@ def _model_parameter(example: str) -> Json:
     }
 
 
-def _version_parameter() -> Json:
-    return {
-        "name": "version",
-        "in": "query",
-        "description": "Version of the model; by default the newest available.",
-        "schema": {"type": "integer", "minimum": 1},
-    }
+def _version_parameters() -> list[Json]:
+    return [
+        {
+            "name": "version",
+            "in": "query",
+            "description": "Version of the model; by default the newest available.",
+            "schema": {"type": "integer", "minimum": 1},
+        },
+        {
+            "name": "label",
+            "in": "query",
+            "description": "Label of the version, in place of its number.",
+            "schema": {"type": "string", "minLength": 1},
+        },
+    ]
 
 
 def _headers() -> list[Json]:

@@ -18,11 +18,13 @@ from service.core.offload import offloaded
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input, shown
 from service.protocols.native.classify import Classifier
 from service.protocols.native.forecast import SeriesForecaster
+from service.protocols.native.labels import ModelLabels
 from service.protocols.native.models import get_model, list_models
-from service.schemas import ClassifyRequest, ForecastRequest, GetModelRequest
+from service.schemas import ClassifyRequest, DeleteLabelRequest, ForecastRequest, GetModelRequest, SetLabelRequest
 from service.validation import validated
 
 PREFIX = "/api/v1/models"
+LABEL = PREFIX + "/{model}/labels/{label}"
 JSON = "application/json"
 FORM = "multipart/form-data"
 IMAGES = ("image/png", "image/jpeg", "image/gif", "image/bmp")
@@ -32,6 +34,8 @@ _FLOAT = re.compile(r"-?[0-9]*\.[0-9]+(?:[eE][-+]?[0-9]{1,3})?")
 MAX_FORM_PARTS = 10_000
 _FORM_TAIL = 1024
 _REPEATED = frozenset({"quantiles"})
+_TEXT = frozenset({"label"})
+"""Fields that stay text, even if they read as numbers."""
 
 Fields = dict[str, Any]
 
@@ -43,12 +47,16 @@ class NativeRest:
         engine: Has the models, and the limits that are asked before a body is looked at.
         classifier: Answers classify.
         forecaster: Answers forecast.
+        labels: Puts labels on versions.
     """
 
-    def __init__(self, *, engine: Engine, classifier: Classifier, forecaster: SeriesForecaster) -> None:
+    def __init__(
+        self, *, engine: Engine, classifier: Classifier, forecaster: SeriesForecaster, labels: ModelLabels
+    ) -> None:
         self._engine = engine
         self._classifier = classifier
         self._forecaster = forecaster
+        self._labels = labels
 
     def routes(self) -> list[Route]:
         """Returns the routes of the typed API."""
@@ -57,6 +65,8 @@ class NativeRest:
             Route(PREFIX + "/{model}", self.get_model, methods=["GET"]),
             Route(PREFIX + "/{model}/classify", self.classify, methods=["POST"]),
             Route(PREFIX + "/{model}/forecast", self.forecast, methods=["POST"]),
+            Route(LABEL, self.set_label, methods=["PUT"]),
+            Route(LABEL, self.delete_label, methods=["DELETE"]),
         ]
 
     async def list_models(self, request: Request) -> Response:
@@ -67,7 +77,7 @@ class NativeRest:
     async def get_model(self, request: Request) -> Response:
         """Answers ``GET /api/v1/models/{model}``."""
         wanted = validated(GetModelRequest, _merged(request.path_params, _query(request)))
-        return _response(get_model(self._engine.catalog, wanted, calls.current()))
+        return _response(get_model(self._engine, wanted, calls.current()))
 
     async def classify(self, request: Request) -> Response:
         """Answers ``POST /api/v1/models/{model}/classify``: JSON, an image file, or a form with image files."""
@@ -99,6 +109,22 @@ class NativeRest:
             fields = _merged(request.path_params, _query(request), body)
             wanted = await offloaded(len(data), lambda: validated(ForecastRequest, fields))
         return _response(await self._forecaster.forecast(wanted, call))
+
+    async def set_label(self, request: Request) -> Response:
+        """Answers ``PUT /api/v1/models/{model}/labels/{label}``: JSON."""
+        call = calls.current()
+        self._engine.attribute(request.path_params["model"], call)
+        _media_type(request, (JSON,))
+        data = await request.body()
+        with call.phase("decode"):
+            body = await offloaded(len(data), lambda: _json_object(data))
+            wanted = validated(SetLabelRequest, _merged(request.path_params, _query(request), body))
+        return _response(await self._labels.set_label(wanted, call))
+
+    async def delete_label(self, request: Request) -> Response:
+        """Answers ``DELETE /api/v1/models/{model}/labels/{label}``."""
+        wanted = validated(DeleteLabelRequest, _merged(request.path_params, _query(request)))
+        return _response(await self._labels.delete_label(wanted, calls.current()))
 
     async def _form_fields(self, request: Request, data: bytes) -> Fields:
         """Returns the files of a form as images, in their order, and its other fields as they read."""
@@ -166,7 +192,7 @@ def _texts(items: Iterable[tuple[str, str]]) -> Fields:
     """Returns fields that came as text, as they read; only some may come several times."""
     fields: Fields = {}
     for name, text in items:
-        value = _scalar(text)
+        value = text if name in _TEXT else _scalar(text)
         if name in _REPEATED:
             fields.setdefault(name, []).append(value)
         elif name in fields:

@@ -18,15 +18,18 @@ from service.core.tensors import Tensor
 from service.errors import GatewayError, Violation, invalid_input
 from service.protocols.native.classify import Classifier
 from service.protocols.native.forecast import SeriesForecaster
+from service.protocols.native.labels import ModelLabels
 from service.protocols.native.models import get_model, list_models
 from service.protocols.native.streams import OrderedStream
 from service.schemas import (
     ClassifyRequest,
     ClassifyResponse,
+    DeleteLabelRequest,
     ForecastRequest,
     ForecastResponse,
     GetModelRequest,
     ModelInfo,
+    SetLabelRequest,
 )
 from service.validation import validated
 from tensorgate.v1 import tensorgate_pb2 as pb
@@ -50,6 +53,7 @@ class NativeRpc(tensorgate_pb2_grpc.TensorgateServiceServicer):
         engine: Has the models, and the limits that are asked before a message is looked at.
         classifier: Answers Classify.
         forecaster: Answers Forecast.
+        labels: Puts labels on versions.
         stream: Answers streams of requests.
         status_of: Makes the error of one message of a stream.
     """
@@ -60,12 +64,14 @@ class NativeRpc(tensorgate_pb2_grpc.TensorgateServiceServicer):
         engine: Engine,
         classifier: Classifier,
         forecaster: SeriesForecaster,
+        labels: ModelLabels,
         stream: OrderedStream,
         status_of: StatusOf,
     ) -> None:
         self._engine = engine
         self._classifier = classifier
         self._forecaster = forecaster
+        self._labels = labels
         self._stream = stream
         self._status_of = status_of
 
@@ -79,7 +85,22 @@ class NativeRpc(tensorgate_pb2_grpc.TensorgateServiceServicer):
         """Answers GetModel."""
         _refuse_unknown(request, "body")
         wanted = validated(GetModelRequest, _addressed(request))
-        return pb.GetModelResponse(model=_model(get_model(self._engine.catalog, wanted, calls.current())))
+        return pb.GetModelResponse(model=_model(get_model(self._engine, wanted, calls.current())))
+
+    async def SetLabel(self, request: pb.SetLabelRequest, context: Context) -> pb.SetLabelResponse:  # noqa: N802
+        """Answers SetLabel."""
+        _refuse_unknown(request, "body")
+        fields = {"model": request.model, "label": request.label, "version": request.version}
+        answer = await self._labels.set_label(validated(SetLabelRequest, fields), calls.current())
+        return pb.SetLabelResponse(model=_model(answer))
+
+    async def DeleteLabel(  # noqa: N802
+        self, request: pb.DeleteLabelRequest, context: Context
+    ) -> pb.DeleteLabelResponse:
+        """Answers DeleteLabel."""
+        _refuse_unknown(request, "body")
+        wanted = validated(DeleteLabelRequest, {"model": request.model, "label": request.label})
+        return pb.DeleteLabelResponse(model=_model(await self._labels.delete_label(wanted, calls.current())))
 
     async def Classify(self, request: pb.ClassifyRequest, context: Context) -> pb.ClassifyResponse:  # noqa: N802
         """Answers Classify."""
@@ -137,6 +158,8 @@ def _addressed(request: pb.ClassifyRequest | pb.ForecastRequest | pb.GetModelReq
     fields: dict[str, Any] = {"model": request.model}
     if request.HasField("version"):
         fields["version"] = request.version
+    if request.HasField("label"):
+        fields["label"] = request.label
     return fields
 
 

@@ -34,8 +34,9 @@ def unresolved(error: GatewayError, wanted: ModelRef, labels: Mapping[str, int])
         wanted: What the request named.
         labels: The model's labels.
     """
-    if error.kind is ErrorKind.LABEL_NOT_FOUND:
-        return error.reworded(f"Unrecognized servable version label: {wanted.label}")
+    if wanted.label is not None and wanted.label not in labels:  # upstream says so of unknown models, too
+        text = shortened(f"Unrecognized servable version label: {wanted.label}")
+        return GatewayError(ErrorKind.LABEL_NOT_FOUND, text, error.violations)
     if error.kind is not ErrorKind.MODEL_NOT_FOUND:
         return error
     number = wanted.version if wanted.label is None else labels.get(wanted.label)

@@ -1,0 +1,104 @@
+from pathlib import Path
+
+import pytest
+
+from service.codecs.model_config import parse_model_configs
+from service.core.model_config import ModelConfig
+from service.core.versions import VersionPolicy
+from service.errors import ErrorKind, GatewayError
+
+FOLDER = Path("/etc/tensorgate")
+
+
+def parsed(text: str) -> list[ModelConfig]:
+    return parse_model_configs(text, folder=FOLDER)
+
+
+def model(text: str) -> str:
+    return f'model_config_list {{ config {{ name: "m" base_path: "/m" {text} }} }}'
+
+
+def test_a_file_as_operators_write_them() -> None:
+    text = """
+    # Served side by side.
+    model_config_list {
+      config {
+        name: 'digits'
+        base_path: '/models/digits'
+        model_platform: 'tensorflow'
+        model_version_policy { specific { versions: 41 versions: 42 } }
+        version_labels { key: 'stable' value: 41 }
+        version_labels { key: 'canary' value: 42 }
+      }
+      config { name: "sunspots" base_path: "relative/sunspots" }
+    }
+    """
+    assert parsed(text) == [
+        ModelConfig(
+            "digits",
+            Path("/models/digits"),
+            VersionPolicy(newest=None, only=frozenset({41, 42})),
+            {"stable": 41, "canary": 42},
+        ),
+        ModelConfig("sunspots", FOLDER / "relative/sunspots", VersionPolicy(newest=1), {}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "policy"),
+    [
+        ("", VersionPolicy(newest=1)),
+        ("model_version_policy {}", VersionPolicy(newest=1)),
+        ("model_version_policy { latest {} }", VersionPolicy(newest=1)),
+        ("model_version_policy { latest { num_versions: 3 } }", VersionPolicy(newest=3)),
+        ("model_version_policy { all {} }", VersionPolicy(newest=None)),
+        ("model_version_policy: { all: {} }", VersionPolicy(newest=None)),
+        ("model_version_policy { specific { versions: [1, 3] } }", VersionPolicy(newest=None, only=frozenset({1, 3}))),
+    ],
+)
+def test_policies(text: str, policy: VersionPolicy) -> None:
+    assert parsed(model(text))[0].policy == policy
+
+
+@pytest.mark.parametrize(
+    "text", ["logging_config { sampling_config { sampling_rate: 0.1 } }", "model_type: TENSORFLOW", "some_day: 'x'"]
+)
+def test_fields_that_are_not_known_here_are_passed_over(text: str) -> None:
+    assert parsed(model(text)) == parsed(model(""))
+
+
+def test_a_list_may_be_empty() -> None:
+    assert parsed("model_config_list {}") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "words"),
+    [
+        ("model_config_list {", ErrorKind.MALFORMED, "a ModelServerConfig in text format"),
+        ("rubbish", ErrorKind.MALFORMED, "a ModelServerConfig in text format"),
+        (model("name: 3"), ErrorKind.MALFORMED, "1:"),
+        (model("model_version_policy { latest { num_versions: -1 } }"), ErrorKind.MALFORMED, "num_versions"),
+        ("", ErrorKind.INVALID_INPUT, "config: expected model_config_list, got nothing"),
+        ("custom_model_config {}", ErrorKind.INVALID_INPUT, "config: expected model_config_list"),
+        (model("model_platform: 'torch'"), ErrorKind.INVALID_INPUT, "config[0].model_platform: expected 'tensorflow'"),
+        (model("model_version_policy { specific {} }"), ErrorKind.INVALID_INPUT, "specific: expected versions"),
+        (model("version_labels { key: '' value: 1 }"), ErrorKind.INVALID_INPUT, "config[0].version_labels"),
+        ("model_config_list { config { base_path: '/m' } }", ErrorKind.INVALID_INPUT, "config[0].name"),
+        ("model_config_list { config { name: 'm' } }", ErrorKind.INVALID_INPUT, "config[0].base_path"),
+        (
+            "model_config_list { config { name: 'a/b' base_path: '/m' } }",
+            ErrorKind.INVALID_INPUT,
+            "config[0].name: expected a name without slashes",
+        ),
+        (
+            "model_config_list { config { name: 'm' base_path: '/m' } config { name: 'm' base_path: '/n' } }",
+            ErrorKind.INVALID_INPUT,
+            "config[1].name: expected each model once",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_refused(text: str, kind: ErrorKind, words: str) -> None:
+    with pytest.raises(GatewayError) as caught:
+        parsed(text)
+    assert caught.value.kind is kind
+    assert words in caught.value.message
