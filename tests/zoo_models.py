@@ -14,7 +14,7 @@
 | strict | serving_default | x float32 [?] | y = x; refuses numbers below zero |
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +28,19 @@ NUMBERS = (
 LABELS = {"stable": 1, "canary": 2}
 
 Function = Callable[..., dict[str, Any]]
+Inputs = dict[str, tuple[Sequence[int | None] | None, str]]
 
 
 def save_zoo(folder: Path) -> str:
     """Writes all models below a folder; returns their configuration, in TensorFlow Serving's text format."""
     _save(folder / "pair" / "1", serving_default=(_pair, {"left": ([None, 2], "float32"), "right": ([None], "int64")}))
     _save(folder / "words" / "1", serving_default=(_words, {"text": ([None], "string")}))
-    _save(folder / "numbers" / "1", **{dtype: (_same, {"x": ([None], dtype)}) for dtype in NUMBERS})
+    numbers: dict[str, tuple[Function, Inputs]] = {dtype: (_same, {"x": ([None], dtype)}) for dtype in NUMBERS}
+    _save(folder / "numbers" / "1", **numbers)
     _save(folder / "vector" / "1", serving_default=(_total, {"x": ([3], "float32")}))
     _save(folder / "scalar" / "1", serving_default=(_double, {"x": ([], "float32")}))
     _save(folder / "anything" / "1", serving_default=(_double, {"x": (None, "float32")}))
-    row = {"x": ([None], "float32")}
+    row: Inputs = {"x": ([None], "float32")}
     _save(folder / "modes" / "1", serving_default=(_same, row), negate=(_negated, row), square=(_squared, row))
     for version in LABELS.values():
         _save(folder / "versions" / str(version), serving_default=(_plus(version), row))
@@ -59,7 +61,7 @@ def config_of(folder: Path) -> str:
     return f"model_config_list {{\n{configs}\n}}"
 
 
-def _save(folder: Path, **signatures: tuple[Function, dict[str, tuple[list[int | None] | None, str]]]) -> None:
+def _save(folder: Path, **signatures: tuple[Function, Inputs]) -> None:
     module = tf.Module()
     functions = {}
     for name, (function, inputs) in signatures.items():

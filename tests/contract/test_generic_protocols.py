@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from tests import zoo_models
+from tests.questions import Array, Question, texts
 from tests.real_server import RealServer, serving_models
-from tests.speakers import SPEAKERS, Array, Question, texts
+from tests.speakers import SPEAKERS
 
 F4, I8 = np.float32, np.int64
 

@@ -92,8 +92,9 @@ def _signature(name: str, definition: Any) -> Signature:
     return Signature(
         name=name,
         method_name=definition.method_name,
-        inputs={alias: _spec(info) for alias, info in definition.inputs.items()},
-        outputs={alias: _spec(info) for alias, info in definition.outputs.items()},
+        # A protobuf map has no order of its own; errors and lists are to have the same one each time.
+        inputs={alias: _spec(info) for alias, info in sorted(definition.inputs.items())},
+        outputs={alias: _spec(info) for alias, info in sorted(definition.outputs.items())},
         defaults={alias: tf.make_ndarray(value) for alias, value in definition.defaults.items()},
     )
 
