@@ -26,6 +26,7 @@ from service.protocols.native.forecast import SeriesForecaster
 from service.protocols.native.rest import NativeRest
 from service.protocols.native.rpc import SERVICE, NativeRpc
 from service.protocols.native.streams import OrderedStream
+from service.protocols.open_inference.family import open_inference
 from service.settings import Settings, unknown_variables
 from service.telemetry import logs
 from service.telemetry.metrics import Metrics
@@ -83,6 +84,12 @@ class Runtime:
         self._engine = Engine(catalog=self.catalog, backend=self._backend, bounds=bounds)
         self._classifier = Classifier(self._engine, max_image_pixels=settings.max_image_pixels)
         self._forecaster = SeriesForecaster(self._engine)
+        self._open_inference = open_inference(
+            engine=self._engine,
+            control=self._control,
+            accepting=self._accepting,
+            max_request_bytes=settings.max_request_bytes,
+        )
         self._limits = RequestLimits(settings.default_timeout, settings.max_timeout)
         self._rest = RestServer(self._rest_app(), drain_seconds=settings.drain_timeout)
         self._rpc = self._rpc_server()
@@ -120,7 +127,10 @@ class Runtime:
             openapi=lambda: openapi.document(fragments),
         )
         return rest.create_app(
-            families=[RestFamily(native.routes(), lambda path: path.startswith("/api/"), problem_response)],
+            families=[
+                RestFamily(native.routes(), lambda path: path.startswith("/api/"), problem_response),
+                self._open_inference_rest(),
+            ],
             operations=operations.routes(),
             admission=self.admission,
             limits=self._limits,
@@ -142,7 +152,7 @@ class Runtime:
             ),
             status_of=rpc_errors.status,
         )
-        services = [RpcService(SERVICE.full_name, native, SERVICE)]
+        services = [RpcService(SERVICE.full_name, native, SERVICE), self._open_inference_rpc()]
         return RpcServer(
             services=services,
             interceptor=CallInterceptor(
@@ -154,6 +164,14 @@ class Runtime:
             ),
             max_request_bytes=self._settings.max_request_bytes,
         )
+
+    def _open_inference_rest(self) -> RestFamily:
+        handlers = self._open_inference.rest
+        return RestFamily(handlers.routes(), handlers.owns, handlers.respond, handlers.quiet)
+
+    def _open_inference_rpc(self) -> RpcService:
+        handlers = self._open_inference.rpc
+        return RpcService(handlers.name, handlers, handlers.descriptor, handlers.codes, quiet=handlers.quiet)
 
     def _accepting(self) -> bool:
         return not (self._draining or self.admission.draining.is_set())
