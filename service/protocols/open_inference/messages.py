@@ -137,5 +137,4 @@ def _refuse_shared_memory(parameters: Parameters, where: str) -> None:
 
 
 def _not_supported(where: str) -> GatewayError:
-    violation = Violation(where, "no such parameter, as it is not supported here", "it")
-    return invalid_input(violation, kind=ErrorKind.NOT_SUPPORTED)
+    return GatewayError(ErrorKind.NOT_SUPPORTED, f"{where} is not supported here")
