@@ -101,3 +101,13 @@ async def refused(served: Served, method: str, request: Message) -> tuple[grpc.S
 def infer_request(model: str, *inputs: Mapping[str, Any], **fields: Any) -> pb.ModelInferRequest:
     """Makes the message."""
     return pb.ModelInferRequest(model_name=model, inputs=inputs, **fields)
+
+
+FLOATS = np.array([[1, 2], [3, 4]], np.float32)
+RAW = FLOATS.tobytes()
+A = json_input("a", "FP32", [2, 2], [1, 2, 3, 4])
+B = json_input("b", "FP32", [2, 2], [[1, 2], [3, 4]])
+X = json_input("x", "FP32", [4], [1, 2, 3, 4])
+RAW_A, RAW_B = blob_input("a", "FP32", [2, 2], 16), blob_input("b", "FP32", [2, 2], 16)
+INFER = "/v2/models/{}/infer"
+SUM, TEXT, DOUBLE = (INFER.format(name) for name in ("sum", "text", "double"))

@@ -221,6 +221,6 @@ async def test_what_is_not_there_has_the_protocols_form_of_error(served: Served)
 
 
 async def test_the_service_has_a_health_of_its_own(served: Served) -> None:
-    stub: Any = health_pb2_grpc.HealthStub(served.channel)  # type: ignore[no-untyped-call]
+    stub: Any = health_pb2_grpc.HealthStub(served.channel)
     request = health_pb2.HealthCheckRequest(service="inference.GRPCInferenceService")
     assert (await stub.Check(request)).status == health_pb2.HealthCheckResponse.SERVING

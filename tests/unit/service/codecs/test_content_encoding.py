@@ -1,6 +1,7 @@
 import gzip
 import tracemalloc
 import zlib
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from service.codecs.content_encoding import decompressed
 from service.errors import ErrorKind, GatewayError
 
-COMPRESS = {"gzip": gzip.compress, "deflate": zlib.compress}
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "deflate": zlib.compress}
 encodings = pytest.mark.parametrize("encoding", COMPRESS)
 
 
