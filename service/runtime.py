@@ -6,10 +6,12 @@ import logging
 import os
 import signal
 from collections.abc import Callable
-from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
+from starlette.types import ASGIApp
+
+from service.api_families import Serving, api_families
 from service.backends.registry import BackendOptions, create_backend
 from service.core.admission import Admission
 from service.core.bounds import InputBounds
@@ -20,25 +22,14 @@ from service.core.engine import Engine
 from service.core.ports import Backend
 from service.core.versions import VersionPolicy
 from service.model_config_file import ModelConfigFile
-from service.protocols.native import openapi as native_openapi
-from service.protocols.native.classify import Classifier
-from service.protocols.native.forecast import SeriesForecaster
-from service.protocols.native.labels import ModelLabels
-from service.protocols.native.rest import NativeRest
-from service.protocols.native.rpc import SERVICE, NativeRpc
-from service.protocols.native.streams import OrderedStream
-from service.protocols.tfserving import errors as tfserving_errors
-from service.protocols.tfserving import rest as tfserving_rest
-from service.protocols.tfserving import rpc as tfserving_rpc
 from service.settings import Settings, unknown_variables
 from service.telemetry import logs
 from service.telemetry.metrics import Metrics
-from service.transport import openapi, rest, rpc_errors
+from service.transport import openapi, rest
 from service.transport.limits import RequestLimits
 from service.transport.operations import Operations
-from service.transport.rest import RestFamily, RestServer
-from service.transport.rest_errors import problem_response
-from service.transport.rpc import CallInterceptor, RpcServer, RpcService
+from service.transport.rest import RestServer
+from service.transport.rpc import CallInterceptor, RpcServer
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +53,7 @@ class Runtime:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._draining = False
         self.catalog = Catalog()
         self.admission = Admission(
             requests=settings.max_requests_in_flight,
@@ -86,15 +78,21 @@ class Runtime:
             bounds=bounds,
         )
         self._engine = Engine(catalog=self.catalog, backend=self._backend, bounds=bounds)
-        self._classifier = Classifier(self._engine, max_image_pixels=settings.max_image_pixels)
-        self._forecaster = SeriesForecaster(self._engine)
-        self._labels = ModelLabels(engine=self._engine, control=self._control)
+        self._families = api_families(
+            Serving(
+                engine=self._engine,
+                control=self._control,
+                settings=settings,
+                accepting=self._accepting,
+                draining=self.admission.draining,
+                observe=self._metrics.observe,
+            )
+        )
         self._limits = RequestLimits(settings.default_timeout, settings.max_timeout)
         self._rest = RestServer(self._rest_app(), drain_seconds=settings.drain_timeout)
         self._rpc = self._rpc_server()
         self._changed = asyncio.Event()
         self._ready = asyncio.Event()
-        self._draining = False
         self._tasks: list[asyncio.Task[None]] = []
         self.rest_port = 0
         self.grpc_port = 0
@@ -116,22 +114,15 @@ class Runtime:
         self._metrics.observe(call, code)
         logs.log_access(call, code)
 
-    def _rest_app(self) -> Any:
-        native = NativeRest(
-            engine=self._engine, classifier=self._classifier, forecaster=self._forecaster, labels=self._labels
-        )
-        fragments = [partial(native_openapi.fragment, self.catalog)]
+    def _rest_app(self) -> ASGIApp:
         operations = Operations(
             catalog=self.catalog,
             accepting=self._accepting,
             exposition=self._metrics.exposition,
-            openapi=lambda: openapi.document(fragments),
+            openapi=lambda: openapi.document(self._families.openapi),
         )
         return rest.create_app(
-            families=[
-                RestFamily(native.routes(), lambda path: path.startswith("/api/"), problem_response),
-                self._tfserving_rest(),
-            ],
+            families=self._families.rest,
             operations=operations.routes(),
             admission=self.admission,
             limits=self._limits,
@@ -140,25 +131,10 @@ class Runtime:
         )
 
     def _rpc_server(self) -> RpcServer:
-        native = NativeRpc(
-            engine=self._engine,
-            classifier=self._classifier,
-            forecaster=self._forecaster,
-            labels=self._labels,
-            stream=OrderedStream(
-                window=self._settings.stream_window,
-                timeout=self._settings.default_timeout,
-                idle_timeout=self._settings.stream_idle_timeout,
-                draining=self.admission.draining,
-                report=self._metrics.observe,
-            ),
-            status_of=rpc_errors.status,
-        )
-        services = [RpcService(SERVICE.full_name, native, SERVICE), *self._tfserving_rpc()]
         return RpcServer(
-            services=services,
+            services=self._families.rpc,
             interceptor=CallInterceptor(
-                services=services,
+                services=self._families.rpc,
                 admission=self.admission,
                 limits=self._limits,
                 max_request_bytes=self._settings.max_request_bytes,
@@ -166,27 +142,6 @@ class Runtime:
             ),
             max_request_bytes=self._settings.max_request_bytes,
         )
-
-    def _tfserving_rest(self) -> RestFamily:
-        api = tfserving_rest.TfServingRest(self._engine, max_request_bytes=self._settings.max_request_bytes)
-        return RestFamily([api], tfserving_rest.owns, tfserving_errors.error_response)
-
-    def _tfserving_rpc(self) -> list[RpcService]:
-        prediction = tfserving_rpc.PredictionServicer(self._engine, tensor_content=self._settings.tensor_content)
-        model = tfserving_rpc.ModelServicer(self._engine, self._control)
-        return [
-            RpcService(
-                name,
-                servicer,
-                tfserving_rpc.DESCRIPTORS[short],
-                codes=tfserving_errors.CODES,
-                health_names=(short,),  # as upstream calls them in its own health service
-            )
-            for name, short, servicer in (
-                (tfserving_rpc.PREDICTION_SERVICE, "PredictionService", prediction),
-                (tfserving_rpc.MODEL_SERVICE, "ModelService", model),
-            )
-        ]
 
     def _accepting(self) -> bool:
         return not (self._draining or self.admission.draining.is_set())

@@ -33,8 +33,7 @@ from service.protocols.tfserving.models import (
 from service.protocols.tfserving.predict import check_input_names, predict, resolve, signature_named
 from service.wire import tensorflow_serving_pb2 as pb
 
-PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
-MODEL_SERVICE = "tensorflow.serving.ModelService"
+PACKAGE = "tensorflow.serving"
 DESCRIPTORS = pb.DESCRIPTOR.services_by_name
 
 _NO_SIGNATURE = 'Serving signature key "{name}" not found.'

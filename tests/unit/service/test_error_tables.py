@@ -1,29 +1,43 @@
-"""Every kind of error has one row in each transport's table."""
+"""Every kind of error has one row in each transport's table, for each protocol."""
+
+from collections.abc import Mapping
 
 import grpc
 import pytest
 from google.rpc import error_details_pb2
 
 from service.errors import ErrorKind, GatewayError, Violation, as_gateway_error, invalid_input, shown
+from service.protocols.open_inference import errors as open_inference_errors
 from service.transport import rest_errors, rpc_errors
 
+Statuses = Mapping[ErrorKind, int]
+Codes = Mapping[ErrorKind, grpc.StatusCode]
 
+TABLES = {
+    "native": (rest_errors.STATUS, rpc_errors.CODE),
+    "open_inference": (open_inference_errors.STATUS, open_inference_errors.CODE),
+}
+tables = pytest.mark.parametrize(("statuses", "codes"), TABLES.values(), ids=TABLES)
+
+
+@tables
 @pytest.mark.parametrize("kind", ErrorKind)
-def test_each_kind_has_a_row_in_both_tables(kind: ErrorKind) -> None:
-    assert 400 <= rest_errors.STATUS[kind] < 600
-    assert rpc_errors.CODE[kind] is not grpc.StatusCode.OK
+def test_each_kind_has_a_row_in_both_tables(kind: ErrorKind, statuses: Statuses, codes: Codes) -> None:
+    assert 400 <= statuses[kind] < 600
+    assert codes[kind] is not grpc.StatusCode.OK
 
 
-def test_the_tables_have_no_other_rows() -> None:
-    assert set(rest_errors.STATUS) == set(ErrorKind) == set(rpc_errors.CODE)
+@tables
+def test_the_tables_have_no_other_rows(statuses: Statuses, codes: Codes) -> None:
+    assert set(statuses) == set(ErrorKind) == set(codes)
 
 
+@tables
 @pytest.mark.parametrize("kind", ErrorKind)
-def test_whose_fault_it_is_is_the_same_on_both_transports(kind: ErrorKind) -> None:
-    servers_fault = rest_errors.STATUS[kind] >= 500 and kind is not ErrorKind.NOT_SUPPORTED
+def test_whose_fault_it_is_is_the_same_on_both_transports(kind: ErrorKind, statuses: Statuses, codes: Codes) -> None:
+    servers_fault = statuses[kind] >= 500 and kind is not ErrorKind.NOT_SUPPORTED
     assert servers_fault == (
-        rpc_errors.CODE[kind]
-        in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL, grpc.StatusCode.DEADLINE_EXCEEDED}
+        codes[kind] in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL, grpc.StatusCode.DEADLINE_EXCEEDED}
     )
 
 

@@ -24,7 +24,8 @@ ALLOWED = {
     "transport": {"core", "errors"},
     "questions": set(),
     "model_config_file": {"codecs", "core", "errors"},
-    "runtime": {"backends", "core", "model_config_file", "protocols", "settings", "telemetry", "transport"},
+    "api_families": {"core", "protocols", "settings", "transport"},
+    "runtime": {"api_families", "backends", "core", "model_config_file", "settings", "telemetry", "transport"},
     "cli": {"backends", "errors", "questions", "runtime", "settings"},
     "__main__": {"cli"},
 }

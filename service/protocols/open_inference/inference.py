@@ -1,0 +1,38 @@
+"""Inference as both transports do it: from a decoded message to the tensors of its answer."""
+
+from collections.abc import Mapping
+
+from service.core.call import Call
+from service.core.catalog import ModelVersion
+from service.core.engine import Engine, InferenceRequest
+from service.core.tensors import Tensor
+from service.protocols.open_inference.messages import InferMessage, tighten_deadline, wanted_signature
+from service.protocols.open_inference.models import ServedModels
+
+
+class Inference:
+    """Runs messages.
+
+    Args:
+        engine: Checks and runs them.
+        models: Knows which signature a message means.
+    """
+
+    def __init__(self, *, engine: Engine, models: ServedModels) -> None:
+        self._engine = engine
+        self._models = models
+
+    async def run(self, version: ModelVersion, message: InferMessage, call: Call) -> Mapping[str, Tensor]:
+        """Runs a message on a version of a model.
+
+        Returns:
+            Tensors by output name: those that are wanted in their order, or all, sorted by name.
+
+        Raises:
+            GatewayError: What `Engine.infer` raises; INVALID_INPUT for parameters that make no sense.
+        """
+        tighten_deadline(message.parameters, call)
+        signature = self._models.signature(version, wanted_signature(message.parameters))
+        wanted = tuple(output.name for output in message.outputs)
+        outputs = await self._engine.infer(InferenceRequest(version, signature.name, message.inputs, wanted), call)
+        return outputs if wanted else dict(sorted(outputs.items()))

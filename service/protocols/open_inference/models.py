@@ -1,0 +1,203 @@
+"""What is served, as both transports tell it: metadata, readiness, the repository and its control."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypedDict
+
+import service
+from service.codecs.open_inference import DATATYPES
+from service.core.call import Call
+from service.core.catalog import ModelRef, ModelVersion, State
+from service.core.control import ModelControl
+from service.core.engine import Engine
+from service.core.tasks import PREDICT
+from service.core.tensors import Signature, TensorSpec
+from service.errors import ErrorKind, GatewayError, shown
+
+PLATFORM = "tensorflow_savedmodel"
+EXTENSIONS = ("binary_tensor_data", "model_repository")
+
+_FREE = -1
+_STATES = {
+    State.START: "LOADING",
+    State.LOADING: "LOADING",
+    State.AVAILABLE: "READY",
+    State.UNLOADING: "UNLOADING",
+    State.END: "UNAVAILABLE",
+}
+_UNLOADED = "unloaded"
+_NUMBER = re.compile("[0-9]{1,19}")
+_HARMLESS = frozenset({"unload_dependents"})
+"""Parameters of load and unload that change nothing here; clients send them whether they mean it or not."""
+
+
+class ServerMetadata(TypedDict):
+    """The members of the server's metadata."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class TensorMetadata(TypedDict):
+    """An input or an output; -1 is a free dimension."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class ModelMetadata(TypedDict):
+    """The members of a model's metadata."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
+class IndexEntry(TypedDict):
+    """A version in the repository's index."""
+
+    name: str
+    version: str
+    state: str
+    reason: str
+
+
+class ServedModels:
+    """Answers every question but inference.
+
+    Args:
+        engine: Has the models.
+        control: Loads and unloads them.
+        accepting: Tells whether the server means to go on taking requests.
+    """
+
+    def __init__(self, *, engine: Engine, control: ModelControl, accepting: Callable[[], bool]) -> None:
+        self._engine = engine
+        self._control = control
+        self._accepting = accepting
+
+    def ready(self) -> bool:
+        """Tells whether every model can answer."""
+        return self._accepting() and self._engine.catalog.ready()
+
+    def server_metadata(self) -> ServerMetadata:
+        """Returns what the server says of itself."""
+        return {"name": "tensorgate", "version": service.__version__, "extensions": list(EXTENSIONS)}
+
+    def resolve(self, name: str, version: str, call: Call) -> ModelVersion:
+        """Finds the version that is to answer.
+
+        Args:
+            name: Of the model.
+            version: Its number, or a label; empty for the newest that is available.
+            call: Notes what is found.
+
+        Raises:
+            GatewayError: MODEL_NOT_FOUND, LABEL_NOT_FOUND, NOT_READY or TOO_LARGE.
+        """
+        return self._engine.resolve(self._wanted(name, version), call)
+
+    def signature(self, version: ModelVersion, name: str | None) -> Signature:
+        """Returns the named signature; without a name the default one, or the only one.
+
+        Raises:
+            GatewayError: SIGNATURE_NOT_FOUND; TOO_LARGE for a name that is too long.
+        """
+        if name is None and PREDICT not in version.signatures and len(version.signatures) == 1:
+            return next(iter(version.signatures.values()))
+        return self._engine.signature(version, PREDICT if name is None else name)
+
+    def model_metadata(self, name: str, version: str, call: Call) -> ModelMetadata:
+        """Returns what a model takes and gives by default.
+
+        Raises:
+            GatewayError: What `resolve` and `signature` raise.
+        """
+        resolved = self.resolve(name, version, call)
+        signature = self.signature(resolved, None)
+        available = [entry for entry in self._engine.catalog.versions(name) if entry.state is State.AVAILABLE]
+        return {
+            "name": name,
+            "versions": [str(entry.version) for entry in reversed(available)],
+            "platform": PLATFORM,
+            "inputs": _tensors(signature.inputs),
+            "outputs": _tensors(signature.outputs),
+        }
+
+    def model_ready(self, name: str, version: str, call: Call) -> bool:
+        """Tells whether the version can answer.
+
+        Raises:
+            GatewayError: MODEL_NOT_FOUND, LABEL_NOT_FOUND or TOO_LARGE.
+        """
+        wanted = self._wanted(name, version)
+        self._engine.attribute(name, call)
+        found = self._engine.catalog.find(wanted)
+        call.version = found.version
+        return found.state is State.AVAILABLE
+
+    def index(self, *, only_ready: bool) -> list[IndexEntry]:
+        """Returns every version of every model; the oldest of a model first."""
+        catalog = self._engine.catalog
+        entries = (entry for name in catalog.names() for entry in reversed(catalog.versions(name)))
+        return [_entry(entry) for entry in entries if not only_ready or entry.state is State.AVAILABLE]
+
+    async def load(self, name: str, parameters: Mapping[str, Any], call: Call) -> None:
+        """Loads a model, or looks whether there is anything new of it.
+
+        Raises:
+            GatewayError: What `ModelControl.load` raises; NOT_SUPPORTED for a parameter that would change the model.
+        """
+        self._check_control(name, parameters, call)
+        await self._control.load(name)
+
+    async def unload(self, name: str, parameters: Mapping[str, Any], call: Call) -> None:
+        """Takes a model out of service.
+
+        Raises:
+            GatewayError: What `ModelControl.unload` raises; NOT_SUPPORTED for a parameter that is not known.
+        """
+        self._check_control(name, parameters, call)
+        await self._control.unload(name)
+
+    def _check_control(self, name: str, parameters: Mapping[str, Any], call: Call) -> None:
+        self._engine.bounds.check_name(name, where="model")
+        self._engine.attribute(name, call)
+        for parameter in sorted(parameters.keys() - _HARMLESS):
+            raise GatewayError(
+                ErrorKind.NOT_SUPPORTED, f"parameters: {shown(parameter)}: models are served as they are on disk"
+            )
+
+    def _wanted(self, name: str, version: str) -> ModelRef:
+        self._engine.bounds.check_name(name, where="model")
+        self._engine.bounds.check_name(version, where="version")
+        if not version:
+            return ModelRef(name)
+        if _NUMBER.fullmatch(version):
+            return ModelRef(name, version=int(version))
+        return ModelRef(name, label=version)
+
+
+def _tensors(specs: Mapping[str, TensorSpec]) -> list[TensorMetadata]:
+    return [
+        {
+            "name": name,
+            # Complex numbers cannot be served by this protocol; what they are is told nevertheless.
+            "datatype": DATATYPES.get(spec.dtype, spec.dtype.upper()),
+            "shape": [_FREE] if spec.shape is None else [_FREE if size is None else size for size in spec.shape],
+        }
+        for name, spec in sorted(specs.items())
+    ]
+
+
+def _entry(entry: ModelVersion) -> IndexEntry:
+    return {
+        "name": entry.name,
+        "version": str(entry.version),
+        "state": _STATES[entry.state],
+        "reason": (entry.error or _UNLOADED) if entry.state is State.END else "",
+    }

@@ -1,0 +1,107 @@
+"""The Open Inference Protocol over gRPC."""
+
+from typing import Any
+
+from grpc import aio
+
+from service.core import call as calls
+from service.core.bounds import InputBounds
+from service.core.offload import offloaded
+from service.errors import ErrorKind, GatewayError
+from service.protocols.open_inference.errors import CODE
+from service.protocols.open_inference.inference import Inference
+from service.protocols.open_inference.models import ServedModels
+from service.protocols.open_inference.rpc_messages import decode_request, encode_response, parameters_of
+from service.wire import open_inference_pb2 as pb
+
+Context = aio.ServicerContext[Any, Any]
+
+
+class OpenInferenceRpc:
+    """The handlers of the Open Inference Protocol.
+
+    Args:
+        models: Answers every question but inference.
+        inference: Answers inference.
+        bounds: Of messages.
+
+    Attributes:
+        name: The service's, on the wire.
+        descriptor: Describes it.
+        codes: Its table of errors.
+        quiet: Methods for probes.
+    """
+
+    name = "inference.GRPCInferenceService"
+    descriptor = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+    codes = CODE
+    quiet = frozenset({"ServerLive", "ServerReady"})
+
+    def __init__(self, *, models: ServedModels, inference: Inference, bounds: InputBounds) -> None:
+        self._models = models
+        self._inference = inference
+        self._bounds = bounds
+
+    async def ServerLive(self, request: pb.ServerLiveRequest, context: Context) -> pb.ServerLiveResponse:  # noqa: N802
+        """Answers ServerLive."""
+        return pb.ServerLiveResponse(live=True)
+
+    async def ServerReady(self, request: pb.ServerReadyRequest, context: Context) -> pb.ServerReadyResponse:  # noqa: N802
+        """Answers ServerReady."""
+        return pb.ServerReadyResponse(ready=self._models.ready())
+
+    async def ModelReady(self, request: pb.ModelReadyRequest, context: Context) -> pb.ModelReadyResponse:  # noqa: N802
+        """Answers ModelReady."""
+        return pb.ModelReadyResponse(ready=self._models.model_ready(request.name, request.version, calls.current()))
+
+    async def ServerMetadata(  # noqa: N802
+        self, request: pb.ServerMetadataRequest, context: Context
+    ) -> pb.ServerMetadataResponse:
+        """Answers ServerMetadata."""
+        return pb.ServerMetadataResponse(**self._models.server_metadata())
+
+    async def ModelMetadata(  # noqa: N802
+        self, request: pb.ModelMetadataRequest, context: Context
+    ) -> pb.ModelMetadataResponse:
+        """Answers ModelMetadata."""
+        metadata = self._models.model_metadata(request.name, request.version, calls.current())
+        return pb.ModelMetadataResponse(**metadata)
+
+    async def ModelInfer(self, request: pb.ModelInferRequest, context: Context) -> pb.ModelInferResponse:  # noqa: N802
+        """Answers ModelInfer."""
+        call = calls.current()
+        version = self._models.resolve(request.model_name, request.model_version, call)
+        with call.phase("decode"):
+            message = await offloaded(request.ByteSize(), lambda: decode_request(request, bounds=self._bounds))
+        outputs = await self._inference.run(version, message, call)
+        with call.phase("encode"):
+            size = sum(tensor.nbytes for tensor in outputs.values())
+            return await offloaded(size, lambda: encode_response(version, message, outputs))
+
+    async def RepositoryIndex(  # noqa: N802
+        self, request: pb.RepositoryIndexRequest, context: Context
+    ) -> pb.RepositoryIndexResponse:
+        """Answers RepositoryIndex."""
+        _refuse_repository(request.repository_name)
+        return pb.RepositoryIndexResponse(models=self._models.index(only_ready=request.ready))
+
+    async def RepositoryModelLoad(  # noqa: N802
+        self, request: pb.RepositoryModelLoadRequest, context: Context
+    ) -> pb.RepositoryModelLoadResponse:
+        """Answers RepositoryModelLoad."""
+        _refuse_repository(request.repository_name)
+        await self._models.load(request.model_name, parameters_of(request.parameters), calls.current())
+        return pb.RepositoryModelLoadResponse()
+
+    async def RepositoryModelUnload(  # noqa: N802
+        self, request: pb.RepositoryModelUnloadRequest, context: Context
+    ) -> pb.RepositoryModelUnloadResponse:
+        """Answers RepositoryModelUnload."""
+        _refuse_repository(request.repository_name)
+        await self._models.unload(request.model_name, parameters_of(request.parameters), calls.current())
+        return pb.RepositoryModelUnloadResponse()
+
+
+def _refuse_repository(name: str) -> None:
+    if name:
+        raise GatewayError(ErrorKind.NOT_SUPPORTED, "repository_name: there is one repository, and it has no name")

@@ -1,0 +1,101 @@
+"""Messages of inference over gRPC: protobuf to the same messages as over REST, and back."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.message import Message
+
+from service.codecs.open_inference import datatype_of, decode_raw, encode_raw
+from service.codecs.open_inference_contents import FIELDS, decode_contents, encode_contents
+from service.core.bounds import InputBounds
+from service.core.catalog import ModelVersion
+from service.core.tensors import Tensor, dtype_name
+from service.errors import Violation, invalid_input
+from service.protocols.open_inference.messages import (
+    InferMessage,
+    InputHead,
+    Parameters,
+    add_input,
+    input_head,
+    requested_output,
+)
+from service.wire import open_inference_pb2 as pb
+
+_RAW = "raw_input_contents"
+
+
+def parameters_of(parameters: Mapping[str, Message]) -> Parameters:
+    """Returns the values of parameters by name; ``None`` for one that has none."""
+    return {name: _value(parameter) for name, parameter in parameters.items()}
+
+
+def decode_request(request: pb.ModelInferRequest, *, bounds: InputBounds) -> InferMessage:
+    """Returns the request.
+
+    Raises:
+        GatewayError: INVALID_INPUT, TOO_LARGE or NOT_SUPPORTED.
+    """
+    raw = request.raw_input_contents
+    if raw and len(raw) != len(request.inputs):
+        raise invalid_input(Violation(_RAW, f"{len(request.inputs)} entries, as there are inputs", str(len(raw))))
+    inputs: dict[str, Tensor] = {}
+    for index, entry in enumerate(request.inputs):
+        head = input_head(
+            index=index,
+            name=entry.name,
+            datatype=entry.datatype,
+            shape=entry.shape,
+            parameters=parameters_of(entry.parameters),
+            bounds=bounds,
+        )
+        add_input(inputs, head, _raw(head, entry, raw[index], index) if raw else _typed(head, entry))
+    return InferMessage(
+        inputs=inputs,
+        outputs=[
+            requested_output(index=index, name=output.name, parameters=parameters_of(output.parameters), bounds=bounds)
+            for index, output in enumerate(request.outputs)
+        ],
+        parameters=parameters_of(request.parameters),
+        id=request.id,
+        raw=bool(raw) or not request.inputs,
+    )
+
+
+def encode_response(
+    version: ModelVersion, message: InferMessage, outputs: Mapping[str, Tensor]
+) -> pb.ModelInferResponse:
+    """Returns the answer to a message: raw or typed as the request was, raw where an output has no typed form.
+
+    Args:
+        version: What answered it.
+        message: Says how tensors are to be written.
+        outputs: Tensors by name, in the order of the answer.
+
+    Raises:
+        GatewayError: NOT_SUPPORTED for an output of complex numbers.
+    """
+    response = pb.ModelInferResponse(model_name=version.name, model_version=str(version.version), id=message.id)
+    datatypes = {name: datatype_of(tensor, where=f"outputs.{name}") for name, tensor in outputs.items()}
+    raw = message.raw or any(dtype_name(tensor) not in FIELDS for tensor in outputs.values())
+    for name, tensor in outputs.items():
+        entry = response.outputs.add(name=name, datatype=datatypes[name], shape=tensor.shape)
+        if raw:
+            response.raw_output_contents.append(encode_raw(tensor))
+        else:
+            entry.contents.CopyFrom(encode_contents(tensor, dtype_name(tensor)))
+    return response
+
+
+def _raw(head: InputHead, entry: pb.ModelInferRequest.InferInputTensor, data: bytes, index: int) -> Tensor:
+    for field, _ in entry.contents.ListFields():
+        raise invalid_input(Violation(f"{head.where}.contents", f"nothing, as there is {_RAW}", field.name))
+    return decode_raw(data, head.dtype, head.shape, where=f"{_RAW}[{index}]")
+
+
+def _typed(head: InputHead, entry: pb.ModelInferRequest.InferInputTensor) -> Tensor:
+    return decode_contents(entry.contents, head.dtype, head.shape, where=f"{head.where}.contents")
+
+
+def _value(parameter: Message) -> Any:
+    choice = parameter.WhichOneof("parameter_choice")
+    return None if choice is None else getattr(parameter, choice)
