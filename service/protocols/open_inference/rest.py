@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from service.codecs.content_encoding import decompressed
 from service.codecs.json_tensor import dump_json
+from service.codecs.open_inference import raw_size
 from service.core import call as calls
 from service.core.bounds import InputBounds
 from service.core.offload import offloaded
@@ -116,7 +117,7 @@ class OpenInferenceRest:
                 message = await offloaded(len(body), lambda: decode_raw_body(body, signature, bounds=self._bounds))
         outputs = await self._inference.run(version, message, call)
         with call.phase("encode"):
-            size = sum(tensor.nbytes for tensor in outputs.values())
+            size = sum(map(raw_size, outputs.values()))
             return await offloaded(size, lambda: encode_answer(version, message, outputs))
 
     async def index(self, request: Request) -> Response:

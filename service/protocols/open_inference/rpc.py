@@ -4,6 +4,7 @@ from typing import Any
 
 from grpc import aio
 
+from service.codecs.open_inference import raw_size
 from service.core import call as calls
 from service.core.bounds import InputBounds
 from service.core.offload import offloaded
@@ -75,7 +76,7 @@ class OpenInferenceRpc:
             message = await offloaded(request.ByteSize(), lambda: decode_request(request, bounds=self._bounds))
         outputs = await self._inference.run(version, message, call)
         with call.phase("encode"):
-            size = sum(tensor.nbytes for tensor in outputs.values())
+            size = sum(map(raw_size, outputs.values()))
             return await offloaded(size, lambda: encode_response(version, message, outputs))
 
     async def RepositoryIndex(  # noqa: N802
