@@ -1,7 +1,7 @@
 """JSON documents as TensorFlow Serving reads them, which is a little more than JSON.
 
-Beyond JSON it takes ``NaN``, ``Inf`` and ``Infinity``, a byte order mark, and rubbish after the document. Its parser is
-RapidJSON, whose words for what is wrong clients know; they are given here for what another parser finds.
+Beyond JSON it takes ``NaN``, ``Inf`` and ``Infinity``, a byte order mark, and anything after the document. Its parser
+is RapidJSON, whose words for what is wrong clients know; they are given here for what another parser finds.
 """
 
 import json
@@ -44,8 +44,13 @@ class JsonError(ValueError):
         self.offset = offset
 
 
-def parse_json(data: bytes, *, bounds: InputBounds) -> Any:
+def parse_json(data: bytes, *, bounds: InputBounds, rubbish_after: bool = False) -> Any:
     """Returns the document.
+
+    Args:
+        data: In UTF-8.
+        bounds: Of its depth.
+        rubbish_after: Whether anything may come after the document.
 
     Raises:
         JsonError: When it is none.
@@ -65,7 +70,7 @@ def parse_json(data: bytes, *, bounds: InputBounds) -> Any:
         raise JsonError("Invalid encoding in string.", error.start) from None
     _check_surrogates(text)
     try:
-        return _parsed(_TOKENS.sub(_as_python_has_it, text))
+        return _parsed(_TOKENS.sub(_as_python_has_it, text), rubbish_after=rubbish_after)
     except RecursionError:
         raise bounds.too_deep("body") from None
 
@@ -90,17 +95,19 @@ def _as_python_has_it(token: re.Match[str]) -> str:
     return "NaN" if text.endswith("NaN") else "-Infinity" if text.startswith("-") else "Infinity"
 
 
-def _parsed(text: str) -> Any:
+def _parsed(text: str, *, rubbish_after: bool) -> Any:
     decoder = json.JSONDecoder(parse_int=_integer, parse_float=_float)
     start = len(text) - len(text.lstrip(_SPACE))
     try:
-        value, _ = decoder.raw_decode(text, start)
+        value, end = decoder.raw_decode(text, start)
     except json.JSONDecodeError as error:
         reason, position = _reason(error, text)
         raise JsonError(reason, len(text[:position].encode())) from None
     except OverflowError as error:
         number = str(error)
         raise JsonError(_TOO_BIG, len(text[: max(0, text.find(number))].encode())) from None
+    if not rubbish_after and text[end:].strip(_SPACE):
+        raise JsonError("The document root must not be followed by other values.", len(text[:end].encode()))
     return value
 
 

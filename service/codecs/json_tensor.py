@@ -88,9 +88,7 @@ def _outside(values: list[Any], target: "np.dtype[Any]") -> str:
 
 def _strings(values: list[Any], where: str) -> Tensor:
     array = np.empty(len(values), object)
-    array[:] = [
-        value.encode("utf-8", "surrogatepass") if isinstance(value, str) else _decoded(value, where) for value in values
-    ]
+    array[:] = [value.encode() if isinstance(value, str) else _decoded(value, where) for value in values]
     return array
 
 

@@ -26,7 +26,8 @@ def decode_data(
     """Returns the tensor.
 
     Args:
-        data: A list, flat or nested, of as many elements as the shape says, in row-major order.
+        data: A list, flat or nested, of as many elements as the shape says, in row-major order; of a tensor without
+            dimensions the value alone will do.
         dtype: TensorFlow's name of the dtype.
         shape: Of the tensor; one that was found to be within bounds.
         is_base64: Whether strings are base64, rather than text.
@@ -37,7 +38,9 @@ def decode_data(
         GatewayError: INVALID_INPUT that names the first element that is not as it should be, or TOO_LARGE.
     """
     if not isinstance(data, list):
-        raise invalid_input(Violation(where, "a list", shown(data)))
+        if shape:
+            raise invalid_input(Violation(where, "a list", shown(data)))
+        data = [data]  # a tensor without dimensions may come as the value that it is
     if dtype == STRING and is_base64:
         tensor = _decode_base64(data, bounds, where)
     else:

@@ -134,11 +134,11 @@ async def test_what_is_not_ready_is_said_not_to_be() -> None:
         assert response.headers["retry-after"]
 
 
-async def test_readiness_of_a_model_that_is_not_there_is_an_error(served: Served) -> None:
+async def test_a_model_that_is_not_there_is_not_ready(served: Served) -> None:
     response = await served.rest.get("/v2/models/nope/ready")
     assert (response.status_code, rest_outcome(response).code) == (404, "model_not_found")
-    status, outcome = await refused(served, "ModelReady", pb.ModelReadyRequest(name="nope"))
-    assert (status, outcome.code) == (grpc.StatusCode.NOT_FOUND, "model_not_found")
+    assert not (await ask(served, "ModelReady", pb.ModelReadyRequest(name="nope"))).ready
+    assert not (await ask(served, "ModelReady", pb.ModelReadyRequest(name="sum", version="9"))).ready
 
 
 async def test_the_index_lists_every_version(served: Served) -> None:

@@ -37,8 +37,6 @@ def required(members: Mapping[str, Any], name: str, kind: type[Value], *, where:
     if type(value) is not kind:
         got = shown(value) if name in members else "nothing"
         raise invalid_input(Violation(path(where, name), _EXPECTED[kind], got))
-    if isinstance(value, str) and not _is_unicode(value):
-        raise invalid_input(Violation(path(where, name), "a string of Unicode", shown(value)))
     return value
 
 
@@ -60,12 +58,3 @@ def as_object(value: Any, *, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise invalid_input(Violation(where, _EXPECTED[dict], shown(value)))
     return value
-
-
-def _is_unicode(text: str) -> bool:
-    """Tells whether the text can be written again: JSON can spell half of a surrogate pair, and UTF-8 cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

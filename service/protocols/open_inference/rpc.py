@@ -15,6 +15,8 @@ from service.protocols.open_inference.models import ServedModels
 from service.protocols.open_inference.rpc_messages import decode_request, encode_response, parameters_of
 from service.wire import open_inference_pb2 as pb
 
+_UNKNOWN = {ErrorKind.MODEL_NOT_FOUND, ErrorKind.LABEL_NOT_FOUND}
+
 Context = aio.ServicerContext[Any, Any]
 
 
@@ -52,8 +54,14 @@ class OpenInferenceRpc:
         return pb.ServerReadyResponse(ready=self._models.ready())
 
     async def ModelReady(self, request: pb.ModelReadyRequest, context: Context) -> pb.ModelReadyResponse:  # noqa: N802
-        """Answers ModelReady."""
-        return pb.ModelReadyResponse(ready=self._models.model_ready(request.name, request.version, calls.current()))
+        """Answers ModelReady; a model that does not exist is not ready, as clients take an error for a failure."""
+        try:
+            ready = self._models.model_ready(request.name, request.version, calls.current())
+        except GatewayError as error:
+            if error.kind not in _UNKNOWN:
+                raise
+            ready = False
+        return pb.ModelReadyResponse(ready=ready)
 
     async def ServerMetadata(  # noqa: N802
         self, request: pb.ServerMetadataRequest, context: Context

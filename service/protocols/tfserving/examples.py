@@ -100,7 +100,7 @@ def _converted(value: Any, name: str, where: str) -> tuple[str, Any]:
         case float():
             return "float_list", value
         case str():
-            return "bytes_list", value.encode("utf-8", "surrogatepass")
+            return "bytes_list", value.encode()
         case dict() if is_base64(value):
             return "bytes_list", decode_base64(value["b64"], where=where)
         case _:

@@ -32,7 +32,7 @@ def json_text(value: Any) -> str:
     """Returns the value as upstream quotes it: objects over several lines, lists on one, the first 256 bytes."""
     text = bytearray()
     for piece in _pieces(value, 0):
-        text += piece.encode("utf-8", "replace")
+        text += piece.encode()
         if len(text) > _MAX_BYTES:
             break
     return text[:_MAX_BYTES].decode("utf-8", "ignore")
@@ -57,7 +57,7 @@ def _pieces(value: Any, depth: int) -> Iterator[str]:
 
 def _scalar(value: Any) -> str:
     if isinstance(value, str):
-        return orjson.dumps(value[:_MAX_BYTES].encode("utf-8", "replace").decode()).decode()
+        return orjson.dumps(value[:_MAX_BYTES]).decode()
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     return orjson.dumps(value).decode()

@@ -105,7 +105,7 @@ class TfServingRest(BaseRoute):
 
     def _document(self, data: bytes) -> dict[str, Any]:
         try:
-            return document_of(parse_json(data, bounds=self._engine.bounds))
+            return document_of(parse_json(data, bounds=self._engine.bounds, rubbish_after=True))
         except JsonError as error:
             violation = Violation("body", "JSON", f"{len(data)} other bytes" if data else "nothing")
             raise invalid_input(violation, kind=ErrorKind.MALFORMED).reworded(f"JSON Parse error: {error}") from None
