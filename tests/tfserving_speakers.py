@@ -83,8 +83,10 @@ class TfServingRest:
         if response.is_error:
             return rest_error(response)
         answer = response.json()["outputs"]
-        version = server.runtime.catalog  # its answers do not say which version gave them
-        specs = version.versions(question.model)[0].signatures[question.signature or "serving_default"].outputs
+        # Its answers say neither which version gave them nor, for a single output, what that is called.
+        versions = server.runtime.catalog.versions(question.model)
+        signatures = next(version.signatures for version in versions if version.signatures)
+        specs = signatures[question.signature or "serving_default"].outputs
         named = answer if len(specs) > 1 else {next(iter(specs)): answer}
         return Said("ok", {name: _from_json(value, specs[name].dtype) for name, value in named.items()})
 

@@ -42,12 +42,17 @@ def save_zoo(folder: Path) -> str:
     _save(folder / "anything" / "1", serving_default=(_double, {"x": (None, "float32")}))
     row: Inputs = {"x": ([None], "float32")}
     _save(folder / "modes" / "1", serving_default=(_same, row), negate=(_negated, row), square=(_squared, row))
-    for version in LABELS.values():
-        _save(folder / "versions" / str(version), serving_default=(_plus(version), row))
+    save_versions(folder / "versions", *LABELS.values())
     _save(folder / "optional" / "1", serving_default=(_scaled, {**row, "scale": ([], "float32")}))
     _give_default(folder / "optional" / "1", "scale", 10.0)
     _save(folder / "strict" / "1", serving_default=(_strict, row))
     return config_of(folder)
+
+
+def save_versions(folder: Path, *versions: int) -> None:
+    """Writes versions of a model that adds its version's number to x float32 [?]."""
+    for version in versions:
+        _save(folder / str(version), serving_default=(_plus(version), {"x": ([None], "float32")}))
 
 
 def config_of(folder: Path) -> str:

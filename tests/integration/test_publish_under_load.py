@@ -1,0 +1,93 @@
+"""A version is published, and a label moved, while every protocol is asked without a pause: no request fails."""
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests import zoo_models
+from tests.conftest import until
+from tests.questions import Question, Said
+from tests.real_server import RealServer, serving_models
+from tests.speakers import SPEAKERS
+
+ZERO = {"x": np.zeros(1, np.float32)}
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Versions 1 to 3 of a model that adds its own version's number."""
+    folder = tmp_path_factory.mktemp("saved")
+    zoo_models.save_versions(folder, 1, 2, 3)
+    return folder
+
+
+async def asked_throughout(
+    server: RealServer, question: Question, happening: Callable[[], Awaitable[None]]
+) -> dict[str, list[Said]]:
+    """Asks the question in every protocol, over and over, until what happens is over; returns all that came back."""
+    over = asyncio.Event()
+    answers: dict[str, list[Said]] = {name: [] for name in SPEAKERS}
+
+    async def ask(name: str) -> None:
+        while not over.is_set():
+            answers[name].append(await SPEAKERS[name].ask(server, question))
+
+    asking = [asyncio.create_task(ask(name)) for name in SPEAKERS]
+    try:
+        await happening()
+    finally:
+        over.set()
+        await asyncio.gather(*asking)
+    return answers
+
+
+def versions_of(said: list[Said]) -> list[int]:
+    """Returns which version gave each answer; none failed, and each answer is of the version that it names."""
+    assert {answer.code for answer in said} == {"ok"}, [answer for answer in said if answer.code != "ok"][:3]
+    versions = [int(answer.outputs["y"][0]) for answer in said]
+    for answer, version in zip(said, versions, strict=True):
+        assert answer.version in {0, version}  # TensorFlow Serving's REST answers do not name theirs
+    return versions
+
+
+async def test_a_version_is_published(saved: Path, tmp_path: Path) -> None:
+    shutil.copytree(saved / "2", tmp_path / "versions" / "2")
+    async with serving_models(tmp_path, poll_seconds=0.05) as server:
+        catalog = server.runtime.catalog
+
+        async def publish() -> None:
+            shutil.copytree(saved / "3", tmp_path / "versions" / ".3.partial")
+            (tmp_path / "versions" / ".3.partial").rename(tmp_path / "versions" / "3")
+            await until(lambda: [entry.version for entry in catalog.versions("versions")] == [3], seconds=30)
+            await asyncio.sleep(0.2)
+
+        answers = await asked_throughout(server, Question("versions", ZERO), publish)
+        for name, said in answers.items():
+            versions = versions_of(said)
+            assert versions == sorted(versions), name
+            assert set(versions) == {2, 3}, name
+        metrics = (await server.rest.get("/metrics")).text
+        for version in (2, 3):
+            assert f'model_name="versions",model_version="{version}",code="ok"' in metrics.replace(", ", ",")
+
+
+async def test_a_label_is_moved(saved: Path, tmp_path: Path) -> None:
+    for version in (1, 2):
+        shutil.copytree(saved / str(version), tmp_path / "versions" / str(version))
+    async with serving_models(tmp_path, version_policy="all") as server:
+        label = "/api/v1/models/versions/labels/stable"
+        await server.rest.put(label, json={"version": 1})
+
+        async def move() -> None:
+            for version in (2, 1, 2):
+                await asyncio.sleep(0.2)
+                assert (await server.rest.put(label, json={"version": version})).is_success
+            await asyncio.sleep(0.2)
+
+        answers = await asked_throughout(server, Question("versions", ZERO, version="stable"), move)
+        for name, said in answers.items():
+            assert set(versions_of(said)) == {1, 2}, name
