@@ -50,6 +50,11 @@ def test_curl(server: ServerProcess, command: str) -> None:
     if '"x"' in command:
         shown = json.loads(next(text for kind, text in BLOCKS if kind == "json"))
         assert answer | {"request_id": ""} == shown | {"request_id": ""}
+    elif "/v1/models/digits:predict" in command:
+        [prediction] = answer["predictions"]
+        assert prediction["classes"][max(range(10), key=prediction["scores"].__getitem__)] == "7"
+    elif "/v2/models/digits" in command:
+        assert [tensor["datatype"] for tensor in answer["inputs"]] == ["FP32"]
     elif "classify" in command:
         assert {result["classes"][0]["label"] for result in answer["results"]} == {"7"}
     else:
