@@ -171,9 +171,8 @@ class SavedModelBackend:
             await self._load(missing[0], found[missing[0]])
 
     async def _drop(self, key: Key) -> None:
-        dropped = self._served.pop(key)
-        del self._folders[key]
-        if dropped.name in self._source.unloaded:
+        del self._served[key], self._folders[key]
+        if key[0] in self._source.unloaded:
             self._catalog.put(ModelVersion(*key, State.END))
         else:
             self._catalog.drop(*key)
@@ -250,6 +249,8 @@ def _import_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", _WARNINGS_ONLY)
     with native_output.logged(logger):
         tensorflow = importlib.import_module("tensorflow")
+        # Its Python loader recommends another one, which costs more at every call.
+        tensorflow.get_logger().setLevel(logging.ERROR)
         devices = [
             device.name.removeprefix("/physical_device:") for device in tensorflow.config.list_physical_devices()
         ]
