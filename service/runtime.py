@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from service.api_families import Serving, api_families
 from service.backends.registry import BackendOptions, create_backend
 from service.core.admission import Admission
+from service.core.batching import Batcher, BatchLimits
 from service.core.bounds import InputBounds
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelVersion
@@ -77,7 +78,17 @@ class Runtime:
             root=settings.models,
             bounds=bounds,
         )
-        self._engine = Engine(catalog=self.catalog, backend=self._backend, bounds=bounds)
+        batcher = Batcher(
+            backend=self._backend,
+            limits=BatchLimits(
+                max_batch_size=settings.max_batch_size,
+                max_batches_in_flight=settings.max_batches_in_flight,
+                max_queue_size=settings.max_queue_size,
+            ),
+            observe=self._metrics.observe_batch,
+        )
+        self._metrics.watch_queues(batcher.waiting)
+        self._engine = Engine(catalog=self.catalog, batcher=batcher, bounds=bounds)
         self._families = api_families(
             Serving(
                 engine=self._engine,

@@ -82,6 +82,16 @@ class Settings(BaseSettings):
         32 * 1024 * 1024, ge=1024, lt=2**31, description="Longest request body or gRPC message."
     )
     max_batch_rows: int = Field(8192, ge=1, description="Most rows in one request: images, series, examples.")
+    max_batch_size: int = Field(
+        128,
+        ge=1,
+        description="Most rows of one run: requests that wait for the same model are merged, larger ones run in parts; "
+        "1 for neither.",
+    )
+    max_batches_in_flight: int = Field(2, ge=1, le=1024, description="Runs under way at a time, of all models.")
+    max_queue_size: int = Field(
+        256, ge=1, description="Requests that may wait for one model; more are refused at once, to be tried again."
+    )
     max_tensor_elements: int = Field(
         2**26, ge=1, description="Most elements of one tensor, whether they came or its shape only claims them."
     )

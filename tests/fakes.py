@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from service.backends.registry import BackendOptions
+from service.core.batching import Batcher, BatchLimits
 from service.core.catalog import Catalog, ModelVersion, State
 from service.core.model_config import ModelConfig
+from service.core.ports import Backend
 from service.core.tasks import describe
 from service.core.tensors import Signature, Tensor, TensorSpec
 from service.errors import ErrorKind, GatewayError
@@ -252,3 +254,8 @@ class ControllableFake(FakeBackend):
         for entry in list(entries):
             self.catalog.drop(entry.name, entry.version)
             await asyncio.sleep(0)
+
+
+def batcher(backend: Backend, **limits: int) -> Batcher:
+    """Returns a batcher that nobody observes."""
+    return Batcher(backend=backend, limits=BatchLimits(**limits), observe=lambda version, rows, requests: None)

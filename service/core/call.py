@@ -69,7 +69,7 @@ class Call:
         version: Version of the model, once the catalog has found it.
         rows: How many rows were run.
         messages: How many messages of a stream were answered, each with a call of its own.
-        phases: Seconds spent, by phase: decode, validate, execute, encode.
+        phases: Seconds spent, by phase: decode, validate, queue, execute, encode.
         hold: Counts bytes that the request makes the server hold beyond those that it sent, such as what a compressed
             body unpacks to; raises OVERLOADED where there are too many.
     """
@@ -93,7 +93,11 @@ class Call:
         try:
             yield
         finally:
-            self.phases[name] = self.phases.get(name, 0.0) + time.perf_counter() - begun
+            self.add(name, time.perf_counter() - begun)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Adds seconds to the phase of that name."""
+        self.phases[name] = self.phases.get(name, 0.0) + seconds
 
     def elapsed(self) -> float:
         """Returns the seconds since the call began."""

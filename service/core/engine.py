@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from service.core.batching import Batcher
 from service.core.bounds import InputBounds
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelRef, ModelVersion
-from service.core.ports import Backend
 from service.core.signature import check_inputs, check_outputs
 from service.core.tensors import Signature, Tensor
 from service.errors import ErrorKind, GatewayError, Violation, listed, shown
@@ -36,14 +36,14 @@ class Engine:
 
     Args:
         catalog: The models that there are.
-        backend: What runs them.
+        batcher: Runs them on the backend.
         bounds: How large what one request holds may be.
     """
 
-    def __init__(self, *, catalog: Catalog, backend: Backend, bounds: InputBounds) -> None:
+    def __init__(self, *, catalog: Catalog, batcher: Batcher, bounds: InputBounds) -> None:
         self.catalog = catalog
         self.bounds = bounds
-        self._backend = backend
+        self._batcher = batcher
 
     def attribute(self, name: str, call: Call) -> None:
         """Notes the model on the call, if there is one: what is refused before it is resolved counts as its too."""
@@ -100,9 +100,8 @@ class Engine:
             rows = self._check(signature, request)
         call.rows += rows
         inputs = {**signature.defaults, **request.inputs} if signature.defaults else request.inputs
-        with call.phase("execute"):
-            async with call.deadline.enforced():
-                outputs = await self._backend.run(request.version, signature, inputs)
+        async with call.deadline.enforced():
+            outputs = await self._batcher.run(request.version, signature, inputs, rows, call)
         return {name: outputs[name] for name in request.outputs} if request.outputs else outputs
 
     def _check(self, signature: Signature, request: InferenceRequest) -> int:

@@ -6,7 +6,7 @@ known to be one of ours. Failures count in the durations, with their code.
 
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -84,6 +84,20 @@ class Metrics:
             buckets=_ROWS,
             registry=self.registry,
         )
+        self._batch_rows = Histogram(
+            "tensorgate_batch_rows",
+            "Rows of one run, of all the requests that were merged for it.",
+            model,
+            buckets=_ROWS,
+            registry=self.registry,
+        )
+        self._batch_requests = Histogram(
+            "tensorgate_batch_requests",
+            "Requests that were merged for one run.",
+            model,
+            buckets=_ROWS,
+            registry=self.registry,
+        )
         self._rejected = Counter(
             "tensorgate_rejected",
             "Requests that were well-formed and not served.",
@@ -137,6 +151,15 @@ class Metrics:
         if code in _VALIDATION:
             self._invalid.labels(call.protocol, code).inc()
 
+    def observe_batch(self, version: ModelVersion, rows: int, requests: int) -> None:
+        """Counts a run and what was merged for it."""
+        self._batch_rows.labels(version.name, str(version.version)).observe(rows)
+        self._batch_requests.labels(version.name, str(version.version)).observe(requests)
+
+    def watch_queues(self, waiting: Callable[[], Mapping[str, int]]) -> None:
+        """Tells how many requests wait for each model."""
+        self.registry.register(_Queues(waiting))
+
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Returns all metrics, and the content type that was chosen for this ``Accept`` header."""
         try:
@@ -151,6 +174,22 @@ class Metrics:
             self._load_begun[key] = time.monotonic()
         elif key in self._load_begun:
             self._loads.labels(version.name).observe(time.monotonic() - self._load_begun.pop(key))
+
+
+class _Queues(Collector):
+    """Reads the queues at each scrape."""
+
+    def __init__(self, waiting: Callable[[], Mapping[str, int]]) -> None:
+        self._waiting = waiting
+
+    def collect(self) -> Iterator[Metric]:
+        """Yields one sample for each model that is waited for."""
+        family = GaugeMetricFamily(
+            "tensorgate_batch_queue_requests", "Requests that wait for their run.", labels=["model_name"]
+        )
+        for name, count in self._waiting().items():
+            family.add_metric([name], count)
+        yield family
 
 
 class _ModelStates(Collector):

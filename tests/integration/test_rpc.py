@@ -183,7 +183,7 @@ async def test_one_bad_message_of_a_stream_fails_alone(served: Served) -> None:
 
 
 async def test_a_stream_is_read_no_further_than_its_window() -> None:
-    async with serving(stream_window=3) as served:
+    async with serving(stream_window=3, max_batches_in_flight=64) as served:
         served.backend.gate.clear()
         call = served.stub.ClassifyStream()
         for _ in range(10):
@@ -196,15 +196,16 @@ async def test_a_stream_is_read_no_further_than_its_window() -> None:
         assert len([answer async for answer in call]) == 10
 
 
-async def test_a_cancelled_stream_stops_costing(served: Served) -> None:
-    served.backend.gate.clear()
-    call = served.stub.ClassifyStream()
-    for _ in range(5):
-        await call.write(classify_request("shades", images=[BLACK]))
-    await until(lambda: served.backend.runs >= 5)
-    call.cancel()
-    await until(lambda: served.backend.cancelled >= 5)
-    await until(lambda: not any(served.runtime.admission.in_flight.values()))
+async def test_a_cancelled_stream_stops_costing() -> None:
+    async with serving(max_batches_in_flight=64) as served:
+        served.backend.gate.clear()
+        call = served.stub.ClassifyStream()
+        for _ in range(5):
+            await call.write(classify_request("shades", images=[BLACK]))
+        await until(lambda: served.backend.runs >= 5)
+        call.cancel()
+        await until(lambda: served.backend.cancelled >= 5)
+        await until(lambda: not any(served.runtime.admission.in_flight.values()))
 
 
 async def test_each_message_of_a_stream_has_the_default_timeout() -> None:

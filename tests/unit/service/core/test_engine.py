@@ -6,13 +6,13 @@ from service.core.call import Call, Deadline
 from service.core.catalog import Catalog, ModelRef
 from service.core.engine import Engine, InferenceRequest
 from service.errors import ErrorKind, GatewayError
-from tests.fakes import FakeBackend
+from tests.fakes import FakeBackend, batcher
 
 
 async def started(max_batch_rows: int = 8) -> tuple[Engine, FakeBackend, Call]:
     catalog, backend = Catalog(), FakeBackend()
     await backend.start(catalog)
-    engine = Engine(catalog=catalog, backend=backend, bounds=InputBounds(max_batch_rows=max_batch_rows))
+    engine = Engine(catalog=catalog, batcher=batcher(backend), bounds=InputBounds(max_batch_rows=max_batch_rows))
     return engine, backend, Call("rest", "method", "id", Deadline.after(5))
 
 

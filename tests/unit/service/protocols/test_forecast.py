@@ -16,7 +16,7 @@ from service.errors import GatewayError
 from service.protocols.native.forecast import SeriesForecaster
 from service.schemas import ForecastRequest
 from service.validation import validated
-from tests.fakes import FakeBackend
+from tests.fakes import FakeBackend, batcher
 
 TASK = Forecaster(window=2, features=3, rank=3, horizon=1, quantile_levels=())
 SIGNATURE = Signature("serving_default", "", {"history": TensorSpec("float32", (None, 2, 3))}, {})
@@ -38,7 +38,9 @@ class Recording(FakeBackend):
 async def history_of(series: list[Any]) -> Any:
     catalog, backend = Catalog(), Recording()
     catalog.announce([ModelVersion("triples", 1, State.AVAILABLE, {"serving_default": SIGNATURE}, TASK)])
-    forecaster = SeriesForecaster(Engine(catalog=catalog, backend=backend, bounds=InputBounds(max_batch_rows=9)))
+    forecaster = SeriesForecaster(
+        Engine(catalog=catalog, batcher=batcher(backend), bounds=InputBounds(max_batch_rows=9))
+    )
     request = validated(ForecastRequest, {"model": "triples", "series": series})
     answer = await forecaster.forecast(request, Call("rest", "method", "id", Deadline.after(5)))
     assert len(answer.forecasts) == len(series)

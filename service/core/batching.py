@@ -1,0 +1,286 @@
+"""Natural batching: requests that wait while the backend is busy are merged; an idle backend is never made to wait.
+
+There is no timer. A request that finds the backend idle runs at once and alone. While runs are under way, others wait
+in the queue of their model, version, signature and inner shapes; when a run ends, the queue whose turn it is comes
+next, with as many of its requests as a batch may have rows, and then goes to the end of the line.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextvars import Context
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from service.core.call import Call
+from service.core.catalog import ModelVersion
+from service.core.ports import Backend
+from service.core.tensors import Signature, Tensor
+from service.errors import ErrorKind, GatewayError
+
+_BLAME = frozenset({ErrorKind.INVALID_INPUT, ErrorKind.BACKEND_FAILED})
+"""Failures that one request of a batch may have caused; the others are to have their answers."""
+
+Outputs = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """How requests are merged, named as the settings that they come from.
+
+    Attributes:
+        max_batch_size: Rows of a run; larger requests are run in parts. 1 merges nothing and splits nothing.
+        max_batches_in_flight: Runs under way at a time.
+        max_queue_size: Requests that wait for one model; more are refused.
+    """
+
+    max_batch_size: int = 64
+    max_batches_in_flight: int = 2
+    max_queue_size: int = 256
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A request in a queue."""
+
+    version: ModelVersion
+    signature: Signature
+    inputs: Mapping[str, Tensor]
+    rows: int
+    answer: "asyncio.Future[Outputs]"
+    began: float = 0.0
+
+    @property
+    def wanted(self) -> bool:
+        return not self.answer.done()
+
+
+@dataclass(slots=True)
+class _Queue:
+    """The requests that can be merged with each other."""
+
+    waiting: "deque[_Waiting]" = field(default_factory=deque)
+    running: int = 0
+
+
+class Batcher:
+    """Runs requests on the backend, merged where they wait.
+
+    Args:
+        backend: Runs them.
+        limits: Of batches and queues.
+        observe: Takes the name and version of the model, the rows and the requests of each run.
+    """
+
+    def __init__(
+        self, *, backend: Backend, limits: BatchLimits, observe: Callable[[ModelVersion, int, int], None]
+    ) -> None:
+        self._backend = backend
+        self._limits = limits
+        self._observe = observe
+        self._queues: dict[Hashable, _Queue] = {}
+        self._served_next: deque[Hashable] = deque()  # queues in which someone waits, the next one first
+        self._running = 0
+        self._waiting: dict[str, int] = {}
+        self._kept_apart: set[Hashable] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def waiting(self) -> Mapping[str, int]:
+        """Returns how many requests wait for each model."""
+        return self._waiting
+
+    async def run(
+        self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor], rows: int, call: Call
+    ) -> Outputs:
+        """Runs a signature on inputs that fit it; notes on the call how long it waited, and how long it ran.
+
+        Cancelling it takes it out of its queue; a run that has begun is not stopped for others' sake.
+
+        Args:
+            version: An available entry of the catalog.
+            signature: One of its signatures.
+            inputs: Checked against the signature.
+            rows: Their common first dimension.
+            call: The call that this is part of.
+
+        Raises:
+            GatewayError: What the backend raises for this request; OVERLOADED when too many wait for the model.
+        """
+        size = self._limits.max_batch_size
+        function = _function(version, signature)
+        if size == 1 or function in self._kept_apart or not _is_mergeable(signature):
+            return await self._next(version, signature, inputs, rows, call, key=object())
+        key = (*function, *(inputs[name].shape[1:] for name in signature.inputs))
+        if rows <= size:
+            return await self._next(version, signature, inputs, rows, call, key=key)
+        parts = []
+        for start in range(0, rows, size):
+            part = {name: tensor[start : start + size] for name, tensor in inputs.items()}
+            parts.append(await self._next(version, signature, part, min(size, rows - start), call, key=key))
+        return {name: np.concatenate([part[name] for part in parts]) for name in signature.outputs}
+
+    async def _next(
+        self,
+        version: ModelVersion,
+        signature: Signature,
+        inputs: Mapping[str, Tensor],
+        rows: int,
+        call: Call,
+        *,
+        key: Hashable,
+    ) -> Outputs:
+        """Runs at once where there is a place, else when it is this request's turn."""
+        queue = self._queues.setdefault(key, _Queue())
+        arrived = time.perf_counter()
+        if self._running < self._limits.max_batches_in_flight and not self._served_next:
+            self._begin(queue)
+            try:
+                self._observe(version, rows, 1)
+                return await self._backend.run(version, signature, inputs)
+            finally:
+                call.add("execute", time.perf_counter() - arrived)
+                self._end(key, queue)
+        return await self._wait(_Waiting(version, signature, inputs, rows, _future()), key, queue, arrived, call)
+
+    async def _wait(self, request: _Waiting, key: Hashable, queue: _Queue, arrived: float, call: Call) -> Outputs:
+        name = request.version.name
+        if self._waiting.get(name, 0) >= self._limits.max_queue_size:
+            raise GatewayError(
+                ErrorKind.OVERLOADED,
+                f"{self._waiting[name]} requests wait for model {name!r}, as many as max_queue_size admits",
+            )
+        if not queue.waiting:
+            self._served_next.append(key)
+        queue.waiting.append(request)
+        self._waiting[name] = self._waiting.get(name, 0) + 1
+        try:
+            return await request.answer
+        finally:
+            now = time.perf_counter()
+            began = request.began or now
+            call.add("queue", began - arrived)
+            call.add("execute", now - began)
+            if not request.began:
+                # It was given up before its turn: its place in the queue is passed over.
+                self._left(name)
+
+    def _left(self, name: str) -> None:
+        self._waiting[name] -= 1
+        if not self._waiting[name]:
+            del self._waiting[name]
+
+    def _begin(self, queue: _Queue) -> None:
+        queue.running += 1
+        self._running += 1
+
+    def _end(self, key: Hashable, queue: _Queue) -> None:
+        """Gives the place of a run to whoever waits."""
+        queue.running -= 1
+        self._running -= 1
+        if not queue.waiting and not queue.running:
+            self._queues.pop(key, None)
+        while self._served_next and self._running < self._limits.max_batches_in_flight:
+            self._serve(self._served_next.popleft())
+
+    def _serve(self, key: Hashable) -> None:
+        """Begins a run for the requests at the head of a queue; the queue goes to the end of the line."""
+        queue = self._queues[key]
+        batch = self._taken(queue)
+        if queue.waiting:
+            self._served_next.append(key)
+        if not batch:
+            if not queue.waiting and not queue.running:
+                self._queues.pop(key, None)
+            return
+        self._begin(queue)
+        # In a context of its own: what it logs is not about the request that happened to make room for it.
+        task = asyncio.create_task(self._run_batch(key, queue, batch), context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _taken(self, queue: _Queue) -> list[_Waiting]:
+        """Takes as many requests as a batch may have rows; those that nobody waits for any more are passed over."""
+        batch: list[_Waiting] = []
+        rows = 0
+        began = time.perf_counter()
+        while queue.waiting:
+            request = queue.waiting[0]
+            if request.wanted:
+                if batch and rows + request.rows > self._limits.max_batch_size:
+                    break
+                request.began = began
+                self._left(request.version.name)
+                batch.append(request)
+                rows += request.rows
+            queue.waiting.popleft()
+        return batch
+
+    async def _run_batch(self, key: Hashable, queue: _Queue, batch: list[_Waiting]) -> None:
+        try:
+            await self._answer(batch)
+        finally:
+            self._end(key, queue)
+
+    async def _answer(self, batch: list[_Waiting]) -> None:
+        """Runs requests together and answers each; where one may be to blame for a failure, in halves."""
+        try:
+            answers = await self._run_merged(batch)
+        except asyncio.CancelledError:
+            for request in batch:
+                request.answer.cancel()
+            raise
+        except Exception as error:
+            await self._answer_failed(batch, error)
+            return
+        for request, answer in zip(batch, answers, strict=True):
+            if request.wanted:
+                request.answer.set_result(answer)
+
+    async def _answer_failed(self, batch: list[_Waiting], error: Exception) -> None:
+        if len(batch) > 1 and isinstance(error, GatewayError) and error.kind in _BLAME:
+            middle = len(batch) // 2
+            for half in (batch[:middle], batch[middle:]):
+                if wanted := [request for request in half if request.wanted]:
+                    await self._answer(wanted)
+            return
+        for request in batch:
+            if request.wanted:
+                request.answer.set_exception(error)
+
+    async def _run_merged(self, batch: list[_Waiting]) -> Sequence[Outputs]:
+        first = batch[0]
+        rows = sum(request.rows for request in batch)
+        self._observe(first.version, rows, len(batch))
+        if len(batch) == 1:
+            return [await self._backend.run(first.version, first.signature, first.inputs)]
+        inputs = {name: np.concatenate([request.inputs[name] for request in batch]) for name in first.inputs}
+        outputs = await self._backend.run(first.version, first.signature, inputs)
+        if any(tensor.ndim == 0 or len(tensor) != rows for tensor in outputs.values()):
+            # Its signature says otherwise, but it does not work row by row. Nobody's rows can be told apart.
+            self._kept_apart.add(_function(first.version, first.signature))
+            raise GatewayError(ErrorKind.BACKEND_FAILED, "the model did not give a row for each row")
+        answers = []
+        start = 0
+        for request in batch:
+            end = start + request.rows
+            answers.append({name: tensor[start:end] for name, tensor in outputs.items()})
+            start = end
+        return answers
+
+
+def _future() -> "asyncio.Future[Outputs]":
+    return asyncio.get_running_loop().create_future()
+
+
+def _function(version: ModelVersion, signature: Signature) -> tuple[str, int, int, str]:
+    """Returns what tells a signature from all others, of versions that are gone and came back too."""
+    return version.name, version.version, id(version.handle), signature.name
+
+
+def _is_mergeable(signature: Signature) -> bool:
+    """Tells whether rows can be put together and taken apart: the first dimension of every tensor is free."""
+    specs = (*signature.inputs.values(), *signature.outputs.values())
+    free = all(spec.shape and spec.shape[0] is None for spec in specs)
+    return bool(signature.inputs) and free and not signature.defaults
