@@ -4,11 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROTOS_VENV := .venv-protos
 TOOLS_VENV := .venv-tools
+# Clients that others wrote, each in an environment of its own.
+CLIENTS_VENV := .venv-clients
+CLIENTS := $(patsubst requirements/clients/%.txt,$(CLIENTS_VENV)/%/.done,$(wildcard requirements/clients/*.txt))
 MODELS ?= models
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run train test lint format types protos protos-check requirements clean
+.PHONY: help run train test lint format types protos protos-check clients requirements clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -20,7 +23,7 @@ train: $(VENV)/.run ## Train and publish the two default models, where they are 
 	@$(BIN)/tensorgate train classifier --if-missing --models $(MODELS)
 	@$(BIN)/tensorgate train forecaster --if-missing --models $(MODELS)
 
-test: $(VENV)/.dev lint types protos-check ## Run all tests
+test: $(VENV)/.dev lint types protos-check clients ## Run all tests
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## Check style
@@ -40,13 +43,15 @@ protos: $(PROTOS_VENV)/.done ## Generate the code of all protocols
 protos-check: $(PROTOS_VENV)/.done ## Fail when the generated code is not what the protocols say
 	$(PROTOS_VENV)/bin/python protos/generate.py --check
 
+clients: $(CLIENTS) ## Install the clients that others wrote, to be tested with
+
 requirements: ## Resolve the pinned requirement files anew
 	$(PYTHON) -m venv $(TOOLS_VENV)
 	$(TOOLS_VENV)/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
 	$(TOOLS_VENV)/bin/python requirements/resolve.py
 
 clean: ## Remove environments and caches; models stay
-	rm -rf $(VENV) $(PROTOS_VENV) $(TOOLS_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(PROTOS_VENV) $(TOOLS_VENV) $(CLIENTS_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: an environment is made once and again whenever its pinned requirements change.
@@ -66,4 +71,9 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 $(PROTOS_VENV)/.done: requirements/protos.txt
 	$(PYTHON) -m venv $(PROTOS_VENV)
 	$(PROTOS_VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+$(CLIENTS_VENV)/%/.done: requirements/clients/%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@

@@ -1,4 +1,4 @@
-"""Resolves pyproject.toml into the pinned requirement files, all from one resolution.
+"""Resolves pyproject.toml into the pinned requirement files, all from one resolution; and each client by itself.
 
 Needs uv: ``make requirements`` provides it.
 """
@@ -15,11 +15,13 @@ FILES = {
     "dev.txt": ["--group", "dev"],
 }
 EVERYTHING = ["--extra", "embedded", "--extra", "training", "--group", "dev"]
+CLIENTS = ("triton", "kserve", "ovmsclient")
+"""Clients that others wrote: each in an environment of its own, which the gateway's requirements do not bind."""
 
 
-def resolve(output: str, options: list[str], constraints: Path | None) -> str:
-    """Returns the pinned requirements; writes them below a line that says how."""
-    command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--quiet", "--universal"]
+def resolve(output: str, options: list[str], constraints: Path | None, source: str = "pyproject.toml") -> None:
+    """Writes the pinned requirements below a line that says how they were made."""
+    command = [sys.executable, "-m", "uv", "pip", "compile", source, "--quiet", "--universal"]
     command += [
         "--python-version",
         PYTHON,
@@ -32,8 +34,7 @@ def resolve(output: str, options: list[str], constraints: Path | None) -> str:
     if constraints is not None:
         command += ["--constraint", str(constraints)]
     done = subprocess.run(command, cwd=HERE.parent, stdout=subprocess.PIPE, text=True, check=True)
-    (HERE / output).write_text("# Resolved from pyproject.toml: make requirements\n" + done.stdout)
-    return done.stdout
+    (HERE / output).write_text(f"# Resolved from {source}: make requirements\n" + done.stdout)
 
 
 def main() -> None:
@@ -43,6 +44,8 @@ def main() -> None:
         resolve(whole.name, EVERYTHING, None)
         for output, options in FILES.items():
             resolve(output, options, whole)
+        for client in CLIENTS:
+            resolve(f"clients/{client}.txt", [], None, f"requirements/clients/{client}.in")
     finally:
         whole.unlink(missing_ok=True)
 

@@ -1,8 +1,12 @@
-"""Servers and clients that most tests need."""
+"""Servers and clients that most tests need; and what a new user has after ``make run``."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +17,9 @@ from service.runtime import Runtime
 from service.settings import load
 from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
 from tests.fakes import FakeBackend
+from tests.processes import ROOT, ServerProcess, server_process
+
+TRAINING_SECONDS = 300
 
 
 class Served:
@@ -67,3 +74,24 @@ async def serving(**settings: Any) -> AsyncIterator[Served]:
 async def served() -> AsyncIterator[Served]:
     async with serving() as served:
         yield served
+
+
+@pytest.fixture(scope="session")
+def default_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trains both default models; or takes the folder that TENSORGATE_TEST_MODELS names, to save that time."""
+    if given := os.environ.get("TENSORGATE_TEST_MODELS"):
+        return Path(given).resolve()
+    folder = tmp_path_factory.mktemp("models")
+    for family in ("classifier", "forecaster"):
+        command = [sys.executable, "-m", "service", "train", family, "--models", str(folder)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TRAINING_SECONDS, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def default_server(default_models: Path) -> Iterator[ServerProcess]:
+    with server_process("--models", str(default_models)) as server:
+        assert "Tensorgate serves digits, sunspots" in server.announcement()
+        yield server
+        assert server.stop() == 0

@@ -109,7 +109,7 @@ class OpenInferenceRest:
         version = self._models.resolve(*_addressed(request), call)
         body = await self._body(request)
         with call.phase("decode"):
-            length = json_length(request.headers.get(HEADER_LENGTH), body)
+            length = json_length(_header(request, HEADER_LENGTH), body)
             if length or not body:
                 message = await offloaded(len(body), lambda: decode_body(body, length, bounds=self._bounds))
             else:
@@ -140,7 +140,7 @@ class OpenInferenceRest:
     async def _body(self, request: Request) -> bytes:
         data, call = await request.body(), calls.current()
         with call.phase("decode"):
-            encoding = request.headers.get("content-encoding", "")
+            encoding = _header(request, "Content-Encoding") or ""
             return await decompressed(data, encoding, limit=self._max_request_bytes, hold=call.hold)
 
     async def _members(self, request: Request) -> Mapping[str, Any]:
@@ -151,6 +151,12 @@ class OpenInferenceRest:
 
 def _addressed(request: Request) -> tuple[str, str]:
     return request.path_params["model"], request.path_params.get("version", "")
+
+
+def _header(request: Request, name: str) -> str | None:
+    """Returns the value of a header; all of them, as one list, where it stands there several times and they differ."""
+    values = dict.fromkeys(value.strip(" \t") for value in request.headers.getlist(name))
+    return ", ".join(values) if values else None
 
 
 def _response(document: object, status: int = _OK) -> Response:

@@ -183,7 +183,7 @@ async def test_a_request_that_is_given_up_is_taken_out_of_its_queue() -> None:
     await front.settle()
     assert front.batcher.waiting() == {"m": 1}
     front.let(9)
-    assert await asyncio.gather(first, third) == [[2], [6]]
+    assert [await first, await third] == [[2], [6]]
     assert front.backend.runs == [[1], [3]]
 
 

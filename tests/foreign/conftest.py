@@ -1,0 +1,57 @@
+"""Servers as processes, and the clients that others wrote."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests import zoo_models
+from tests.foreign.process import Address, ForeignClient, foreign_client
+from tests.generic_cases import LIMITS
+from tests.processes import ServerProcess, server_process
+
+BORROWED = "borrowed"
+"""A model for one test alone, which unloads it."""
+
+
+@pytest.fixture(scope="session")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """Serves models of every form."""
+    folder, config = tmp_path_factory.mktemp("zoo"), tmp_path_factory.mktemp("config") / "models.config"
+    listing = zoo_models.save_zoo(folder)
+    borrowed = f'config {{ name: "{BORROWED}" base_path: "{folder / "vector"}" }}'
+    config.write_text(listing.removesuffix("}") + borrowed + "\n}")
+    limits = [word for name, limit in LIMITS.items() for word in (f"--{name.replace('_', '-')}", str(limit))]
+    with server_process("--models", str(folder), "--model-config-file", str(config), *limits) as server:
+        server.announcement()
+        yield Address.of(server)
+
+
+@pytest.fixture(scope="session")
+def defaults(default_server: ServerProcess) -> Address:
+    """Serves the two default models."""
+    return Address.of(default_server)
+
+
+@pytest.fixture
+def borrowed(triton: ForeignClient, zoo: Address) -> Iterator[str]:
+    """Names the model that may be unloaded, and has it loaded again afterwards."""
+    yield BORROWED
+    triton.call(zoo, "grpc", "load_model", model_name=BORROWED)
+
+
+@pytest.fixture(scope="session")
+def triton() -> Iterator[ForeignClient]:
+    with foreign_client("triton") as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def kserve() -> Iterator[ForeignClient]:
+    with foreign_client("kserve") as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def ovmsclient() -> Iterator[ForeignClient]:
+    with foreign_client("ovmsclient") as client:
+        yield client
