@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROTOS_VENV := .venv-protos
 TOOLS_VENV := .venv-tools
+SCHEMATHESIS_VENV := .venv-schemathesis
 MODELS ?= models
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run train test lint format types protos protos-check requirements clean
+.PHONY: help run train test schemathesis lint format types protos protos-check requirements clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -20,8 +21,11 @@ train: $(VENV)/.run ## Train and publish the two default models, where they are 
 	@$(BIN)/tensorgate train classifier --if-missing --models $(MODELS)
 	@$(BIN)/tensorgate train forecaster --if-missing --models $(MODELS)
 
-test: $(VENV)/.dev lint types protos-check ## Run all tests
+test: $(VENV)/.dev $(SCHEMATHESIS_VENV)/.done lint types protos-check ## Run all tests
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+schemathesis: $(VENV)/.dev $(SCHEMATHESIS_VENV)/.done ## Test REST against its OpenAPI document alone
+	$(BIN)/pytest tests/integration/test_schemathesis.py $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## Check style
 	$(BIN)/ruff check .
@@ -46,7 +50,7 @@ requirements: ## Resolve the pinned requirement files anew
 	$(TOOLS_VENV)/bin/python requirements/resolve.py
 
 clean: ## Remove environments and caches; models stay
-	rm -rf $(VENV) $(PROTOS_VENV) $(TOOLS_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(PROTOS_VENV) $(TOOLS_VENV) $(SCHEMATHESIS_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: an environment is made once and again whenever its pinned requirements change.
@@ -66,4 +70,9 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 $(PROTOS_VENV)/.done: requirements/protos.txt
 	$(PYTHON) -m venv $(PROTOS_VENV)
 	$(PROTOS_VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+$(SCHEMATHESIS_VENV)/.done: requirements/schemathesis.txt
+	$(PYTHON) -m venv $(SCHEMATHESIS_VENV)
+	$(SCHEMATHESIS_VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@

@@ -1,4 +1,4 @@
-"""Resolves pyproject.toml into the pinned requirement files, all from one resolution.
+"""Resolves pyproject.toml into the pinned requirement files, those of the project all from one resolution.
 
 Needs uv: ``make requirements`` provides it.
 """
@@ -15,11 +15,14 @@ FILES = {
     "dev.txt": ["--group", "dev"],
 }
 EVERYTHING = ["--extra", "embedded", "--extra", "training", "--group", "dev"]
+ALONE = {"schemathesis.txt": ["--group", "schemathesis"]}
+"""Environments without the project itself: nothing of theirs need fit what it runs on."""
+PROJECT = "pyproject.toml"
 
 
 def resolve(output: str, options: list[str], constraints: Path | None) -> str:
     """Returns the pinned requirements; writes them below a line that says how."""
-    command = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--quiet", "--universal"]
+    command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal"]
     command += [
         "--python-version",
         PYTHON,
@@ -37,14 +40,16 @@ def resolve(output: str, options: list[str], constraints: Path | None) -> str:
 
 
 def main() -> None:
-    """Resolves everything once, then each file from that."""
+    """Resolves everything once, then each file from that; what stands alone by itself."""
     whole = HERE / ".everything.txt"
     try:
-        resolve(whole.name, EVERYTHING, None)
+        resolve(whole.name, [PROJECT, *EVERYTHING], None)
         for output, options in FILES.items():
-            resolve(output, options, whole)
+            resolve(output, [PROJECT, *options], whole)
     finally:
         whole.unlink(missing_ok=True)
+    for output, options in ALONE.items():
+        resolve(output, options, None)
 
 
 if __name__ == "__main__":
