@@ -25,7 +25,7 @@ test: $(VENV)/.dev $(SCHEMATHESIS_VENV)/.done lint types protos-check ## Run all
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 schemathesis: $(VENV)/.dev $(SCHEMATHESIS_VENV)/.done ## Test REST against its OpenAPI document alone
-	$(BIN)/pytest tests/integration/test_schemathesis.py $(PYTEST_ARGS)
+	$(BIN)/pytest tests/integration/test_openapi.py $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev ## Check style
 	$(BIN)/ruff check .

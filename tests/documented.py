@@ -5,7 +5,7 @@
 | ``pictures`` | ``shades`` that takes tf.Examples too: ``classify_examples``, of files in ``image/encoded`` |
 | ``curves`` | ``steps`` that takes tf.Examples too: ``regress_examples``, of values in ``history`` |
 
-The newest version of ``text`` is labelled ``stable``.
+The newest versions of these and of ``text`` are labelled ``stable``.
 """
 
 from collections.abc import Mapping
@@ -71,4 +71,5 @@ class DocumentedBackend(ZooBackend):
     async def start(self, catalog: Catalog) -> None:
         """Announces all models, and puts the label on."""
         await super().start(catalog)
-        catalog.set_labels("text", {"stable": 2})
+        for name, version in {"text": 2, "pictures": 1, "curves": 1}.items():
+            catalog.set_labels(name, {"stable": version})

@@ -20,7 +20,8 @@ Json = dict[str, Any]
 TAG = "Open Inference Protocol"
 ERROR = openapi_schemas.ERROR
 
-_LENGTH: Json = {"type": "integer", "minimum": 0}
+_LENGTH: Json = {"type": "string", "pattern": "^[0-9]{1,19}$"}
+"""Digits alone: no sign, no fraction."""
 
 
 def fragment(catalog: Catalog, bounds: InputBounds, errors: Json) -> Json:

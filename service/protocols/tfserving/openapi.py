@@ -23,6 +23,7 @@ _MODEL = "/v1/models/{model}"
 _CLASSIFY, _REGRESS = "classify_examples", "regress_examples"
 """The signatures of our own exports that take tf.Examples, whose features are known therefore."""
 _MAX_VERSION = 2**63 - 1
+_STATUS = "Status"
 
 
 def fragment(catalog: Catalog, bounds: InputBounds, errors: Json) -> Json:
@@ -64,7 +65,7 @@ class _Paths:
             (":predict", self._post("Predict", "Run a signature on tensors", found, _predict_examples(sample))),
             (":classify", self._post("Classify", "Classify tf.Examples", classifier, _classify_examples(classifier))),
             (":regress", self._post("Regress", "Regress tf.Examples", forecaster, _regress_examples(forecaster))),
-            ("", self._get("Status", "The states of a model's versions", found)),
+            ("", self._get(_STATUS, "The states of a model's versions", found)),
             ("/metadata", self._get("Metadata", "The signatures of a model", found)),
         ):
             for middle in ("", "/versions/{version}", "/labels/{label}"):
@@ -96,22 +97,28 @@ class _Paths:
             "operationId": f"tfserving{name}{how}",
             "tags": [TAG],
             "summary": summary,
-            "parameters": [self._model(model), *self._addressed(middle, model), *parameters],
+            "parameters": [self._model(model), *self._addressed(middle, model, is_status=name == _STATUS), *parameters],
             "responses": {"200": {"description": "The answer.", "content": content}, **self._errors},
         }
 
     def _model(self, model: ModelVersion | None) -> Json:
         return _path_parameter("model", "Name of the model.", self._part, None if model is None else model.name)
 
-    def _addressed(self, middle: str, model: ModelVersion | None) -> list[Json]:
+    def _addressed(self, middle: str, model: ModelVersion | None, *, is_status: bool) -> list[Json]:
         if "{version}" in middle:
             schema = {"type": "integer", "minimum": 0, "maximum": _MAX_VERSION}
             example = None if model is None else model.version
             return [_path_parameter("version", "Number of the version.", schema, example)]
         if "{label}" in middle:
             labels = {} if model is None else self._catalog.labels(model.name)
-            return [_path_parameter("label", "Label of the version.", self._part, next(iter(sorted(labels)), None))]
+            return [self._label(next(iter(sorted(labels)), None), is_ignored=is_status)]
         return []
+
+    def _label(self, example: str | None, *, is_ignored: bool) -> Json:
+        if is_ignored:
+            any_label = {key: value for key, value in self._part.items() if key != "maxLength"}
+            return _path_parameter("label", "Ignored: all versions are told of.", any_label, example)
+        return _path_parameter("label", "Label of the version.", self._part, example)
 
 
 def _path_parameter(name: str, description: str, schema: Json, example: str | int | None) -> Json:

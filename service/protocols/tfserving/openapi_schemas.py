@@ -106,7 +106,7 @@ def _example() -> Json:
             "anyOf": [
                 {"type": ["number", "boolean"]},
                 texts,
-                {"type": "array", "items": {"type": "number"}},
+                {"type": "array", "items": {"type": ["number", "boolean"]}},
                 {"type": "array", "items": texts},
             ]
         },
