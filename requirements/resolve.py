@@ -15,7 +15,7 @@ FILES = {
     "dev.txt": ["--group", "dev"],
 }
 EVERYTHING = ["--extra", "embedded", "--extra", "training", "--group", "dev"]
-CLIENTS = ("triton", "kserve", "ovmsclient")
+CLIENTS = ("triton", "kserve", "ovmsclient", "schemathesis")
 """Clients that others wrote: each in an environment of its own, which the gateway's requirements do not bind."""
 
 

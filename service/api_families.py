@@ -15,16 +15,21 @@ from service.protocols.native.labels import ModelLabels
 from service.protocols.native.rest import NativeRest
 from service.protocols.native.rpc import SERVICE, NativeRpc
 from service.protocols.native.streams import OrderedStream
+from service.protocols.open_inference import errors as open_inference_errors
+from service.protocols.open_inference import openapi as open_inference_openapi
 from service.protocols.open_inference.family import open_inference
 from service.protocols.tfserving import errors as tfserving_errors
+from service.protocols.tfserving import openapi as tfserving_openapi
 from service.protocols.tfserving import rest as tfserving_rest
 from service.protocols.tfserving import rpc as tfserving_rpc
 from service.settings import Settings
 from service.transport import rpc_errors
-from service.transport.openapi import Fragment
+from service.transport.openapi import PROBLEM, Fragment
 from service.transport.rest import RestFamily
-from service.transport.rest_errors import problem_response
+from service.transport.rest_errors import MEDIA_TYPE, STATUS, problem_response
 from service.transport.rpc import RpcService
+
+_JSON = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +98,23 @@ def _add_native(families: ApiFamilies, serving: Serving) -> None:
     )
     families.rest.append(RestFamily(rest.routes(), lambda path: path.startswith("/api/"), problem_response))
     families.rpc.append(RpcService(SERVICE.full_name, rpc, SERVICE))
-    families.openapi.append(partial(native_openapi.fragment, engine.catalog))
+    families.openapi.append(
+        Fragment(partial(native_openapi.fragment, engine.catalog, engine.bounds), STATUS, PROBLEM, MEDIA_TYPE)
+    )
 
 
 def _add_tfserving(families: ApiFamilies, serving: Serving) -> None:
     engine, settings = serving.engine, serving.settings
     rest = tfserving_rest.TfServingRest(engine, max_request_bytes=settings.max_request_bytes)
     families.rest.append(RestFamily([rest], tfserving_rest.owns, tfserving_errors.error_response))
+    families.openapi.append(
+        Fragment(
+            partial(tfserving_openapi.fragment, engine.catalog, engine.bounds),
+            tfserving_errors.STATUS,
+            tfserving_openapi.ERROR,
+            _JSON,
+        )
+    )
     for short, servicer in (
         ("PredictionService", tfserving_rpc.PredictionServicer(engine, tensor_content=settings.tensor_content)),
         ("ModelService", tfserving_rpc.ModelServicer(engine, serving.control)),
@@ -124,4 +139,13 @@ def _add_open_inference(families: ApiFamilies, serving: Serving) -> None:
     )
     rest, rpc = made.rest, made.rpc
     families.rest.append(RestFamily(rest.routes(), rest.owns, rest.respond, rest.quiet))
+    families.openapi.append(
+        Fragment(
+            partial(open_inference_openapi.fragment, serving.engine.catalog, serving.engine.bounds),
+            open_inference_errors.STATUS,
+            open_inference_openapi.ERROR,
+            _JSON,
+            rest.quiet,
+        )
+    )
     families.rpc.append(RpcService(rpc.name, rpc, rpc.descriptor, rpc.codes, quiet=rpc.quiet))

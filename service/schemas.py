@@ -231,7 +231,9 @@ class TensorInfo(_Message):
 
     name: str
     dtype: str
-    shape: Annotated[list[int] | None, Field(description="-1 stands for any size; absent when the rank is unknown.")]
+    shape: Annotated[
+        list[int] | None, Field(description="-1 stands for any size; absent when the rank is unknown.")
+    ] = None
 
 
 class SignatureInfo(_Message):

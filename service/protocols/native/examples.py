@@ -1,45 +1,26 @@
 """Requests that work when pasted, made for the models that are served."""
 
 import base64
-import io
-import math
 from typing import Any
 
-from PIL import Image, ImageDraw
-
+from service.codecs.samples import cycle, ring, ring_file
 from service.core.tasks import Forecaster, ImageClassifier
-
-_CYCLE = 11
-"""Steps of one cycle of the example's series: sunspots, by the year, have as many."""
-
-
-def ring(task: ImageClassifier) -> Image.Image:
-    """Returns a white ring on black, which reads as the digit zero, in the model's size and colours."""
-    image = Image.new("L" if task.channels == 1 else "RGB", (task.width, task.height))
-    box = (task.width // 4, task.height // 16, task.width - 1 - task.width // 4, task.height - 1 - task.height // 16)
-    ImageDraw.Draw(image).ellipse(box, outline="white", width=max(1, task.width // 8))
-    return image
 
 
 def encoded_images(task: ImageClassifier) -> dict[str, Any]:
     """Returns a classify request with an image file."""
-    file = io.BytesIO()
-    ring(task).save(file, "PNG")
-    return {"images": [{"encoded": base64.b64encode(file.getvalue()).decode()}], "top_k": 3}
+    return {"images": [{"encoded": base64.b64encode(ring_file(task)).decode()}], "top_k": 3}
 
 
 def pixel_images(task: ImageClassifier) -> dict[str, Any]:
     """Returns a classify request with pixels."""
-    image = ring(task)
-    values: list[Any] = list(image.get_flattened_data())
+    values: list[Any] = list(ring(task).get_flattened_data())
     rows = [values[start : start + task.width] for start in range(0, len(values), task.width)]
     return {"images": [{"pixels": rows}], "top_k": 3}
 
 
 def series(task: Forecaster) -> dict[str, Any]:
     """Returns a forecast request with one series, as long as the window."""
-    steps = [round(80 + 60 * math.sin(2 * math.pi * step / _CYCLE), 1) for step in range(task.window)]
-    values: list[Any] = steps if task.features == 1 else [[step] * task.features for step in steps]
     levels = task.quantile_levels
-    request: dict[str, Any] = {"series": [values], "horizon": min(5, task.horizon)}
+    request: dict[str, Any] = {"series": [cycle(task)], "horizon": min(5, task.horizon)}
     return {**request, "quantiles": [levels[0], levels[-1]]} if levels else request

@@ -65,8 +65,8 @@ class NativeRest:
             Route(PREFIX + "/{model}", self.get_model, methods=["GET"]),
             Route(PREFIX + "/{model}/classify", self.classify, methods=["POST"]),
             Route(PREFIX + "/{model}/forecast", self.forecast, methods=["POST"]),
-            Route(LABEL, self.set_label, methods=["PUT"]),
-            Route(LABEL, self.delete_label, methods=["DELETE"]),
+            # One route, so that a refusal of another verb names both.
+            Route(LABEL, self.label, methods=["PUT", "DELETE"]),
         ]
 
     async def list_models(self, request: Request) -> Response:
@@ -109,6 +109,10 @@ class NativeRest:
             fields = _merged(request.path_params, _query(request), body)
             wanted = await offloaded(len(data), lambda: validated(ForecastRequest, fields))
         return _response(await self._forecaster.forecast(wanted, call))
+
+    async def label(self, request: Request) -> Response:
+        """Answers ``PUT`` and ``DELETE /api/v1/models/{model}/labels/{label}``."""
+        return await (self.set_label if request.method == "PUT" else self.delete_label)(request)
 
     async def set_label(self, request: Request) -> Response:
         """Answers ``PUT /api/v1/models/{model}/labels/{label}``: JSON."""

@@ -124,7 +124,9 @@ def tighten_deadline(parameters: Parameters, call: Call) -> None:
     Raises:
         GatewayError: INVALID_INPUT.
     """
-    timeout = parameters.get(TIMEOUT, 0)
+    timeout = parameters.get(TIMEOUT)
+    if timeout is None:
+        return
     if type(timeout) is not int or timeout < 0:
         raise invalid_input(Violation(f"parameters.{TIMEOUT}", "a whole number of microseconds", shown(timeout)))
     if timeout:

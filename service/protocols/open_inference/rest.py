@@ -28,9 +28,9 @@ from service.protocols.open_inference.rest_request import (
 
 PREFIX = "/v2"
 
-_MODEL = PREFIX + "/models/{model}"
-_VERSION = _MODEL + "/versions/{version}"
-_REPOSITORY = PREFIX + "/repository"
+MODEL = PREFIX + "/models/{model}"
+VERSION = MODEL + "/versions/{version}"
+REPOSITORY = PREFIX + "/repository"
 _OK, _UNAVAILABLE = 200, 503
 
 
@@ -69,15 +69,15 @@ class OpenInferenceRest:
             Route(PREFIX, self.server_metadata, methods=["GET"]),
             Route(PREFIX + "/health/live", self.live, methods=["GET"]),
             Route(PREFIX + "/health/ready", self.ready, methods=["GET"]),
-            Route(_VERSION, self.model_metadata, methods=["GET"]),
-            Route(_MODEL, self.model_metadata, methods=["GET"]),
-            Route(_VERSION + "/ready", self.model_ready, methods=["GET"]),
-            Route(_MODEL + "/ready", self.model_ready, methods=["GET"]),
-            Route(_VERSION + "/infer", self.infer, methods=["POST"]),
-            Route(_MODEL + "/infer", self.infer, methods=["POST"]),
-            Route(_REPOSITORY + "/index", self.index, methods=["POST"]),
-            Route(_REPOSITORY + "/models/{model}/load", self.load, methods=["POST"]),
-            Route(_REPOSITORY + "/models/{model}/unload", self.unload, methods=["POST"]),
+            Route(VERSION, self.model_metadata, methods=["GET"]),
+            Route(MODEL, self.model_metadata, methods=["GET"]),
+            Route(VERSION + "/ready", self.model_ready, methods=["GET"]),
+            Route(MODEL + "/ready", self.model_ready, methods=["GET"]),
+            Route(VERSION + "/infer", self.infer, methods=["POST"]),
+            Route(MODEL + "/infer", self.infer, methods=["POST"]),
+            Route(REPOSITORY + "/index", self.index, methods=["POST"]),
+            Route(REPOSITORY + "/models/{model}/load", self.load, methods=["POST"]),
+            Route(REPOSITORY + "/models/{model}/unload", self.unload, methods=["POST"]),
         ]
 
     async def live(self, request: Request) -> Response:
