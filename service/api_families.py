@@ -27,7 +27,7 @@ from service.transport import rpc_errors
 from service.transport.openapi import PROBLEM, Fragment
 from service.transport.rest import RestFamily
 from service.transport.rest_errors import MEDIA_TYPE, STATUS, problem_response
-from service.transport.rpc import RpcService
+from service.transport.rpc_service import RpcService
 
 _JSON = "application/json"
 

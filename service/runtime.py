@@ -30,7 +30,8 @@ from service.transport import openapi, rest
 from service.transport.limits import RequestLimits
 from service.transport.operations import Operations
 from service.transport.rest import RestServer
-from service.transport.rpc import CallInterceptor, RpcServer
+from service.transport.rpc import RpcServer
+from service.transport.rpc_interceptor import CallInterceptor
 
 logger = logging.getLogger(__name__)
 
@@ -61,14 +62,16 @@ class Runtime:
             streams=settings.max_streams_in_flight,
             request_bytes=settings.max_bytes_in_flight,
         )
-        self._metrics = Metrics(in_flight=self.admission.in_flight, backend=settings.backend)
+        self._metrics = Metrics(admission=self.admission, backend=settings.backend)
         self._metrics.watch(self.catalog)
         self._config_file = ModelConfigFile(settings.model_config_file) if settings.model_config_file else None
         self._backend = self._create_backend()
         bounds = InputBounds(
+            max_request_bytes=settings.max_request_bytes,
             max_batch_rows=settings.max_batch_rows,
             max_tensor_elements=settings.max_tensor_elements,
             max_json_depth=settings.max_json_depth,
+            max_json_values=settings.max_json_values,
             max_name_length=settings.max_name_length,
         )
         self._control = ModelControl(

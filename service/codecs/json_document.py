@@ -16,12 +16,14 @@ from service.errors import shown
 
 _BYTE_ORDER_MARK = "\ufeff"
 _SPACE = " \t\n\r"
-_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|-?(?:Inf(?:inity)?|NaN)\b', re.DOTALL)
-_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}]', re.DOTALL)
+# A string that does not end is a match too: otherwise the search would begin anew at each of its quotes.
+_STRING = r'"(?:[^"\\]|\\.)*"?'
+_TOKENS = re.compile(_STRING + r"|-?(?:Inf(?:inity)?|NaN)\b", re.DOTALL)
+_BRACKETS = re.compile(_STRING + r"|[][{}]", re.DOTALL)
+_MAYBE_TOO_BIG = re.compile(r"[eE]\+?[0-9]{3}|[0-9]{300}")
 _ESCAPES = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 _HIGH_SURROGATES = range(0xD800, 0xDC00)
 _LOW_SURROGATES = range(0xDC00, 0xE000)
-_INT64 = range(-(2**63), 2**64)
 _TOO_BIG = "Number too big to be stored in double."
 _REASONS = {
     "Expecting property name enclosed in double quotes": "Missing a name for object member.",
@@ -56,6 +58,7 @@ def parse_json(data: bytes, *, bounds: InputBounds, rubbish_after: bool = False)
         JsonError: When it is none.
         GatewayError: TOO_LARGE when it is nested too deep for any bound.
     """
+    bounds.check_json(data)
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
@@ -70,7 +73,9 @@ def parse_json(data: bytes, *, bounds: InputBounds, rubbish_after: bool = False)
         raise JsonError("Invalid encoding in string.", error.start) from None
     _check_surrogates(text)
     try:
-        return _parsed(_TOKENS.sub(_as_python_has_it, text), rubbish_after=rubbish_after)
+        if "N" in text or "I" in text:
+            text = _TOKENS.sub(_as_python_has_it, text)
+        return _parsed(text, rubbish_after=rubbish_after)
     except RecursionError:
         raise bounds.too_deep("body") from None
 
@@ -96,7 +101,8 @@ def _as_python_has_it(token: re.Match[str]) -> str:
 
 
 def _parsed(text: str, *, rubbish_after: bool) -> Any:
-    decoder = json.JSONDecoder(parse_int=_integer, parse_float=_float)
+    # Hooks are called for each number: only where one of them may be infinite.
+    decoder = json.JSONDecoder(parse_float=_float) if _MAYBE_TOO_BIG.search(text) else json.JSONDecoder()
     start = len(text) - len(text.lstrip(_SPACE))
     try:
         value, end = decoder.raw_decode(text, start)
@@ -104,20 +110,12 @@ def _parsed(text: str, *, rubbish_after: bool) -> Any:
         reason, position = _reason(error, text)
         raise JsonError(reason, len(text[:position].encode())) from None
     except OverflowError as error:
-        number = str(error)
-        raise JsonError(_TOO_BIG, len(text[: max(0, text.find(number))].encode())) from None
+        raise JsonError(_TOO_BIG, len(text[: text.index(str(error))].encode())) from None
+    except ValueError:  # Python's own limit of an integer's digits
+        raise JsonError(_TOO_BIG, 0) from None
     if not rubbish_after and text[end:].strip(_SPACE):
         raise JsonError("The document root must not be followed by other values.", len(text[:end].encode()))
     return value
-
-
-def _integer(text: str) -> int | float:
-    """Returns an integer of 64 bits; what is beyond becomes a floating-point number, as in RapidJSON."""
-    if len(text) <= len(str(_INT64.start)):
-        value = int(text)
-        if value in _INT64:
-            return value
-    return _float(text)
 
 
 def _float(text: str) -> float:

@@ -2,6 +2,7 @@
 
 import binascii
 from base64 import b64decode, b64encode
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ _LEAVES = {
     "b": Leaves({bool}, "true or false"),
     "O": Leaves({str, dict}, "a string"),
 }
-_NAN, _INFINITY, _MINUS_INFINITY = (orjson.Fragment(token) for token in (b"NaN", b"Infinity", b"-Infinity"))
+_TOKENS = np.array([b"NaN", b"Infinity", b"-Infinity"], object)
 _BASE64_KEY = "b64"
 
 
@@ -123,7 +124,7 @@ def encode_base64(data: bytes) -> dict[str, str]:
 
 
 def jsonable(tensor: Tensor) -> Any:
-    """Returns the tensor as something that `dump_json` writes, and that can be indexed by row.
+    """Returns the tensor as something that `dump_json` writes.
 
     Numbers that are not finite become the bare tokens ``NaN``, ``Infinity`` and ``-Infinity``, as TensorFlow Serving
     and Python's own parser have them. Strings are to be made texts before.
@@ -142,13 +143,23 @@ def jsonable(tensor: Tensor) -> Any:
     return np.ascontiguousarray(tensor) if tensor.ndim else tensor[()]
 
 
-def _with_tokens(tensor: Tensor) -> Any:
-    if tensor.ndim:
-        return [_with_tokens(row) for row in tensor]
-    value = tensor[()]
-    if np.isfinite(value):
-        return value
-    return _NAN if np.isnan(value) else _INFINITY if value > 0 else _MINUS_INFINITY
+def jsonable_rows(tensor: Tensor) -> Sequence[Any]:
+    """Returns the rows of a tensor [N, ...], each as `jsonable` makes it.
+
+    Raises:
+        GatewayError: NOT_SUPPORTED for complex numbers.
+    """
+    whole = jsonable(tensor)
+    return [_with_tokens(row) for row in tensor] if isinstance(whole, orjson.Fragment) else whole
+
+
+def _with_tokens(tensor: Tensor) -> orjson.Fragment:
+    """Returns the text of the numbers. The writer has null for all that is not finite: these become tokens by turns."""
+    parts = dump_json(np.ascontiguousarray(tensor) if tensor.ndim else tensor[()]).split(b"null")
+    odd = tensor[~np.isfinite(tensor)] if tensor.ndim else np.atleast_1d(tensor)
+    tokens = _TOKENS[np.where(np.isnan(odd), 0, np.where(odd > 0, 1, 2))].tolist() if len(parts) > 1 else []
+    pieces = [piece for pair in zip(parts, tokens, strict=False) for piece in pair]
+    return orjson.Fragment(b"".join([*pieces, parts[-1]]))
 
 
 def dump_json(value: Any) -> bytes:

@@ -81,13 +81,6 @@ def encode_raw(tensor: Tensor) -> bytes:
     return tensor.tobytes()
 
 
-def raw_size(tensor: Tensor) -> int:
-    """Returns how many bytes `encode_raw` makes of the tensor."""
-    if tensor.dtype.kind == "O":
-        return tensor.size * _LENGTH.size + sum(map(len, tensor.ravel().tolist()))
-    return tensor.nbytes
-
-
 def _check_booleans(data: bytes | memoryview, where: str) -> None:
     """Refuses bytes that are neither 0 nor 1: an array of booleans that holds others behaves as it likes."""
     wrong = np.frombuffer(data, np.uint8) > 1

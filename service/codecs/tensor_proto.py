@@ -1,6 +1,7 @@
 """TensorFlow's TensorProto to numpy arrays and back."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,7 @@ _FIELDS: dict[str, tuple[str, str]] = {
 Of 16-bit floats the field holds the bits, of complex numbers both parts by turns (TensorFlow's ``tensor.proto``).
 """
 _BITS = {"float16", "bfloat16"}
+_CHUNK = 65_536
 
 
 Hold = Callable[[int], None]
@@ -84,10 +86,24 @@ def decode_tensor(
     shape = tuple(dim.size for dim in message.tensor_shape.dim)
     count = bounds.check_shape(shape, where=f"{where}.tensor_shape")
     if name == STRING:
-        return _strings(message, count, where, hold).reshape(shape)
+        return _strings(message, count, _Claims(bounds, where, hold)).reshape(shape)
     if message.tensor_content:
         return _content(message.tensor_content, name, count, where).reshape(shape)
-    return _values(message, name, count, hold).reshape(shape)
+    return _values(message, name, count, _Claims(bounds, where, hold)).reshape(shape)
+
+
+@dataclass(frozen=True, slots=True)
+class _Claims:
+    """Bounds what a tensor's shape claims beyond the values that came."""
+
+    bounds: InputBounds
+    where: str
+    hold: Hold
+
+    def check(self, size: int) -> None:
+        """Refuses, or counts, bytes that are about to be allocated."""
+        self.bounds.check_bytes(size, where=self.where)
+        self.hold(size)
 
 
 def _content(data: bytes, name: str, count: int, where: str) -> Tensor:
@@ -98,7 +114,7 @@ def _content(data: bytes, name: str, count: int, where: str) -> Tensor:
     return np.frombuffer(data, dtype)
 
 
-def _values(message: tf_pb.TensorProto, name: str, count: int, hold: Hold) -> Tensor:
+def _values(message: tf_pb.TensorProto, name: str, count: int, claims: _Claims) -> Tensor:
     field, held_as = _FIELDS[name]
     dtype = NUMPY_DTYPES[name]
     given: Tensor = np.array(getattr(message, field), np.int32 if name in _BITS else held_as)
@@ -110,17 +126,20 @@ def _values(message: tf_pb.TensorProto, name: str, count: int, hold: Hold) -> Te
         given = given.astype(dtype, copy=False)
     if len(given) >= count:
         return given[:count]
-    hold((count - len(given)) * dtype.itemsize)
+    claims.check((count - len(given)) * dtype.itemsize)
     filled = np.full(count, given[-1] if len(given) else 0, dtype)
     filled[: len(given)] = given
     return filled
 
 
-def _strings(message: tf_pb.TensorProto, count: int, where: str, hold: Hold) -> Tensor:
+def _strings(message: tf_pb.TensorProto, count: int, claims: _Claims) -> Tensor:
+    where = claims.where
     given = _unpacked(message.tensor_content, count, where) if message.tensor_content else list(message.string_val)
-    hold(max(0, count - len(given)) * NUMPY_DTYPES[STRING].itemsize)
+    repeated = given[-1] if given else b""
+    # TensorFlow has a copy of the string for each of them.
+    claims.check(max(0, count - len(given)) * (NUMPY_DTYPES[STRING].itemsize + len(repeated)))
     array = np.empty(count, object)
-    array[:] = given[-1] if given and len(given) < count else b""
+    array[:] = repeated
     array[: len(given)] = given[:count]
     return array
 
@@ -179,7 +198,9 @@ def _extend(message: tf_pb.TensorProto, tensor: Tensor, name: str) -> None:
     flat: Any = np.ascontiguousarray(tensor).ravel()
     if name in _BITS or flat.dtype.kind == "c":
         flat = flat.view(held_as)
-    getattr(message, field).extend(flat.tolist())
+    values = getattr(message, field)
+    for start in range(0, len(flat), _CHUNK):  # between two of them other threads get their turn
+        values.extend(flat[start : start + _CHUNK].tolist())
 
 
 def _number(name: str) -> tf_pb.DataType:

@@ -1,6 +1,7 @@
 """Admission: how much may be in flight, decided before any work is spent on it."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,8 +19,7 @@ class Admission:
 
     def __init__(self, *, requests: int, streams: int, request_bytes: int) -> None:
         self._limits = {"requests": requests, "streams": streams}
-        self._max_bytes = request_bytes
-        self._bytes = 0
+        self._bytes = _Bytes(request_bytes)
         self._idle = asyncio.Event()
         self._idle.set()
         self.in_flight = {"requests": 0, "streams": 0}
@@ -55,24 +55,15 @@ class Admission:
     @contextmanager
     def held(self) -> Iterator["HeldBytes"]:
         """Counts bytes that are held while the body runs."""
-        count = HeldBytes(self)
+        count = HeldBytes(self._bytes)
         try:
             yield count
         finally:
-            self._bytes -= count.taken
+            count.close()
 
-    def take(self, size: int) -> None:
-        """Counts more bytes; use `held`, which gives them back.
-
-        Raises:
-            GatewayError: OVERLOADED when there are too many.
-        """
-        if self._bytes + size > self._max_bytes:
-            raise GatewayError(
-                ErrorKind.OVERLOADED,
-                f"{self._bytes} bytes of requests are held, max_bytes_in_flight admits {self._max_bytes}",
-            )
-        self._bytes += size
+    def bytes_held(self) -> int:
+        """Returns how many bytes of requests are held."""
+        return self._bytes.held
 
     def refuse(self) -> None:
         """Admits nothing from now on."""
@@ -83,27 +74,61 @@ class Admission:
         await self._idle.wait()
 
 
+class _Bytes:
+    """How many bytes are held, whatever thread counts them.
+
+    Attributes:
+        limit: As many as may be.
+        held: Of all requests.
+        lock: Held while a count changes.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.held = 0
+        self.lock = threading.Lock()
+
+
 class HeldBytes:
-    """What one request holds of the bytes in flight.
+    """What one request holds of the bytes in flight; may be told from several threads.
 
     Attributes:
         taken: In bytes.
     """
 
-    def __init__(self, admission: Admission) -> None:
-        self._admission = admission
+    def __init__(self, total: _Bytes) -> None:
+        self._total = total
+        self._closed = False
         self.taken = 0
 
     def take(self, size: int) -> None:
         """Takes more.
 
         Raises:
-            GatewayError: OVERLOADED when there are too many in flight.
+            GatewayError: OVERLOADED when there are too many in flight; CANCELLED when the request is over, and only a
+                thread that works for it does not know yet.
         """
-        self._admission.take(size)
-        self.taken += size
+        total = self._total
+        with total.lock:
+            if self._closed:
+                raise GatewayError(ErrorKind.CANCELLED, "the request is over")
+            if total.held + size > total.limit:
+                raise GatewayError(
+                    ErrorKind.OVERLOADED,
+                    f"{total.held} bytes of requests are held, max_bytes_in_flight admits {total.limit}",
+                )
+            total.held += size
+            self.taken += size
 
     def give_back(self, size: int) -> None:
         """Gives some back before the end."""
-        self._admission.take(-size)
-        self.taken -= size
+        with self._total.lock:
+            self._total.held -= size
+            self.taken -= size
+
+    def close(self) -> None:
+        """Gives everything back; from now on nothing more can be taken."""
+        with self._total.lock:
+            self._closed = True
+            self._total.held -= self.taken
+            self.taken = 0

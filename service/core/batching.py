@@ -165,6 +165,7 @@ class Batcher:
             if not request.began:
                 # It was given up before its turn: its place in the queue is passed over.
                 self._left(name)
+            del request  # it refers to its error, whose traceback refers to this frame
 
     def _left(self, name: str) -> None:
         self._waiting[name] -= 1

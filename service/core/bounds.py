@@ -7,21 +7,27 @@ from dataclasses import dataclass
 from service.core.tensors import MAX_RANK
 from service.errors import ErrorKind, Violation, invalid_input, shown
 
+_MAX_COUNT = 1024
+
 
 @dataclass(frozen=True, slots=True)
 class InputBounds:
     """The bounds, named as the settings that they come from.
 
     Attributes:
+        max_request_bytes: Of a message, and of what it stands for: values that its shape claims, a context of examples.
         max_batch_rows: Rows of one request.
         max_tensor_elements: Elements of one tensor, whether they came or its shape only claims them.
         max_json_depth: Lists within lists of a JSON document.
+        max_json_values: Values of a JSON document, as its commas and brackets count them.
         max_name_length: Characters of the name of a model, a label, a signature or a tensor.
     """
 
+    max_request_bytes: int = 32 * 1024 * 1024
     max_batch_rows: int = 8192
     max_tensor_elements: int = 2**26
     max_json_depth: int = 32
+    max_json_values: int = 2_000_000
     max_name_length: int = 256
 
     def check_rows(self, rows: int, *, where: str) -> None:
@@ -58,6 +64,38 @@ class InputBounds:
                 kind=ErrorKind.TOO_LARGE,
             )
         return 0 if 0 in shape else claimed
+
+    def check_bytes(self, size: int, *, where: str) -> None:
+        """Refuses what would take more bytes than a message may have, though its message does not.
+
+        Raises:
+            GatewayError: TOO_LARGE.
+        """
+        if size > self.max_request_bytes:
+            expected = f"what takes at most {self.max_request_bytes} bytes (max_request_bytes)"
+            raise invalid_input(Violation(where, expected, f"{size} bytes"), kind=ErrorKind.TOO_LARGE)
+
+    def check_count(self, count: int, *, where: str) -> None:
+        """Refuses more tensors, outputs or tasks than any model has, before they are looked at one by one.
+
+        Raises:
+            GatewayError: TOO_LARGE.
+        """
+        if count > _MAX_COUNT:
+            raise invalid_input(Violation(where, f"at most {_MAX_COUNT}", str(count)), kind=ErrorKind.TOO_LARGE)
+
+    def check_json(self, data: bytes) -> None:
+        """Refuses a JSON document of more values than can be read without keeping everybody else waiting.
+
+        A parser does not let go of the interpreter before it is done, on whatever thread it runs.
+
+        Raises:
+            GatewayError: TOO_LARGE.
+        """
+        values = data.count(b",") + data.count(b"[")
+        if values > self.max_json_values:
+            expected = f"at most {self.max_json_values} values in JSON (max_json_values); more fit into binary tensors"
+            raise invalid_input(Violation("body", expected, f"about {values}"), kind=ErrorKind.TOO_LARGE)
 
     def check_name(self, name: str, *, where: str) -> None:
         """Refuses a name that is too long to be one.

@@ -1,6 +1,6 @@
 """Tensors and what a model says of them: dtypes, shapes, signatures."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,11 @@ NUMPY_DTYPES: Mapping[str, np.dtype[Any]] = {
 def dtype_name(tensor: Tensor) -> str:
     """Returns TensorFlow's name of the array's dtype, such as ``float32`` or ``string``."""
     return STRING if tensor.dtype.kind in "OSU" else tensor.dtype.name
+
+
+def byte_size(tensors: Iterable[Tensor]) -> int:
+    """Returns how many bytes the tensors take, those of their strings included."""
+    return sum(sum(map(len, tensor.ravel())) if tensor.dtype.kind == "O" else tensor.nbytes for tensor in tensors)
 
 
 def shape_text(shape: Shape | None) -> str:

@@ -18,6 +18,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from service import __version__
+from service.core.admission import Admission
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelVersion, State
 from service.errors import ErrorKind
@@ -49,11 +50,11 @@ class Metrics:
     """All metrics of one server, in a registry of its own.
 
     Args:
-        in_flight: How many requests and streams are in flight; read at each scrape.
+        admission: Knows how much is in flight; read at each scrape.
         backend: Name of the backend, for the build information.
     """
 
-    def __init__(self, *, in_flight: Mapping[str, int], backend: str) -> None:
+    def __init__(self, *, admission: Admission, backend: str) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody reads
         self.registry = CollectorRegistry()
         model = ["model_name", "model_version"]
@@ -120,7 +121,9 @@ class Metrics:
         self._load_begun: dict[tuple[str, int], float] = {}
         for what in ("requests", "streams"):
             gauge = Gauge(f"tensorgate_{what}_in_flight", f"{what.capitalize()} that are open.", registry=self.registry)
-            gauge.set_function(partial(in_flight.__getitem__, what))
+            gauge.set_function(partial(admission.in_flight.__getitem__, what))
+        held = Gauge("tensorgate_request_bytes_held", "Bytes of requests that are held.", registry=self.registry)
+        held.set_function(admission.bytes_held)
         Gauge(
             "tensorgate_build_info",
             "1; what runs here is in the labels.",

@@ -106,27 +106,33 @@ class Errors:
 
         # The framework raises, rather than answers, where it finds an application.
         scope["app"] = self
-        headers: dict[str, str] = {}
+        # The errors are no variables here: their tracebacks refer to this frame, and would be cycles with it that keep
+        # the request until they are collected.
         try:
             await self._app(scope, receive, send_noted)
             return
         except HTTPException as found:
-            error = rest_errors.from_http_exception(found, method=scope["method"], path=shown(scope["path"]))
-            headers = dict(found.headers or {})
+            response = self._response(
+                rest_errors.from_http_exception(found, method=scope["method"], path=shown(scope["path"])), scope
+            )
+            response.headers.update(found.headers or {})
         except asyncio.CancelledError:
             if not self._admission.draining.is_set():
                 raise
-            error = GatewayError(ErrorKind.NOT_READY, "the server went down before the answer was there")
+            response = self._response(
+                GatewayError(ErrorKind.NOT_READY, "the server went down before the answer was there"), scope
+            )
         except Exception as raised:
-            error = as_gateway_error(raised)
+            response = self._response(as_gateway_error(raised), scope)
+        if not started and scope["tensorgate.code"] != ErrorKind.CANCELLED:
+            await response(scope, receive, send)
+
+    def _response(self, error: GatewayError, scope: Scope) -> Response:
         scope["tensorgate.code"] = error.kind.value
-        if started or error.kind is ErrorKind.CANCELLED:
-            return
         response = self._respond(scope["path"], error, calls.current().request_id)
         if error.kind.retryable:
             response.headers["Retry-After"] = RETRY_AFTER_SECONDS
-        response.headers.update(headers)
-        await response(scope, receive, send)
+        return response
 
 
 class Admitted:
@@ -230,3 +236,4 @@ class CancelOnDisconnect:
             watch.cancel()
             handler.cancel()
             await asyncio.gather(handler, watch, return_exceptions=True)
+            del handler, watch  # a task refers to its error, whose traceback refers to this frame

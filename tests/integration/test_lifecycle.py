@@ -62,7 +62,7 @@ async def test_it_is_ready_only_once_the_models_are(monkeypatch: pytest.MonkeyPa
 
 
 async def test_a_stop_lets_requests_in_flight_finish_and_takes_no_new_ones() -> None:
-    async with serving(drain_delay=0.2) as served:
+    async with serving(drain_delay=0.2, max_batches_in_flight=3) as served:
         served.backend.gate.clear()
         over_rest = asyncio.create_task(served.rest.post(CLASSIFY, json=BLACK))
         over_grpc = served.stub.Classify(classify_request("shades", **BLACK))

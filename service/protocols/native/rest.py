@@ -89,7 +89,7 @@ class NativeRest:
             if media_type == FORM:
                 body = await self._form_fields(request, data)
             elif media_type == JSON:
-                body = await offloaded(len(data), lambda: _json_object(data))
+                body = await offloaded(len(data), lambda: self._json_object(data))
             else:
                 body = {"images": [{"encoded": data}]}
             self._engine.bounds.check_rows(_length(body.get("images")), where="images")
@@ -104,7 +104,7 @@ class NativeRest:
         _media_type(request, (JSON,))
         data = await request.body()
         with call.phase("decode"):
-            body = await offloaded(len(data), lambda: _json_object(data))
+            body = await offloaded(len(data), lambda: self._json_object(data))
             self._engine.bounds.check_rows(_length(body.get("series")), where="series")
             fields = _merged(request.path_params, _query(request), body)
             wanted = await offloaded(len(data), lambda: validated(ForecastRequest, fields))
@@ -121,7 +121,7 @@ class NativeRest:
         _media_type(request, (JSON,))
         data = await request.body()
         with call.phase("decode"):
-            body = await offloaded(len(data), lambda: _json_object(data))
+            body = await offloaded(len(data), lambda: self._json_object(data))
             wanted = validated(SetLabelRequest, _merged(request.path_params, _query(request), body))
         return _response(await self._labels.set_label(wanted, call))
 
@@ -129,6 +129,16 @@ class NativeRest:
         """Answers ``DELETE /api/v1/models/{model}/labels/{label}``."""
         wanted = validated(DeleteLabelRequest, _merged(request.path_params, _query(request)))
         return _response(await self._labels.delete_label(wanted, calls.current()))
+
+    def _json_object(self, data: bytes) -> Fields:
+        self._engine.bounds.check_json(data)
+        try:
+            value = orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            raise _malformed("JSON", f"something else: {error}" if data else "an empty body") from None
+        if not isinstance(value, dict):
+            raise invalid_input(Violation("body", "an object", shown(value)))
+        return value
 
     async def _form_fields(self, request: Request, data: bytes) -> Fields:
         """Returns the files of a form as images, in their order, and its other fields as they read."""
@@ -175,16 +185,6 @@ def _media_type(request: Request, accepted: Sequence[str]) -> str:
             kind=ErrorKind.UNSUPPORTED_FORMAT,
         )
     return media_type
-
-
-def _json_object(data: bytes) -> Fields:
-    try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise _malformed("JSON", f"something else: {error}" if data else "an empty body") from None
-    if not isinstance(value, dict):
-        raise invalid_input(Violation("body", "an object", shown(value)))
-    return value
 
 
 def _query(request: Request) -> Fields:

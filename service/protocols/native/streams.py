@@ -113,7 +113,7 @@ class OrderedStream:
         except Exception as raised:
             error = as_gateway_error(raised)
             code = error.kind
-            return error
+            return error.with_traceback(None)  # the frames in it refer to the request, and to the error itself
         finally:
             stream.messages += 1
             stream.model, stream.version = call.model, call.version

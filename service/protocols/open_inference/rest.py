@@ -9,10 +9,10 @@ from starlette.routing import Route
 
 from service.codecs.content_encoding import decompressed
 from service.codecs.json_tensor import dump_json
-from service.codecs.open_inference import raw_size
 from service.core import call as calls
 from service.core.bounds import InputBounds
 from service.core.offload import offloaded
+from service.core.tensors import byte_size
 from service.protocols.open_inference.errors import error_response
 from service.protocols.open_inference.inference import Inference
 from service.protocols.open_inference.json_fields import optional
@@ -117,8 +117,7 @@ class OpenInferenceRest:
                 message = await offloaded(len(body), lambda: decode_raw_body(body, signature, bounds=self._bounds))
         outputs = await self._inference.run(version, message, call)
         with call.phase("encode"):
-            size = sum(map(raw_size, outputs.values()))
-            return await offloaded(size, lambda: encode_answer(version, message, outputs))
+            return await offloaded(byte_size(outputs.values()), lambda: encode_answer(version, message, outputs))
 
     async def index(self, request: Request) -> Response:
         """Answers ``POST /v2/repository/index``."""

@@ -72,12 +72,15 @@ def decode_body(body: bytes, length: int, *, bounds: InputBounds) -> InferMessag
     parameters = optional(document, "parameters", dict, {})
     blobs = _Blobs(memoryview(body)[length:])
     inputs: dict[str, Tensor] = {}
-    for index, value in enumerate(required(document, "inputs", list)):
+    entries = required(document, "inputs", list)
+    bounds.check_count(len(entries), where="inputs")
+    for index, value in enumerate(entries):
         members = as_object(value, where=f"inputs[{index}]")
         head = _head(index, members, bounds)
         add_input(inputs, head, _tensor(head, members, blobs, bounds))
     blobs.check_used_up()
     wanted = optional(document, "outputs", list, [])
+    bounds.check_count(len(wanted), where="outputs")
     return InferMessage(
         inputs=inputs,
         outputs=[_output(index, value, bounds) for index, value in enumerate(wanted)],

@@ -4,10 +4,10 @@ from typing import Any
 
 from grpc import aio
 
-from service.codecs.open_inference import raw_size
 from service.core import call as calls
 from service.core.bounds import InputBounds
 from service.core.offload import offloaded
+from service.core.tensors import byte_size
 from service.errors import ErrorKind, GatewayError
 from service.protocols.open_inference.errors import CODE
 from service.protocols.open_inference.inference import Inference
@@ -84,8 +84,7 @@ class OpenInferenceRpc:
             message = await offloaded(request.ByteSize(), lambda: decode_request(request, bounds=self._bounds))
         outputs = await self._inference.run(version, message, call)
         with call.phase("encode"):
-            size = sum(map(raw_size, outputs.values()))
-            return await offloaded(size, lambda: encode_response(version, message, outputs))
+            return await offloaded(byte_size(outputs.values()), lambda: encode_response(version, message, outputs))
 
     async def RepositoryIndex(  # noqa: N802
         self, request: pb.RepositoryIndexRequest, context: Context

@@ -35,6 +35,8 @@ def decode_request(request: pb.ModelInferRequest, *, bounds: InputBounds) -> Inf
     Raises:
         GatewayError: INVALID_INPUT, TOO_LARGE or NOT_SUPPORTED.
     """
+    bounds.check_count(len(request.inputs), where="inputs")
+    bounds.check_count(len(request.outputs), where="outputs")
     raw = request.raw_input_contents
     if raw and len(raw) != len(request.inputs):
         raise invalid_input(Violation(_RAW, f"{len(request.inputs)} entries, as there are inputs", str(len(raw))))

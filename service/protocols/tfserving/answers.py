@@ -1,11 +1,11 @@
 """Answers of TensorFlow Serving's REST API: outputs and results to JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from service.codecs.json_tensor import dump_json, encode_base64, jsonable
+from service.codecs.json_tensor import dump_json, encode_base64, jsonable, jsonable_rows
 from service.core.tensors import STRING, Tensor, dtype_name
 from service.errors import ErrorKind, GatewayError
 from service.wire import tensorflow_serving_pb2 as serving_pb
@@ -21,9 +21,10 @@ def rows_json(outputs: Mapping[str, Tensor]) -> bytes:
         GatewayError: WRONG_MODEL_KIND, in upstream's words, when an output has no rows or not as many as the first.
     """
     count = _row_count(outputs)
-    columns = {name: _jsonable(name, tensor) for name, tensor in outputs.items()}
-    if len(columns) == 1:
-        return dump_json({"predictions": next(iter(columns.values()))})
+    if len(outputs) == 1:
+        [(name, tensor)] = outputs.items()
+        return dump_json({"predictions": _jsonable(name, tensor)})
+    columns = {name: _jsonable_rows(name, tensor) for name, tensor in outputs.items()}
     rows = [{name: column[index] for name, column in columns.items()} for index in range(count)]
     return dump_json({"predictions": rows})
 
@@ -47,8 +48,14 @@ def _row_count(outputs: Mapping[str, Tensor]) -> int:
 
 
 def _jsonable(name: str, tensor: Tensor) -> Any:
-    if dtype_name(tensor) != STRING:
-        return jsonable(tensor)
+    return jsonable(tensor) if dtype_name(tensor) != STRING else _texts(name, tensor)
+
+
+def _jsonable_rows(name: str, tensor: Tensor) -> Sequence[Any]:
+    return jsonable_rows(tensor) if dtype_name(tensor) != STRING else _texts(name, tensor)
+
+
+def _texts(name: str, tensor: Tensor) -> Any:
     as_bytes = name.endswith(_BYTES_SUFFIX)
     texts = np.empty(tensor.size, object)
     texts[:] = [encode_base64(value) if as_bytes else _text(value) for value in tensor.ravel()]

@@ -1,6 +1,6 @@
 """tf.Example messages: of the gRPC API as they come, of the REST API made of JSON objects."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,16 @@ _INT64 = range(-(2**63), 2**63)
 _KINDS = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64"}
 
 
-def serialized_examples(input_message: serving_pb.Input, *, bounds: InputBounds) -> Tensor:
+def serialized_examples(input_message: serving_pb.Input, *, bounds: InputBounds, hold: Callable[[int], None]) -> Tensor:
     """Returns the serialized examples [N], each with the context's features where it has none of that name.
 
+    Args:
+        input_message: The examples.
+        bounds: Of their number, and of what they are together with their context.
+        hold: Counts the bytes of the context, which each of them gets, before they are made.
+
     Raises:
-        GatewayError: INVALID_INPUT when there are none, TOO_LARGE when there are too many.
+        GatewayError: INVALID_INPUT when there are none, TOO_LARGE when there are too many, and what ``hold`` raises.
     """
     kind = input_message.WhichOneof("kind")
     holder: Any = getattr(input_message, kind) if kind else input_message.example_list
@@ -29,6 +34,9 @@ def serialized_examples(input_message: serving_pb.Input, *, bounds: InputBounds)
     if not holder.examples:
         raise GatewayError(ErrorKind.INVALID_INPUT, "Input is empty.")
     if kind == "example_list_with_context":
+        size = len(holder.examples) * holder.context.ByteSize()
+        bounds.check_bytes(size, where="the context of all examples")
+        hold(size)
         return _array(_with_context(example, holder.context) for example in holder.examples)
     return _array(example.SerializeToString() for example in holder.examples)
 
@@ -74,8 +82,24 @@ def _fill(example: tf_pb.Example, value: Any, where: str) -> None:
         )
     for name, content in value.items():
         feature = example.features.feature[name]
-        for element in content if isinstance(content, list) else [content]:
-            _add(feature, element, name, f"{where}.{name}")
+        elements = content if isinstance(content, list) else [content]
+        if not _extend(feature, elements):
+            for element in elements:
+                _add(feature, element, name, f"{where}.{name}")
+
+
+def _extend(feature: tf_pb.Feature, elements: list[Any]) -> bool:
+    """Adds elements that are all numbers of one kind, or all strings; tells whether they are."""
+    kinds = set(map(type, elements))
+    if kinds == {float}:
+        feature.float_list.value.extend(elements)
+    elif kinds == {str}:
+        feature.bytes_list.value.extend([element.encode() for element in elements])
+    elif kinds == {int} and min(elements) in _INT64 and max(elements) in _INT64:
+        feature.int64_list.value.extend(elements)
+    else:
+        return False
+    return True
 
 
 def _add(feature: tf_pb.Feature, value: Any, name: str, where: str) -> None:

@@ -1,7 +1,6 @@
 """TensorFlow Serving's REST API: its paths, bodies to requests, answers to JSON."""
 
 import re
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,7 +19,7 @@ from service.core.call import Call
 from service.core.catalog import ModelRef, ModelVersion
 from service.core.engine import Engine
 from service.core.offload import offloaded
-from service.core.tensors import Tensor
+from service.core.tensors import Tensor, byte_size
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input, shown
 from service.protocols.tfserving.answers import classifications_json, columns_json, regressions_json, rows_json
 from service.protocols.tfserving.examples import input_from_json, serialized_examples
@@ -89,7 +88,7 @@ class TfServingRest(BaseRoute):
             signature_name = signature_name_of(document)
         if match["verb"] == "predict":
             return await self._predict(wanted, signature_name, document, len(data), call)
-        return await self._labelled(match["verb"], wanted, signature_name, document, call)
+        return await self._labelled(match["verb"], wanted, signature_name, (document, len(data)), call)
 
     async def _body(self, request: Request, call: Call) -> bytes:
         """Returns the body; upstream knows gzip, ignores other encodings, and takes what is damaged for nothing."""
@@ -120,21 +119,25 @@ class TfServingRest(BaseRoute):
         outputs = await predict(self._engine, version, signature, body.inputs, call=call)
         with call.phase("encode"):
             write = rows_json if body.rows else columns_json
-            return await offloaded(_size(outputs), lambda: write(outputs))
+            return await offloaded(byte_size(outputs.values()), lambda: write(outputs))
 
     async def _labelled(
-        self, verb: str, wanted: ModelRef, signature_name: str, document: dict[str, Any], call: Call
+        self, verb: str, wanted: ModelRef, signature_name: str, body: tuple[dict[str, Any], int], call: Call
     ) -> bytes:
+        document, size = body
         with call.phase("decode"):
             check_examples(document)
-            bounds = self._engine.bounds
-            examples = serialized_examples(input_from_json(document, bounds=bounds), bounds=bounds)
+            examples = await offloaded(size, lambda: self._examples(document, call))
         version = resolve(self._engine, wanted, call)
         if verb == "classify":
             signature = classify_signature(self._engine, version, signature_name)
             return classifications_json(await classify(self._engine, version, signature, examples, call))
         signature = regress_signature(self._engine, version, signature_name)
         return regressions_json(await regress(self._engine, version, signature, examples, call))
+
+    def _examples(self, document: dict[str, Any], call: Call) -> Tensor:
+        bounds = self._engine.bounds
+        return serialized_examples(input_from_json(document, bounds=bounds), bounds=bounds, hold=call.hold)
 
     def _status(self, wanted: ModelRef) -> bytes:
         return orjson.dumps(_dict(model_status(self._engine, wanted, calls.current())))
@@ -177,10 +180,6 @@ def _dict(message: Message) -> dict[str, Any]:
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
     return made
-
-
-def _size(outputs: Mapping[str, Tensor]) -> int:
-    return sum(tensor.nbytes for tensor in outputs.values())
 
 
 def _json(body: bytes) -> Response:

@@ -1,5 +1,6 @@
 """TensorFlow Serving's gRPC services: messages to requests, answers to messages."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from grpc import aio
@@ -12,7 +13,7 @@ from service.core.catalog import ModelRef, ModelVersion
 from service.core.control import ModelControl
 from service.core.engine import Engine
 from service.core.offload import offloaded
-from service.core.tensors import Signature, Tensor
+from service.core.tensors import Signature, Tensor, byte_size
 from service.errors import ErrorKind, GatewayError
 from service.protocols.tfserving.examples import serialized_examples
 from service.protocols.tfserving.labelled import (
@@ -59,18 +60,19 @@ class PredictionServicer:
         call = calls.current()
         version = _resolved(self._engine, request, call)
         signature = signature_named(self._engine, version, request.model_spec.signature_name, _NO_SIGNATURE)
+        bounds = self._engine.bounds
+        bounds.check_count(len(request.inputs), where="inputs")
+        bounds.check_count(len(request.output_filter), where="output_filter")
         check_input_names(signature, request.inputs.keys())
         with call.phase("decode"):
-            size = request.ByteSize()
-            inputs = await offloaded(size, lambda: self._inputs(request, call))
+            inputs = await offloaded(request.ByteSize(), lambda: self._inputs(request, call))
         outputs = await predict(
             self._engine, version, signature, inputs, wanted=tuple(request.output_filter), call=call
         )
         with call.phase("encode"):
             response = pb.PredictResponse(model_spec=model_spec(version, signature.name))
             as_content = self._as_content(request)
-            for name, tensor in outputs.items():
-                encode_tensor(tensor, response.outputs[name], as_content=as_content)
+            await offloaded(byte_size(outputs.values()), lambda: _encode(outputs, response, as_content=as_content))
         return response
 
     def _inputs(self, request: pb.PredictRequest, call: Call) -> dict[str, Tensor]:
@@ -94,7 +96,7 @@ class PredictionServicer:
         call = calls.current()
         version = _resolved(self._engine, request, call)
         signature = classify_signature(self._engine, version, request.model_spec.signature_name)
-        examples = self._examples(request.input, call)
+        examples = await self._examples(request.input, call)
         result = await classify(self._engine, version, signature, examples, call)
         return pb.ClassificationResponse(result=result, model_spec=model_spec(version, signature.name))
 
@@ -103,7 +105,7 @@ class PredictionServicer:
         call = calls.current()
         version = _resolved(self._engine, request, call)
         signature = regress_signature(self._engine, version, request.model_spec.signature_name)
-        examples = self._examples(request.input, call)
+        examples = await self._examples(request.input, call)
         result = await regress(self._engine, version, signature, examples, call)
         return pb.RegressionResponse(result=result, model_spec=model_spec(version, signature.name))
 
@@ -112,6 +114,7 @@ class PredictionServicer:
     ) -> pb.MultiInferenceResponse:
         """Answers MultiInference."""
         call = calls.current()
+        self._engine.bounds.check_count(len(request.tasks), where="tasks")
         names = {task.model_spec.name for task in request.tasks}
         if "" in names:
             raise GatewayError(ErrorKind.INVALID_INPUT, "Found ModelSpec with an empty model name.")
@@ -122,7 +125,7 @@ class PredictionServicer:
             raise GatewayError(ErrorKind.INVALID_INPUT, "Missing ModelSpec")
         version = _resolved(self._engine, request.tasks[0], call)
         tasks = tasks_of(self._engine, version, request)
-        examples = self._examples(request.input, call)
+        examples = await self._examples(request.input, call)
         response = pb.MultiInferenceResponse()
         for task in tasks:
             result = response.results.add(model_spec=model_spec(version, task.given_name))
@@ -145,6 +148,7 @@ class PredictionServicer:
     ) -> pb.GetModelMetadataResponse:
         """Answers GetModelMetadata."""
         wanted = _reference(request)
+        self._engine.bounds.check_count(len(request.metadata_field), where="metadata_field")
         check_metadata_fields(list(request.metadata_field))
         version = resolve(self._engine, wanted, calls.current())
         response = pb.GetModelMetadataResponse(model_spec=model_spec(version))
@@ -153,9 +157,11 @@ class PredictionServicer:
         metadata.value = signature_map(version).SerializeToString()
         return response
 
-    def _examples(self, message: pb.Input, call: Call) -> Tensor:
+    async def _examples(self, message: pb.Input, call: Call) -> Tensor:
         with call.phase("decode"):
-            return serialized_examples(message, bounds=self._engine.bounds)
+            return await offloaded(
+                message.ByteSize(), lambda: serialized_examples(message, bounds=self._engine.bounds, hold=call.hold)
+            )
 
 
 class ModelServicer:
@@ -180,6 +186,11 @@ class ModelServicer:
         """Answers HandleReloadConfigRequest."""
         await self._control.reload(decode_model_configs(request.config))
         return pb.ReloadConfigResponse(status=pb.StatusProto())
+
+
+def _encode(outputs: Mapping[str, Tensor], response: pb.PredictResponse, *, as_content: bool) -> None:
+    for name, tensor in outputs.items():
+        encode_tensor(tensor, response.outputs[name], as_content=as_content)
 
 
 def _is_wrong(error: GatewayError) -> bool:

@@ -49,13 +49,13 @@ def wrong_inputs(error: GatewayError, signature: Signature, names: Collection[st
 
     Where there are as many as there should be, upstream finds the missing one later, and says something else.
     """
-    missing = sorted(signature.inputs.keys() - set(names) - signature.defaults.keys())
+    missing = sorted(name for name in signature.inputs if name not in names and name not in signature.defaults)
     if len(names) == len(signature.inputs) and missing:
         alias = missing[0]
         feed = signature.inputs[alias].tensor_name
         text = f"Signature input alias: {alias}(feed name: {feed}) not found in request and no default value provided"
         return error.reworded(shortened(text))
-    extra = set(names) - signature.inputs.keys()
+    extra = [name for name in names if name not in signature.inputs]
     return error.reworded(
         shortened(
             f"input size does not match signature: {len(names)}!={len(signature.inputs)} "

@@ -116,7 +116,23 @@ def test_values_that_did_not_come_are_counted_before_they_are_made() -> None:
     held: list[int] = []
     decoded(pb.TensorProto(dtype=pb.DT_DOUBLE, tensor_shape=shape(10), double_val=[1.0]), hold=held.append)
     decoded(pb.TensorProto(dtype=pb.DT_STRING, tensor_shape=shape(10)), hold=held.append)
-    assert held == [72, 80]
+    decoded(pb.TensorProto(dtype=pb.DT_STRING, tensor_shape=shape(10), string_val=[b"abc"]), hold=held.append)
+    assert held == [72, 80, 9 * (8 + 3)]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pb.TensorProto(dtype=pb.DT_DOUBLE, tensor_shape=shape(1000), double_val=[1.0]),
+        pb.TensorProto(dtype=pb.DT_STRING, tensor_shape=shape(1000)),
+        pb.TensorProto(dtype=pb.DT_STRING, tensor_shape=shape(10), string_val=[b"x" * 500]),
+    ],
+)
+def test_values_that_did_not_come_take_no_more_than_a_message(message: pb.TensorProto) -> None:
+    bounds = InputBounds(max_request_bytes=4096)
+    with pytest.raises(GatewayError, match="max_request_bytes") as caught:
+        decode_tensor(message, bounds=bounds, where="x")
+    assert caught.value.kind is ErrorKind.TOO_LARGE
 
 
 @given(st.binary(max_size=200))

@@ -1,0 +1,115 @@
+"""Requests of the generic protocols made to hurt: each is refused for what it claims, and nothing is left of it."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+
+from service.errors import GatewayError
+from service.wire import open_inference_pb2 as oip
+from service.wire import tensorflow_pb2 as tf_pb
+from service.wire import tensorflow_serving_pb2 as tfs
+from tests.conftest import Served, serving
+from tests.questions import rpc_error
+
+PREDICTION = "/tensorflow.serving.PredictionService/"
+INFER = "/inference.GRPCInferenceService/ModelInfer"
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[Served]:
+    async with serving(backend="tests.zoo:ZooBackend", max_json_values=10_000) as served:
+        yield served
+
+
+def spec(name: str) -> tfs.ModelSpec:
+    return tfs.ModelSpec(name=name)
+
+
+def claiming(dtype: Any, size: int, **values: Any) -> tfs.PredictRequest:
+    shape = tf_pb.TensorShapeProto(dim=[tf_pb.TensorShapeProto.Dim(size=size)])
+    tensor = tf_pb.TensorProto(dtype=dtype, tensor_shape=shape, **values)
+    return tfs.PredictRequest(model_spec=spec("echo_string"), inputs={"x": tensor})
+
+
+def with_context(count: int, size: int) -> tfs.Input:
+    feature = tf_pb.Feature(bytes_list=tf_pb.BytesList(value=[b"x" * size]))
+    context = tf_pb.Example(features=tf_pb.Features(feature={"c": feature}))
+    examples = [tf_pb.Example()] * count
+    return tfs.Input(example_list_with_context=tfs.ExampleListWithContext(examples=examples, context=context))
+
+
+MESSAGES: dict[str, tuple[str, Any, str]] = {
+    "numbers that only a shape claims": (PREDICTION + "Predict", claiming(tf_pb.DT_DOUBLE, 2**25), "max_request_bytes"),
+    "strings that only a shape claims": (PREDICTION + "Predict", claiming(tf_pb.DT_STRING, 2**25), "max_request_bytes"),
+    "one long string, many times": (PREDICTION + "Predict", claiming(tf_pb.DT_STRING, 4096, string_val=[b"x" * 100_000]), "max_request_bytes"),
+    "many inputs": (PREDICTION + "Predict", tfs.PredictRequest(model_spec=spec("sum"), inputs={f"i{index}": tf_pb.TensorProto() for index in range(2000)}), "at most 1024"),
+    "many outputs": (PREDICTION + "Predict", tfs.PredictRequest(model_spec=spec("sum"), output_filter=["sum"] * 2000), "at most 1024"),
+    "many tasks": (PREDICTION + "MultiInference", tfs.MultiInferenceRequest(tasks=[tfs.InferenceTask()] * 2000), "at most 1024"),
+    "many fields": (PREDICTION + "GetModelMetadata", tfs.GetModelMetadataRequest(model_spec=spec("sum"), metadata_field=["signature_def"] * 2000), "at most 1024"),
+    "many inputs to infer": (INFER, oip.ModelInferRequest(model_name="sum", inputs=[oip.ModelInferRequest.InferInputTensor()] * 2000), "at most 1024"),
+    "many outputs to infer": (INFER, oip.ModelInferRequest(model_name="sum", outputs=[oip.ModelInferRequest.InferRequestedOutputTensor()] * 2000), "at most 1024"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", MESSAGES)
+async def test_messages_are_refused_for_what_they_claim(served: Served, case: str) -> None:
+    method, message, words = MESSAGES[case]
+    call: Any = served.channel.unary_unary(method)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call(message.SerializeToString())
+    said = rpc_error(caught.value)
+    assert said.code == "too_large", said
+    assert words in said.message
+    assert served.backend.runs == 0
+    assert await served.metric("tensorgate_request_bytes_held") == 0
+
+
+async def test_a_context_is_not_made_many_times_over(served: Served) -> None:
+    request = tfs.ClassificationRequest(model_spec=spec("sum"), input=with_context(1000, 100_000))
+    body = b'{"context": {"c": "' + b"x" * 100_000 + b'"}, "examples": [' + b"{}," * 999 + b"{}]}"
+    response = await served.rest.post("/v1/models/sum:classify", content=body)
+    assert (response.status_code, response.json()["code"]) == (413, "too_large")
+    assert "max_request_bytes" in response.json()["error"]
+    call: Any = served.channel.unary_unary(PREDICTION + "Classify")
+    with pytest.raises(grpc.aio.AioRpcError):
+        await call(request.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/models/sum:predict", "/v2/models/sum/infer", "/api/v1/models/shades/classify", "/v2/repository/index"]
+)
+async def test_json_of_too_many_values_is_not_parsed(served: Served, path: str) -> None:
+    body = b'{"x": [' + b"[]," * 10_000 + b"[]]}"
+    response = await served.rest.post(path, content=body, headers={"content-type": "application/json"})
+    answer = response.json()
+    assert (response.status_code, answer["code"]) == (413, "too_large")
+    assert "max_json_values" in (answer.get("error") or answer["detail"])
+
+
+async def test_a_refused_request_leaves_nothing_for_the_collector(served: Served) -> None:
+    def alive() -> list[GatewayError]:
+        return [held for held in gc.get_objects() if isinstance(held, GatewayError)]
+
+    predict: Any = served.channel.unary_unary(PREDICTION + "Predict")
+    infer: Any = served.channel.unary_unary(INFER)
+    gc.collect()
+    before = len(alive())
+    gc.disable()
+    try:
+        for _ in range(5):
+            for call, message in (
+                (predict, claiming(tf_pb.DT_FLOAT, 1)),
+                (infer, oip.ModelInferRequest(model_name="x")),
+            ):
+                with pytest.raises(grpc.aio.AioRpcError):
+                    await call(message.SerializeToString())
+            for path in ("/v1/models/sum:predict", "/v2/models/sum/infer", "/api/v1/models/shades/classify"):
+                assert (await served.rest.post(path, json={"inputs": "x"})).is_error
+        await asyncio.sleep(0.1)
+        assert len(alive()) <= before
+    finally:
+        gc.enable()
