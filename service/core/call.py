@@ -5,11 +5,12 @@ the answer's headers are all read from it.
 """
 
 import asyncio
+import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from types import TracebackType
 
 from service.errors import ErrorKind, GatewayError
 
@@ -35,25 +36,39 @@ class Deadline:
         """Returns the seconds that are left; negative when the deadline has passed."""
         return self.at - time.monotonic()
 
-    @asynccontextmanager
-    async def enforced(self) -> AsyncIterator[None]:
-        """Cancels the body when the deadline passes; does not begin it when that has happened already.
+    def enforced(self) -> "_Enforced":
+        """Returns what cancels its body when the deadline passes, and does not begin it when that has happened already.
 
-        Raises:
-            GatewayError: TIMEOUT, in place of the body's outcome.
+        It raises GatewayError: TIMEOUT, in place of the body's outcome.
         """
-        if self.remaining() <= 0:
-            raise self._timeout()
-        try:
-            async with asyncio.timeout_at(self.at) as scope:
-                yield
-        except TimeoutError:
-            if not scope.expired():
-                raise
-            raise self._timeout() from None
+        return _Enforced(self)
 
-    def _timeout(self) -> GatewayError:
+    def timeout(self) -> GatewayError:
+        """Returns the error of a request whose deadline has passed."""
         return GatewayError(ErrorKind.TIMEOUT, f"no answer within the {self.allowed:.3g} s that the request allowed")
+
+
+class _Enforced:
+    """A deadline held to; a class, and no generator, as every request passes it."""
+
+    __slots__ = ("_deadline", "_scope")
+
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
+        self._scope = asyncio.timeout_at(None if deadline.at == math.inf else deadline.at)
+
+    async def __aenter__(self) -> None:
+        if self._deadline.remaining() <= 0:
+            raise self._deadline.timeout()
+        await self._scope.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            await self._scope.__aexit__(kind, error, traceback)
+        except TimeoutError:
+            raise self._deadline.timeout() from None
 
 
 @dataclass(slots=True)
@@ -86,14 +101,9 @@ class Call:
     phases: dict[str, float] = field(default_factory=dict)
     hold: Callable[[int], None] = lambda _: None
 
-    @contextmanager
-    def phase(self, name: str) -> Iterator[None]:
-        """Adds the time that the body takes to the phase of that name."""
-        begun = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.add(name, time.perf_counter() - begun)
+    def phase(self, name: str) -> "_Phase":
+        """Returns what adds the time that its body takes to the phase of that name."""
+        return _Phase(self, name)
 
     def add(self, name: str, seconds: float) -> None:
         """Adds seconds to the phase of that name."""
@@ -102,6 +112,23 @@ class Call:
     def elapsed(self) -> float:
         """Returns the seconds since the call began."""
         return time.perf_counter() - self.started
+
+
+class _Phase:
+    """A phase while it lasts; a class, and no generator, as every request passes several."""
+
+    __slots__ = ("_begun", "_call", "_name")
+
+    def __init__(self, call: Call, name: str) -> None:
+        self._call = call
+        self._name = name
+        self._begun = 0.0
+
+    def __enter__(self) -> None:
+        self._begun = time.perf_counter()
+
+    def __exit__(self, *error: object) -> None:
+        self._call.add(self._name, time.perf_counter() - self._begun)
 
 
 _current: ContextVar[Call] = ContextVar("tensorgate_call")

@@ -87,21 +87,20 @@ class Engine:
             raise GatewayError(ErrorKind.SIGNATURE_NOT_FOUND, str(violation), [violation]) from None
 
     async def infer(self, request: InferenceRequest, call: Call) -> Mapping[str, Tensor]:
-        """Checks the inputs against the signature and runs them, within the call's deadline.
+        """Checks the inputs against the signature and runs them. The transport holds it to the call's deadline.
 
         Returns:
             Tensors by output name, those that are wanted, in their order.
 
         Raises:
-            GatewayError: SIGNATURE_NOT_FOUND, INVALID_INPUT, TOO_LARGE, TIMEOUT or what the backend raised.
+            GatewayError: SIGNATURE_NOT_FOUND, INVALID_INPUT, TOO_LARGE or what the backend raised.
         """
         with call.phase("validate"):
             signature = self.signature(request.version, request.signature)
             rows = self._check(signature, request)
         call.rows += rows
         inputs = {**signature.defaults, **request.inputs} if signature.defaults else request.inputs
-        async with call.deadline.enforced():
-            outputs = await self._batcher.run(request.version, signature, inputs, rows, call)
+        outputs = await self._batcher.run(request.version, signature, inputs, rows, call)
         return {name: outputs[name] for name in request.outputs} if request.outputs else outputs
 
     def _check(self, signature: Signature, request: InferenceRequest) -> int:

@@ -32,9 +32,13 @@ NUMPY_DTYPES: Mapping[str, np.dtype[Any]] = {
 """The dtypes that can be served, by TensorFlow's name."""
 
 
+_NAMES = {dtype: name for name, dtype in NUMPY_DTYPES.items()}
+"""numpy makes the name of a dtype anew each time that it is asked, which costs more than the rest of a check."""
+
+
 def dtype_name(tensor: Tensor) -> str:
     """Returns TensorFlow's name of the array's dtype, such as ``float32`` or ``string``."""
-    return STRING if tensor.dtype.kind in "OSU" else tensor.dtype.name
+    return _NAMES.get(tensor.dtype) or (STRING if tensor.dtype.kind in "SU" else tensor.dtype.name)
 
 
 def byte_size(tensors: Iterable[Tensor]) -> int:

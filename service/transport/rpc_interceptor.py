@@ -53,6 +53,7 @@ class CallInterceptor(aio.ServerInterceptor):
         self._admission = admission
         self._limits = limits
         self._max_request_bytes = max_request_bytes
+        self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}  # of methods that there are
         self._report = report
 
     async def intercept_service(
@@ -61,14 +62,21 @@ class CallInterceptor(aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> "grpc.RpcMethodHandler[Any, Any] | None":
         """Wraps the handler; a method that is unknown gets one that says so."""
+        wrapped = self._wrapped.get(handler_call_details.method)
+        if wrapped is not None:
+            return wrapped
         handler = await continuation(handler_call_details)
         if handler_call_details.method.startswith(_OPERATIONS) or handler_call_details.method in self._quiet:
             return handler
         if handler is None:
             return grpc.stream_stream_rpc_method_handler(self._unknown(handler_call_details.method))
+        method = handler_call_details.method.lstrip("/")
+        wrapped = self._wrapped[handler_call_details.method] = self._wrap(method, handler)
+        return wrapped
+
+    def _wrap(self, method: str, handler: Any) -> "grpc.RpcMethodHandler[Any, Any]":
         # The handlers get bytes, and unary ones give bytes: what cannot be parsed, and what cannot be written, is to
         # have the same error as all else that is wrong.
-        method = handler_call_details.method.lstrip("/")
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(self._unary(method, handler))
         if handler.stream_stream:

@@ -46,14 +46,3 @@ async def test_what_is_wrong_never_reaches_the_backend() -> None:
         error = await refusal(engine, call, request)
         assert error.kind is kind
     assert backend.runs == 0
-
-
-async def test_it_waits_no_longer_than_the_deadline() -> None:
-    engine, backend, call = await started()
-    backend.gate.clear()
-    call.deadline = Deadline.after(0.02)
-    request = InferenceRequest(
-        engine.resolve(ModelRef("double"), call), "serving_default", {"x": np.ones(1, np.float32)}
-    )
-    assert (await refusal(engine, call, request)).kind is ErrorKind.TIMEOUT
-    assert backend.cancelled == 1
