@@ -86,6 +86,7 @@ class Runtime:
             limits=BatchLimits(
                 max_batch_size=settings.max_batch_size,
                 max_batches_in_flight=settings.max_batches_in_flight,
+                max_batches_per_model=settings.max_batches_per_model,
                 max_queue_size=settings.max_queue_size,
             ),
             observe=self._metrics.observe_batch,

@@ -89,6 +89,9 @@ class Settings(BaseSettings):
         "1 for neither.",
     )
     max_batches_in_flight: int = Field(2, ge=1, le=1024, description="Runs under way at a time, of all models.")
+    max_batches_per_model: int = Field(
+        1, ge=1, le=1024, description="Runs under way at a time of requests that could have been merged."
+    )
     max_queue_size: int = Field(
         256, ge=1, description="Requests that may wait for one model; more are refused at once, to be tried again."
     )

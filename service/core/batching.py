@@ -1,8 +1,9 @@
 """Natural batching: requests that wait while the backend is busy are merged; an idle backend is never made to wait.
 
-There is no timer. A request that finds the backend idle runs at once and alone. While runs are under way, others wait
-in the queue of their model, version, signature and inner shapes; when a run ends, the queue whose turn it is comes
-next, with as many of its requests as a batch may have rows, and then goes to the end of the line.
+There is no timer. A request that finds the backend idle runs at once and alone. While a run is under way, others wait
+in the queue of their model, version, signature and inner shapes; when it ends, the queue whose turn it is comes next,
+with as many of its requests as a batch may have rows, and then goes to the end of the line. One model has one run at a
+time, and leaves the other places to other models: on one machine a second run would only take the cores from the first.
 """
 
 import asyncio
@@ -33,11 +34,13 @@ class BatchLimits:
     Attributes:
         max_batch_size: Rows of a run; larger requests are run in parts. 1 merges nothing and splits nothing.
         max_batches_in_flight: Runs under way at a time.
+        max_batches_per_model: Of these, runs of requests that could have been merged with each other.
         max_queue_size: Requests that wait for one model; more are refused.
     """
 
     max_batch_size: int = 64
     max_batches_in_flight: int = 2
+    max_batches_per_model: int = 1
     max_queue_size: int = 256
 
 
@@ -61,6 +64,7 @@ class _Waiting:
 class _Queue:
     """The requests that can be merged with each other."""
 
+    limit: int
     waiting: "deque[_Waiting]" = field(default_factory=deque)
     running: int = 0
 
@@ -111,7 +115,8 @@ class Batcher:
         size = self._limits.max_batch_size
         function = _function(version, signature)
         if size == 1 or function in self._kept_apart or not _is_mergeable(signature):
-            return await self._next(version, signature, inputs, rows, call, key=object())
+            key: Hashable = object()
+            return await self._next(version, signature, inputs, rows, call, key=key)
         key = (*function, *(inputs[name].shape[1:] for name in signature.inputs))
         if rows <= size:
             return await self._next(version, signature, inputs, rows, call, key=key)
@@ -132,9 +137,11 @@ class Batcher:
         key: Hashable,
     ) -> Outputs:
         """Runs at once where there is a place, else when it is this request's turn."""
-        queue = self._queues.setdefault(key, _Queue())
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = self._queues[key] = _Queue(self._limits.max_batches_per_model)
         arrived = time.perf_counter()
-        if self._running < self._limits.max_batches_in_flight and not self._served_next:
+        if self._has_place(queue) and not queue.waiting:
             self._begin(queue)
             try:
                 self._observe(version, rows, 1)
@@ -172,6 +179,9 @@ class Batcher:
         if not self._waiting[name]:
             del self._waiting[name]
 
+    def _has_place(self, queue: _Queue) -> bool:
+        return self._running < self._limits.max_batches_in_flight and queue.running < queue.limit
+
     def _begin(self, queue: _Queue) -> None:
         queue.running += 1
         self._running += 1
@@ -182,8 +192,14 @@ class Batcher:
         self._running -= 1
         if not queue.waiting and not queue.running:
             self._queues.pop(key, None)
-        while self._served_next and self._running < self._limits.max_batches_in_flight:
-            self._serve(self._served_next.popleft())
+        for _ in range(len(self._served_next)):
+            if self._running >= self._limits.max_batches_in_flight:
+                return
+            waiting = self._served_next.popleft()
+            if self._has_place(self._queues[waiting]):
+                self._serve(waiting)
+            else:
+                self._served_next.append(waiting)
 
     def _serve(self, key: Hashable) -> None:
         """Begins a run for the requests at the head of a queue; the queue goes to the end of the line."""

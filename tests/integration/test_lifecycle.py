@@ -62,7 +62,7 @@ async def test_it_is_ready_only_once_the_models_are(monkeypatch: pytest.MonkeyPa
 
 
 async def test_a_stop_lets_requests_in_flight_finish_and_takes_no_new_ones() -> None:
-    async with serving(drain_delay=0.2, max_batches_in_flight=3) as served:
+    async with serving(drain_delay=0.2, max_batches_in_flight=3, max_batches_per_model=3) as served:
         served.backend.gate.clear()
         over_rest = asyncio.create_task(served.rest.post(CLASSIFY, json=BLACK))
         over_grpc = served.stub.Classify(classify_request("shades", **BLACK))
@@ -95,7 +95,7 @@ async def test_while_draining_a_request_is_told_to_go_elsewhere() -> None:
 
 
 async def test_what_does_not_finish_in_time_is_given_up() -> None:
-    async with serving(drain_timeout=1) as served:
+    async with serving(drain_timeout=1, max_batches_per_model=2) as served:
         served.backend.gate.clear()
         request = asyncio.create_task(served.rest.post(CLASSIFY, json=BLACK))
         call = served.stub.Classify(classify_request("shades", **BLACK))

@@ -227,7 +227,7 @@ async def test_a_client_that_sends_half_a_body_is_not_waited_for_beyond_the_time
 
 
 async def test_more_requests_than_admitted_are_refused_at_once() -> None:
-    async with serving(max_requests_in_flight=2) as served:
+    async with serving(max_requests_in_flight=2, max_batches_per_model=2) as served:
         served.backend.gate.clear()
         waiting = [asyncio.create_task(served.rest.post(CLASSIFY, json=BLACK)) for _ in range(2)]
         await until(lambda: served.backend.runs >= 2)

@@ -183,7 +183,7 @@ async def test_one_bad_message_of_a_stream_fails_alone(served: Served) -> None:
 
 
 async def test_a_stream_is_read_no_further_than_its_window() -> None:
-    async with serving(stream_window=3, max_batches_in_flight=64) as served:
+    async with serving(stream_window=3, max_batches_in_flight=64, max_batches_per_model=64) as served:
         served.backend.gate.clear()
         call = served.stub.ClassifyStream()
         for _ in range(10):
@@ -197,7 +197,7 @@ async def test_a_stream_is_read_no_further_than_its_window() -> None:
 
 
 async def test_a_cancelled_stream_stops_costing() -> None:
-    async with serving(max_batches_in_flight=64) as served:
+    async with serving(max_batches_in_flight=64, max_batches_per_model=64) as served:
         served.backend.gate.clear()
         call = served.stub.ClassifyStream()
         for _ in range(5):

@@ -116,12 +116,25 @@ async def test_a_large_request_is_run_in_parts_and_put_together() -> None:
 
 
 async def test_several_runs_may_be_under_way() -> None:
-    front = merging(max_batches_in_flight=2)
+    front = merging(max_batches_in_flight=2, max_batches_per_model=2)
     asked = [front.ask(value) for value in (1, 2, 3)]
     await front.settle()
     assert front.backend.runs == [[1], [2]]
     front.let(3)
     assert await asyncio.gather(*asked) == [[2], [4], [6]]
+
+
+async def test_a_model_leaves_the_other_places_to_others() -> None:
+    front = merging(max_batches_in_flight=2)
+    other = replace(MODEL, name="n")
+    asked = [front.ask(1), front.ask(2), front.ask(3), front.ask(4, model=other), front.ask(5, model=other)]
+    await front.settle()
+    assert front.backend.runs == [[1], [4]]
+    front.let(1)
+    await front.settle()
+    assert front.backend.runs == [[1], [4], [2, 3]]
+    front.let(9)
+    assert await asyncio.gather(*asked) == [[2], [4], [6], [8], [10]]
 
 
 async def test_other_shapes_models_and_versions_are_not_merged() -> None:
