@@ -24,14 +24,12 @@ from service.errors import OK, ErrorKind, GatewayError, Violation, as_gateway_er
 from service.transport import rpc_errors
 from service.transport.limits import OTHER_METHOD, REQUEST_ID, Report, RequestLimits, request_id_of
 from service.transport.reflection import reflection_pool
+from service.transport.rpc_options import server_options
 
-_INT32_MAX = 2**31 - 1
 _OPERATIONS = "/grpc."
 """Health and reflection: neither logged nor counted nor limited."""
 _LAST_WORDS_SECONDS = 0.2
 """For answers that are on their way when the server stops."""
-_MAX_AGE_MS = 30 * 60 * 1000
-"""Connections are renewed now and then, so that clients behind a balancer find new replicas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,9 +211,9 @@ def _seconds_left(context: aio.ServicerContext[Any, Any]) -> float:
 async def _abort(
     context: aio.ServicerContext[Any, Any], error: GatewayError, request_id: str, codes: rpc_errors.Codes
 ) -> None:
-    details = rpc_errors.status(error, request_id, codes).SerializeToString()
-    metadata = ((REQUEST_ID, request_id), (rpc_errors.STATUS_DETAILS, details))
-    await context.abort(codes[error.kind], error.message, metadata)
+    status = rpc_errors.status(error, request_id, codes)
+    metadata = ((REQUEST_ID, request_id), (rpc_errors.STATUS_DETAILS, status.SerializeToString()))
+    await context.abort(codes[error.kind], status.message, metadata)
 
 
 class RpcServer:
@@ -231,14 +229,7 @@ class RpcServer:
         self._health_names = ["", *(name for service in services for name in (service.name, *service.health_names))]
         self._server = aio.server(
             interceptors=[interceptor],
-            options=[
-                # The library's own refusal lacks all details, so it is left for what is far over the limit.
-                ("grpc.max_receive_message_length", min(2 * max_request_bytes, _INT32_MAX)),
-                ("grpc.max_send_message_length", -1),
-                ("grpc.max_connection_age_ms", _MAX_AGE_MS),
-                # Otherwise a second server on the same port would share its calls, silently.
-                ("grpc.so_reuseport", 0),
-            ],
+            options=server_options(max_request_bytes),
         )
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
