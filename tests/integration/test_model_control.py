@@ -159,6 +159,7 @@ async def test_a_list_replaces_the_folder_and_another_list_replaces_it(models: M
         assert (models.catalog.names(), models.states("steps")) == (["steps"], {2: "AVAILABLE", 1: "AVAILABLE"})
         assert models.catalog.resolve(ModelRef("steps", label="old")).version == 1
         assert models.catalog.resolve(ModelRef("steps")).handle is held  # it was there, and is not loaded again
+        assert all(entry.load_seconds > 0 for entry in models.catalog.versions("steps"))
         await control.reload([models.config("shades"), models.config("tones", "shades", policy="specific:4")])
         assert models.catalog.names() == ["shades", "tones"]
         assert models.states("shades") == {5: "END", 4: "AVAILABLE"}

@@ -3,9 +3,10 @@
 import asyncio
 import gc
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from service.backends.savedmodel.folder import Findings, FoundVersion, Key
@@ -174,13 +175,15 @@ class Shelf:
         """Makes a version available, or notes why it cannot be."""
         self.catalog.put(ModelVersion(*key, State.LOADING))
         self._failed.pop(key, None)
+        began = time.monotonic()
         try:
             version = await self._loading.load(key, found.folder)
         except Exception as error:
             self._failed[key] = found
-            self.catalog.put(ModelVersion(*key, State.END, error=_reason(key, error)))
+            seconds = time.monotonic() - began
+            self.catalog.put(ModelVersion(*key, State.END, error=_reason(key, error), load_seconds=seconds))
             return
-        self._serve(version, found.folder)
+        self._serve(replace(version, load_seconds=time.monotonic() - began), found.folder)
 
     def _serve(self, version: ModelVersion, folder: Path) -> None:
         key = (version.name, version.version)
