@@ -126,8 +126,8 @@ async def test_a_reload_fails(saved: Path, tmp_path: Path) -> None:
                 with pytest.raises(grpc.aio.AioRpcError):
                     await models.HandleReloadConfigRequest(reload_request(f"model_config_list {{ {text} }}"))
 
-        for version in (None, 2, "stable"):
-            answers = await asked_throughout(server, Question("versions", ZERO, version=version), fail)
+        for wanted in (None, 2, "stable"):
+            answers = await asked_throughout(server, Question("versions", ZERO, version=wanted), fail)
             for name, said in answers.items():
                 assert set(versions_of(said)) == {2}, name
         assert (await server.rest.get("/readyz")).is_success

@@ -2,10 +2,12 @@
 
 import asyncio
 import struct
+from typing import Any
 
 import grpc
 import pytest
 
+from service.wire import tensorflow_pb2 as tf_pb
 from service.wire import tensorflow_serving_pb2 as tfs_pb
 from tests.clients import error_outcome
 from tests.conftest import Served, serving
@@ -34,7 +36,7 @@ async def test_the_calls_of_one_connection_are_bounded(served: Served) -> None:
 async def test_of_a_message_little_more_than_the_limit_is_taken_in(excess: int, is_ours: bool) -> None:
     limit = 4 * MIB
     async with serving(max_request_bytes=limit) as served:
-        call = served.channel.unary_unary("/tensorgate.v1.TensorgateService/Forecast")
+        call: Any = served.channel.unary_unary("/tensorgate.v1.TensorgateService/Forecast")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call(bytes(limit + excess))
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -45,12 +47,13 @@ async def test_an_error_full_of_long_names_reaches_the_client(served: Served) ->
     request = tfs_pb.PredictRequest()
     request.model_spec.name = "double"
     for number in range(40):
-        request.inputs["é€" * 100 + str(number)].dtype = 1
-    call = served.channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+        request.inputs["é€" * 100 + str(number)].dtype = tf_pb.DT_FLOAT
+    call: Any = served.channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call(request.SerializeToString())
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert error_outcome(caught.value).code == "invalid_input"
+    unknown: Any = served.channel.unary_unary("/" + "x" * 7000 + "/y")
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await served.channel.unary_unary("/" + "x" * 7000 + "/y")(b"")
+        await unknown(b"")
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -136,7 +136,7 @@ def test_a_reload_within_the_limits_is_read() -> None:
     assert len(decode_reload(reload(1000, versions=1))) == 1000
     (config,) = decode_reload(reload(1, labels=100, versions=1000))
     assert len(config.labels) == 100
-    assert config.policy.only == set(range(1, 1001))
+    assert config.policy.only == frozenset(range(1, 1001))
 
 
 @pytest.mark.parametrize(
