@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from service.backends.registry import BackendOptions
 from service.core.batching import Batcher, BatchLimits
 from service.core.catalog import Catalog, ModelVersion, State
 from service.core.model_config import ModelConfig
-from service.core.ports import Backend
+from service.core.ports import Accept, Backend
 from service.core.tasks import describe
 from service.core.tensors import Signature, Tensor, TensorSpec
 from service.errors import ErrorKind, GatewayError
@@ -193,11 +193,16 @@ class ControllableFake(FakeBackend):
 
     Attributes:
         damaged: Versions that cannot be loaded.
+        loading: While it is cleared, loads wait for it.
+        loads: How many loads were begun.
     """
 
     def __init__(self, options: BackendOptions | None = None) -> None:
         super().__init__(options)
         self.damaged: set[tuple[str, int]] = set()
+        self.loading = asyncio.Event()
+        self.loading.set()
+        self.loads = 0
         self._folders = dict(self._models)
         self._configs = None if options is None else options.configs
 
@@ -208,21 +213,23 @@ class ControllableFake(FakeBackend):
         else:
             self.catalog = catalog
             catalog.announce([])
-            await self.reload(self._configs)
+            for config in self._configs:
+                await self._follow(config, catalog)
 
-    async def reload(self, configs: Sequence[ModelConfig]) -> None:
-        """Loads what is missing, then drops what is no longer wanted."""
-        self._configs = tuple(configs)
+    async def reload(self, configs: Sequence[ModelConfig], accept: Accept) -> None:
+        """Loads all of it beside what is served, which it then replaces."""
+        draft = Catalog()
         for config in configs:
-            await self._follow(config)
-        for name in set(self.catalog.names()) - {config.name for config in configs}:
-            await self._drop(self.catalog.versions(name))
+            await self._follow(config, draft)
+        accept(draft)
+        self._configs = tuple(configs)
+        self.catalog.become(draft)
 
     async def load(self, name: str) -> None:
         """Tries again what could not be loaded, or was unloaded."""
         for config in self._configs or ():
             if config.name == name:
-                await self._follow(config)
+                await self._follow(config, self.catalog)
                 return
         raise GatewayError(ErrorKind.MODEL_NOT_FOUND, f"there is no {name}")
 
@@ -231,29 +238,28 @@ class ControllableFake(FakeBackend):
         for entry in self.catalog.versions(name):
             self.catalog.put(ModelVersion(name, entry.version, State.END))
 
-    async def _follow(self, config: ModelConfig) -> None:
-        entries = self.catalog.versions(config.name) if config.name in self.catalog else []
+    async def _follow(self, config: ModelConfig, catalog: Catalog) -> None:
+        entries = catalog.versions(config.name) if config.name in catalog else []
         available = {entry.version for entry in entries if entry.state is State.AVAILABLE}
         folder = config.base_path.name
         wanted = config.policy.choose(version for name, version in self._folders if name == folder)
         for version in wanted:
             if version not in available:
-                await self._load(config.name, version, self._folders[folder, version])
-        await self._drop(entry for entry in entries if entry.version not in wanted)
+                await self._load(config.name, version, catalog, self._folders[folder, version])
+        for entry in entries:
+            if entry.version not in wanted:
+                catalog.drop(entry.name, entry.version)
 
-    async def _load(self, name: str, version: int, model: FakeModel) -> None:
-        self.catalog.put(ModelVersion(name, version, State.LOADING))
+    async def _load(self, name: str, version: int, catalog: Catalog, model: FakeModel) -> None:
+        catalog.put(ModelVersion(name, version, State.LOADING))
+        self.loads += 1
         await asyncio.sleep(0)
+        await self.loading.wait()
         if (name, version) in self.damaged:
-            self.catalog.put(ModelVersion(name, version, State.END, error="it is damaged"))
+            catalog.put(ModelVersion(name, version, State.END, error="it is damaged"))
         else:
             self._models[name, version] = model
-            self.catalog.put(await loaded(name, version, model))
-
-    async def _drop(self, entries: Iterable[ModelVersion]) -> None:
-        for entry in list(entries):
-            self.catalog.drop(entry.name, entry.version)
-            await asyncio.sleep(0)
+            catalog.put(await loaded(name, version, model))
 
 
 def batcher(backend: Backend, **limits: int) -> Batcher:

@@ -9,7 +9,14 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow_serving.apis import model_service_pb2_grpc, predict_pb2, prediction_service_pb2_grpc
+from google.protobuf import text_format
+from tensorflow_serving.apis import (
+    model_management_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+from tensorflow_serving.config import model_server_config_pb2
 
 from tests import upstream_models, zoo_models
 from tests.real_server import RealServer, serving_models
@@ -66,3 +73,10 @@ async def refusal(call: Any) -> tuple[grpc.StatusCode, str]:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
     return caught.value.code(), str(caught.value.details())
+
+
+def reload_request(text: str) -> Any:
+    """Returns the request to serve what the text says, as it stands in a model configuration file."""
+    request = model_management_pb2.ReloadConfigRequest()
+    request.config.CopyFrom(text_format.Parse(text, model_server_config_pb2.ModelServerConfig()))
+    return request

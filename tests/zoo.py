@@ -22,6 +22,7 @@ import numpy as np
 from service.backends.registry import BackendOptions
 from service.core.catalog import Catalog, State
 from service.core.model_config import ModelConfig
+from service.core.ports import Accept
 from service.core.tensors import NUMPY_DTYPES, Signature, Tensor, TensorSpec
 from service.errors import ErrorKind, GatewayError
 from tests.fakes import FakeBackend, FakeModel, Function
@@ -107,11 +108,16 @@ class ZooBackend(FakeBackend):
         self._catalog = catalog
         await super().start(catalog)
 
-    async def reload(self, configs: Sequence[ModelConfig]) -> None:
+    async def reload(self, configs: Sequence[ModelConfig], accept: Accept) -> None:
         """Serves those of its models that are named, and no others."""
+        draft = Catalog()
         names = {config.name for config in configs}
-        for name in {name for name, _ in self._models}:
-            self._set(name, State.AVAILABLE if name in names else State.END)
+        for name in self._catalog.names():
+            for entry in self._catalog.versions(name):
+                state = State.AVAILABLE if name in names else State.END
+                draft.put(entry if entry.error else replace(entry, state=state))
+        accept(draft)
+        self._catalog.become(draft)
 
     async def load(self, name: str) -> None:
         """Has the model available again."""

@@ -1,5 +1,6 @@
 """TensorFlow Serving's model configuration: the file that its operators write, and the message of a reload."""
 
+import re
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -10,6 +11,13 @@ from service.errors import ErrorKind, Violation, invalid_input, shown
 from service.wire import tensorflow_serving_pb2 as serving_pb
 
 _PLATFORM = "tensorflow"
+_NAME = re.compile(r"(?!\.{1,2}$)[^/:\x00-\x1f\x7f-\x9f]+")
+"""No separators of paths and addresses, nothing that a path leaves out, nothing that begins a line of its own."""
+_MAX_PATH = 4096
+"""Bytes; the system follows no longer one."""
+_MAX_MODELS = 1000
+_MAX_LABELS = 100
+_MAX_VERSIONS = 1000
 
 
 def parse_model_configs(text: str, *, folder: Path) -> list[ModelConfig]:
@@ -20,7 +28,7 @@ def parse_model_configs(text: str, *, folder: Path) -> list[ModelConfig]:
         folder: What relative base paths are relative to.
 
     Raises:
-        GatewayError: MALFORMED when it cannot be parsed, INVALID_INPUT when it makes no sense.
+        GatewayError: MALFORMED when it cannot be parsed, else what `decode_model_configs` raises.
     """
     try:
         message = text_format.Parse(text, serving_pb.ModelServerConfig(), allow_unknown_field=True)
@@ -34,22 +42,46 @@ def parse_model_configs(text: str, *, folder: Path) -> list[ModelConfig]:
     ]
 
 
+def decode_reload(message: serving_pb.ModelServerConfig) -> list[ModelConfig]:
+    """Returns the configurations of a client's message.
+
+    Raises:
+        GatewayError: INVALID_INPUT; TOO_LARGE where there are more of anything than one reload may have.
+    """
+    configs = message.model_config_list.config
+    _check_count(len(configs), _MAX_MODELS, "models", where="config")
+    for index, config in enumerate(configs):
+        where = f"config[{index}]"
+        _check_count(len(config.version_labels), _MAX_LABELS, "labels", where=f"{where}.version_labels")
+        versions = config.model_version_policy.specific.versions
+        _check_count(len(versions), _MAX_VERSIONS, "versions", where=f"{where}.model_version_policy.specific")
+    return decode_model_configs(message)
+
+
+def _check_count(count: int, limit: int, what: str, *, where: str) -> None:
+    if count > limit:
+        raise invalid_input(Violation(where, f"at most {limit} {what}", str(count)), kind=ErrorKind.TOO_LARGE)
+
+
 def decode_model_configs(message: serving_pb.ModelServerConfig) -> list[ModelConfig]:
     """Returns the configurations of the message.
 
     Raises:
-        GatewayError: INVALID_INPUT.
+        GatewayError: INVALID_INPUT; TOO_LARGE for a path that is too long.
     """
     if message.WhichOneof("config") != "model_config_list":
         got = message.WhichOneof("config") or "nothing"
         raise invalid_input(Violation("config", "model_config_list", got))
     configs = message.model_config_list.config
-    names = [config.name for config in configs]
-    for index, name in enumerate(names):
-        if not name or "/" in name:
-            raise invalid_input(Violation(f"config[{index}].name", "a name without slashes", shown(name)))
-        if name in names[:index]:
-            raise invalid_input(Violation(f"config[{index}].name", "each model once", f"{shown(name)} again"))
+    seen: set[str] = set()
+    for index, config in enumerate(configs):
+        where = f"config[{index}].name"
+        if not _NAME.fullmatch(config.name):
+            expected = "a name without slashes, colons and control characters, and neither . nor .."
+            raise invalid_input(Violation(where, expected, shown(config.name)))
+        if config.name in seen:
+            raise invalid_input(Violation(where, "each model once", f"{shown(config.name)} again"))
+        seen.add(config.name)
     return [_decoded(config, f"config[{index}]") for index, config in enumerate(configs)]
 
 
@@ -58,6 +90,9 @@ def _decoded(config: serving_pb.ModelConfig, where: str) -> ModelConfig:
         raise invalid_input(Violation(f"{where}.model_platform", repr(_PLATFORM), shown(config.model_platform)))
     if not config.base_path:
         raise invalid_input(Violation(f"{where}.base_path", "a folder", "nothing"))
+    if (length := len(config.base_path.encode())) > _MAX_PATH:
+        expected = f"a path of at most {_MAX_PATH} bytes"
+        raise invalid_input(Violation(f"{where}.base_path", expected, f"{length} bytes"), kind=ErrorKind.TOO_LARGE)
     for label in config.version_labels:
         if not label:
             raise invalid_input(Violation(f"{where}.version_labels", "labels of one character or more", "an empty one"))

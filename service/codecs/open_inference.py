@@ -10,6 +10,7 @@ from math import prod
 
 import numpy as np
 
+from service.codecs.booleans import check_booleans
 from service.core.tensors import NUMPY_DTYPES, STRING, Tensor, dtype_name
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input, shown
 
@@ -70,7 +71,7 @@ def decode_raw(data: bytes | memoryview, dtype: str, shape: Sequence[int], *, wh
     if len(data) != expected:
         raise invalid_input(Violation(where, f"{expected} bytes, as {dtype} {list(shape)} has", str(len(data))))
     if dtype == "bool":
-        _check_booleans(data, where)
+        check_booleans(data, where=where)
     return np.frombuffer(data, target).reshape(shape)
 
 
@@ -79,14 +80,6 @@ def encode_raw(tensor: Tensor) -> bytes:
     if tensor.dtype.kind == "O":
         return b"".join(part for value in tensor.ravel().tolist() for part in (_LENGTH.pack(len(value)), value))
     return tensor.tobytes()
-
-
-def _check_booleans(data: bytes | memoryview, where: str) -> None:
-    """Refuses bytes that are neither 0 nor 1: an array of booleans that holds others behaves as it likes."""
-    wrong = np.frombuffer(data, np.uint8) > 1
-    if wrong.any():
-        index = int(np.argmax(wrong))
-        raise invalid_input(Violation(f"{where}, element {index}", "a byte that is 0 or 1", str(data[index])))
 
 
 def _decode_strings(data: memoryview, count: int, where: str) -> Tensor:

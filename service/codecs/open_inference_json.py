@@ -26,8 +26,8 @@ def decode_data(
     """Returns the tensor.
 
     Args:
-        data: A list, flat or nested, of as many elements as the shape says, in row-major order; of a tensor without
-            dimensions the value alone will do.
+        data: A list of as many elements as the shape says, flat in row-major order or nested as the shape says; of a
+            tensor without dimensions the value alone will do.
         dtype: TensorFlow's name of the dtype.
         shape: Of the tensor; one that was found to be within bounds.
         is_base64: Whether strings are base64, rather than text.
@@ -48,6 +48,9 @@ def decode_data(
     count = prod(shape)
     if tensor.size != count:
         raise invalid_input(Violation(where, f"{count} elements, as the shape says", str(tensor.size)))
+    if tensor.ndim > 1 and tensor.shape != tuple(shape):
+        expected = f"a flat list, or lists of the shape {list(shape)}"
+        raise invalid_input(Violation(where, expected, f"lists of the shape {list(tensor.shape)}"))
     return tensor.reshape(shape)
 
 
@@ -74,4 +77,4 @@ def _decode_base64(data: list[Any], bounds: InputBounds, where: str) -> Tensor:
     bounds.check_shape(shape, where=where)
     values = np.empty(len(texts), object)
     values[:] = [decode_base64(text, where=f"{where}, element {index}") for index, text in enumerate(texts)]
-    return values
+    return values.reshape(shape)

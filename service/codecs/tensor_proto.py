@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from service.codecs.booleans import check_booleans
 from service.core.bounds import InputBounds
 from service.core.tensors import NUMPY_DTYPES, STRING, Tensor, dtype_name
 from service.errors import ErrorKind, Violation, invalid_input
@@ -111,6 +112,8 @@ def _content(data: bytes, name: str, count: int, where: str) -> Tensor:
     if len(data) != count * dtype.itemsize:
         expected = f"{count * dtype.itemsize} bytes, as {count} of {name} have"
         raise invalid_input(Violation(f"{where}.tensor_content", expected, f"{len(data)} bytes"))
+    if name == "bool":
+        check_booleans(data, where=f"{where}.tensor_content")
     return np.frombuffer(data, dtype)
 
 

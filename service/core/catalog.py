@@ -27,6 +27,7 @@ class ModelVersion:
         signatures: By name; empty until it is loaded.
         task: What it is for, where it is an image classifier or a forecaster.
         error: Why it could not be loaded; empty when nothing went wrong.
+        load_seconds: How long it took to load it and warm it up, or to fail; 0 when it was not loaded.
         handle: The backend's own; what it refers to lives as long as a request holds this version.
     """
 
@@ -36,6 +37,7 @@ class ModelVersion:
     signatures: Mapping[str, Signature] = field(default_factory=dict)
     task: Task | None = None
     error: str = ""
+    load_seconds: float = 0.0
     handle: object = field(default=None, repr=False, compare=False)
 
     @property
@@ -88,6 +90,20 @@ class Catalog:
         for listener in self._listeners:
             listener(replace(dropped, state=State.END, handle=None))
 
+    def become(self, draft: "Catalog") -> None:
+        """Takes over all entries and labels of another catalog, at once; tells of each version that changes thereby."""
+        before = self._entries()
+        self._models, self._labels = draft._models, draft._labels
+        now = self._entries()
+        changed = [entry for key, entry in now.items() if before.get(key) is not entry]
+        gone = [replace(entry, state=State.END, handle=None) for key, entry in before.items() if key not in now]
+        for entry in (*changed, *gone):
+            for listener in self._listeners:
+                listener(entry)
+
+    def _entries(self) -> dict[tuple[str, int], ModelVersion]:
+        return {(entry.name, entry.version): entry for of_model in self._models.values() for entry in of_model.values()}
+
     def announce(self, versions: Iterable[ModelVersion]) -> None:
         """Enters every version that the backend has found; until then the catalog is not known to be whole."""
         self._announced = True
@@ -104,6 +120,10 @@ class Catalog:
 
     def __contains__(self, name: str) -> bool:
         return name in self._models
+
+    def has(self, name: str, version: int) -> bool:
+        """Tells whether there is an entry for the version."""
+        return version in self._models.get(name, {})
 
     def names(self) -> list[str]:
         """Returns the names of all models, sorted."""

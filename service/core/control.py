@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,33 +34,26 @@ class ModelControl:
         self._root = root.resolve()
         self._bounds = bounds
         self._changing = asyncio.Lock()
-        self._coming: Mapping[str, Mapping[str, int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        catalog.subscribe(self._move_labels_to)
 
     async def reload(self, configs: Sequence[ModelConfig]) -> None:
-        """Serves these models and no others, on a client's word; waits until each can answer.
+        """Serves these models and no others, on a client's word, once each can answer; else nothing changes.
 
         Raises:
             GatewayError: FORBIDDEN, NOT_SUPPORTED, INVALID_INPUT when the configurations make no sense, LOAD_FAILED
                 when a model of them is not available afterwards, FAILED_PRECONDITION when a labelled version is not.
         """
         backend = self._permitted()
-        self._check(configs)
+        await asyncio.to_thread(self._check, configs)
 
-        async def change() -> None:
-            before = {name: self._catalog.labels(name) for name in self._catalog.names()}
-            try:
-                await self._reload(backend, configs)
-                self._check_available(configs)
-                self._check_labels(configs)
-            except Exception:
-                for name, labels in before.items():
-                    self._catalog.set_labels(name, labels)
-                raise
-            self._set_labels(configs)
+        def accept(draft: Catalog) -> None:
+            _check_available(draft, configs)
+            for config in configs:
+                for label, version in config.labels.items():
+                    _check_label(draft, config.name, label, version)
+            _set_labels(draft, configs)
 
-        await self._done(change())
+        await self._done(lambda: backend.reload(configs, accept))
 
     async def follow(self, configs: Sequence[ModelConfig]) -> None:
         """Serves these models and no others, on the operator's word; labels may wait for their versions.
@@ -69,12 +62,7 @@ class ModelControl:
             GatewayError: NOT_SUPPORTED.
         """
         backend = self._controllable()
-
-        async def change() -> None:
-            await self._reload(backend, configs)
-            self._set_labels(configs)
-
-        await self._done(change())
+        await self._done(lambda: backend.reload(configs, lambda draft: _set_labels(draft, configs)))
 
     async def set_label(self, name: str, label: str, version: int) -> None:
         """Puts a label on a version, in place of the one that has it.
@@ -83,10 +71,10 @@ class ModelControl:
             GatewayError: FORBIDDEN, INVALID_INPUT or TOO_LARGE when it is no label, MODEL_NOT_FOUND, or
                 FAILED_PRECONDITION when the version is not available.
         """
-        self._permit()
+        self.permit()
         self._check_label_name(label, where="label")
         async with self._changing:
-            self._check_label(name, label, version)
+            _check_label(self._catalog, name, label, version)
             self._catalog.set_labels(name, {**self._catalog.labels(name), label: version})
 
     async def remove_label(self, name: str, label: str) -> None:
@@ -95,7 +83,7 @@ class ModelControl:
         Raises:
             GatewayError: FORBIDDEN, MODEL_NOT_FOUND or LABEL_NOT_FOUND.
         """
-        self._permit()
+        self.permit()
         async with self._changing:
             self._catalog.versions(name)
             self._catalog.labelled(name, label)
@@ -112,10 +100,11 @@ class ModelControl:
 
         async def change() -> None:
             await backend.load(name)
-            if not _is_available(self._versions(name)):
-                raise GatewayError(ErrorKind.LOAD_FAILED, f"failed to load {shown(name)}: {self._reason(name)}")
+            if not _is_available(self._catalog, name):
+                reason = _reason(self._catalog, name)
+                raise GatewayError(ErrorKind.LOAD_FAILED, f"failed to load {shown(name)}: {reason}")
 
-        await self._done(change())
+        await self._done(change)
 
     async def unload(self, name: str) -> None:
         """Takes a model out of service; requests that hold it are answered.
@@ -123,49 +112,38 @@ class ModelControl:
         Raises:
             GatewayError: FORBIDDEN, NOT_SUPPORTED or MODEL_NOT_FOUND.
         """
-        await self._done(self._permitted().unload(name))
+        backend = self._permitted()
+        await self._done(lambda: backend.unload(name))
 
-    async def _reload(self, backend: ControllableBackend, configs: Sequence[ModelConfig]) -> None:
-        """Has the backend serve these models.
+    async def _done(self, change: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Makes a change when it is its turn, and waits for it.
 
-        A label moves as soon as its version is there, which is before the one that had it is dropped: a request that
-        names the label always finds one of them.
+        Who gives up before its turn leaves nothing behind. A change that has begun goes on when nobody waits any more:
+        half of it would help no one.
         """
-        self._coming = {config.name: config.labels for config in configs}
-        try:
-            for name in self._catalog.names():
-                for entry in self._catalog.versions(name):
-                    self._move_labels_to(entry)
-            await backend.reload(configs)
-        finally:
-            self._coming = {}
-
-    def _move_labels_to(self, entry: ModelVersion) -> None:
-        coming = self._coming.get(entry.name, {})
-        moved = {label: version for label, version in coming.items() if version == entry.version}
-        if moved and entry.state is State.AVAILABLE:
-            self._catalog.set_labels(entry.name, {**self._catalog.labels(entry.name), **moved})
-
-    async def _done(self, change: Coroutine[Any, Any, None]) -> None:
-        """Waits for the change. It goes on when nobody waits any more: half a change would help no one."""
-
-        async def in_turn() -> None:
-            async with self._changing:
-                await change
-
-        task = asyncio.create_task(in_turn())
+        await self._changing.acquire()
+        task = asyncio.create_task(change())
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         await asyncio.shield(task)
 
-    def _permit(self) -> None:
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        self._changing.release()
+
+    def permit(self) -> None:
+        """Refuses what clients may not do here.
+
+        Raises:
+            GatewayError: FORBIDDEN.
+        """
         if not self._allowed:
             raise GatewayError(
                 ErrorKind.FORBIDDEN, "clients may not change what is served here (allow_model_control is off)"
             )
 
     def _permitted(self) -> ControllableBackend:
-        self._permit()
+        self.permit()
         return self._controllable()
 
     def _controllable(self) -> ControllableBackend:
@@ -197,39 +175,37 @@ class ModelControl:
             expected = "a label of one character or more, no slash, colon or control character, and no bare number"
             raise invalid_input(Violation(where, expected, shown(label)))
 
-    def _check_available(self, configs: Sequence[ModelConfig]) -> None:
-        failed = [config.name for config in configs if not _is_available(self._versions(config.name))]
-        if failed:
-            reasons = listed(f"{{{name} due to error: {self._reason(name)}}}" for name in failed)
-            raise GatewayError(ErrorKind.LOAD_FAILED, f"{len(failed)} model(s) did not become available: {reasons}")
 
-    def _check_labels(self, configs: Sequence[ModelConfig]) -> None:
-        for config in configs:
-            for label, version in config.labels.items():
-                self._check_label(config.name, label, version)
-
-    def _check_label(self, name: str, label: str, version: int) -> None:
-        entries = {entry.version: entry for entry in self._catalog.versions(name)}
-        entry = entries.get(version)
-        if entry is None or entry.state is not State.AVAILABLE:
-            raise GatewayError(
-                ErrorKind.FAILED_PRECONDITION,
-                f"the label {shown(label)} cannot be put on version {version} of {shown(name)}, which is not available",
-            )
-
-    def _set_labels(self, configs: Sequence[ModelConfig]) -> None:
-        for name in {*self._catalog.names(), *(config.name for config in configs)}:
-            self._catalog.set_labels(name, {})
-        for config in configs:
-            self._catalog.set_labels(config.name, config.labels)
-
-    def _versions(self, name: str) -> list[ModelVersion]:
-        return self._catalog.versions(name) if name in self._catalog else []
-
-    def _reason(self, name: str) -> str:
-        reasons = (entry.error for entry in self._versions(name) if entry.error)
-        return next(reasons, "there is no version of it to serve")
+def _check_available(catalog: Catalog, configs: Sequence[ModelConfig]) -> None:
+    failed = [config.name for config in configs if not _is_available(catalog, config.name)]
+    if failed:
+        reasons = listed(f"{{{name} due to error: {_reason(catalog, name)}}}" for name in failed)
+        raise GatewayError(ErrorKind.LOAD_FAILED, f"{len(failed)} model(s) did not become available: {reasons}")
 
 
-def _is_available(versions: Sequence[ModelVersion]) -> bool:
-    return any(entry.state is State.AVAILABLE for entry in versions)
+def _check_label(catalog: Catalog, name: str, label: str, version: int) -> None:
+    entries = {entry.version: entry for entry in catalog.versions(name)}
+    entry = entries.get(version)
+    if entry is None or entry.state is not State.AVAILABLE:
+        raise GatewayError(
+            ErrorKind.FAILED_PRECONDITION,
+            f"the label {shown(label)} cannot be put on version {version} of {shown(name)}, which is not available",
+        )
+
+
+def _set_labels(catalog: Catalog, configs: Sequence[ModelConfig]) -> None:
+    for config in configs:
+        catalog.set_labels(config.name, config.labels)
+
+
+def _is_available(catalog: Catalog, name: str) -> bool:
+    return any(entry.state is State.AVAILABLE for entry in _versions(catalog, name))
+
+
+def _reason(catalog: Catalog, name: str) -> str:
+    reasons = (entry.error for entry in _versions(catalog, name) if entry.error)
+    return next(reasons, "there is no version of it to serve")
+
+
+def _versions(catalog: Catalog, name: str) -> list[ModelVersion]:
+    return catalog.versions(name) if name in catalog else []

@@ -1,6 +1,6 @@
 """The backend ports: what the core asks of whatever runs the models."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from service.core.catalog import Catalog, ModelVersion
@@ -40,12 +40,23 @@ class Backend(Protocol):
         """Lets go of everything, also while it is starting."""
 
 
+Accept = Callable[[Catalog], None]
+"""Takes a catalog as it would be, and puts the labels in it; raises when it must not be."""
+
+
 @runtime_checkable
 class ControllableBackend(Backend, Protocol):
     """A backend that can be told what to serve while it runs. It tells the catalog of what comes of it."""
 
-    async def reload(self, configs: Sequence[ModelConfig]) -> None:
-        """Serves these models and no others; returns when each has been loaded or has failed."""
+    async def reload(self, configs: Sequence[ModelConfig], accept: Accept) -> None:
+        """Serves these models and no others.
+
+        What was served is served unchanged until each new version has been loaded or has failed. Then `accept` gets the
+        catalog as it would be: where that raises nothing changes, else all of it takes effect at once.
+
+        Raises:
+            Exception: What `accept` raises.
+        """
 
     async def load(self, name: str) -> None:
         """Looks at a model anew, and loads what is to be served of it; returns when that is done or has failed.

@@ -2,8 +2,10 @@
 
 import logging
 import os
+import re
 import sys
 from datetime import UTC, datetime
+from textwrap import indent
 from typing import Any
 
 import orjson
@@ -31,15 +33,30 @@ class _JsonFormatter(logging.Formatter):
         return orjson.dumps(entry, default=str).decode()
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL_BUT_NEWLINE = re.compile(f"(?!\n){_CONTROL.pattern}")
+
+
+def _escaped(text: str, what: re.Pattern[str] = _CONTROL) -> str:
+    return what.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
 class _TextFormatter(logging.Formatter):
-    """Formats the same for people."""
+    """Formats the same for people.
+
+    What clients sent may be in it, and begins no line: control characters are escaped, and the lines of an exception,
+    which may have some in its text, are indented.
+    """
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
 
-    def format(self, record: logging.LogRecord) -> str:
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         fields = " ".join(f"{name}={value}" for name, value in _fields(record).items())
-        return f"{super().format(record)} {fields}".rstrip()
+        return _escaped(f"{super().formatMessage(record)} {fields}").rstrip()
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        return indent(_escaped(super().formatException(ei), _CONTROL_BUT_NEWLINE), "  ")
 
 
 def configure(*, level: str, style: str) -> None:

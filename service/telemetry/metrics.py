@@ -1,17 +1,18 @@
 """Prometheus metrics: the only module that knows their names.
 
 Labels come from closed sets: a model's name is a label only once the catalog has found it, a method only once it is
-known to be one of ours. Failures count in the durations, with their code.
+known to be one of ours. What is told of a version that left the catalog is told once more, and then forgotten, since
+clients may bring in models of any name. Failures count in the durations, with their code.
 """
 
 import platform
-import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.gc_collector import GCCollector
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -24,6 +25,8 @@ from service.core.catalog import Catalog, ModelVersion, State
 from service.errors import ErrorKind
 
 _UNKNOWN = "_unknown"
+_MOST_LEFT = 1000
+"""Versions that may leave before what was told of them is forgotten, whether it is asked for or not."""
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _LOAD_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
@@ -118,7 +121,18 @@ class Metrics:
             buckets=_LOAD_SECONDS,
             registry=self.registry,
         )
-        self._load_begun: dict[tuple[str, int], float] = {}
+        self._of_models: tuple[MetricWrapperBase, ...] = (
+            self._requests,
+            self._durations,
+            self._phases,
+            self._rows,
+            self._batch_rows,
+            self._batch_requests,
+            self._loads,
+        )
+        self._catalog = Catalog()
+        self._told: set[tuple[str, str]] = set()
+        self._left = 0
         for what in ("requests", "streams"):
             gauge = Gauge(f"tensorgate_{what}_in_flight", f"{what.capitalize()} that are open.", registry=self.registry)
             gauge.set_function(partial(admission.in_flight.__getitem__, what))
@@ -136,6 +150,7 @@ class Metrics:
 
     def watch(self, catalog: Catalog) -> None:
         """Tells the states of all models, and how long they took to load."""
+        self._catalog = catalog
         self.registry.register(_ModelStates(catalog))
         catalog.subscribe(self._state_changed)
 
@@ -143,6 +158,7 @@ class Metrics:
         """Counts a finished request."""
         name = call.model or _UNKNOWN
         version = _UNKNOWN if call.version is None else str(call.version)
+        self._told.add((name, version))
         self._requests.labels(call.protocol, call.method, name, version, code).inc()
         self._durations.labels(call.protocol, call.method, name, version, code).observe(call.elapsed())
         for phase, seconds in call.phases.items():
@@ -156,6 +172,7 @@ class Metrics:
 
     def observe_batch(self, version: ModelVersion, rows: int, requests: int) -> None:
         """Counts a run and what was merged for it."""
+        self._told.add((version.name, str(version.version)))
         self._batch_rows.labels(version.name, str(version.version)).observe(rows)
         self._batch_requests.labels(version.name, str(version.version)).observe(requests)
 
@@ -169,14 +186,40 @@ class Metrics:
             encode, content_type = choose_encoder(accept)
         except (TypeError, ValueError):  # a version in it that is none
             encode, content_type = choose_encoder("")
-        return encode(self.registry), content_type
+        told = encode(self.registry)
+        self._forget()
+        return told, content_type
 
     def _state_changed(self, version: ModelVersion) -> None:
-        key = (version.name, version.version)
-        if version.state is State.LOADING:
-            self._load_begun[key] = time.monotonic()
-        elif key in self._load_begun:
-            self._loads.labels(version.name).observe(time.monotonic() - self._load_begun.pop(key))
+        if not self._catalog.has(version.name, version.version):
+            self._left += 1
+            if self._left >= _MOST_LEFT:  # nobody asks
+                self._forget()
+        elif version.load_seconds:
+            self._told.add((version.name, _UNKNOWN))
+            self._loads.labels(version.name).observe(version.load_seconds)
+
+    def _forget(self) -> None:
+        """Removes the series of all versions that are not in the catalog."""
+        self._left = 0
+        gone = {series for series in self._told if not self._is_there(*series)}
+        self._told -= gone
+        for metric in self._of_models if gone else ():
+            for labels in _label_sets(metric):
+                if (labels["model_name"], labels.get("model_version", _UNKNOWN)) in gone:
+                    metric.remove(*labels.values())
+
+    def _is_there(self, name: str, version: str) -> bool:
+        if version == _UNKNOWN:
+            return name == _UNKNOWN or name in self._catalog
+        return self._catalog.has(name, int(version))
+
+
+def _label_sets(metric: MetricWrapperBase) -> list[dict[str, str]]:
+    """Returns the labels of each of its series."""
+    samples = (sample for family in metric.collect() for sample in family.samples)
+    found = {tuple((name, value) for name, value in sample.labels.items() if name != "le") for sample in samples}
+    return [dict(labels) for labels in found]
 
 
 class _Queues(Collector):

@@ -6,6 +6,7 @@ place and the deadline, `LimitedBody` bounds what is read, `CancelOnDisconnect` 
 
 import asyncio
 import math
+import re
 from collections.abc import Callable
 
 from starlette.datastructures import Headers
@@ -22,6 +23,8 @@ from service.transport.limits import OTHER_METHOD, REQUEST_ID, Report, RequestLi
 
 TIMEOUT = "x-request-timeout"
 RETRY_AFTER_SECONDS = "1"
+_SECONDS = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+"""A number as JSON and most languages write it; Python's own ``float`` also reads 1_0, and digits of all scripts."""
 
 
 class Calls:
@@ -158,10 +161,7 @@ class Admitted:
 def _timeout(text: str | None) -> float | None:
     if text is None:
         return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
+    seconds = float(text) if _SECONDS.fullmatch(text) else math.nan
     if not 0 < seconds < math.inf:
         raise invalid_input(Violation("X-Request-Timeout", "a positive number of seconds", shown(text)))
     return seconds

@@ -8,13 +8,12 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from service.transport.reflection import reflection_pool
-from service.transport.rpc_interceptor import INT32_MAX, CallInterceptor
+from service.transport.rpc_interceptor import CallInterceptor
+from service.transport.rpc_options import server_options
 from service.transport.rpc_service import RpcService
 
 _LAST_WORDS_SECONDS = 0.2
 """For answers that are on their way when the server stops."""
-_MAX_AGE_MS = 30 * 60 * 1000
-"""Connections are renewed now and then, so that clients behind a balancer find new replicas."""
 
 
 class RpcServer:
@@ -30,14 +29,7 @@ class RpcServer:
         self._health_names = ["", *(name for service in services for name in (service.name, *service.health_names))]
         self._server = aio.server(
             interceptors=[interceptor],
-            options=[
-                # The library's own refusal lacks all details, so it is left for what is far over the limit.
-                ("grpc.max_receive_message_length", min(2 * max_request_bytes, INT32_MAX)),
-                ("grpc.max_send_message_length", -1),
-                ("grpc.max_connection_age_ms", _MAX_AGE_MS),
-                # Otherwise a second server on the same port would share its calls, silently.
-                ("grpc.so_reuseport", 0),
-            ],
+            options=server_options(max_request_bytes),
         )
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

@@ -23,7 +23,7 @@ from service.transport.rpc_service import RpcService
 
 Context = aio.ServicerContext[Any, Any]
 
-INT32_MAX = 2**31 - 1
+_INT32_MAX = 2**31 - 1
 _OPERATIONS = "/grpc."
 """Health and reflection: neither logged nor counted nor limited."""
 
@@ -191,9 +191,9 @@ class CallInterceptor(aio.ServerInterceptor):
 
     def _refusal(self, error: GatewayError, call: Call, service: str) -> "_Refusal":
         codes = self._codes.get(service, rpc_errors.CODE)
-        details = rpc_errors.status(error, call.request_id, codes).SerializeToString()
-        metadata = ((REQUEST_ID, call.request_id), (rpc_errors.STATUS_DETAILS, details))
-        return _Refusal(error.kind, codes[error.kind], error.message, metadata)
+        status = rpc_errors.status(error, call.request_id, codes)
+        metadata = ((REQUEST_ID, call.request_id), (rpc_errors.STATUS_DETAILS, status.SerializeToString()))
+        return _Refusal(error.kind, codes[error.kind], status.message, metadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,8 +227,8 @@ def _answer_size(answer: Message) -> int:
         GatewayError: TOO_LARGE when that is longer than a message can be.
     """
     size = answer.ByteSize()
-    if size > INT32_MAX:
-        raise GatewayError(ErrorKind.TOO_LARGE, f"the answer is {size} bytes long, a message has at most {INT32_MAX}")
+    if size > _INT32_MAX:
+        raise GatewayError(ErrorKind.TOO_LARGE, f"the answer is {size} bytes long, a message has at most {_INT32_MAX}")
     return size
 
 

@@ -1,5 +1,6 @@
 """Models loaded, unloaded and moved while the server runs, with real TensorFlow."""
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -158,6 +159,7 @@ async def test_a_list_replaces_the_folder_and_another_list_replaces_it(models: M
         assert (models.catalog.names(), models.states("steps")) == (["steps"], {2: "AVAILABLE", 1: "AVAILABLE"})
         assert models.catalog.resolve(ModelRef("steps", label="old")).version == 1
         assert models.catalog.resolve(ModelRef("steps")).handle is held  # it was there, and is not loaded again
+        assert all(entry.load_seconds > 0 for entry in models.catalog.versions("steps"))
         await control.reload([models.config("shades"), models.config("tones", "shades", policy="specific:4")])
         assert models.catalog.names() == ["shades", "tones"]
         assert models.states("shades") == {5: "END", 4: "AVAILABLE"}
@@ -179,16 +181,26 @@ async def test_a_base_path_is_moved_and_at_every_moment_some_version_answers(mod
 
 
 @pytest.mark.parametrize("is_there", [False, True])
-async def test_a_base_path_with_nothing_that_can_be_loaded_does_not_leave_the_old_model(
+async def test_a_base_path_with_nothing_that_can_be_loaded_changes_nothing_unless_the_operator_says_so(
     models: Models, is_there: bool
 ) -> None:
     if is_there:
         models.spoil("moved", "1")
     async with models.served(poll_seconds=0.02) as control:
-        error = await refused(control.reload([models.config("steps", "moved"), models.config("shades")]))
+        told: list[object] = []
+        held = models.catalog.resolve(ModelRef("steps")).handle
+        models.catalog.subscribe(told.append)
+        wanted = [models.config("steps", "moved"), models.config("new", "shades")]
+        error = await refused(control.reload(wanted))
         assert error.kind is ErrorKind.LOAD_FAILED
+        assert models.catalog.resolve(ModelRef("steps")).handle is held
+        assert models.catalog.readiness() == {"shades": True, "steps": True, **({"moved": False} if is_there else {})}
+        assert not told
+        models.publish("steps", "steps", "2")
+        await until(lambda: models.states("steps") == {2: "AVAILABLE"})  # the folder is followed as before
+        await control.follow(wanted)
         assert models.states("steps") == ({1: "END"} if is_there else {})
-        assert models.states("shades") == {4: "AVAILABLE"}
+        assert models.states("new") == {4: "AVAILABLE"}
         models.publish("steps", "moved", "2")
         await until(lambda: models.states("steps").get(2) == "AVAILABLE")
 
@@ -201,5 +213,24 @@ async def test_a_label_moves_with_its_version_and_always_finds_one(models: Model
         models.catalog.subscribe(
             lambda _: found.append(models.catalog.resolve(ModelRef("steps", label="stable")).version)
         )
-        await control.reload([models.config("steps", policy="specific:2", stable=2)])
+        changing = asyncio.create_task(control.reload([models.config("steps", policy="specific:2", stable=2)]))
+        while not changing.done():
+            found.append(models.catalog.resolve(ModelRef("steps", label="stable")).version)
+            await asyncio.sleep(0)
+        await changing
         assert (set(found), found[-1]) == ({1, 2}, 2)
+
+
+async def test_a_reload_that_fails_leaves_labels_lists_and_what_was_unloaded(models: Models) -> None:
+    models.publish("steps", "steps", "2")
+    async with models.served() as control:
+        await control.reload([models.config("steps", policy="all", stable=1), models.config("shades")])
+        await control.unload("shades")
+        for wrong in (models.config("nope"), models.config("shades", "shades", stable=9)):
+            await refused(control.reload([models.config("steps", policy="specific:2", stable=2), wrong]))
+            assert models.catalog.names() == ["shades", "steps"]
+            assert models.states("steps") == {2: "AVAILABLE", 1: "AVAILABLE"}
+            assert models.catalog.labels("steps") == {"stable": 1}
+            assert models.states("shades") == {4: "END"}
+        await control.load("shades")
+        assert models.states("shades") == {4: "AVAILABLE"}

@@ -79,7 +79,8 @@ async def test_shapes_and_datatypes_are_told(served: Served, model: str, shape: 
     [
         ("nope", "", "model_not_found"),
         ("text", "9", "model_not_found"),
-        ("text", "1" * 30, "label_not_found"),
+        ("text", "0" * 30 + "9", "model_not_found"),
+        ("text", str(2**63 - 1), "model_not_found"),
         ("text", "nope", "label_not_found"),
         ("several", "", "signature_not_found"),
         ("n" * 300, "", "too_large"),
@@ -95,9 +96,17 @@ async def test_what_is_not_there_is_said_to_be(served: Served, model: str, versi
     assert status is (grpc.StatusCode.RESOURCE_EXHAUSTED if code == "too_large" else grpc.StatusCode.NOT_FOUND)
 
 
+@pytest.mark.parametrize("version", [str(2**63), "1" * 19 + "0", "9" * 30, "9" * 250])
+async def test_a_number_that_no_version_can_have_is_refused(served: Served, version: str) -> None:
+    response = await served.rest.get(f"/v2/models/text/versions/{version}")
+    _, outcome = await refused(served, "ModelMetadata", pb.ModelMetadataRequest(name="text", version=version))
+    assert (outcome.code, outcome.where) == ("invalid_input", ("version",))
+    assert (response.status_code, rest_outcome(response).code) == (400, "invalid_input")
+
+
 async def test_versions_are_found_by_label(served: Served) -> None:
     served.runtime.catalog.set_labels("text", {"stable": 1})
-    for version in ("stable", "1"):
+    for version in ("stable", "1", "0" * 25 + "1"):
         request = {"inputs": [{"name": "text", "datatype": "BYTES", "shape": [1], "data": ["a"]}]}
         response = await served.rest.post(f"/v2/models/text/versions/{version}/infer", json=request)
         assert response.json()["model_version"] == "1"

@@ -4,15 +4,19 @@ import asyncio
 import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
+import grpc
 import numpy as np
 import pytest
+from tensorflow_serving.apis import model_service_pb2_grpc
 
 from tests import zoo_models
 from tests.conftest import until
 from tests.questions import Question, Said
 from tests.real_server import RealServer, serving_models
 from tests.speakers import SPEAKERS
+from tests.upstream_stubs import reload_request
 
 ZERO = {"x": np.zeros(1, np.float32)}
 
@@ -96,3 +100,34 @@ async def test_a_label_is_moved(saved: Path, tmp_path: Path) -> None:
         answers = await asked_throughout(server, Question("versions", ZERO, version="stable"), move)
         for name, said in answers.items():
             assert set(versions_of(said)) == {1, 2}, name
+
+
+async def test_a_reload_fails(saved: Path, tmp_path: Path) -> None:
+    for version in (1, 2):
+        shutil.copytree(saved / str(version), tmp_path / "versions" / str(version))
+    shutil.copytree(saved / "3", tmp_path / "moved" / "2")
+    (tmp_path / "bad" / "1").mkdir(parents=True)
+    (tmp_path / "bad" / "1" / "saved_model.pb").write_bytes(b"rubbish")
+    async with serving_models(tmp_path, version_policy="all") as server:
+        models: Any = model_service_pb2_grpc.ModelServiceStub(server.channel)
+
+        def config(name: str, folder: str, more: str = "") -> str:
+            return f'config {{ name: "{name}" base_path: "{tmp_path}/{folder}" {more} }}'
+
+        label = 'version_labels { key: "stable" value: 2 }'
+        both = config("versions", "versions", f"model_version_policy {{ all {{}} }} {label}")
+        older = config("versions", "versions", f"model_version_policy {{ specific {{ versions: 1 }} }} {label}")
+        bad = config("bad", "bad")
+        wrong = [bad, older, f"{both} {bad}", config("versions", "moved", label) + bad]
+        await models.HandleReloadConfigRequest(reload_request(f"model_config_list {{ {both} }}"))
+
+        async def fail() -> None:
+            for text in wrong:
+                with pytest.raises(grpc.aio.AioRpcError):
+                    await models.HandleReloadConfigRequest(reload_request(f"model_config_list {{ {text} }}"))
+
+        for wanted in (None, 2, "stable"):
+            answers = await asked_throughout(server, Question("versions", ZERO, version=wanted), fail)
+            for name, said in answers.items():
+                assert set(versions_of(said)) == {2}, name
+        assert (await server.rest.get("/readyz")).is_success

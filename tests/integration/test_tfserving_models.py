@@ -9,7 +9,6 @@ from typing import Any
 import grpc
 import pytest
 import tensorflow as tf
-from google.protobuf import text_format
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
@@ -20,11 +19,10 @@ from tensorflow_serving.apis import (
     model_service_pb2_grpc,
     prediction_service_pb2_grpc,
 )
-from tensorflow_serving.config import model_server_config_pb2
 
 from tests import zoo_models
 from tests.real_server import serving_models
-from tests.upstream_stubs import Stubs, predict, refusal, serving_zoo
+from tests.upstream_stubs import Stubs, predict, refusal, reload_request, serving_zoo
 
 Code = grpc.StatusCode
 
@@ -124,12 +122,6 @@ async def test_reflection_shows_upstreams_names(stubs: Stubs) -> None:
     assert tensor.full_name == "tensorflow.TensorProto"
 
 
-def reload_request(text: str) -> Any:
-    request = model_management_pb2.ReloadConfigRequest()
-    request.config.CopyFrom(text_format.Parse(text, model_server_config_pb2.ModelServerConfig()))
-    return request
-
-
 async def test_reload_replaces_the_models_and_moves_labels(stubs: Stubs, tmp_path: Path) -> None:
     for model in ("versions", "modes"):
         shutil.copytree(stubs.folder / model, tmp_path / model)
@@ -155,6 +147,10 @@ async def test_reload_replaces_the_models_and_moves_labels(stubs: Stubs, tmp_pat
         assert details.startswith("1 model(s) did not become available: {nope")
         outside = 'model_config_list { config { name: "etc" base_path: "/etc" } }'
         assert (await refusal(models.HandleReloadConfigRequest(reload_request(outside))))[0] is Code.PERMISSION_DENIED
+        many = "model_config_list {" + " ".join(f'config {{ name: "m{number}" }}' for number in range(1001)) + "}"
+        code, details = await refusal(models.HandleReloadConfigRequest(reload_request(many)))
+        assert "at most 1000 models" in details
+        assert (await predictions.Predict(request)).model_spec.version.value == 2  # none of these took anything away
         nothing = model_management_pb2.ReloadConfigRequest()
         assert (await refusal(models.HandleReloadConfigRequest(nothing)))[0] is Code.INVALID_ARGUMENT
 
@@ -162,7 +158,7 @@ async def test_reload_replaces_the_models_and_moves_labels(stubs: Stubs, tmp_pat
 async def test_reload_can_be_forbidden(stubs: Stubs) -> None:
     async with serving_models(stubs.folder, allow_model_control=False) as server:
         models: Any = model_service_pb2_grpc.ModelServiceStub(server.channel)
-        request = reload_request("model_config_list {}")
-        code, text = await refusal(models.HandleReloadConfigRequest(request))
-        assert code is Code.PERMISSION_DENIED
-        assert "allow_model_control" in text
+        for request in (reload_request("model_config_list {}"), model_management_pb2.ReloadConfigRequest()):
+            code, text = await refusal(models.HandleReloadConfigRequest(request))
+            assert code is Code.PERMISSION_DENIED
+            assert "allow_model_control" in text

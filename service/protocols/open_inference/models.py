@@ -12,7 +12,7 @@ from service.core.control import ModelControl
 from service.core.engine import Engine
 from service.core.tasks import PREDICT
 from service.core.tensors import Signature, TensorSpec
-from service.errors import ErrorKind, GatewayError, shown
+from service.errors import ErrorKind, GatewayError, Violation, invalid_input, shown
 
 PLATFORM = "tensorflow_savedmodel"
 EXTENSIONS = ("binary_tensor_data", "model_repository")
@@ -26,7 +26,8 @@ _STATES = {
     State.END: "UNAVAILABLE",
 }
 _UNLOADED = "unloaded"
-_NUMBER = re.compile("[0-9]{1,19}")
+_NUMBER = re.compile("0*([0-9]+)")
+_MAX_VERSION = 2**63 - 1
 _HARMLESS = frozenset({"unload_dependents"})
 """Parameters of load and unload that change nothing here; clients send them whether they mean it or not."""
 
@@ -97,7 +98,8 @@ class ServedModels:
             call: Notes what is found.
 
         Raises:
-            GatewayError: MODEL_NOT_FOUND, LABEL_NOT_FOUND, NOT_READY or TOO_LARGE.
+            GatewayError: MODEL_NOT_FOUND, LABEL_NOT_FOUND, NOT_READY or TOO_LARGE; INVALID_INPUT for a number that no
+                version can have.
         """
         return self._engine.resolve(self._wanted(name, version), call)
 
@@ -132,7 +134,8 @@ class ServedModels:
         """Tells whether the version can answer.
 
         Raises:
-            GatewayError: MODEL_NOT_FOUND, LABEL_NOT_FOUND or TOO_LARGE.
+            GatewayError: MODEL_NOT_FOUND, LABEL_NOT_FOUND or TOO_LARGE; INVALID_INPUT for a number that no version
+                can have.
         """
         wanted = self._wanted(name, version)
         self._engine.attribute(name, call)
@@ -177,9 +180,16 @@ class ServedModels:
         self._engine.bounds.check_name(version, where="version")
         if not version:
             return ModelRef(name)
-        if _NUMBER.fullmatch(version):
-            return ModelRef(name, version=int(version))
+        if number := _NUMBER.fullmatch(version):
+            return ModelRef(name, version=_version(number[1]))
         return ModelRef(name, label=version)
+
+
+def _version(digits: str) -> int:
+    """Returns the number; it is read only where it can be one, as reading takes long for many digits."""
+    if len(digits) > len(str(_MAX_VERSION)) or int(digits) > _MAX_VERSION:
+        raise invalid_input(Violation("version", f"a number up to {_MAX_VERSION}, or a label", shown(digits)))
+    return int(digits)
 
 
 def _tensors(specs: Mapping[str, TensorSpec]) -> list[TensorMetadata]:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from grpc import aio
 
-from service.codecs.model_config import decode_model_configs
+from service.codecs.model_config import decode_reload
 from service.codecs.tensor_proto import decode_tensor, encode_tensor
 from service.core import call as calls
 from service.core.call import Call
@@ -184,7 +184,8 @@ class ModelServicer:
         self, request: pb.ReloadConfigRequest, context: Context
     ) -> pb.ReloadConfigResponse:
         """Answers HandleReloadConfigRequest."""
-        await self._control.reload(decode_model_configs(request.config))
+        self._control.permit()
+        await self._control.reload(decode_reload(request.config))
         return pb.ReloadConfigResponse(status=pb.StatusProto())
 
 

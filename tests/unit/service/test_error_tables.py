@@ -1,10 +1,12 @@
 """Every kind of error has one row in each transport's table, for each protocol."""
 
+from base64 import b64encode
 from collections.abc import Mapping
+from urllib.parse import quote
 
 import grpc
 import pytest
-from google.rpc import error_details_pb2
+from google.rpc import error_details_pb2, status_pb2
 
 from service.errors import ErrorKind, GatewayError, Violation, as_gateway_error, invalid_input, shown
 from service.protocols.open_inference import errors as open_inference_errors
@@ -47,6 +49,29 @@ def test_what_may_be_tried_again_says_when(kind: ErrorKind) -> None:
     retry = error_details_pb2.RetryInfo()
     assert any(detail.Unpack(retry) for detail in rpc_errors.status(error, "id").details)
     assert retry.retry_delay.seconds == 1
+
+
+def _violations(status: status_pb2.Status) -> list[error_details_pb2.BadRequest.FieldViolation]:
+    found = error_details_pb2.BadRequest()
+    assert any(detail.Unpack(found) for detail in status.details)
+    return list(found.field_violations)
+
+
+@pytest.mark.parametrize("character", ["a", "%", "\n", "é", "€", "😀"])
+def test_an_error_over_grpc_is_no_longer_than_clients_take(character: str) -> None:
+    violations = [Violation(f"{number}{character * 300}", character * 300, character * 300) for number in range(1000)]
+    status = rpc_errors.status(GatewayError(ErrorKind.INVALID_INPUT, character * 9000, violations), "i" * 128)
+    assert status.message.strip(character) == "…"
+    assert len(quote(status.message)) + len(b64encode(status.SerializeToString())) < 7 * 1024
+    assert [violation.field[0] for violation in _violations(status)][:1] == ["0"]
+
+
+def test_an_error_that_clients_take_is_whole() -> None:
+    violations = [Violation(f"images[{number}]", "a list", "'é'") for number in range(10)]
+    status = rpc_errors.status(GatewayError(ErrorKind.INVALID_INPUT, "é" * 300, violations), "id")
+    assert status.message == "é" * 300
+    assert [violation.field for violation in _violations(status)] == [violation.where for violation in violations]
+    assert _violations(status)[0].description == "expected a list, got 'é'"
 
 
 def test_an_unexpected_error_shows_nothing_of_itself() -> None:

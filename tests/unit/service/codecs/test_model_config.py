@@ -2,10 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from service.codecs.model_config import parse_model_configs
+from service.codecs.model_config import decode_reload, parse_model_configs
 from service.core.model_config import ModelConfig
 from service.core.versions import VersionPolicy
 from service.errors import ErrorKind, GatewayError
+from service.wire import tensorflow_serving_pb2 as serving_pb
 
 FOLDER = Path("/etc/tensorgate")
 
@@ -90,6 +91,19 @@ def test_a_list_may_be_empty() -> None:
             ErrorKind.INVALID_INPUT,
             "config[0].name: expected a name without slashes",
         ),
+        *(
+            (
+                f"model_config_list {{ config {{ name: '{name}' base_path: '/m' }} }}",
+                ErrorKind.INVALID_INPUT,
+                "[0].name",
+            )
+            for name in (".", "..", "a:b", r"a\nb", r"a\x1bb", r"a\302\205", r"a\x7f")
+        ),
+        (
+            f"model_config_list {{ config {{ name: 'm' base_path: '/{'é' * 2048}' }} }}",
+            ErrorKind.TOO_LARGE,
+            "4097 bytes",
+        ),
         (
             "model_config_list { config { name: 'm' base_path: '/m' } config { name: 'm' base_path: '/n' } }",
             ErrorKind.INVALID_INPUT,
@@ -102,3 +116,38 @@ def test_what_makes_no_sense_is_refused(text: str, kind: ErrorKind, words: str) 
         parsed(text)
     assert caught.value.kind is kind
     assert words in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["...", ".a", "a.b", "a b", "ä", "x" * 5000])
+def test_other_names_are_names(name: str) -> None:
+    assert parsed(f"model_config_list {{ config {{ name: '{name}' base_path: '/m' }} }}")[0].name == name
+
+
+def reload(count: int, *, labels: int = 0, versions: int = 0) -> serving_pb.ModelServerConfig:
+    message = serving_pb.ModelServerConfig()
+    for number in range(count):
+        config = message.model_config_list.config.add(name=f"m{number}", base_path="/m")
+        config.version_labels.update({f"l{label}": 1 for label in range(labels)})
+        config.model_version_policy.specific.versions.extend(range(1, versions + 1))
+    return message
+
+
+def test_a_reload_within_the_limits_is_read() -> None:
+    assert len(decode_reload(reload(1000, versions=1))) == 1000
+    (config,) = decode_reload(reload(1, labels=100, versions=1000))
+    assert len(config.labels) == 100
+    assert config.policy.only == frozenset(range(1, 1001))
+
+
+@pytest.mark.parametrize(
+    ("message", "where"),
+    [
+        (reload(1001), "config"),
+        (reload(1, labels=101), "config[0].version_labels"),
+        (reload(1, versions=1001), "config[0].model_version_policy.specific"),
+    ],
+)
+def test_a_reload_of_too_many_of_anything_is_refused(message: serving_pb.ModelServerConfig, where: str) -> None:
+    with pytest.raises(GatewayError) as caught:
+        decode_reload(message)
+    assert (caught.value.kind, caught.value.violations[0].where) == (ErrorKind.TOO_LARGE, where)

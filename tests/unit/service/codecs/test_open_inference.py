@@ -1,3 +1,5 @@
+import json
+import re
 import struct
 from typing import Any
 
@@ -201,9 +203,33 @@ def test_data_that_is_no_base64_is_refused(data: Any) -> None:
 
 
 def test_data_may_be_nested_or_flat() -> None:
-    for data in ([1, 2, 3, 4, 5, 6], [[1, 2, 3], [4, 5, 6]], [[[1], [2]], [[3], [4]], [[5], [6]]]):
+    for data in ([1, 2, 3, 4, 5, 6], [[1, 2, 3], [4, 5, 6]]):
         decoded = decode_data(data, "int64", (2, 3), is_base64=False, bounds=BOUNDS, where="x")
         assert decoded.tolist() == [[1, 2, 3], [4, 5, 6]]
+
+
+@pytest.mark.parametrize(
+    ("data", "shape", "got"),
+    [
+        ([[1, 2, 3], [4, 5, 6]], (3, 2), "[2, 3]"),
+        ([[1, 2, 3], [4, 5, 6]], (6,), "[2, 3]"),
+        ([[1, 2, 3, 4, 5, 6]], (2, 3), "[1, 6]"),
+        ([[[1], [2], [3]], [[4], [5], [6]]], (2, 3), "[2, 3, 1]"),
+        ([[1]], (), "[1, 1]"),
+        ([[]], (0, 1), "[1, 0]"),
+    ],
+)
+@pytest.mark.parametrize("is_base64", [False, True])
+def test_data_nested_in_another_shape_is_refused(data: Any, shape: tuple[int, ...], got: str, is_base64: bool) -> None:
+    dtype = STRING if is_base64 else "int64"
+    if is_base64:
+        data = json.loads(re.sub("([0-9])", '"YQ=="', json.dumps(data)))
+    with pytest.raises(GatewayError) as caught:
+        decode_data(data, dtype, shape, is_base64=is_base64, bounds=BOUNDS, where="x")
+    violation = caught.value.violations[0]
+    assert (caught.value.kind, violation.where) == (ErrorKind.INVALID_INPUT, "x")
+    assert str(list(shape)) in violation.expected
+    assert got in violation.got
 
 
 def test_strings_are_text_where_all_of_them_are() -> None:

@@ -90,6 +90,10 @@ def test_what_is_short_or_packed_is_read_as_tensorflow_reads_it(message: pb.Tens
     [
         (pb.TensorProto(dtype=pb.DT_FLOAT, tensor_shape=shape(1), tensor_content=b"abc"), "tensor_content"),
         (pb.TensorProto(dtype=pb.DT_FLOAT, tensor_shape=shape(0), tensor_content=b"abcd"), "tensor_content"),
+        (
+            pb.TensorProto(dtype=pb.DT_BOOL, tensor_shape=shape(3), tensor_content=b"\0\1\2"),
+            "tensor_content, element 2",
+        ),
         (pb.TensorProto(dtype=pb.DT_STRING, tensor_shape=shape(2), tensor_content=b"\x01\x02ab"), "tensor_content"),
         (pb.TensorProto(dtype=pb.DT_STRING, tensor_shape=shape(1), tensor_content=b"\xff" * 20), "tensor_content"),
         (pb.TensorProto(dtype=pb.DT_FLOAT, tensor_shape=shape(-1), float_val=[1]), "tensor_shape"),

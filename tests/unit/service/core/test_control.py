@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from service.core.control import ModelControl
 from service.core.model_config import ModelConfig
 from service.core.versions import VersionPolicy
 from service.errors import ErrorKind, GatewayError
+from tests.conftest import until
 from tests.fakes import ControllableFake, FakeBackend
 
 ROOT = Path("/nonexistent/models")
@@ -46,6 +48,15 @@ async def refused(doing: Coroutine[Any, Any, None]) -> GatewayError:
     with pytest.raises(GatewayError) as caught:
         await doing
     return caught.value
+
+
+async def begun(backend: ControllableFake, change: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Returns a change that loads until ``backend.loading`` is set."""
+    backend.loading.clear()
+    loads = backend.loads
+    task = asyncio.create_task(change)
+    await until(lambda: backend.loads > loads)
+    return task
 
 
 def states(catalog: Catalog, name: str) -> dict[int, str]:
@@ -127,9 +138,17 @@ async def test_the_operators_labels_may_wait_for_their_versions() -> None:
 async def test_a_label_finds_a_version_at_every_moment_of_a_change(change: Callable[..., Any]) -> None:
     control, catalog, _ = await started(config(policy=only(1), labels={"stable": 1}))
     found: list[int] = []
-    catalog.subscribe(lambda _: found.append(catalog.resolve(ModelRef("shades", label="stable")).version))
+
+    def look(_: object = None) -> None:
+        found.append(catalog.resolve(ModelRef("shades", label="stable")).version)
+
+    catalog.subscribe(look)
     for version in (2, 1, 2):
-        await change(control, [config(policy=only(version), labels={"stable": version})])
+        changing = asyncio.create_task(change(control, [config(policy=only(version), labels={"stable": version})]))
+        while not changing.done():
+            look()
+            await asyncio.sleep(0)
+        await changing
         assert found[-1] == version
     assert set(found) == {1, 2}
 
@@ -207,13 +226,70 @@ async def test_a_backend_that_cannot_be_told_still_has_labels() -> None:
     assert catalog.labels("shades") == {"stable": 1}
 
 
-async def test_a_change_goes_on_when_nobody_waits_for_it_and_the_next_waits_for_its_end() -> None:
-    control, catalog, _ = await started(config())
-    waiting = asyncio.create_task(control.reload([config("other", labels={"stable": 1})]))
-    while "other" not in catalog:  # noqa: ASYNC110  # what is waited for is no event
-        await asyncio.sleep(0)
+async def test_a_change_that_began_goes_on_when_nobody_waits_for_it_and_the_next_waits_for_its_end() -> None:
+    control, catalog, backend = await started(config())
+    waiting = await begun(backend, control.reload([config("other", labels={"stable": 1})]))
     waiting.cancel()
-    await control.set_label("other", "canary", 2)
+    next_one = asyncio.create_task(control.set_label("other", "canary", 2))
+    await asyncio.sleep(0)
     assert waiting.cancelled()
+    assert catalog.names() == ["shades"]
+    backend.loading.set()
+    await next_one
     assert catalog.labels("other") == {"stable": 1, "canary": 2}
     assert all(entry.state is State.AVAILABLE for entry in catalog.versions("other"))
+
+
+async def test_who_gives_up_before_the_turn_leaves_nothing_behind() -> None:
+    control, catalog, backend = await started(config())
+    first = await begun(backend, control.reload([config("other")]))
+    tasks = len(asyncio.all_tasks())
+    loads = backend.loads
+    waiting = [asyncio.create_task(control.reload([config(f"m{number}")])) for number in range(20)]
+    for _ in range(5):
+        await asyncio.sleep(0.01)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert len(asyncio.all_tasks()) == tasks
+    backend.loading.set()
+    await first
+    await control.set_label("other", "stable", 1)  # its turn comes after all that wait
+    assert catalog.names() == ["other"]
+    assert backend.loads == loads + 1
+
+
+async def test_a_reload_is_told_of_only_once_it_is_accepted() -> None:
+    control, catalog, backend = await started(config(policy=only(1), labels={"stable": 1}))
+    told: list[str] = []
+    catalog.subscribe(lambda entry: told.append(f"{entry.name} {entry.version} {entry.state}"))
+    backend.damaged = {("bad", 1), ("bad", 2)}
+    await refused(control.reload([config(policy=only(2)), config("other"), config("bad")]))
+    await refused(control.reload([config("other", labels={"stable": 9})]))
+    assert not told
+    assert states(catalog, "shades") == {1: "AVAILABLE"}
+    await control.reload([config("other", only(2))])
+    assert told == ["other 2 AVAILABLE", "shades 1 END"]
+
+
+async def test_labels_of_models_that_are_gone_are_not_kept() -> None:
+    control, catalog, _ = await started(config(labels={"stable": 1}))
+    await control.reload([config("other", labels={"stable": 2})])
+    await control.reload([config()])
+    assert not catalog.labels("other")
+    assert not catalog.labels("shades")
+
+
+async def test_folders_are_followed_on_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    control, _, _ = await started()
+    threads = []
+    resolve = Path.resolve
+
+    def noted(path: Path) -> Path:
+        threads.append(threading.current_thread())
+        return resolve(path)
+
+    monkeypatch.setattr(Path, "resolve", noted)
+    await control.reload([config()])
+    assert threads
+    assert threading.main_thread() not in threads

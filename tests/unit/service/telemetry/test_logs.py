@@ -57,6 +57,29 @@ def test_text_says_the_same_for_people() -> None:
     assert "ZeroDivisionError" in text
 
 
+def test_what_clients_sent_begins_no_line_of_text() -> None:
+    forged = "2030-01-01 ERROR   forged"
+    program = f"""
+import logging
+from service.telemetry import logs
+logs.configure(level="info", style="text")
+text = "x\\r\\n{forged}\\x1b[2J\\x85\\u2028"
+logging.info("model %s", text, extra={{"fields": {{"model": text}}}})
+try:
+    raise ValueError(text)
+except ValueError:
+    logging.exception("it broke")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=ROOT, check=True)
+    written = done.stderr.decode()
+    info, broke, *traceback = written.split("\n")
+    escaped = rf"x\r\n{forged}\x1b[2J\x85\u2028"
+    assert info.endswith(f"model {escaped} model={escaped}")
+    assert broke.endswith("it broke")
+    assert all(line.startswith("  ") for line in traceback if line)
+    assert not set(written) & set("\r\x1b\x85\u2028")
+
+
 @pytest.mark.parametrize(("level", "count"), [("warning", 2), ("error", 1)])
 def test_lower_levels_are_left_out(level: str, count: int) -> None:
     assert len(lines(level, "json")) == count

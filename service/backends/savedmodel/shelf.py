@@ -1,0 +1,201 @@
+"""The versions that are served of one source, and how they follow what is on disk."""
+
+import asyncio
+import gc
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from service.backends.savedmodel.folder import Findings, FoundVersion, Key
+from service.backends.savedmodel.source import ModelSource
+from service.core.catalog import Catalog, ModelVersion, State
+from service.core.model_config import ModelConfig
+from service.errors import GatewayError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """How versions are loaded.
+
+    Attributes:
+        pool: For what must not keep the event loop.
+        load: Returns the version in a folder, available; raises where there is none.
+    """
+
+    pool: Executor
+    load: Callable[[Key, Path], Awaitable[ModelVersion]]
+
+
+class Shelf:
+    """Serves what the policies choose of a source, and tells the catalog. Its methods are to be called one at a time.
+
+    Args:
+        source: What is to be served.
+        catalog: Is told.
+        loading: How.
+
+    Attributes:
+        catalog: May be replaced by one with the same entries.
+    """
+
+    def __init__(self, source: ModelSource, *, catalog: Catalog, loading: Loading) -> None:
+        self.catalog = catalog
+        self._source = source
+        self._loading = loading
+        self._served: dict[Key, ModelVersion] = {}
+        self._folders: dict[Key, Path] = {}
+        self._failed: dict[Key, FoundVersion] = {}
+        self._seen: Mapping[Key, FoundVersion] = {}
+        self._troubles: set[str] = set()
+
+    async def fill(self) -> None:
+        """Announces and loads what the source holds, one version after the other."""
+        findings = await self._find() or Findings()
+        if not findings.versions:
+            logger.error("there is no model in %s: expected <name>/<version>/saved_model.pb", self._source)
+        self._seen = findings.versions
+        self.catalog.announce(ModelVersion(*key, State.START) for key in self._wanted(self._seen))
+        await self._load_missing(self._seen)
+
+    def draft(self, configs: Sequence[ModelConfig]) -> "Shelf":
+        """Returns a shelf for the models of a list, with a catalog of its own; it has what is served here of them.
+
+        What lies in another folder is another model: it does not stand in for one that cannot be read.
+        """
+        source = self._source.listing(configs)
+        draft = Shelf(source, catalog=Catalog(), loading=self._loading)
+        draft._troubles = self._troubles
+        draft._seen = {key: found for key, found in self._seen.items() if source.has(key[0], found.folder)}
+        for key, version in self._served.items():
+            if source.has(key[0], self._folders[key]):
+                draft._serve(version, self._folders[key])
+        return draft
+
+    def clear(self) -> None:
+        """Lets go of all versions of a draft; its catalog is emptied, as an error may still refer to it."""
+        self._served.clear()
+        self.catalog.become(Catalog())
+
+    async def known(self) -> list[str]:
+        """Returns the names of all models that are served, were unloaded, or are on disk."""
+        found = await self._find() or Findings()
+        return sorted({key[0] for key in (*found.versions, *self._served)} | self._source.unloaded)
+
+    def retry(self, name: str) -> None:
+        """Has a model that was unloaded, or what failed of it, loaded when the source is followed next."""
+        if name in self._source.unloaded:
+            for entry in self.catalog.versions(name) if name in self.catalog else []:
+                self.catalog.drop(name, entry.version)
+            self._failed = {key: found for key, found in self._failed.items() if key[0] != name}
+            self._source = self._source.with_unloaded(self._source.unloaded - {name})
+        for key in [key for key in self._failed if key[0] == name]:
+            del self._failed[key]
+            self.catalog.drop(*key)
+
+    async def unload(self, name: str) -> None:
+        """Drops the model's versions; its entries in the catalog say that it is over."""
+        self._source = self._source.with_unloaded(self._source.unloaded | {name})
+        for key in [key for key in self._served if key[0] == name]:
+            await self._drop(key)
+        for entry in self.catalog.versions(name) if name in self.catalog else []:
+            self.catalog.put(ModelVersion(name, entry.version, State.END))
+
+    async def follow(self, *, settled: Set[str]) -> None:
+        """Loads what has come, then drops what is no longer wanted.
+
+        Args:
+            settled: Models whose files are known to be whole; of others, a version that has changed since the last look
+                is still being copied here by someone.
+        """
+        findings = await self._find()
+        if findings is None:
+            return  # not there, for now: what is served stays
+        found = {**findings.versions, **{k: v for k, v in self._seen.items() if k[0] in findings.unreadable}}
+        candidates = {
+            key: version
+            for key, version in found.items()
+            if key in self._served or key[0] in settled or self._seen.get(key) == version
+        }
+        self._seen = found
+        for key in self._failed.keys() - found.keys():
+            del self._failed[key]
+            self.catalog.drop(*key)
+        await self._load_missing(candidates)
+        for key in self._served.keys() - self._wanted(candidates).keys():
+            await self._drop(key)
+
+    async def collect(self) -> None:
+        """Frees what was dropped: a loaded model is full of reference cycles."""
+        await asyncio.get_running_loop().run_in_executor(self._loading.pool, gc.collect)
+
+    async def _load_missing(self, found: Mapping[Key, FoundVersion]) -> None:
+        """Loads what is wanted and not served yet; where one fails, what the policy chooses in its place."""
+        while missing := [key for key in self._wanted(found) if key not in self._served]:
+            await self._load(missing[0], found[missing[0]])
+
+    async def _drop(self, key: Key) -> None:
+        del self._served[key], self._folders[key]
+        if key[0] in self._source.unloaded:
+            self.catalog.put(ModelVersion(*key, State.END))
+        else:
+            self.catalog.drop(*key)
+        await self.collect()  # its memory is to be free before the next one comes
+
+    def _wanted(self, found: Mapping[Key, FoundVersion]) -> dict[Key, FoundVersion]:
+        """Returns what is to be served: by the policies, among the versions that did not fail as they are."""
+        candidates: dict[str, list[int]] = {}
+        for name, version in found:
+            if self._failed.get((name, version)) != found[name, version]:
+                candidates.setdefault(name, []).append(version)
+        return {
+            (name, version): found[name, version]
+            for name, versions in candidates.items()
+            for version in self._source.choose(name, versions)
+        }
+
+    async def _find(self) -> Findings | None:
+        """Returns what is on disk; ``None`` when the folder cannot be read. Complains once of each trouble."""
+        findings = None
+        try:
+            findings = await asyncio.get_running_loop().run_in_executor(self._loading.pool, self._source.look)
+            troubles = {f"the model {name} cannot be read: {why}" for name, why in findings.unreadable.items()}
+        except OSError as error:
+            troubles = {f"the models folder {self._source} cannot be read: {error.strerror}"}
+        for trouble in sorted(troubles - self._troubles):
+            logger.error(trouble)
+        self._troubles = troubles
+        return findings
+
+    async def _load(self, key: Key, found: FoundVersion) -> None:
+        """Makes a version available, or notes why it cannot be."""
+        self.catalog.put(ModelVersion(*key, State.LOADING))
+        self._failed.pop(key, None)
+        began = time.monotonic()
+        try:
+            version = await self._loading.load(key, found.folder)
+        except Exception as error:
+            self._failed[key] = found
+            seconds = time.monotonic() - began
+            self.catalog.put(ModelVersion(*key, State.END, error=_reason(key, error), load_seconds=seconds))
+            return
+        self._serve(replace(version, load_seconds=time.monotonic() - began), found.folder)
+
+    def _serve(self, version: ModelVersion, folder: Path) -> None:
+        key = (version.name, version.version)
+        self._served[key] = version
+        self._folders[key] = folder
+        self.catalog.put(version)
+
+
+def _reason(key: Key, error: Exception) -> str:
+    name, version = key
+    if isinstance(error, GatewayError):
+        logger.error("version %d of model %s cannot be served: %s", version, name, error.message)
+        return error.message
+    logger.error("version %d of model %s cannot be served", version, name, exc_info=error)
+    return "it could not be loaded; the server's log says why"
