@@ -2,6 +2,7 @@
 
 import pytest
 
+from service.core.admission import Admission
 from service.core.call import Call, Deadline
 from service.core.catalog import Catalog, ModelVersion, State
 from service.telemetry import metrics
@@ -9,7 +10,7 @@ from service.telemetry.metrics import Metrics
 
 
 def watched() -> tuple[Metrics, Catalog]:
-    made, catalog = Metrics(in_flight={"requests": 0, "streams": 0}, backend="none"), Catalog()
+    made, catalog = Metrics(admission=Admission(requests=1, streams=1, request_bytes=1), backend="none"), Catalog()
     made.watch(catalog)
     return made, catalog
 
