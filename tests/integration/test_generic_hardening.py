@@ -6,14 +6,17 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 
-from service.errors import GatewayError
+from service.errors import ErrorKind, GatewayError
 from service.wire import open_inference_pb2 as oip
 from service.wire import tensorflow_pb2 as tf_pb
 from service.wire import tensorflow_serving_pb2 as tfs
 from tests.conftest import Served, serving
-from tests.questions import rpc_error
+from tests.questions import Question, rpc_error
+from tests.real_server import RealServer
+from tests.speakers import SPEAKERS
 
 PREDICTION = "/tensorflow.serving.PredictionService/"
 INFER = "/inference.GRPCInferenceService/ModelInfer"
@@ -113,3 +116,21 @@ async def test_a_refused_request_leaves_nothing_for_the_collector(served: Served
         assert len(alive()) <= before
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("speaker", SPEAKERS)
+async def test_an_error_that_nobody_expects_shows_nothing_of_itself(served: Served, speaker: str) -> None:
+    served.backend.failure = RuntimeError("/secret/path")
+    server = RealServer(served.runtime, served.rest, served.channel)
+    said = await SPEAKERS[speaker].ask(server, Question("echo_float32", {"x": np.ones(1, np.float32)}))
+    assert said.code == "internal"
+    assert "secret" not in str(said)
+
+
+@pytest.mark.parametrize("speaker", SPEAKERS)
+@pytest.mark.parametrize("kind", [kind for kind in ErrorKind if kind is not ErrorKind.CANCELLED])
+async def test_every_failure_of_a_backend_keeps_its_meaning(served: Served, speaker: str, kind: ErrorKind) -> None:
+    served.backend.failure = GatewayError(kind, "as it is")
+    server = RealServer(served.runtime, served.rest, served.channel)
+    said = await SPEAKERS[speaker].ask(server, Question("echo_float32", {"x": np.ones(1, np.float32)}))
+    assert (said.code, said.message) == (kind.value, "as it is")
