@@ -11,7 +11,7 @@ MODELS ?= models
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run train test lint format types protos protos-check clients requirements clean
+.PHONY: help run train test bench-quick lint format types protos protos-check clients requirements clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -25,6 +25,9 @@ train: $(VENV)/.run ## Train and publish the two default models, where they are 
 
 test: $(VENV)/.dev lint types protos-check clients ## Run all tests
 	$(BIN)/pytest $(PYTEST_ARGS)
+
+bench-quick: $(VENV)/.run ## Measure this server alone for a few minutes; needs h2load
+	$(BIN)/python -m benchmarks.quick
 
 lint: $(VENV)/.dev ## Check style
 	$(BIN)/ruff check .

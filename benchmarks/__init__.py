@@ -1,0 +1,1 @@
+"""Measurements of the server under load, by h2load, on this machine alone."""
