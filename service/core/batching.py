@@ -9,7 +9,7 @@ time, and leaves the other places to other models: on one machine a second run w
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from contextvars import Context
 from dataclasses import dataclass, field
 
@@ -17,14 +17,10 @@ import numpy as np
 
 from service.core.call import Call
 from service.core.catalog import ModelVersion
+from service.core.merging import MergedRuns, Outputs, Waiting, function_of
 from service.core.ports import Backend
 from service.core.tensors import Signature, Tensor
 from service.errors import ErrorKind, GatewayError
-
-_BLAME = frozenset({ErrorKind.INVALID_INPUT, ErrorKind.BACKEND_FAILED})
-"""Failures that one request of a batch may have caused; the others are to have their answers."""
-
-Outputs = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,27 +41,11 @@ class BatchLimits:
 
 
 @dataclass(slots=True)
-class _Waiting:
-    """A request in a queue."""
-
-    version: ModelVersion
-    signature: Signature
-    inputs: Mapping[str, Tensor]
-    rows: int
-    answer: "asyncio.Future[Outputs]"
-    began: float = 0.0
-
-    @property
-    def wanted(self) -> bool:
-        return not self.answer.done()
-
-
-@dataclass(slots=True)
 class _Queue:
     """The requests that can be merged with each other."""
 
     limit: int
-    waiting: "deque[_Waiting]" = field(default_factory=deque)
+    waiting: "deque[Waiting]" = field(default_factory=deque)
     running: int = 0
 
 
@@ -82,13 +62,13 @@ class Batcher:
         self, *, backend: Backend, limits: BatchLimits, observe: Callable[[ModelVersion, int, int], None]
     ) -> None:
         self._backend = backend
+        self._merged = MergedRuns(backend=backend, observe=observe)
         self._limits = limits
         self._observe = observe
         self._queues: dict[Hashable, _Queue] = {}
         self._served_next: deque[Hashable] = deque()  # queues in which someone waits, the next one first
         self._running = 0
         self._waiting: dict[str, int] = {}
-        self._kept_apart: set[Hashable] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def waiting(self) -> Mapping[str, int]:
@@ -113,11 +93,10 @@ class Batcher:
             GatewayError: What the backend raises for this request; OVERLOADED when too many wait for the model.
         """
         size = self._limits.max_batch_size
-        function = _function(version, signature)
-        if size == 1 or function in self._kept_apart or not _is_mergeable(signature):
+        if size == 1 or not self._merged.can_merge(version, signature):
             key: Hashable = object()
             return await self._next(version, signature, inputs, rows, call, key=key)
-        key = (*function, *(inputs[name].shape[1:] for name in signature.inputs))
+        key = (*function_of(version, signature), *(inputs[name].shape[1:] for name in signature.inputs))
         if rows <= size:
             return await self._next(version, signature, inputs, rows, call, key=key)
         parts = []
@@ -149,9 +128,9 @@ class Batcher:
             finally:
                 call.add("execute", time.perf_counter() - arrived)
                 self._end(key, queue)
-        return await self._wait(_Waiting(version, signature, inputs, rows, _future()), key, queue, arrived, call)
+        return await self._wait(Waiting(version, signature, inputs, rows, _future()), key, queue, arrived, call)
 
-    async def _wait(self, request: _Waiting, key: Hashable, queue: _Queue, arrived: float, call: Call) -> Outputs:
+    async def _wait(self, request: Waiting, key: Hashable, queue: _Queue, arrived: float, call: Call) -> Outputs:
         name = request.version.name
         if self._waiting.get(name, 0) >= self._limits.max_queue_size:
             raise GatewayError(
@@ -217,9 +196,9 @@ class Batcher:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _taken(self, queue: _Queue) -> list[_Waiting]:
+    def _taken(self, queue: _Queue) -> list[Waiting]:
         """Takes as many requests as a batch may have rows; those that nobody waits for any more are passed over."""
-        batch: list[_Waiting] = []
+        batch: list[Waiting] = []
         rows = 0
         began = time.perf_counter()
         while queue.waiting:
@@ -234,70 +213,12 @@ class Batcher:
             queue.waiting.popleft()
         return batch
 
-    async def _run_batch(self, key: Hashable, queue: _Queue, batch: list[_Waiting]) -> None:
+    async def _run_batch(self, key: Hashable, queue: _Queue, batch: list[Waiting]) -> None:
         try:
-            await self._answer(batch)
+            await self._merged.answer(batch)
         finally:
             self._end(key, queue)
-
-    async def _answer(self, batch: list[_Waiting]) -> None:
-        """Runs requests together and answers each; where one may be to blame for a failure, in halves."""
-        try:
-            answers = await self._run_merged(batch)
-        except asyncio.CancelledError:
-            for request in batch:
-                request.answer.cancel()
-            raise
-        except Exception as error:
-            await self._answer_failed(batch, error)
-            return
-        for request, answer in zip(batch, answers, strict=True):
-            if request.wanted:
-                request.answer.set_result(answer)
-
-    async def _answer_failed(self, batch: list[_Waiting], error: Exception) -> None:
-        if len(batch) > 1 and isinstance(error, GatewayError) and error.kind in _BLAME:
-            middle = len(batch) // 2
-            for half in (batch[:middle], batch[middle:]):
-                if wanted := [request for request in half if request.wanted]:
-                    await self._answer(wanted)
-            return
-        for request in batch:
-            if request.wanted:
-                request.answer.set_exception(error)
-
-    async def _run_merged(self, batch: list[_Waiting]) -> Sequence[Outputs]:
-        first = batch[0]
-        rows = sum(request.rows for request in batch)
-        self._observe(first.version, rows, len(batch))
-        if len(batch) == 1:
-            return [await self._backend.run(first.version, first.signature, first.inputs)]
-        inputs = {name: np.concatenate([request.inputs[name] for request in batch]) for name in first.inputs}
-        outputs = await self._backend.run(first.version, first.signature, inputs)
-        if any(tensor.ndim == 0 or len(tensor) != rows for tensor in outputs.values()):
-            # Its signature says otherwise, but it does not work row by row. Nobody's rows can be told apart.
-            self._kept_apart.add(_function(first.version, first.signature))
-            raise GatewayError(ErrorKind.BACKEND_FAILED, "the model did not give a row for each row")
-        answers = []
-        start = 0
-        for request in batch:
-            end = start + request.rows
-            answers.append({name: tensor[start:end] for name, tensor in outputs.items()})
-            start = end
-        return answers
 
 
 def _future() -> "asyncio.Future[Outputs]":
     return asyncio.get_running_loop().create_future()
-
-
-def _function(version: ModelVersion, signature: Signature) -> tuple[str, int, int, str]:
-    """Returns what tells a signature from all others, of versions that are gone and came back too."""
-    return version.name, version.version, id(version.handle), signature.name
-
-
-def _is_mergeable(signature: Signature) -> bool:
-    """Tells whether rows can be put together and taken apart: the first dimension of every tensor is free."""
-    specs = (*signature.inputs.values(), *signature.outputs.values())
-    free = all(spec.shape and spec.shape[0] is None for spec in specs)
-    return bool(signature.inputs) and free and not signature.defaults

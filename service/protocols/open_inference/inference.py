@@ -1,12 +1,13 @@
 """Inference as both transports do it: from a decoded message to the tensors of its answer."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 
 from service.core.call import Call
 from service.core.catalog import ModelVersion
 from service.core.engine import Engine, InferenceRequest
 from service.core.tensors import Tensor
-from service.protocols.open_inference.messages import InferMessage, tighten_deadline, wanted_signature
+from service.protocols.open_inference.messages import InferMessage, wanted_deadline, wanted_signature
 from service.protocols.open_inference.models import ServedModels
 
 
@@ -31,8 +32,10 @@ class Inference:
         Raises:
             GatewayError: What `Engine.infer` raises; INVALID_INPUT for parameters that make no sense.
         """
-        tighten_deadline(message.parameters, call)
+        deadline = wanted_deadline(message.parameters, call)
         signature = self._models.signature(version, wanted_signature(message.parameters))
         wanted = tuple(output.name for output in message.outputs)
-        outputs = await self._engine.infer(InferenceRequest(version, signature.name, message.inputs, wanted), call)
+        request = InferenceRequest(version, signature.name, message.inputs, wanted)
+        async with deadline.enforced() if deadline is not None else nullcontext():
+            outputs = await self._engine.infer(request, call)
         return outputs if wanted else dict(sorted(outputs.items()))

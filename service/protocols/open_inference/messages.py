@@ -118,19 +118,19 @@ def wanted_signature(parameters: Parameters) -> str | None:
     return name
 
 
-def tighten_deadline(parameters: Parameters, call: Call) -> None:
-    """Has the call end when the request's timeout is over, if that is sooner.
+def wanted_deadline(parameters: Parameters, call: Call) -> Deadline | None:
+    """Returns the deadline of a request that has a timeout of its own, if that is sooner than the call's.
 
     Raises:
         GatewayError: INVALID_INPUT.
     """
     timeout = parameters.get(TIMEOUT)
     if timeout is None:
-        return
+        return None
     if type(timeout) is not int or timeout < 0:
         raise invalid_input(Violation(f"parameters.{TIMEOUT}", "a whole number of microseconds", shown(timeout)))
-    if timeout:
-        call.deadline = min(call.deadline, Deadline.after(timeout / _MICROSECONDS), key=lambda deadline: deadline.at)
+    deadline = Deadline.after(timeout / _MICROSECONDS)
+    return deadline if timeout and deadline.at < call.deadline.at else None
 
 
 def _refuse_shared_memory(parameters: Parameters, where: str) -> None:
