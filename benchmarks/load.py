@@ -22,7 +22,7 @@ class Measured:
         rate: Requests a second.
         mean: Of the latency, with its unit.
         longest: Likewise.
-        bytes_each: Of the answers, on average: a refused gRPC call counts as a success to h2load, and is shorter.
+        bytes_each: Of the answers, on average: to h2load a refused gRPC call is a success, and it is shorter.
     """
 
     rate: float
