@@ -31,7 +31,7 @@ from service.transport.limits import RequestLimits
 from service.transport.operations import Operations
 from service.transport.rest import RestServer
 from service.transport.rpc import RpcServer
-from service.transport.rpc_interceptor import CallInterceptor
+from service.transport.rpc_calls import RpcCalls
 
 logger = logging.getLogger(__name__)
 
@@ -148,8 +148,7 @@ class Runtime:
     def _rpc_server(self) -> RpcServer:
         return RpcServer(
             services=self._families.rpc,
-            interceptor=CallInterceptor(
-                services=self._families.rpc,
+            calls=RpcCalls(
                 admission=self.admission,
                 limits=self._limits,
                 max_request_bytes=self._settings.max_request_bytes,

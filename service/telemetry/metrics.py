@@ -8,6 +8,7 @@ clients may bring in models of any name. Failures count in the durations, with t
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from typing import TypeVar, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
@@ -23,6 +24,8 @@ from service.core.admission import Admission
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelVersion, State
 from service.errors import ErrorKind
+
+MetricT = TypeVar("MetricT", bound=MetricWrapperBase)
 
 _UNKNOWN = "_unknown"
 _MOST_LEFT = 1000
@@ -131,6 +134,7 @@ class Metrics:
             self._loads,
         )
         self._catalog = Catalog()
+        self._looked_up: dict[tuple[object, ...], MetricWrapperBase] = {}
         self._told: set[tuple[str, str]] = set()
         self._left = 0
         for what in ("requests", "streams"):
@@ -159,12 +163,12 @@ class Metrics:
         name = call.model or _UNKNOWN
         version = _UNKNOWN if call.version is None else str(call.version)
         self._told.add((name, version))
-        self._requests.labels(call.protocol, call.method, name, version, code).inc()
-        self._durations.labels(call.protocol, call.method, name, version, code).observe(call.elapsed())
+        self._series(self._requests, call.protocol, call.method, name, version, code).inc()
+        self._series(self._durations, call.protocol, call.method, name, version, code).observe(call.elapsed())
         for phase, seconds in call.phases.items():
-            self._phases.labels(phase, name, version).observe(seconds)
+            self._series(self._phases, phase, name, version).observe(seconds)
         if call.rows:
-            self._rows.labels(name, version).observe(call.rows)
+            self._series(self._rows, name, version).observe(call.rows)
         if code in _REJECTIONS:
             self._rejected.labels(call.protocol, _REJECTIONS[ErrorKind(code)]).inc()
         if code in _VALIDATION:
@@ -173,8 +177,16 @@ class Metrics:
     def observe_batch(self, version: ModelVersion, rows: int, requests: int) -> None:
         """Counts a run and what was merged for it."""
         self._told.add((version.name, str(version.version)))
-        self._batch_rows.labels(version.name, str(version.version)).observe(rows)
-        self._batch_requests.labels(version.name, str(version.version)).observe(requests)
+        self._series(self._batch_rows, version.name, str(version.version)).observe(rows)
+        self._series(self._batch_requests, version.name, str(version.version)).observe(requests)
+
+    def _series(self, metric: MetricT, *labels: str) -> MetricT:
+        """Returns the series of these labels, looked up once: the library takes longer to find it than to count."""
+        key = (metric, *labels)
+        series = self._looked_up.get(key)
+        if series is None:
+            series = self._looked_up[key] = metric.labels(*labels)
+        return cast("MetricT", series)
 
     def watch_queues(self, waiting: Callable[[], Mapping[str, int]]) -> None:
         """Tells how many requests wait for each model."""
@@ -204,6 +216,8 @@ class Metrics:
         self._left = 0
         gone = {series for series in self._told if not self._is_there(*series)}
         self._told -= gone
+        if gone:
+            self._looked_up.clear()
         for metric in self._of_models if gone else ():
             for labels in _label_sets(metric):
                 if (labels["model_name"], labels.get("model_version", _UNKNOWN)) in gone:

@@ -8,7 +8,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from service.transport.reflection import reflection_pool
-from service.transport.rpc_interceptor import CallInterceptor
+from service.transport.rpc_calls import RpcCalls
 from service.transport.rpc_options import server_options
 from service.transport.rpc_service import RpcService
 
@@ -21,26 +21,26 @@ class RpcServer:
 
     Args:
         services: What it serves.
-        interceptor: Wraps every call.
+        calls: Wraps every call.
         max_request_bytes: How long a message may be.
     """
 
-    def __init__(self, *, services: Sequence[RpcService], interceptor: CallInterceptor, max_request_bytes: int) -> None:
+    def __init__(self, *, services: Sequence[RpcService], calls: RpcCalls, max_request_bytes: int) -> None:
         self._health_names = ["", *(name for service in services for name in (service.name, *service.health_names))]
         self._server = aio.server(
-            interceptors=[interceptor],
             options=server_options(max_request_bytes),
         )
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         for service in services:
-            self._server.add_registered_method_handlers(service.name, service.handlers())
+            self._server.add_registered_method_handlers(service.name, calls.handlers(service))
         names = [service.name for service in services]
         reflection.enable_server_reflection(
             (*names, health.SERVICE_NAME, reflection.SERVICE_NAME),
             self._server,
             pool=reflection_pool((service.name, service.descriptor) for service in services),
         )
+        self._server.add_generic_rpc_handlers((calls.unknown(),))
 
     def listen(self, host: str, port: int) -> int:
         """Takes the address; returns the port, which the system chose if 0 was given.

@@ -3,9 +3,10 @@
 import asyncio
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
 from typing import Any
 
 import grpc
@@ -28,62 +29,45 @@ _OPERATIONS = "/grpc."
 """Health and reflection: neither logged nor counted nor limited."""
 
 
-class CallInterceptor(aio.ServerInterceptor):
+class RpcCalls:
     """Gives each call its id, place and deadline, turns its errors into statuses, and reports it when it is over.
 
+    It wraps the handlers themselves: an interceptor of the library costs every call a chain of coroutines.
+
     Args:
-        services: Of the server.
         admission: Holds the places of requests in flight.
         limits: Of time.
         max_request_bytes: How long a message may be.
         report: Takes each finished call and its code.
     """
 
-    def __init__(
-        self,
-        *,
-        services: Sequence[RpcService],
-        admission: Admission,
-        limits: RequestLimits,
-        max_request_bytes: int,
-        report: Report,
-    ) -> None:
-        self._codes = {service.name: service.codes for service in services}
-        self._quiet = {f"/{service.name}/{method}" for service in services for method in service.quiet}
+    def __init__(self, *, admission: Admission, limits: RequestLimits, max_request_bytes: int, report: Report) -> None:
+        self._codes: dict[str, rpc_errors.Codes] = {}
         self._admission = admission
         self._limits = limits
         self._max_request_bytes = max_request_bytes
-        self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}  # of methods that there are
         self._report = report
 
-    async def intercept_service(
-        self,
-        continuation: "Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]]",
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> "grpc.RpcMethodHandler[Any, Any] | None":
-        """Wraps the handler; a method that is unknown gets one that says so."""
-        wrapped = self._wrapped.get(handler_call_details.method)
-        if wrapped is not None:
-            return wrapped
-        handler = await continuation(handler_call_details)
-        if handler_call_details.method.startswith(_OPERATIONS) or handler_call_details.method in self._quiet:
-            return handler
-        if handler is None:
-            return grpc.stream_stream_rpc_method_handler(self._unknown(handler_call_details.method))
-        method = handler_call_details.method.lstrip("/")
-        wrapped = self._wrapped[handler_call_details.method] = self._wrap(method, handler)
-        return wrapped
+    def handlers(self, service: RpcService) -> "dict[str, grpc.RpcMethodHandler[Any, Any]]":
+        """Returns the handlers of a service's methods, wrapped; those for probes as they are."""
+        self._codes[service.name] = service.codes
+        return {
+            name: handler if name in service.quiet else self._wrapped(f"{service.name}/{name}", handler)
+            for name, handler in service.handlers().items()
+        }
 
-    def _wrap(self, method: str, handler: Any) -> "grpc.RpcMethodHandler[Any, Any]":
+    def unknown(self) -> grpc.GenericRpcHandler:
+        """Returns the handler of all methods that there are not."""
+        return _Unknown(self._unknown)
+
+    def _wrapped(self, method: str, handler: Any) -> "grpc.RpcMethodHandler[Any, Any]":
         # The handlers get bytes, and unary ones give bytes: what cannot be parsed, and what cannot be written, is to
         # have the same error as all else that is wrong.
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(self._unary(method, handler))
-        if handler.stream_stream:
-            return grpc.stream_stream_rpc_method_handler(
-                self._stream(method, handler), response_serializer=handler.response_serializer
-            )
-        raise NotImplementedError(f"{method} is neither unary nor bidirectional. This is a bug.")
+        return grpc.stream_stream_rpc_method_handler(
+            self._stream(method, handler), response_serializer=handler.response_serializer
+        )
 
     def _unknown(self, method: str) -> Callable[..., Any]:
         service = method.lstrip("/").partition("/")[0]
@@ -162,9 +146,8 @@ class CallInterceptor(aio.ServerInterceptor):
                 Violation("body", "a message of this method", f"{len(data)} other bytes"), kind=ErrorKind.MALFORMED
             ) from None
 
-    @asynccontextmanager
-    async def _called(self, method: str, context: Context, outcome: "_Outcome", service: str) -> AsyncIterator[Call]:
-        """Makes the call and reports it; what the body raises becomes the outcome, and is to be sent after it."""
+    def _called(self, method: str, context: Context, outcome: "_Outcome", service: str) -> "_Called":
+        """Returns what makes the call and reports it; what its body raises becomes the outcome, to be sent after it."""
         metadata = dict(context.invocation_metadata() or ())
         seconds = _seconds_left(context)
         call = Call(
@@ -173,21 +156,8 @@ class CallInterceptor(aio.ServerInterceptor):
             request_id=request_id_of(metadata.get(REQUEST_ID)),
             deadline=self._limits.deadline(None if math.isinf(seconds) else seconds),
         )
-        calls.enter(call)
-        code: str = OK
-        try:
-            yield call
-            context.set_trailing_metadata(((REQUEST_ID, call.request_id),))
-        except asyncio.CancelledError:
-            code = ErrorKind.TIMEOUT if call.deadline.remaining() <= 0 else ErrorKind.CANCELLED
-            raise
-        except Exception as raised:
-            # The error is no variable here: its traceback refers to this frame, and would be a cycle with it that keeps
-            # the request until it is collected.
-            outcome.refusal = self._refusal(as_gateway_error(raised), call, service)
-            code = outcome.refusal.kind
-        finally:
-            self._report(call, str(code))
+        refusal = partial(self._refusal, call=call, service=service)
+        return _Called(call=call, context=context, outcome=outcome, refusal=refusal, report=self._report)
 
     def _refusal(self, error: GatewayError, call: Call, service: str) -> "_Refusal":
         codes = self._codes.get(service, rpc_errors.CODE)
@@ -207,6 +177,35 @@ class _Refusal:
 
 
 @dataclass(slots=True)
+class _Called:
+    """One call while it lasts; a class, and no generator, as every call passes it."""
+
+    call: Call
+    context: Context
+    outcome: "_Outcome"
+    refusal: Callable[[GatewayError], _Refusal]
+    report: Report
+
+    async def __aenter__(self) -> Call:
+        calls.enter(self.call)
+        return self.call
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        code: str = OK
+        if error is None:
+            self.context.set_trailing_metadata(((REQUEST_ID, self.call.request_id),))
+        elif isinstance(error, asyncio.CancelledError):
+            code = ErrorKind.TIMEOUT if self.call.deadline.remaining() <= 0 else ErrorKind.CANCELLED
+        elif isinstance(error, Exception):
+            self.outcome.refusal = self.refusal(as_gateway_error(error))
+            code = self.outcome.refusal.kind
+        self.report(self.call, str(code))
+        return self.outcome.refusal is not None
+
+
+@dataclass(slots=True)
 class _Outcome:
     """What came of a call."""
 
@@ -218,6 +217,20 @@ class _Outcome:
         if self.refusal is not None:
             await context.abort(self.refusal.code, self.refusal.message, self.refusal.metadata)
         return self.answer
+
+
+class _Unknown(grpc.GenericRpcHandler):
+    """Answers every method that nobody else does."""
+
+    def __init__(self, handle: Callable[[str], Callable[..., Any]]) -> None:
+        self._handle = handle
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any] | None":
+        """Returns a handler that says that there is no such method."""
+        method = handler_call_details.method
+        if method.startswith(_OPERATIONS):
+            return None
+        return grpc.stream_stream_rpc_method_handler(self._handle(method))
 
 
 def _answer_size(answer: Message) -> int:
