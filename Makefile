@@ -63,6 +63,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: requirements/run.txt pyproject.toml | $(BIN)/python
+	@echo "installing into $(VENV), TensorFlow among it: about 2.5 GB, a few minutes the first time"
 	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements/run.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@

@@ -1,5 +1,6 @@
 """TensorFlow Serving's model configuration: the file that its operators write, and the message of a reload."""
 
+import logging
 import re
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from service.core.model_config import ModelConfig
 from service.core.versions import VersionPolicy
 from service.errors import ErrorKind, Violation, invalid_input, shown
 from service.wire import tensorflow_serving_pb2 as serving_pb
+
+logger = logging.getLogger(__name__)
 
 _PLATFORM = "tensorflow"
 _NAME = re.compile(r"(?!\.{1,2}$)[^/:\x00-\x1f\x7f-\x9f]+")
@@ -21,7 +24,7 @@ _MAX_VERSIONS = 1000
 
 
 def parse_model_configs(text: str, *, folder: Path) -> list[ModelConfig]:
-    """Reads a ``ModelServerConfig`` in protobuf's text format, fields that are not known here passed over.
+    """Reads a ``ModelServerConfig`` in protobuf's text format; fields that are not known here are passed over, and logged.
 
     Args:
         text: Of the file.
@@ -30,16 +33,25 @@ def parse_model_configs(text: str, *, folder: Path) -> list[ModelConfig]:
     Raises:
         GatewayError: MALFORMED when it cannot be parsed, else what `decode_model_configs` raises.
     """
+    return [
+        ModelConfig(config.name, folder / config.base_path, config.policy, config.labels)
+        for config in decode_model_configs(_parsed(text))
+    ]
+
+
+def _parsed(text: str) -> serving_pb.ModelServerConfig:
     try:
         message = text_format.Parse(text, serving_pb.ModelServerConfig(), allow_unknown_field=True)
     except text_format.ParseError as error:
         raise invalid_input(
             Violation("body", "a ModelServerConfig in text format", str(error)), kind=ErrorKind.MALFORMED
         ) from None
-    return [
-        ModelConfig(config.name, folder / config.base_path, config.policy, config.labels)
-        for config in decode_model_configs(message)
-    ]
+    try:
+        text_format.Parse(text, serving_pb.ModelServerConfig())
+    except text_format.ParseError as error:
+        # Upstream has fields that mean nothing here; but it may as well be a misspelt one.
+        logger.warning("the model configuration has a field that is passed over: %s", error)
+    return message
 
 
 def decode_reload(message: serving_pb.ModelServerConfig) -> list[ModelConfig]:

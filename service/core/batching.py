@@ -126,6 +126,7 @@ class Batcher:
                 self._observe(version, rows, 1)
                 return await self._backend.run(version, signature, inputs)
             finally:
+                call.add("queue", 0.0)  # it is a phase of every request, for those who add them up
                 call.add("execute", time.perf_counter() - arrived)
                 self._end(key, queue)
         return await self._wait(Waiting(version, signature, inputs, rows, _future()), key, queue, arrived, call)

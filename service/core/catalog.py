@@ -152,8 +152,9 @@ class Catalog:
             return entry
         if entry.is_unloaded:
             raise _not_found(Violation("model", "a model that is loaded", f"{shown(wanted.name)}, which was unloaded"))
+        why = f"{entry.state}, {entry.error}" if entry.error else entry.state
         raise GatewayError(
-            ErrorKind.NOT_READY, f"version {entry.version} of model {entry.name!r} is not available: {entry.state}"
+            ErrorKind.NOT_READY, f"version {entry.version} of model {entry.name!r} is not available: {why}"
         )
 
     def find(self, wanted: ModelRef) -> ModelVersion:

@@ -47,7 +47,7 @@ class ModelSource:
             try:
                 versions |= {(config.name, version): found for version, found in versions_in(config.base_path)}
             except OSError as error:
-                unreadable[config.name] = error.strerror or type(error).__name__
+                unreadable[config.name] = f"{config.base_path}: {error.strerror or type(error).__name__}"
         return Findings(versions, unreadable)
 
     def has(self, name: str, folder: Path) -> bool:

@@ -151,3 +151,10 @@ def test_a_reload_of_too_many_of_anything_is_refused(message: serving_pb.ModelSe
     with pytest.raises(GatewayError) as caught:
         decode_reload(message)
     assert (caught.value.kind, caught.value.violations[0].where) == (ErrorKind.TOO_LARGE, where)
+
+
+def test_a_field_that_is_not_known_is_passed_over_and_logged(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    text = 'model_config_list { config { name: "a" base_path: "/a" version_label { key: "b" value: 1 } } }'
+    [config] = parse_model_configs(text, folder=tmp_path)
+    assert (config.name, config.labels) == ("a", {})
+    assert "version_label" in caplog.text

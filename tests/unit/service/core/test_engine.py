@@ -22,7 +22,7 @@ async def test_a_request_is_checked_run_and_noted_on_its_call() -> None:
     outputs = await engine.infer(InferenceRequest(version, "serving_default", {"x": np.ones((2, 3), np.float32)}), call)
     np.testing.assert_array_equal(outputs["y"], np.full((2, 3), 2, np.float32))
     assert (call.model, call.version, call.rows) == ("double", 1, 1)
-    assert set(call.phases) == {"validate", "execute"}
+    assert set(call.phases) == {"validate", "queue", "execute"}
 
 
 async def refusal(engine: Engine, call: Call, request: InferenceRequest) -> GatewayError:
