@@ -24,7 +24,7 @@ _MAX_VERSIONS = 1000
 
 
 def parse_model_configs(text: str, *, folder: Path) -> list[ModelConfig]:
-    """Reads a ``ModelServerConfig`` in protobuf's text format; fields that are not known here are passed over, and logged.
+    """Reads a ``ModelServerConfig`` in text format; fields that are not known here are passed over, and logged.
 
     Args:
         text: Of the file.
