@@ -34,7 +34,7 @@ class BatchLimits:
         max_queue_size: Requests that wait for one model; more are refused.
     """
 
-    max_batch_size: int = 64
+    max_batch_size: int = 128
     max_batches_in_flight: int = 2
     max_batches_per_model: int = 1
     max_queue_size: int = 256
