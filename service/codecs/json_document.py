@@ -12,7 +12,6 @@ from typing import Any
 import orjson
 
 from service.core.bounds import InputBounds
-from service.errors import shown
 
 _BYTE_ORDER_MARK = "\ufeff"
 _SPACE = " \t\n\r"
@@ -150,11 +149,3 @@ def _innermost(text: str) -> str:
         elif bracket in "]}" and open_brackets:
             open_brackets.pop()
     return open_brackets[-1] if open_brackets else ""
-
-
-def quoted(value: Any) -> str:
-    """Returns a value as it may stand in an error: JSON, short."""
-    try:
-        return orjson.dumps(value).decode()
-    except (TypeError, orjson.JSONEncodeError):
-        return shown(value)

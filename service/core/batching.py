@@ -94,8 +94,7 @@ class Batcher:
         """
         size = self._limits.max_batch_size
         if size == 1 or not self._merged.can_merge(version, signature):
-            key: Hashable = object()
-            return await self._next(version, signature, inputs, rows, call, key=key)
+            return await self._next(version, signature, inputs, rows, call, key=object())
         key = (*function_of(version, signature), *(inputs[name].shape[1:] for name in signature.inputs))
         if rows <= size:
             return await self._next(version, signature, inputs, rows, call, key=key)
