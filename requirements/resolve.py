@@ -1,4 +1,4 @@
-"""Resolves pyproject.toml into the pinned requirement files, all from one resolution; and each client by itself.
+"""Resolves pyproject.toml into the pinned requirement files, all from one resolution; each client and peer by itself.
 
 Needs uv: ``make requirements`` provides it.
 """
@@ -17,11 +17,16 @@ FILES = {
 EVERYTHING = ["--extra", "embedded", "--extra", "training", "--group", "dev"]
 CLIENTS = ("triton", "kserve", "ovmsclient", "schemathesis")
 """Clients that others wrote: each in an environment of its own, which the gateway's requirements do not bind."""
+PEERS = ("triton", "mlserver", "kserve", "bentoml", "litserve", "py-spy")
+"""What Tensorgate is measured against, and with: likewise."""
+ANYWHERE = ["--universal"]
+PEERS_PLATFORM = ["--python-platform", "x86_64-manylinux_2_35"]
+"""The only one that all peers have wheels for."""
 
 
 def resolve(output: str, options: list[str], constraints: Path | None, source: str = "pyproject.toml") -> None:
     """Writes the pinned requirements below a line that says how they were made."""
-    command = [sys.executable, "-m", "uv", "pip", "compile", source, "--quiet", "--universal"]
+    command = [sys.executable, "-m", "uv", "pip", "compile", source, "--quiet"]
     command += [
         "--python-version",
         PYTHON,
@@ -41,11 +46,13 @@ def main() -> None:
     """Resolves everything once, then each file from that."""
     whole = HERE / ".everything.txt"
     try:
-        resolve(whole.name, EVERYTHING, None)
+        resolve(whole.name, ANYWHERE + EVERYTHING, None)
         for output, options in FILES.items():
-            resolve(output, options, whole)
+            resolve(output, ANYWHERE + options, whole)
         for client in CLIENTS:
-            resolve(f"clients/{client}.txt", [], None, f"requirements/clients/{client}.in")
+            resolve(f"clients/{client}.txt", ANYWHERE, None, f"requirements/clients/{client}.in")
+        for peer in PEERS:
+            resolve(f"peers/{peer}.txt", PEERS_PLATFORM, None, f"requirements/peers/{peer}.in")
     finally:
         whole.unlink(missing_ok=True)
 
