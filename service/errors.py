@@ -105,13 +105,17 @@ class GatewayError(Exception):
         kind: What the failure means.
         message: One sentence for people; safe to show to the client.
         violations: For bad input, each thing that is wrong.
+        upstream: What a TensorFlow Serving behind this server said, word for word.
     """
 
-    def __init__(self, kind: ErrorKind, message: str, violations: Iterable[Violation] = ()) -> None:
+    def __init__(
+        self, kind: ErrorKind, message: str, violations: Iterable[Violation] = (), *, upstream: str = ""
+    ) -> None:
         super().__init__(message)
         self.kind = kind
         self.message = message
         self.violations = tuple(violations)
+        self.upstream = upstream
 
     def details(self) -> list[dict[str, str]]:
         """Returns the violations as every JSON body of ours shows them."""
@@ -123,6 +127,17 @@ class GatewayError(Exception):
     def reworded(self, message: str) -> "GatewayError":
         """Returns the same failure in the words of a protocol that has its own."""
         return GatewayError(self.kind, message, self.violations)
+
+
+class OutdatedVersionError(GatewayError):
+    """The version that a request was resolved to has left the backend: who resolves it anew may find another.
+
+    Args:
+        message: One sentence for people.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(ErrorKind.NOT_READY, message)
 
 
 def invalid_input(*violations: Violation, kind: ErrorKind = ErrorKind.INVALID_INPUT) -> GatewayError:

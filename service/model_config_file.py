@@ -12,6 +12,10 @@ from service.errors import ErrorKind, GatewayError
 logger = logging.getLogger(__name__)
 
 
+_TRY_AGAIN = frozenset({ErrorKind.BACKEND_UNAVAILABLE, ErrorKind.TIMEOUT})
+"""Failures to do what the file says that are not the file's fault."""
+
+
 class ModelConfigFile:
     """A file in the text format of TensorFlow Serving's ``--model_config_file``.
 
@@ -46,14 +50,16 @@ class ModelConfigFile:
         trouble = ""
         while True:
             await asyncio.sleep(seconds)
+            before = self._text
             try:
-                before = self._text
                 configs = await asyncio.to_thread(self.read)
                 if self._text != before:
                     logger.info("%s has changed", self._path)
                     await control.follow(configs)
                 trouble = ""
             except GatewayError as error:
+                if error.kind in _TRY_AGAIN:
+                    self._text = before
                 if error.message != trouble:
                     logger.error("%s", error.message)
                 trouble = error.message

@@ -12,7 +12,7 @@ from typing import Self
 from starlette.types import ASGIApp
 
 from service.api_families import Serving, api_families
-from service.backends.registry import BackendOptions, create_backend
+from service.backends.registry import BackendOptions, TfServingOptions, create_backend
 from service.core.admission import Admission
 from service.core.batching import Batcher, BatchLimits
 from service.core.bounds import InputBounds
@@ -21,6 +21,7 @@ from service.core.catalog import Catalog, ModelVersion
 from service.core.control import ModelControl
 from service.core.engine import Engine
 from service.core.ports import Backend
+from service.core.replicas import ReplicatedBackend
 from service.core.versions import VersionPolicy
 from service.model_config_file import ModelConfigFile
 from service.settings import Settings, unknown_variables
@@ -90,7 +91,10 @@ class Runtime:
                 max_queue_size=settings.max_queue_size,
             ),
             observe=self._metrics.observe_batch,
+            replicas=self._backend.serving if isinstance(self._backend, ReplicatedBackend) else lambda: 1,
         )
+        if isinstance(self._backend, ReplicatedBackend):
+            self._metrics.replicas.watch(self._backend.replicas)
         self._metrics.watch_queues(batcher.waiting)
         self._engine = Engine(catalog=self.catalog, batcher=batcher, bounds=bounds)
         self._families = api_families(
@@ -122,6 +126,8 @@ class Runtime:
             policy=VersionPolicy.parse(self._settings.version_policy),
             poll_seconds=self._settings.poll_seconds,
             configs=None if configs is None else tuple(configs),
+            tfserving=_tfserving_options(self._settings),
+            observer=self._metrics.replicas,
         )
         return create_backend(self._settings.backend, options)
 
@@ -228,6 +234,22 @@ class Runtime:
             if self.catalog.ready():
                 self._ready.set()
             await self._rpc.set_ready(self._accepting() and self.catalog.ready())
+
+
+def _tfserving_options(settings: Settings) -> TfServingOptions:
+    names = (name.strip() for name in settings.tfserving_models.split(","))
+    return TfServingOptions(
+        addresses=settings.tfserving_addresses,
+        models=tuple(name for name in names if name),
+        ca=settings.tfserving_ca,
+        certificate=settings.tfserving_certificate,
+        key=settings.tfserving_key,
+        server_name=settings.tfserving_server_name,
+        probe_seconds=settings.probe_seconds,
+        probe_timeout=settings.probe_timeout,
+        max_retries=settings.max_retries,
+        retry_ratio=settings.retry_ratio,
+    )
 
 
 async def serve(settings: Settings, announce: Callable[[Runtime], None]) -> None:

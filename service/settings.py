@@ -8,9 +8,9 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -42,7 +42,37 @@ class Settings(BaseSettings):
 
     models: Path = Field(Path("models"), description="Folder of the models: <name>/<version>/saved_model.pb.")
     backend: str = Field(
-        "savedmodel", description="What runs the models: savedmodel (in this process), or module:Class of your own."
+        "savedmodel",
+        description="What runs the models: savedmodel (in this process), tfserving (TensorFlow Serving replicas), or "
+        "module:Class of your own.",
+    )
+    tfserving_addresses: str = Field(
+        "127.0.0.1:8500",
+        description="gRPC addresses of the TensorFlow Serving replicas, with commas between them: host:port, "
+        "unix:/path, or dns:///name:port for every address that the name has.",
+    )
+    tfserving_models: str = Field(
+        "",
+        description="Names of the models that the replicas serve, with commas between them; by default those of the "
+        "model_config_file, else the sub-folders of the models folder.",
+    )
+    tfserving_ca: Path | None = Field(
+        None, description="PEM file of who signed the replicas' certificates; without it there is no TLS to them."
+    )
+    tfserving_certificate: Path | None = Field(
+        None, description="PEM file of this server's certificate for mutual TLS to the replicas, with its key."
+    )
+    tfserving_key: Path | None = Field(None, description="PEM file of the key of that certificate.")
+    tfserving_server_name: str = Field(
+        "", description="The name in the replicas' certificates, where that is not their address."
+    )
+    probe_seconds: float = Field(1.0, ge=0.05, le=3600, description="Seconds between two looks at a replica.")
+    probe_timeout: float = Field(1.0, ge=0.05, le=3600, description="Seconds that a replica has to answer them in.")
+    max_retries: int = Field(
+        2, ge=0, le=10, description="Most other replicas that a run is tried on, when the first gives no answer."
+    )
+    retry_ratio: float = Field(
+        0.2, ge=0, le=1, description="Retries allowed for each run, of all runs together; a few a second always are."
     )
     backend_threads: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
@@ -88,9 +118,18 @@ class Settings(BaseSettings):
         description="Most rows of one run: requests that wait for the same model are merged, larger ones run in parts; "
         "1 for neither.",
     )
-    max_batches_in_flight: int = Field(2, ge=1, le=1024, description="Runs under way at a time, of all models.")
+    max_batches_in_flight: int = Field(
+        default_factory=lambda values: 4 if values.get("backend") == "tfserving" else 2,
+        ge=1,
+        le=1024,
+        description="Runs under way at a time, of all models; with tfserving, on each replica, and 4 by default.",
+    )
     max_batches_per_model: int = Field(
-        1, ge=1, le=1024, description="Runs under way at a time of requests that could have been merged."
+        default_factory=lambda values: 2 if values.get("backend") == "tfserving" else 1,
+        ge=1,
+        le=1024,
+        description="Runs under way at a time of requests that could have been merged; with tfserving, on each "
+        "replica, and 2 by default.",
     )
     max_queue_size: int = Field(
         256, ge=1, description="Requests that may wait for one model; more are refused at once, to be tried again."
@@ -130,6 +169,14 @@ class Settings(BaseSettings):
     drain_timeout: Seconds = Field(20.0, description="Seconds that requests in flight have to finish in after that.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level to log.")
     log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for people.")
+
+    @model_validator(mode="after")
+    def _has_both_of_mutual_tls(self) -> Self:
+        if (self.tfserving_certificate is None) != (self.tfserving_key is None):
+            raise ValueError("tfserving_certificate and tfserving_key together, or neither")
+        if self.tfserving_certificate is not None and self.tfserving_ca is None:
+            raise ValueError("tfserving_ca beside tfserving_certificate")
+        return self
 
     @field_validator("version_policy")
     @classmethod

@@ -9,6 +9,7 @@ import numpy as np
 
 from service.backends.registry import BackendOptions
 from service.core.batching import Batcher, BatchLimits
+from service.core.call import Deadline
 from service.core.catalog import Catalog, ModelVersion, State
 from service.core.model_config import ModelConfig
 from service.core.ports import Accept, Backend
@@ -147,7 +148,7 @@ class FakeBackend:
         catalog.announce(versions)
 
     async def run(
-        self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor]
+        self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor], deadline: Deadline
     ) -> Mapping[str, Tensor]:
         """Runs at once, or when the gate opens."""
         self.runs += 1
@@ -173,11 +174,11 @@ class SlowBackend(FakeBackend):
     """Takes a second for each run, or as many as TENSORGATE_TEST_SLOW_SECONDS says."""
 
     async def run(
-        self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor]
+        self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor], deadline: Deadline
     ) -> Mapping[str, Tensor]:
         """Runs late."""
         await asyncio.sleep(float(os.environ.get("TENSORGATE_TEST_SLOW_SECONDS", "1")))
-        return await super().run(version, signature, inputs)
+        return await super().run(version, signature, inputs, deadline)
 
 
 class FailingBackend(FakeBackend):

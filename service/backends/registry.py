@@ -7,15 +7,46 @@ from typing import cast
 
 from service.core.model_config import ModelConfig
 from service.core.ports import Backend
+from service.core.replicas import NobodyObserves, ReplicaObserver
 from service.core.versions import VersionPolicy
 
 BACKENDS = {
     "savedmodel": "service.backends.savedmodel.backend:SavedModelBackend",
+    "tfserving": "service.backends.tfserving.backend:TfServingBackend",
 }
 
 
 class BackendChoiceError(Exception):
     """There is no such backend, or what it needs is not installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class TfServingOptions:
+    """Where TensorFlow Serving is, and how it is to be spoken to.
+
+    Attributes:
+        addresses: ``host:port``, ``dns:///name:port`` or ``unix:/path``, with commas between them.
+        models: Names of the models; when empty, those of the configuration or of the models folder.
+        ca: PEM file of who signed the replicas' certificates; without it, there is no TLS.
+        certificate: PEM file of this client, for mutual TLS; together with its key.
+        key: Likewise.
+        server_name: What the replicas' certificates say, where that is not their address.
+        probe_seconds: How often each replica is looked at.
+        probe_timeout: Seconds in which it has to answer then.
+        max_retries: How often one run may be tried again.
+        retry_ratio: Retries allowed for each run, of all together.
+    """
+
+    addresses: str = "127.0.0.1:8500"
+    models: tuple[str, ...] = ()
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    server_name: str = ""
+    probe_seconds: float = 1.0
+    probe_timeout: float = 1.0
+    max_retries: int = 2
+    retry_ratio: float = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +59,8 @@ class BackendOptions:
         policy: Which versions of each model to serve.
         poll_seconds: How often to look for changes of the folder; 0 for never.
         configs: The models to serve, in place of all that the folder holds.
+        tfserving: For the backend that forwards to TensorFlow Serving.
+        observer: Is told what happens to replicas.
     """
 
     models: Path
@@ -35,6 +68,8 @@ class BackendOptions:
     policy: VersionPolicy = field(default_factory=VersionPolicy)
     poll_seconds: float = 0.0
     configs: tuple[ModelConfig, ...] | None = None
+    tfserving: TfServingOptions = field(default_factory=TfServingOptions)
+    observer: ReplicaObserver = field(default_factory=NobodyObserves)
 
 
 def create_backend(choice: str, options: BackendOptions) -> Backend:

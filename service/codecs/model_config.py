@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -68,6 +69,27 @@ def decode_reload(message: serving_pb.ModelServerConfig) -> list[ModelConfig]:
         versions = config.model_version_policy.specific.versions
         _check_count(len(versions), _MAX_VERSIONS, "versions", where=f"{where}.model_version_policy.specific")
     return decode_model_configs(message)
+
+
+def encode_reload(configs: Sequence[ModelConfig]) -> serving_pb.ModelServerConfig:
+    """Returns the message that has these models served; the way back from `decode_model_configs`."""
+    message = serving_pb.ModelServerConfig()
+    message.model_config_list.SetInParent()
+    for config in configs:
+        made = message.model_config_list.config.add(
+            name=config.name,
+            base_path=str(config.base_path),
+            model_platform=_PLATFORM,
+            version_labels=dict(config.labels),
+        )
+        policy = made.model_version_policy
+        if config.policy.only is not None:
+            policy.specific.versions.extend(sorted(config.policy.only))
+        elif config.policy.newest is None:
+            policy.all.SetInParent()
+        else:
+            policy.latest.num_versions = config.policy.newest
+    return message
 
 
 def _check_count(count: int, limit: int, what: str, *, where: str) -> None:

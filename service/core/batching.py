@@ -29,7 +29,7 @@ class BatchLimits:
 
     Attributes:
         max_batch_size: Rows of a run; larger requests are run in parts. 1 merges nothing and splits nothing.
-        max_batches_in_flight: Runs under way at a time.
+        max_batches_in_flight: Runs under way at a time, on each replica of the backend.
         max_batches_per_model: Of these, runs of requests that could have been merged with each other.
         max_queue_size: Requests that wait for one model; more are refused.
     """
@@ -44,7 +44,6 @@ class BatchLimits:
 class _Queue:
     """The requests that can be merged with each other."""
 
-    limit: int
     waiting: "deque[Waiting]" = field(default_factory=deque)
     running: int = 0
 
@@ -56,15 +55,22 @@ class Batcher:
         backend: Runs them.
         limits: Of batches and queues.
         observe: Takes the name and version of the model, the rows and the requests of each run.
+        replicas: Tells how many replicas of the backend share the runs.
     """
 
     def __init__(
-        self, *, backend: Backend, limits: BatchLimits, observe: Callable[[ModelVersion, int, int], None]
+        self,
+        *,
+        backend: Backend,
+        limits: BatchLimits,
+        observe: Callable[[ModelVersion, int, int], None],
+        replicas: Callable[[], int] = lambda: 1,
     ) -> None:
         self._backend = backend
         self._merged = MergedRuns(backend=backend, observe=observe)
         self._limits = limits
         self._observe = observe
+        self._replicas = replicas
         self._queues: dict[Hashable, _Queue] = {}
         self._served_next: deque[Hashable] = deque()  # queues in which someone waits, the next one first
         self._running = 0
@@ -117,18 +123,20 @@ class Batcher:
         """Runs at once where there is a place, else when it is this request's turn."""
         queue = self._queues.get(key)
         if queue is None:
-            queue = self._queues[key] = _Queue(self._limits.max_batches_per_model)
+            queue = self._queues[key] = _Queue()
         arrived = time.perf_counter()
         if self._has_place(queue) and not queue.waiting:
             self._begin(queue)
             try:
                 self._observe(version, rows, 1)
-                return await self._backend.run(version, signature, inputs)
+                return await self._backend.run(version, signature, inputs, call.deadline)
             finally:
                 call.add("queue", 0.0)  # it is a phase of every request, for those who add them up
                 call.add("execute", time.perf_counter() - arrived)
                 self._end(key, queue)
-        return await self._wait(Waiting(version, signature, inputs, rows, _future()), key, queue, arrived, call)
+        return await self._wait(
+            Waiting(version, signature, inputs, rows, call.deadline, _future()), key, queue, arrived, call
+        )
 
     async def _wait(self, request: Waiting, key: Hashable, queue: _Queue, arrived: float, call: Call) -> Outputs:
         name = request.version.name
@@ -159,7 +167,11 @@ class Batcher:
             del self._waiting[name]
 
     def _has_place(self, queue: _Queue) -> bool:
-        return self._running < self._limits.max_batches_in_flight and queue.running < queue.limit
+        limits, replicas = self._limits, self._replicas()
+        return (
+            self._running < limits.max_batches_in_flight * replicas
+            and queue.running < limits.max_batches_per_model * replicas
+        )
 
     def _begin(self, queue: _Queue) -> None:
         queue.running += 1
@@ -172,7 +184,7 @@ class Batcher:
         if not queue.waiting and not queue.running:
             self._queues.pop(key, None)
         for _ in range(len(self._served_next)):
-            if self._running >= self._limits.max_batches_in_flight:
+            if self._running >= self._limits.max_batches_in_flight * self._replicas():
                 return
             waiting = self._served_next.popleft()
             if self._has_place(self._queues[waiting]):

@@ -4,10 +4,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from service.core.tensors import MAX_RANK
 from service.errors import ErrorKind, Violation, invalid_input, shown
 
 _MAX_COUNT = 1024
+_CHUNK = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,9 @@ class InputBounds:
         Raises:
             GatewayError: TOO_LARGE.
         """
-        values = data.count(b",") + data.count(b"[")
+        if len(data) <= self.max_json_values:
+            return  # each value takes a byte at least
+        values = _count(data, b",[")
         if values > self.max_json_values:
             expected = f"at most {self.max_json_values} values in JSON (max_json_values); more fit into binary tensors"
             raise invalid_input(Violation("body", expected, f"about {values}"), kind=ErrorKind.TOO_LARGE)
@@ -122,3 +127,12 @@ class InputBounds:
             Violation(where, f"at most {self.max_json_depth} levels (max_json_depth)", "more"),
             kind=ErrorKind.TOO_LARGE,
         )
+
+
+def _count(data: bytes, characters: bytes) -> int:
+    """Returns how often the characters occur; numpy counts what occurs often many times faster than bytes do."""
+    found = 0
+    for start in range(0, len(data), _CHUNK):
+        chunk = np.frombuffer(data, np.uint8, min(_CHUNK, len(data) - start), start)
+        found += sum(int(np.count_nonzero(chunk == character)) for character in characters)
+    return found

@@ -71,6 +71,7 @@ class Catalog:
         self._labels: dict[str, Mapping[str, int]] = {}
         self._listeners: list[Listener] = []
         self._announced = False
+        self._expected: frozenset[str] = frozenset()
 
     def subscribe(self, listener: Listener) -> None:
         """Has the listener called with each version whose entry changed."""
@@ -110,6 +111,10 @@ class Catalog:
         for version in versions:
             self.put(version)
 
+    def expect(self, names: Iterable[str]) -> None:
+        """Notes models that are to be there, though nothing may be known of them yet: requests for them are told so."""
+        self._expected = frozenset(names)
+
     def set_labels(self, name: str, labels: Mapping[str, int]) -> None:
         """Gives the versions of a model these labels, and no others; from the next request on."""
         self._labels[name] = dict(labels)
@@ -133,9 +138,12 @@ class Catalog:
         """Returns all versions of a model, the newest first.
 
         Raises:
-            GatewayError: MODEL_NOT_FOUND.
+            GatewayError: MODEL_NOT_FOUND; NOT_READY when it is expected, and nothing is known of it yet.
         """
         if name not in self._models:
+            if name in self._expected:
+                text = f"model {shown(name)} is not available: nothing is known of its versions yet"
+                raise GatewayError(ErrorKind.NOT_READY, text)
             known = listed(self.names()) or "none yet"
             raise _not_found(Violation("model", f"one of the models served: {known}", shown(name)))
         return sorted(self._models[name].values(), key=lambda entry: -entry.version)
@@ -191,11 +199,13 @@ class Catalog:
 
     def readiness(self) -> dict[str, bool]:
         """Returns for each model whether a version of it is available; but for those that were unloaded on purpose."""
-        return {
+        readiness = {
             name: any(entry.state is State.AVAILABLE for entry in versions.values())
-            for name, versions in sorted(self._models.items())
+            for name, versions in self._models.items()
             if not all(entry.is_unloaded for entry in versions.values())
         }
+        missing = dict.fromkeys(self._expected - self._models.keys(), False)
+        return dict(sorted((readiness | missing).items()))
 
     def ready(self) -> bool:
         """Tells whether the backend has announced its models, there is one, and each of them can answer."""

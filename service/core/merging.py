@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from service.core.call import Deadline
 from service.core.catalog import ModelVersion
 from service.core.ports import Backend
 from service.core.tensors import Signature, Tensor
@@ -23,6 +24,7 @@ class Waiting:
 
     Attributes:
         rows: The common first dimension of its inputs.
+        deadline: Of the request.
         began: When its run began, by the performance counter; 0 until then.
     """
 
@@ -30,6 +32,7 @@ class Waiting:
     signature: Signature
     inputs: Mapping[str, Tensor]
     rows: int
+    deadline: Deadline
     answer: "asyncio.Future[Outputs]"
     began: float = 0.0
 
@@ -93,9 +96,10 @@ class MergedRuns:
         rows = sum(request.rows for request in batch)
         self._observe(first.version, rows, len(batch))
         if len(batch) == 1:
-            return [await self._backend.run(first.version, first.signature, first.inputs)]
+            return [await self._backend.run(first.version, first.signature, first.inputs, first.deadline)]
         inputs = {name: np.concatenate([request.inputs[name] for request in batch]) for name in first.inputs}
-        outputs = await self._backend.run(first.version, first.signature, inputs)
+        latest = max((request.deadline for request in batch), key=lambda deadline: deadline.at)
+        outputs = await self._backend.run(first.version, first.signature, inputs, latest)
         if any(tensor.ndim == 0 or len(tensor) != rows for tensor in outputs.values()):
             # Its signature says otherwise, but it does not work row by row. Nobody's rows can be told apart.
             self._kept_apart.add(function_of(first.version, first.signature))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+from service.core.call import Deadline
 from service.core.catalog import Catalog, ModelVersion
 from service.core.model_config import ModelConfig
 from service.core.tensors import Signature, Tensor
@@ -18,7 +19,7 @@ class Backend(Protocol):
         """
 
     async def run(
-        self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor]
+        self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor], deadline: Deadline
     ) -> Mapping[str, Tensor]:
         """Runs one signature on inputs that fit it.
 
@@ -28,12 +29,14 @@ class Backend(Protocol):
             version: An available entry of the catalog.
             signature: One of its signatures.
             inputs: Tensors by input name, checked against the signature.
+            deadline: Until when anybody waits for the answer.
 
         Returns:
             Tensors by output name.
 
         Raises:
             GatewayError: INVALID_INPUT when the model refuses the values, else a BACKEND kind.
+            OutdatedVersionError: The backend no longer has the version.
         """
 
     async def close(self) -> None:

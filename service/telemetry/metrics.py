@@ -24,6 +24,7 @@ from service.core.admission import Admission
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelVersion, State
 from service.errors import ErrorKind
+from service.telemetry.replicas import ReplicaMetrics
 
 MetricT = TypeVar("MetricT", bound=MetricWrapperBase)
 
@@ -58,6 +59,9 @@ class Metrics:
     Args:
         admission: Knows how much is in flight; read at each scrape.
         backend: Name of the backend, for the build information.
+
+    Attributes:
+        replicas: What is told of the backend's replicas.
     """
 
     def __init__(self, *, admission: Admission, backend: str) -> None:
@@ -148,6 +152,7 @@ class Metrics:
             ["version", "backend", "python_version"],
             registry=self.registry,
         ).labels(__version__, backend, platform.python_version()).set(1)
+        self.replicas = ReplicaMetrics(self.registry)
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)

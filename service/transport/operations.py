@@ -74,7 +74,7 @@ class Operations:
                     "ready": available,
                     "versions": {
                         str(entry.version): {"state": entry.state.value, "error": entry.error}
-                        for entry in self._catalog.versions(name)
+                        for entry in (self._catalog.versions(name) if name in self._catalog else ())
                     },
                 }
                 for name, available in models.items()

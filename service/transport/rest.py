@@ -17,6 +17,7 @@ from service.transport.http_protocol import BoundedHttpProtocol
 from service.transport.limits import Report, RequestLimits
 from service.transport.rest_middleware import (
     Admitted,
+    AnsweredAnew,
     Calls,
     CancelOnDisconnect,
     Errors,
@@ -82,6 +83,7 @@ def create_app(
         return rest_errors.problem_response(error, request_id)
 
     app: ASGIApp = Router([*operations, *routes], redirect_slashes=False)
+    app = AnsweredAnew(app)
     app = CancelOnDisconnect(app)
     quiet = frozenset(route.path for route in operations).union(*(family.quiet for family in families))
     app = LimitedBody(app, limit=max_request_bytes, admission=admission)

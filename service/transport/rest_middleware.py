@@ -1,7 +1,8 @@
 """What happens to every HTTP request around its handler, one idea a class, from the outside in.
 
 All are plain ASGI: `Calls` makes the call and reports it, `Errors` turns errors into answers, `Admitted` holds a
-place and the deadline, `LimitedBody` bounds what is read, `CancelOnDisconnect` stops work that nobody waits for.
+place and the deadline, `LimitedBody` bounds what is read, `CancelOnDisconnect` stops work that nobody waits for,
+`AnsweredAnew` tries again what met a version that had just left.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.core import call as calls
 from service.core.admission import Admission
 from service.core.call import Call
+from service.core.outdated import answered_anew
 from service.errors import OK, ErrorKind, GatewayError, Violation, as_gateway_error, invalid_input, shown
 from service.transport import rest_errors
 from service.transport.limits import OTHER_METHOD, REQUEST_ID, Report, RequestLimits, request_id_of
@@ -198,6 +200,34 @@ class LimitedBody:
         return invalid_input(
             Violation("body", f"at most {self._limit} bytes (max_request_bytes)", got), kind=ErrorKind.TOO_LARGE
         )
+
+
+class AnsweredAnew:
+    """Sends a request whose version turned out to be gone through the application again, with the body that it had."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        kept: list[Message] = []
+        position = 0
+
+        async def receive_kept() -> Message:
+            nonlocal position
+            if position == len(kept):
+                kept.append(await receive())
+            position += 1
+            return kept[position - 1]
+
+        async def answer() -> None:
+            nonlocal position
+            position = 0
+            await self._app(scope, receive_kept, send)
+
+        await answered_anew(answer)
 
 
 class CancelOnDisconnect:

@@ -17,6 +17,7 @@ from service.core import call as calls
 from service.core.admission import Admission
 from service.core.call import Call, Deadline
 from service.core.offload import offloaded
+from service.core.outdated import answered_anew
 from service.errors import OK, ErrorKind, GatewayError, Violation, as_gateway_error, invalid_input, shown
 from service.transport import rpc_errors
 from service.transport.limits import OTHER_METHOD, REQUEST_ID, Report, RequestLimits, request_id_of
@@ -102,7 +103,7 @@ class RpcCalls:
                 call.hold = held.take
                 with call.phase("decode"):
                     request = await offloaded(len(data), lambda: self._parsed(data, handler))
-                answer = await handler.unary_unary(request, context)
+                answer = await answered_anew(lambda: handler.unary_unary(request, context))
                 with call.phase("encode"):
                     return await offloaded(_answer_size(answer), lambda: bytes(handler.response_serializer(answer)))
 

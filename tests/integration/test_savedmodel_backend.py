@@ -14,6 +14,7 @@ import pytest
 from grpc import aio
 from PIL import Image
 
+from service.core.call import Deadline
 from service.core.catalog import ModelRef, State
 from service.errors import ErrorKind, GatewayError
 from service.runtime import Runtime
@@ -146,8 +147,9 @@ async def test_many_at_once_each_get_their_own_answer(stub: Any) -> None:
 async def test_errors_of_tensorflow_get_a_meaning(runtime: Runtime) -> None:
     version = runtime.catalog.resolve(ModelRef("shades"))
     signature = version.signatures["classify_bytes"]
+    inputs = {"image_bytes": np.array([b"no image"], object)}
     with pytest.raises(GatewayError) as caught:
-        await runtime._backend.run(version, signature, {"image_bytes": np.array([b"no image"], object)})
+        await runtime._backend.run(version, signature, inputs, Deadline.after(9))
     assert caught.value.kind is ErrorKind.INVALID_INPUT
 
 

@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
+from service.core.call import Deadline
 from service.core.catalog import ModelRef, State
 from service.runtime import Runtime
 from service.settings import load
@@ -99,7 +100,8 @@ async def test_what_is_dropped_lives_until_its_last_request_is_answered(tmp_path
         folder.publish(2)
         await folder.reaches(v2="AVAILABLE")
         signature = held.signatures["serving_default"]
-        outputs = await folder.runtime._backend.run(held, signature, {"history": np.zeros((1, 6), np.float32)})
+        inputs = {"history": np.zeros((1, 6), np.float32)}
+        outputs = await folder.runtime._backend.run(held, signature, inputs, Deadline.after(9))
         assert outputs["forecast"].tolist() == [[1, 2, 3]]
         del held
         await asyncio.to_thread(gc.collect)

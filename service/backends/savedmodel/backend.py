@@ -16,6 +16,7 @@ from service.backends.savedmodel import native_output
 from service.backends.savedmodel.folder import Key, verify
 from service.backends.savedmodel.shelf import Loading, Shelf
 from service.backends.savedmodel.source import ModelSource
+from service.core.call import Deadline
 from service.core.catalog import Catalog, ModelVersion, State
 from service.core.model_config import ModelConfig
 from service.core.ports import Accept
@@ -68,9 +69,9 @@ class SavedModelBackend:
             self._polling = asyncio.create_task(self._poll())
 
     async def run(
-        self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor]
+        self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor], deadline: Deadline
     ) -> Mapping[str, Tensor]:
-        """Runs on the next free thread."""
+        """Runs on the next free thread; a run that has begun cannot be stopped, whatever its deadline."""
         return await self._run(cast("LoadedModel", version.handle), signature, inputs)
 
     async def close(self) -> None:

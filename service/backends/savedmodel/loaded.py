@@ -1,7 +1,6 @@
 """One SavedModel in memory: its signatures, and how to call them. Imports tensorflow."""
 
 import logging
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 
+from service.backends.reasons import reason_in, shortened
 from service.core.tensors import NUMPY_DTYPES, Signature, Tensor, TensorSpec
 from service.errors import ErrorKind, GatewayError
 
@@ -21,9 +21,6 @@ _SERVE = "serve"
 _VARIABLES = Path("variables", "variables.index")
 _INTERNAL = "__saved_model_"
 """What TensorFlow calls the signatures that it writes for itself."""
-_MAX_REASON = 300
-_ASSERTION = re.compile(r"assertion failed: \[(.*?)\]")
-_AROUND_A_REASON = ("Graph execution error", "Detected at node", "<stack traces", "[[")
 _KINDS = {
     tf.errors.InvalidArgumentError: ErrorKind.INVALID_INPUT,
     tf.errors.OutOfRangeError: ErrorKind.INVALID_INPUT,
@@ -75,7 +72,7 @@ class LoadedModel:
             outputs = self._calls[signature.name](*[inputs[name] for name in signature.inputs])
         except tf.errors.OpError as error:
             kind = _KINDS.get(type(error), ErrorKind.BACKEND_FAILED)
-            raise GatewayError(kind, _reason(error)) from error
+            raise GatewayError(kind, reason_in(str(error.message)) or type(error).__name__) from error
         return {name: np.asarray(output) for name, output in zip(signature.outputs, outputs, strict=True)}
 
 
@@ -120,19 +117,5 @@ def _spec(info: meta_graph_pb2.TensorInfo) -> TensorSpec:
     return TensorSpec(dtype, tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim), info.name)
 
 
-def _reason(error: Any) -> str:
-    """Returns what went wrong without what TensorFlow puts around it: traces, and names of graph nodes."""
-    lines = [re.sub(r"\{\{.*?\}\}|\[Op:\w+\]", "", line).strip() for line in str(error.message).splitlines()]
-    reasons = [line for line in lines if line and not line.startswith(_AROUND_A_REASON)]
-    if not reasons:
-        return type(error).__name__
-    asserted = _ASSERTION.match(reasons[-1])
-    return _shortened(asserted[1] if asserted else reasons[-1])
-
-
 def _first_line(text: str) -> str:
-    return _shortened(next((line.strip() for line in text.splitlines() if line.strip()), "no reason given"))
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _MAX_REASON else text[:_MAX_REASON] + "…"
+    return shortened(next((line.strip() for line in text.splitlines() if line.strip()), "no reason given"))

@@ -41,6 +41,8 @@ def _versions(catalog: Catalog, wanted: ModelRef) -> list[ModelVersion]:
             return versions
         return [catalog.find(ModelRef(wanted.name, wanted.version))]
     except GatewayError as error:
+        if error.kind is not ErrorKind.MODEL_NOT_FOUND:
+            raise
         if wanted.version is None:
             text = f"Could not find any versions of model {wanted.name}"
         else:

@@ -24,9 +24,11 @@ ALLOWED = {
     "transport": {"core", "errors"},
     "questions": set(),
     "model_config_file": {"codecs", "core", "errors"},
+    "model_config_command": {"backends", "codecs", "core", "errors", "model_config_file"},
+    "probe": set(),
     "api_families": {"core", "protocols", "settings", "transport"},
     "runtime": {"api_families", "backends", "core", "model_config_file", "settings", "telemetry", "transport"},
-    "cli": {"backends", "errors", "questions", "runtime", "settings"},
+    "cli": {"backends", "errors", "model_config_command", "probe", "questions", "runtime", "settings"},
     "__main__": {"cli"},
 }
 

@@ -27,7 +27,9 @@ class Gated:
         self.failure: Exception | None = None
         self.merges_rows = False
 
-    async def run(self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    async def run(
+        self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor], deadline: Deadline
+    ) -> dict[str, Tensor]:
         x = inputs["x"]
         self.runs.append(x[:, 0].tolist() if x.ndim > 1 else x.ravel().tolist())
         self.models.append(version.name)

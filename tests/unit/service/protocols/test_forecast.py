@@ -28,7 +28,7 @@ class Recording(FakeBackend):
     history: Tensor
 
     async def run(
-        self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor]
+        self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor], deadline: Deadline
     ) -> Mapping[str, Tensor]:
         self.history = inputs["history"]
         rows = len(self.history)

@@ -1,0 +1,23 @@
+"""What TensorFlow says went wrong, without what it puts around it: traces, and names of graph nodes."""
+
+import re
+
+_MAX_REASON = 300
+_NODE = re.compile(r"\{\{.*?\}\}|\[Op:\w+\]")
+_ASSERTION = re.compile(r"assertion failed: \[(.*?)\]")
+_AROUND_A_REASON = ("Graph execution error", "Detected at node", "<stack traces", "[[")
+
+
+def reason_in(text: str) -> str:
+    """Returns the reason in the message of a failed run; empty when there is none in it."""
+    lines = [_NODE.sub("", line).strip() for line in text.splitlines()]
+    reasons = [line for line in lines if line and not line.startswith(_AROUND_A_REASON)]
+    if not reasons:
+        return ""
+    asserted = _ASSERTION.match(reasons[-1])
+    return shortened(asserted[1] if asserted else reasons[-1])
+
+
+def shortened(text: str) -> str:
+    """Returns the text, cut where it is longer than anybody reads."""
+    return text if len(text) <= _MAX_REASON else text[:_MAX_REASON] + "…"

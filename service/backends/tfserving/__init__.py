@@ -1,0 +1,1 @@
+"""The backend that runs models on TensorFlow Serving replicas; imports no tensorflow."""

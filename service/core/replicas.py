@@ -1,0 +1,82 @@
+"""Replicas of a backend: what is told of them, and who is told."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+
+class ReplicaState(StrEnum):
+    """Where a replica stands."""
+
+    CONNECTING = "connecting"
+    """It has not answered yet."""
+    SERVING = "serving"
+    """It gets requests."""
+    NOT_SERVING = "not_serving"
+    """It answers, and says that it is not to get any: it loads, or goes down."""
+    EJECTED = "ejected"
+    """It failed, and gets none until it answers again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaStatus:
+    """A replica as it stands.
+
+    Attributes:
+        name: Its address.
+        in_flight: Requests to it that are not answered yet.
+    """
+
+    name: str
+    state: ReplicaState
+    in_flight: int
+
+
+class ReplicaObserver(Protocol):
+    """Is told what happens to replicas."""
+
+    def attempted(self, replica: str, code: str, seconds: float) -> None:
+        """A request to a replica is over: ``ok``, or a kind of error."""
+
+    def ejected(self, replica: str, reason: str) -> None:
+        """A replica gets no requests for now: ``probe`` or ``failures``."""
+
+    def left(self, replica: str) -> None:
+        """There is no such replica any more."""
+
+    def retried(self, reason: str) -> None:
+        """A request goes to another replica: ``backend_unavailable``, ``overloaded``, ``ejected`` or ``version``."""
+
+    def retry_refused(self) -> None:
+        """A request that failed was not tried again: there have been too many retries of late."""
+
+
+class NobodyObserves:
+    """Takes no notice."""
+
+    def attempted(self, replica: str, code: str, seconds: float) -> None:
+        """Takes no notice."""
+
+    def ejected(self, replica: str, reason: str) -> None:
+        """Takes no notice."""
+
+    def left(self, replica: str) -> None:
+        """Takes no notice."""
+
+    def retried(self, reason: str) -> None:
+        """Takes no notice."""
+
+    def retry_refused(self) -> None:
+        """Takes no notice."""
+
+
+@runtime_checkable
+class ReplicatedBackend(Protocol):
+    """A backend that spreads its runs over replicas."""
+
+    def replicas(self) -> Sequence[ReplicaStatus]:
+        """Returns all replicas as they stand."""
+
+    def serving(self) -> int:
+        """Returns how many replicas share the runs now, 1 at least."""
