@@ -49,6 +49,7 @@ def main() -> None:
         resolve(whole.name, ANYWHERE + EVERYTHING, None)
         for output, options in FILES.items():
             resolve(output, ANYWHERE + options, whole)
+        resolve("build.txt", ANYWHERE, None, "requirements/build.in")
         for client in CLIENTS:
             resolve(f"clients/{client}.txt", ANYWHERE, None, f"requirements/clients/{client}.in")
         for peer in PEERS:

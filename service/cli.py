@@ -147,6 +147,18 @@ def _add_forecast(parser: argparse.ArgumentParser) -> None:
     questions.add_forecast(parser)
 
 
+def _add_model_config(parser: argparse.ArgumentParser) -> None:
+    from service import model_config_command
+
+    model_config_command.add_arguments(parser)
+
+
+def _add_probe(parser: argparse.ArgumentParser) -> None:
+    from service import probe
+
+    probe.add_arguments(parser)
+
+
 def _complain(message: str, status: int = BAD_USAGE) -> int:
     sys.stderr.write(f"tensorgate: {message}\n")
     return status
@@ -159,4 +171,6 @@ _COMMANDS = {
     "label": (_add_label, "put a label on a version of a model of a running server, or take it away"),
     "classify": (_add_classify, "have a running server classify image files"),
     "forecast": (_add_forecast, "have a running server forecast a series from a CSV file"),
+    "model-config": (_add_model_config, "write the list of a folder's models that TensorFlow Serving reads"),
+    "probe": (_add_probe, "ask a running server whether it is ready, for health checks"),
 }

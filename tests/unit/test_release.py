@@ -20,3 +20,12 @@ def test_requirement_files_are_pinned_and_name_no_address() -> None:
         for line in file.read_text().splitlines():
             if not line.startswith("#"):
                 assert re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][^ ]*( ; .+)?", line), f"{file.name}: {line}"
+
+
+def test_the_wheel_in_the_images_is_built_as_the_project_says() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["build-system"]["requires"] == (ROOT / "requirements/build.in").read_text().split()
+
+
+def test_the_images_bear_the_version() -> None:
+    assert f"\nARG VERSION={__version__}\n" in (ROOT / "Dockerfile").read_text()

@@ -1,0 +1,20 @@
+#!/bin/sh
+# Makes an environment smaller by what no process of ours ever reads. Usage: trim.sh ENVIRONMENT
+set -eu
+cd "$1"/lib/python3*/site-packages
+
+for package in numpy scipy pandas sklearn statsmodels matplotlib; do
+  [ ! -d $package ] || find $package -type d -name tests -prune -exec rm -rf {} +
+done
+find . -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.a' \) -delete
+rm -f numpy/_core/_simd.* numpy/_core/_*_tests.*
+# What extensions are built with; TensorFlow's headers alone are a quarter of it.
+rm -rf tensorflow/include clang numpy/_core/include numpy/distutils
+[ -d scipy ] || rm -rf numpy/f2py
+# Pillow reads PNG, JPEG, GIF and BMP here; it does without what other formats and fonts need.
+rm -f PIL/_avif.* PIL/_webp.* PIL/_imagingcms.* PIL/_imagingft.* PIL/_imagingtk.*
+(cd pillow.libs && rm -f libavif-* libwebp* libsharpyuv-* liblcms2-* libharfbuzz-* libfreetype-* libbrotli* libpng16-*)
+# Rich needs these to show source code and Markdown, and no command of ours does that.
+rm -rf pygments markdown_it mdurl
+# These come with their debugger's symbols.
+strip --strip-unneeded uvloop/*.so httptools/parser/*.so PIL/_imaging.*.so
