@@ -36,6 +36,8 @@ from service.transport.rpc_calls import RpcCalls
 
 logger = logging.getLogger(__name__)
 
+_TOLD_LIMITS = {"max_requests_in_flight", "max_streams_in_flight", "max_bytes_in_flight", "max_queue_size"}
+
 
 class Runtime:
     """One server: both transports, the core and a backend. An async context manager that serves while it is open.
@@ -65,6 +67,7 @@ class Runtime:
         )
         self._metrics = Metrics(admission=self.admission, backend=settings.backend)
         self._metrics.watch(self.catalog)
+        self._metrics.tell_limits(settings.model_dump(include=_TOLD_LIMITS))
         self._config_file = ModelConfigFile(settings.model_config_file) if settings.model_config_file else None
         self._backend = self._create_backend()
         bounds = InputBounds(

@@ -157,6 +157,12 @@ class Metrics:
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
 
+    def tell_limits(self, limits: Mapping[str, int]) -> None:
+        """Tells what there may be at most, by the name of the setting, beside what there is."""
+        gauge = Gauge("tensorgate_limit", "Most that the setting allows.", ["setting"], registry=self.registry)
+        for setting, limit in limits.items():
+            gauge.labels(setting).set(limit)
+
     def watch(self, catalog: Catalog) -> None:
         """Tells the states of all models, and how long they took to load."""
         self._catalog = catalog

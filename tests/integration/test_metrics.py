@@ -52,6 +52,11 @@ async def test_states_of_models_are_told(served: Served) -> None:
     assert await served.metric(state, model_name="shades", model_version="3", state="END") == 1
 
 
+async def test_limits_are_told_beside_what_they_limit(served: Served) -> None:
+    for setting, limit in (("max_requests_in_flight", 512), ("max_bytes_in_flight", 2**29), ("max_queue_size", 256)):
+        assert await served.metric("tensorgate_limit", setting=setting) == limit
+
+
 async def test_rejections_have_a_reason(served: Served) -> None:
     await Rest(served).classify("shades", images=BLACK, version=3)
     assert await served.metric("tensorgate_rejected_total", protocol="rest", reason="not_ready") == 1
