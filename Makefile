@@ -7,11 +7,17 @@ TOOLS_VENV := .venv-tools
 # Clients that others wrote, each in an environment of its own.
 CLIENTS_VENV := .venv-clients
 CLIENTS := $(patsubst requirements/clients/%.txt,$(CLIENTS_VENV)/%/.done,$(wildcard requirements/clients/*.txt))
+# What Tensorgate is measured against, likewise. PyTriton needs the distribution's own Python, with its shared library.
+PEERS_VENV := .venv-peers
+PEERS := $(patsubst requirements/peers/%.txt,$(PEERS_VENV)/%/.done,$(wildcard requirements/peers/*.txt))
+PEERS_PYTHON ?= $(firstword $(wildcard /usr/bin/python3.11) $(PYTHON))
 MODELS ?= models
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
+PROFILE_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run train test bench-quick lint format types protos protos-check clients requirements clean
+.PHONY: help run train test bench-quick lint format types protos protos-check clients peers bench profile requirements clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -27,7 +33,16 @@ test: $(VENV)/.dev lint types protos-check clients ## Run all tests
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 bench-quick: $(VENV)/.run ## Measure this server alone for a few minutes; needs h2load
-	$(BIN)/python -m benchmarks.quick
+	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m benchmarks.quick
+
+bench: train ## Measure against other servers, write docs/benchmarks.md: 25 minutes; BENCH_ARGS=--help
+	-@$(MAKE) --no-print-directory --keep-going peers
+	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m benchmarks --models $(MODELS) $(BENCH_ARGS)
+
+peers: $(PEERS) ## Install the servers that are measured against, each in an environment of its own
+
+profile: $(VENV)/.run $(PEERS_VENV)/py-spy/.done ## Show where a request's time goes; PROFILE_ARGS=--help
+	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m benchmarks.profile $(PROFILE_ARGS)
 
 lint: $(VENV)/.dev ## Check style
 	$(BIN)/ruff check .
@@ -48,13 +63,11 @@ protos-check: $(PROTOS_VENV)/.done ## Fail when the generated code is not what t
 
 clients: $(CLIENTS) ## Install the clients that others wrote, to be tested with
 
-requirements: ## Resolve the pinned requirement files anew
-	$(PYTHON) -m venv $(TOOLS_VENV)
-	$(TOOLS_VENV)/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
+requirements: $(TOOLS_VENV)/.done ## Resolve the pinned requirement files anew
 	$(TOOLS_VENV)/bin/python requirements/resolve.py
 
 clean: ## Remove environments and caches; models stay
-	rm -rf $(VENV) $(PROTOS_VENV) $(TOOLS_VENV) $(CLIENTS_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(PROTOS_VENV) $(TOOLS_VENV) $(CLIENTS_VENV) $(PEERS_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: an environment is made once and again whenever its pinned requirements change.
@@ -80,4 +93,15 @@ $(PROTOS_VENV)/.done: requirements/protos.txt
 $(CLIENTS_VENV)/%/.done: requirements/clients/%.txt
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+$(TOOLS_VENV)/.done:
+	$(PYTHON) -m venv $(TOOLS_VENV)
+	$(TOOLS_VENV)/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
+	@touch $@
+
+# With uv, which links files from its cache: otherwise each would hold a TensorFlow of its own, 2 GB.
+$(PEERS_VENV)/%/.done: requirements/peers/%.txt $(TOOLS_VENV)/.done
+	$(PEERS_PYTHON) -m venv --without-pip $(@D)
+	$(TOOLS_VENV)/bin/python -m uv pip install --quiet --python $(@D)/bin/python --requirement $<
 	@touch $@

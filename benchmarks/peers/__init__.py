@@ -1,1 +1,1 @@
-"""Scripts that start the peers, each run by the interpreter of that peer's own environment; none imports the project."""
+"""Scripts that start the peers, each run by the interpreter of that peer's environment; none imports the project."""

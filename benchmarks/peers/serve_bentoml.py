@@ -31,8 +31,8 @@ if __name__ == "__main__":
         _FOLDER: flags.model,
         _CALL: flags.call,
         _BATCH: str(flags.max_batch_size),
-        "DO_NOT_TRACK": "1",
         "BENTOML_DO_NOT_TRACK": "True",
+        "BENTOML_CONFIG_OPTIONS": "api_server.logging.access.enabled=false",
         "PYTHONPATH": str(Path(__file__).parent),
     }
     serve = ["serve", "serve_bentoml:SavedModel", "--host", "127.0.0.1", "--port", str(flags.rest_port)]

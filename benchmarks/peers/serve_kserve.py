@@ -1,5 +1,7 @@
 """KServe's SDK: a model of one's own; the SDK has no batching."""
 
+import logging
+
 import bare_model
 from kserve import InferOutput, InferRequest, InferResponse, Model, ModelServer
 
@@ -26,6 +28,8 @@ class SavedModel(Model):
 
 
 if __name__ == "__main__":
+    for logger in ("kserve.trace", "uvicorn.access"):
+        logging.getLogger(logger).setLevel(logging.WARNING)
     flags = bare_model.arguments()
     server = ModelServer(http_port=flags.rest_port, grpc_port=flags.grpc_port, enable_latency_logging=False)
     server.start([SavedModel(flags.name, flags.model, flags.call)])

@@ -1,0 +1,127 @@
+"""Processes that are measured: started, looked at with all their descendants, and ended."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_STOP_SECONDS = 20
+_TICKS = os.sysconf("SC_CLK_TCK")
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def free_port() -> int:
+    """Returns a port that nobody listens to."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Process:
+    """A running process with its descendants.
+
+    Attributes:
+        spawned: When it was started, by the monotonic clock.
+        log: What it wrote.
+    """
+
+    def __init__(self, command: Sequence[object], log: Path, environment: Mapping[str, str]) -> None:
+        self.log = log
+        self.spawned = time.monotonic()
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [str(part) for part in command],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                cwd=ROOT,
+                env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"} | dict(environment),
+                start_new_session=True,
+            )
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
+    def cpu_seconds(self) -> float:
+        """Returns what it and its descendants have used so far, those among them that have ended."""
+        return sum(_cpu_ticks(pid) for pid in self._tree()) / _TICKS
+
+    def memory_bytes(self) -> int:
+        """Returns the memory of all of them; what they share is counted once (PSS)."""
+        return sum(_pss_bytes(pid) for pid in self._tree())
+
+    def last_lines(self) -> str:
+        """Returns the end of what it wrote."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-5:])
+
+    def stop(self) -> None:
+        """Ends it and its descendants."""
+        tree = self._tree()
+        self._process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_STOP_SECONDS)
+        # What is left of its session or of its descendants did not end with it.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        for pid in tree:
+            if pid != self._process.pid and _session(pid) == self._process.pid:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+
+    def _tree(self) -> list[int]:
+        parents: dict[int, list[int]] = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and (fields := _stat(int(entry.name))):
+                parents.setdefault(int(fields[1]), []).append(int(entry.name))
+        tree = [self._process.pid]
+        for pid in tree:
+            tree += parents.get(pid, [])
+        return tree
+
+
+@contextmanager
+def process(command: Sequence[object], log: Path, environment: Mapping[str, str] | None = None) -> Iterator[Process]:
+    """Runs a command from the project's root while the body runs."""
+    running = Process(command, log, environment or {})
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def _stat(pid: int) -> list[str]:
+    """Returns the fields of /proc/PID/stat from the third on (state); none when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def _session(pid: int) -> int:
+    fields = _stat(pid)
+    return int(fields[3]) if fields else -1
+
+
+def _cpu_ticks(pid: int) -> int:
+    fields = _stat(pid)
+    return sum(
+        int(field) for field in fields[11:15]
+    )  # its own, in user mode and in the kernel, and its dead children's
+
+
+def _pss_bytes(pid: int) -> int:
+    try:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 0

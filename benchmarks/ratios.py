@@ -1,0 +1,74 @@
+"""The figures that matter, each a ratio of two of the same run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks import streaming
+from benchmarks.bare_loop import BATCHES
+from benchmarks.questions import OIP_REST, OIP_RPC, TFS_RPC
+from benchmarks.results import Compared, Row, Spread
+from benchmarks.servers import PEERS
+from benchmarks.table import Cells
+from benchmarks.workspace import BACKEND_ALONE, GATEWAY, NGINX, TENSORGATE
+
+_MOST = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Ratio:
+    what: str
+    value: float | None
+
+
+def table(compared: Compared, streams: Compared, loops: dict[str, dict[int, list[float]]]) -> Cells:
+    """Returns the table of ratios; those of which a figure is missing are left out."""
+    ours = Row(TENSORGATE, OIP_RPC)
+    ratios = []
+    for protocol in (OIP_RPC, OIP_REST):
+        for peer in PEERS.values():
+            theirs = Row(peer, protocol if Row(peer, protocol) in compared.rows() else "REST")
+            if protocol == OIP_RPC and theirs.protocol == "REST":
+                continue
+            ratio = _rates(compared, Row(TENSORGATE, protocol), theirs)
+            ratios.append(_Ratio(f"{protocol}, {_MOST} at a time: answers a second against {peer}", ratio))
+    fastest = _fastest(compared)
+    if fastest is not None and (own := compared.p50(ours, 1)) is not None:
+        row, spread = fastest
+        what = f"{OIP_RPC}, 1 at a time: p50 against that of the fastest peer, {row.server} (below 1 is faster)"
+        ratios.append(_Ratio(what, own.median / spread.median))
+    gateway = Row(GATEWAY, TFS_RPC)
+    for other, name in ((BACKEND_ALONE, "the backend asked directly"), (NGINX, "nginx in front of it")):
+        what = f"a gateway in front of a backend, {_MOST} at a time: answers a second against {name}"
+        ratios.append(_Ratio(what, _rates(compared, gateway, Row(other, TFS_RPC))))
+    unary, stream = (Row(TENSORGATE, f"{OIP_RPC}, {kind}") for kind in (streaming.UNARY, streaming.STREAM))
+    long_calls = Row(TENSORGATE, f"{OIP_RPC}, {streaming.LONG_CALLS}")
+    triton = Row(PEERS["triton"], OIP_RPC)
+    ratios += [
+        _Ratio(f"streams against unary calls, same load generator, {_MOST} under way", _rates(streams, stream, unary)),
+        _Ratio("streams by h2load against unary calls by h2load", _across(streams, long_calls, compared, ours)),
+        _Ratio("streams by h2load against unary calls of Triton", _across(streams, long_calls, compared, triton)),
+    ]
+    if loops and (reached := compared.rate(ours, _MOST)) is not None:
+        for call, rates in loops.items():
+            bare = Spread.of(rates[BATCHES[-1]]).median
+            what = f"{OIP_RPC}, {_MOST} at a time, against a bare loop of batches of {BATCHES[-1]} ({call})"
+            ratios.append(_Ratio(what, reached.median / bare))
+    rows = [[ratio.what, f"{ratio.value:.2f}"] for ratio in ratios if ratio.value is not None]
+    return [["what", "ratio"], *rows]
+
+
+def _rates(compared: Compared, row: Row, other: Row) -> float | None:
+    return _across(compared, row, compared, other)
+
+
+def _across(compared: Compared, row: Row, others: Compared, other: Row) -> float | None:
+    ours, theirs = compared.rate(row, _MOST), others.rate(other, _MOST)
+    return ours.median / theirs.median if ours is not None and theirs is not None else None
+
+
+def _fastest(compared: Compared) -> tuple[Row, Spread] | None:
+    """Returns the peer with the lowest latency of single gRPC calls."""
+    candidates: Sequence[tuple[Row, Spread]] = [
+        (row, spread) for peer in PEERS.values() if (spread := compared.p50(row := Row(peer, OIP_RPC), 1)) is not None
+    ]
+    return min(candidates, key=lambda candidate: candidate[1].median, default=None)
