@@ -55,7 +55,10 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 def _tool_versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for tool in _TOOLS:
-        found[tool] = importlib.metadata.version(tool)
+        try:
+            found[tool] = importlib.metadata.version(tool)
+        except importlib.metadata.PackageNotFoundError:  # TensorFlow for CPUs alone is a distribution of its own
+            found[tool] = importlib.metadata.version(f"{tool}-cpu")
     return found
 
 
