@@ -23,9 +23,14 @@ TRAINING_SECONDS = 300
 
 
 class Served:
-    """A server on free ports with the fake backend, and real clients of both its transports."""
+    """A server on free ports with the fake backend, and real clients of both its transports.
+
+    Attributes:
+        behind: Whether the fake backend is in another server, behind this one.
+    """
 
     def __init__(self, runtime: Runtime, backend: FakeBackend, rest: httpx.AsyncClient, channel: aio.Channel) -> None:
+        self.behind = not isinstance(runtime._backend, FakeBackend)
         self.runtime = runtime
         self.backend = backend
         self.rest = rest
@@ -68,6 +73,42 @@ async def serving(**settings: Any) -> AsyncIterator[Served]:
             aio.insecure_channel(address) as channel,
         ):
             yield Served(runtime, backend, rest, channel)
+
+
+@asynccontextmanager
+async def serving_replica(models: str, **settings: Any) -> AsyncIterator[Served]:
+    """Serves the fake backend from behind: a gateway in front of a server that speaks TensorFlow Serving's protocol.
+
+    Args:
+        models: Names of the models that the gateway is to ask for.
+        settings: Of the gateway; but for those of models, which are the other's.
+    """
+    of_models = {name: settings.pop(name) for name in ("backend", "model_config_file") if name in settings}
+    behind = load(
+        {"backend": "tests.fakes:FakeBackend", "rest_port": 0, "grpc_port": 0, "drain_timeout": 5} | of_models
+    )
+    async with Runtime(behind) as replica:
+        backend = replica._backend
+        assert isinstance(backend, FakeBackend)
+        front = load(
+            {
+                "backend": "tfserving",
+                "tfserving_addresses": f"127.0.0.1:{replica.grpc_port}",
+                "tfserving_models": models,
+                "probe_seconds": 0.1,
+                "rest_port": 0,
+                "grpc_port": 0,
+                "drain_timeout": 5,
+            }
+            | settings
+        )
+        async with Runtime(front) as runtime:
+            await runtime.ready()
+            async with (
+                httpx.AsyncClient(base_url=f"http://127.0.0.1:{runtime.rest_port}", timeout=20) as rest,
+                aio.insecure_channel(f"127.0.0.1:{runtime.grpc_port}") as channel,
+            ):
+                yield Served(runtime, backend, rest, channel)
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
 """A server of real SavedModels in this process, with real clients, for tests that need TensorFlow itself."""
 
+import asyncio
+import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,17 @@ from typing import Any
 import httpx
 from grpc import aio
 
+from service.backends.tfserving.backend import TfServingBackend
 from service.core.catalog import State
 from service.runtime import Runtime
 from service.settings import load
 from tests.conftest import until
+from tests.processes import free_port
+
+MODEL_SERVER = "TENSORGATE_TEST_MODEL_SERVER"
+"""Variable that names a real ``tensorflow_model_server`` to test with."""
+BACKENDS = ("savedmodel", "tfserving", *(["tensorflow_model_server"] if os.environ.get(MODEL_SERVER) else []))
+"""This server's own process; another such server, which speaks TensorFlow Serving's protocol; the real thing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +31,11 @@ class RealServer:
     runtime: Runtime
     rest: httpx.AsyncClient
     channel: aio.Channel
+
+    @property
+    def behind(self) -> bool:
+        """Whether the models are in another server, behind this one."""
+        return isinstance(self.runtime._backend, TfServingBackend)
 
 
 @asynccontextmanager
@@ -46,3 +60,42 @@ async def serving_models(models: Path, **settings: Any) -> AsyncIterator[RealSer
             aio.insecure_channel(f"127.0.0.1:{runtime.grpc_port}") as channel,
         ):
             yield RealServer(runtime, rest, channel)
+
+
+@asynccontextmanager
+async def serving_config(backend: str, config: Path, **settings: Any) -> AsyncIterator[RealServer]:
+    """Serves what a model configuration file says while the body runs, on one of `BACKENDS`."""
+    models, settings = config.parent, settings | {"model_config_file": config}
+    if backend == "savedmodel":
+        async with serving_models(models, **settings) as server:
+            yield server
+    elif backend == "tfserving":
+        async with (
+            serving_models(models, model_config_file=config) as replica,
+            _serving_replica(f"127.0.0.1:{replica.runtime.grpc_port}", **settings) as server,
+        ):
+            yield server
+    else:
+        async with _model_server(config) as address, _serving_replica(address, **settings) as server:
+            yield server
+
+
+def _serving_replica(address: str, **settings: Any) -> AbstractAsyncContextManager[RealServer]:
+    options = {"backend": "tfserving", "tfserving_addresses": address, "probe_seconds": 0.1}
+    return serving_models(Path("no folder"), **options, **settings)
+
+
+@asynccontextmanager
+async def _model_server(config: Path) -> AsyncIterator[str]:
+    """Runs the real TensorFlow Serving; yields its gRPC address."""
+    program = os.environ[MODEL_SERVER]
+    port = free_port()
+    options = ["--rest_api_port=0", "--grpc_max_threads=64", "--enable_grpc_healthcheck_service=true"]
+    process = await asyncio.create_subprocess_exec(
+        program, f"--port={port}", f"--model_config_file={config}", *options, stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.kill()
+        await process.wait()

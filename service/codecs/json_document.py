@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from service.codecs.json_arrays import parse_arrays
 from service.core.bounds import InputBounds
 
 _BYTE_ORDER_MARK = "\ufeff"
@@ -45,19 +46,22 @@ class JsonError(ValueError):
         self.offset = offset
 
 
-def parse_json(data: bytes, *, bounds: InputBounds, rubbish_after: bool = False) -> Any:
+def parse_json(data: bytes, *, bounds: InputBounds, rubbish_after: bool = False, arrays: bool = False) -> Any:
     """Returns the document.
 
     Args:
         data: In UTF-8.
         bounds: Of its depth.
         rubbish_after: Whether anything may come after the document.
+        arrays: Whether a `NumericArray` may stand in place of lists of numbers.
 
     Raises:
         JsonError: When it is none.
         GatewayError: TOO_LARGE when it is nested too deep for any bound.
     """
     bounds.check_json(data)
+    if arrays and (document := parse_arrays(data)) is not None:
+        return document
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from service.codecs.json_arrays import as_lists, values_of
 from service.codecs.nested import Leaves, flattened
 from service.core.bounds import InputBounds
 from service.core.tensors import NUMPY_DTYPES, STRING, Tensor, dtype_name
@@ -31,7 +32,7 @@ def decode_json_tensor(value: Any, dtype: str, *, bounds: InputBounds, where: st
     number, beyond the dtype's range they become infinite. A string is a string, in UTF-8, or ``{"b64": "..."}``.
 
     Args:
-        value: What a JSON parser made of it.
+        value: What a JSON parser made of it, or `parse_arrays`.
         dtype: TensorFlow's name of the dtype.
         bounds: Of its depth and its size.
         where: Path of the value, for errors.
@@ -44,6 +45,12 @@ def decode_json_tensor(value: Any, dtype: str, *, bounds: InputBounds, where: st
     leaves = _LEAVES.get(_family(dtype))
     if leaves is None:
         raise GatewayError(ErrorKind.NOT_SUPPORTED, f"{where}: {dtype} has no form in JSON")
+    numbers = values_of(value)
+    if numbers is not None:
+        if numbers.ndim <= bounds.max_json_depth and (tensor := _converted(numbers, dtype)) is not None:
+            bounds.check_shape(tensor.shape, where=where)
+            return tensor
+        value = as_lists(value)
     try:
         values, shape = flattened(value, leaves, max_depth=bounds.max_json_depth, where=where)
     except GatewayError as error:
@@ -69,13 +76,30 @@ def _depth(value: Any) -> int:
     return depth
 
 
+def _converted(numbers: Tensor, dtype: str) -> Tensor | None:
+    """Returns the numbers in this dtype; ``None`` where one is beyond it, or none of its kind."""
+    target = NUMPY_DTYPES[dtype]
+    if _family(dtype) == "f":
+        return _floats(numbers, target)
+    if target.kind not in "iu" or numbers.dtype.kind not in "iu":
+        return None
+    limits = np.iinfo(target)
+    within = limits.min <= int(numbers.min()) and int(numbers.max()) <= limits.max
+    return numbers.astype(target, copy=False) if within else None
+
+
+def _floats(numbers: Any, target: "np.dtype[Any]") -> Tensor:
+    """Returns the numbers as floats: rounded to float64 first, and then to the dtype."""
+    with np.errstate(over="ignore"):
+        return np.asarray(numbers, np.float64).astype(target, copy=False)
+
+
 def _numbers(values: list[Any], target: "np.dtype[Any]", where: str) -> Tensor:
     try:
         if target.kind in "iu":
             # numpy refuses what is out of range, where all its conversions between arrays wrap around.
             return np.array(values, target)
-        with np.errstate(over="ignore"):
-            return np.array(values, bool if target.kind == "b" else np.float64).astype(target, copy=False)
+        return np.array(values, bool) if target.kind == "b" else _floats(values, target)
     except OverflowError:
         raise invalid_input(Violation(where, f"numbers within {target.name}", _outside(values, target))) from None
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from service.codecs.json_arrays import NumericArray, as_lists
 from service.codecs.json_tensor import decode_base64, decode_json_tensor, jsonable
 from service.codecs.nested import Leaves, flattened
 from service.core.bounds import InputBounds
@@ -37,12 +38,12 @@ def decode_data(
     Raises:
         GatewayError: INVALID_INPUT that names the first element that is not as it should be, or TOO_LARGE.
     """
-    if not isinstance(data, list):
+    if not isinstance(data, list | NumericArray):
         if shape:
             raise invalid_input(Violation(where, "a list", shown(data)))
         data = [data]  # a tensor without dimensions may come as the value that it is
     if dtype == STRING and is_base64:
-        tensor = _decode_base64(data, bounds, where)
+        tensor = _decode_base64(as_lists(data), bounds, where)
     else:
         tensor = decode_json_tensor(data, dtype, bounds=bounds, where=where)
     count = prod(shape)

@@ -1,6 +1,7 @@
 """Signatures as SavedModels and TensorFlow Serving write them."""
 
-from service.codecs.tensor_proto import NAMES
+from service.codecs.tensor_proto import NAMES, decode_tensor
+from service.core.bounds import InputBounds
 from service.core.tensors import Signature, TensorSpec
 from service.wire import tensorflow_pb2 as tf_pb
 
@@ -11,7 +12,7 @@ _INTERNAL = "__saved_model_"
 def decode_signature(name: str, definition: tf_pb.SignatureDef) -> Signature | None:
     """Returns a signature; ``None`` when it is TensorFlow's own, or one of its tensors has a dtype that cannot travel.
 
-    Inputs with a default cannot be told from others: TensorFlow Serving says nothing of defaults.
+    TensorFlow Serving says nothing of defaults when it tells of signatures; inputs that have one look like all others.
     """
     if name.startswith(_INTERNAL):
         return None
@@ -24,6 +25,10 @@ def decode_signature(name: str, definition: tf_pb.SignatureDef) -> Signature | N
         # A protobuf map has no order of its own; errors and lists are to have the same one each time.
         inputs={alias: _spec(info) for alias, info in sorted(definition.inputs.items())},
         outputs={alias: _spec(info) for alias, info in sorted(definition.outputs.items())},
+        defaults={
+            alias: decode_tensor(value, bounds=InputBounds(), where=f"defaults.{alias}")
+            for alias, value in definition.defaults.items()
+        },
     )
 
 

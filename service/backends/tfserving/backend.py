@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from service.backends.registry import BackendChoiceError, BackendOptions
 from service.backends.tfserving import messages
@@ -166,12 +166,15 @@ class TfServingBackend:
         for name in now - before:
             self._pool.replicas[name] = Replica(name, connect=self._connect, observer=self._observer)
             self._watches[name] = asyncio.create_task(self._watch(self._pool.replicas[name]))
-        for name in before - now:
+        if any(replica.name in now for replica in self._pool.serving()) or not self._pool.serving():
+            self._drop(before - now)  # else they stay until another one serves in their place
+
+    def _drop(self, names: Iterable[str]) -> None:
+        for name in names:
             logger.info("the replica %s is gone", name)
             self._watches.pop(name).cancel()
             replica = self._pool.replicas.pop(name)
             replica.close(_GRACE_SECONDS)
-        if before - now:
             self._served.follow()
 
     def _expect(self) -> None:

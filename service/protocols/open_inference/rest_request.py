@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any
 
+from service.codecs.json_arrays import as_lists, has_arrays, with_lists
 from service.codecs.json_document import JsonError, parse_json
 from service.codecs.open_inference import decode_raw
 from service.codecs.open_inference_json import BASE64, CONTENT_TYPE, decode_data
 from service.core.bounds import InputBounds
 from service.core.tensors import NUMPY_DTYPES, STRING, Shape, Signature, Tensor, shape_text
-from service.errors import ErrorKind, Violation, invalid_input, shown
+from service.errors import ErrorKind, GatewayError, Violation, invalid_input, shown
 from service.protocols.open_inference.json_fields import as_object, optional, path, required
 from service.protocols.open_inference.messages import (
     InferMessage,
@@ -29,14 +30,19 @@ BINARY_DATA_OUTPUT = "binary_data_output"
 Json = dict[str, Any]
 
 
-def parse_object(data: bytes, *, bounds: InputBounds) -> Json:
+def parse_object(data: bytes, *, bounds: InputBounds, arrays: bool = False) -> Json:
     """Returns the members of a JSON body.
+
+    Args:
+        data: The body.
+        bounds: Of its depth.
+        arrays: Whether a `NumericArray` may stand in place of lists of numbers.
 
     Raises:
         GatewayError: MALFORMED, INVALID_INPUT when it is no object, or TOO_LARGE.
     """
     try:
-        document = parse_json(data, bounds=bounds)
+        document = parse_json(data, bounds=bounds, arrays=arrays)
     except JsonError as error:
         raise invalid_input(Violation("body", "JSON", f"something else: {error}"), kind=ErrorKind.MALFORMED) from None
     return as_object(document, where="body")
@@ -68,9 +74,20 @@ def decode_body(body: bytes, length: int, *, bounds: InputBounds) -> InferMessag
     Raises:
         GatewayError: MALFORMED, INVALID_INPUT, TOO_LARGE or NOT_SUPPORTED.
     """
-    document = parse_object(body if length == len(body) else body[:length], bounds=bounds)
+    document = parse_object(body if length == len(body) else body[:length], bounds=bounds, arrays=True)
+    blobs = memoryview(body)[length:]
+    try:
+        return _message(document, blobs, bounds)
+    except GatewayError:
+        if not has_arrays(document):
+            raise
+        # What is wrong is said of the document as it came.
+        return _message(with_lists(document), blobs, bounds)
+
+
+def _message(document: Json, raw: memoryview, bounds: InputBounds) -> InferMessage:
     parameters = optional(document, "parameters", dict, {})
-    blobs = _Blobs(memoryview(body)[length:])
+    blobs = _Blobs(raw)
     inputs: dict[str, Tensor] = {}
     entries = required(document, "inputs", list)
     bounds.check_count(len(entries), where="inputs")
@@ -84,7 +101,7 @@ def decode_body(body: bytes, length: int, *, bounds: InputBounds) -> InferMessag
     return InferMessage(
         inputs=inputs,
         outputs=[_output(index, value, bounds) for index, value in enumerate(wanted)],
-        parameters=parameters,
+        parameters={name: as_lists(value) for name, value in parameters.items()},
         id=optional(document, "id", str, ""),
         raw=optional(parameters, BINARY_DATA_OUTPUT, bool, False, where="parameters"),
     )

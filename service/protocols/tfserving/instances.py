@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from service.codecs.json_arrays import NumericArray, as_lists, has_arrays, with_lists
 from service.codecs.json_tensor import decode_json_tensor, is_base64
 from service.core.bounds import InputBounds
 from service.core.tensors import Signature, Tensor
@@ -33,10 +34,25 @@ class PredictBody:
 def predict_body(document: dict[str, Any], signature: Signature, *, bounds: InputBounds) -> PredictBody:
     """Returns the tensors of a body, in the signature's dtypes.
 
+    Args:
+        document: The body; a `NumericArray` may stand in place of lists of numbers.
+        signature: Says which inputs there are, and their dtypes.
+        bounds: Of the tensors.
+
     Raises:
         GatewayError: INVALID_INPUT in upstream's words, with the place in ours; NOT_SUPPORTED for dtypes that have no
             form in JSON; TOO_LARGE.
     """
+    try:
+        return _predict_body(document, signature, bounds)
+    except GatewayError:
+        if not has_arrays(document):
+            raise
+        # What is wrong is said of the document as it came, in which upstream would have looked for it.
+        return _predict_body(with_lists(document), signature, bounds)
+
+
+def _predict_body(document: dict[str, Any], signature: Signature, bounds: InputBounds) -> PredictBody:
     if not signature.inputs:
         raise GatewayError(ErrorKind.INVALID_INPUT, f"Failed to get input map for signature: {signature.name}")
     if INSTANCES in document and INPUTS in document:
@@ -51,13 +67,15 @@ def predict_body(document: dict[str, Any], signature: Signature, *, bounds: Inpu
 
 def _rows(document: dict[str, Any], signature: Signature, bounds: InputBounds) -> dict[str, Tensor]:
     instances = document[INSTANCES]
-    if not isinstance(instances, list):
+    if not isinstance(instances, list | NumericArray):
         text = f"JSON Value: {json_text(document)} Expecting 'instances' to be an list/array"
         raise _wrong(INSTANCES, "a list", shown(instances), text)
     if not instances:
         text = f"JSON Value: {json_text(document)} No values in 'instances' array"
         raise _wrong(INSTANCES, "one row or more", "none", text)
     bounds.check_rows(len(instances), where=INSTANCES)
+    if isinstance(instances, NumericArray):
+        return _plain_rows(instances, signature, bounds)
     try:
         if _is_object(instances[0]):
             return _named_rows(instances, signature, bounds)
@@ -95,11 +113,10 @@ def _with_place(error: GatewayError, name: str) -> GatewayError:
     return GatewayError(error.kind, error.message, [placed(violation) for violation in error.violations])
 
 
-def _plain_rows(instances: list[Any], signature: Signature, bounds: InputBounds) -> dict[str, Tensor]:
+def _plain_rows(instances: list[Any] | NumericArray, signature: Signature, bounds: InputBounds) -> dict[str, Tensor]:
     if len(signature.inputs) > 1:
-        raise invalid_input(
-            Violation(f"{INSTANCES}[0]", f"an object with {listed(sorted(signature.inputs))}", shown(instances[0]))
-        )
+        got = "numbers" if isinstance(instances, NumericArray) else shown(instances[0])
+        raise invalid_input(Violation(f"{INSTANCES}[0]", f"an object with {listed(sorted(signature.inputs))}", got))
     [(name, spec)] = signature.inputs.items()
     return {name: decode_json_tensor(instances, spec.dtype, bounds=bounds, where=INSTANCES)}
 
@@ -170,7 +187,7 @@ def signature_name_of(document: dict[str, Any]) -> str:
         text = (
             f"JSON Value: {json_text(document)} not formatted correctly. 'signature_name' key must be a string value."
         )
-        raise _wrong("signature_name", "a string", shown(name), text)
+        raise _wrong("signature_name", "a string", shown(as_lists(name)), text)
     return name
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 
+from service.codecs.json_arrays import NumericArray, as_lists
+
 _MAX_BYTES = 256
 _INDENT = "    "
 
@@ -20,7 +22,7 @@ def json_type(value: Any) -> str:
             return str(value)
         case dict():
             return "Object"
-        case list():
+        case list() | NumericArray():
             return "Array"
         case str():
             return "String"
@@ -46,6 +48,8 @@ def _pieces(value: Any, depth: int) -> Iterator[str]:
                 yield f"{',' if index else ''}\n{_INDENT * (depth + 1)}{_scalar(name)}: "
                 yield from _pieces(item, depth + 1)
             yield f"\n{_INDENT * depth}}}"
+        case NumericArray():
+            yield from _pieces(as_lists(value), depth)
         case list() if value:
             yield "["
             for index, item in enumerate(value):
@@ -60,4 +64,6 @@ def _scalar(value: Any) -> str:
         return orjson.dumps(value[:_MAX_BYTES]).decode()
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if type(value) is int:
+        return str(value)  # may be longer than what can be written otherwise
     return orjson.dumps(value).decode()

@@ -84,7 +84,8 @@ class TfServingRest(BaseRoute):
         self._engine.attribute(wanted.name, call)
         data = await self._body(request, call)
         with call.phase("decode"):
-            document = await offloaded(len(data), lambda: self._document(data))
+            arrays = match["verb"] == "predict"
+            document = await offloaded(len(data), lambda: self._document(data, arrays=arrays))
             signature_name = signature_name_of(document)
         if match["verb"] == "predict":
             return await self._predict(wanted, signature_name, document, len(data), call)
@@ -102,9 +103,9 @@ class TfServingRest(BaseRoute):
                 return b""
             raise
 
-    def _document(self, data: bytes) -> dict[str, Any]:
+    def _document(self, data: bytes, *, arrays: bool) -> dict[str, Any]:
         try:
-            return document_of(parse_json(data, bounds=self._engine.bounds, rubbish_after=True))
+            return document_of(parse_json(data, bounds=self._engine.bounds, rubbish_after=True, arrays=arrays))
         except JsonError as error:
             violation = Violation("body", "JSON", f"{len(data)} other bytes" if data else "nothing")
             raise invalid_input(violation, kind=ErrorKind.MALFORMED).reworded(f"JSON Parse error: {error}") from None

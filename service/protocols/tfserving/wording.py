@@ -14,6 +14,8 @@ from service.errors import ErrorKind, GatewayError
 _DTYPES = {"float32": "float", "float64": "double", "float16": "half"}
 _MAX_TEXT = 1024
 _CUT = "...TRUNCATED"
+_SAID_BY_THE_MODEL = frozenset({ErrorKind.INVALID_INPUT, ErrorKind.BACKEND_FAILED})
+"""What a TensorFlow Serving behind this server says of these is passed on; the other kinds say how this server stands."""
 
 
 def dtype_text(name: str) -> str:
@@ -76,6 +78,8 @@ def refused(
         inputs: What came, by the signature's names.
         wanted: Names of the outputs that were asked for.
     """
+    if error.upstream and error.kind in _SAID_BY_THE_MODEL:
+        return error.reworded(shortened(error.upstream))
     if error.kind is not ErrorKind.INVALID_INPUT:
         return error
     for index, alias in enumerate(sorted(inputs)):

@@ -1,0 +1,17 @@
+"""What serves in the contract tests: the same models in the server's own process, and behind it."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.conftest import Served, serving, serving_replica
+
+
+@pytest.fixture(params=["in process", "tfserving"])
+async def served(request: pytest.FixtureRequest) -> AsyncIterator[Served]:
+    if request.param == "in process":
+        async with serving() as served:
+            yield served
+    else:
+        async with serving_replica("shades,steps,double") as served:
+            yield served
