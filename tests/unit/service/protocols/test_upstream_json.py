@@ -73,6 +73,10 @@ def test_a_value_is_quoted_in_at_most_256_bytes(value: Any) -> None:
     assert len(json_text([value] * 40).encode()) <= 256
 
 
+def test_an_integer_of_any_length_is_quoted() -> None:
+    assert json_text(2**70) == "1180591620717411303424"
+
+
 def test_a_deep_value_is_quoted_too() -> None:
     deep: Any = 1
     for _ in range(900):
