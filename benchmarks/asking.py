@@ -2,14 +2,15 @@
 
 import http.client
 import time
-from collections.abc import Callable
 
 import grpc
 import numpy as np
 
+from benchmarks.processes import Process
 from benchmarks.questions import Question
 
 _TIMEOUT = 20.0
+_READY_SECONDS = 60.0
 _TOLERANCE = 1e-4
 """Of float32 scores: runtimes add up in different orders."""
 
@@ -49,21 +50,21 @@ def check(question: Question, address: str) -> int:
     return len(answer) + (5 if question.is_grpc else 0)
 
 
-def wait_for_answer(question: Question, address: str, *, seconds: float, alive: Callable[[], bool]) -> None:
+def wait_for_answer(question: Question, address: str, server: Process) -> None:
     """Asks until an answer is right.
 
     Raises:
-        WrongAnswerError: When none was in that time, or the server is gone.
+        WrongAnswerError: When none was in a minute, or the server is gone.
     """
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + _READY_SECONDS
     while True:
         try:
             check(question, address)
         except WrongAnswerError as error:
-            if not alive():
-                raise WrongAnswerError(f"the server ended: {error}") from None
+            if not server.alive:
+                raise WrongAnswerError(f"the server ended: {server.last_line()}") from None
             if time.monotonic() > deadline:
-                raise WrongAnswerError(f"no right answer within {seconds:.0f} s: {error}") from None
+                raise WrongAnswerError(f"no right answer in {_READY_SECONDS:.0f} s: {error}") from None
             time.sleep(0.05)
         else:
             return

@@ -15,7 +15,7 @@ from benchmarks.models import SMALL, SUM, Example
 from benchmarks.options import Options
 from benchmarks.questions import OIP_REST, OIP_RPC, TFS_REST, TFS_RPC, Question, ask_in_all
 from benchmarks.rounds import tell
-from benchmarks.servers import PEERS, READY_SECONDS, NotAvailableError, Running
+from benchmarks.servers import PEERS, NotAvailableError, Running
 from benchmarks.workspace import TENSORGATE, Workspace
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
@@ -94,7 +94,7 @@ def _told(growth: Growth, name: str) -> Iterator[None]:
 
 def _ready(question: Question, running: Running) -> int:
     address = running.address(question)
-    wait_for_answer(question, address, seconds=READY_SECONDS, alive=lambda: running.server.alive)
+    wait_for_answer(question, address, running.server)
     return check(question, address)
 
 

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import cast
 
 import grpc
 import httptools
@@ -32,8 +33,7 @@ class _HttpConnection(asyncio.Protocol):
     """One HTTP/1.1 connection with one request at a time."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def ask(self, request: bytes) -> "asyncio.Future[int]":
         self._parser = httptools.HttpResponseParser(self)

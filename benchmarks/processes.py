@@ -49,6 +49,19 @@ class Process:
         """Whether it has not ended yet."""
         return self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
+
+    def wait(self, seconds: float) -> None:
+        """Waits until it ends by itself.
+
+        Raises:
+            subprocess.TimeoutExpired: When it does not in that time.
+        """
+        self._process.wait(seconds)
+
     def cpu_seconds(self) -> float:
         """Returns what it and its descendants have used so far, those among them that have ended."""
         return sum(_cpu_ticks(pid) for pid in self._tree()) / _TICKS
@@ -57,9 +70,9 @@ class Process:
         """Returns the memory of all of them; what they share is counted once (PSS)."""
         return sum(_pss_bytes(pid) for pid in self._tree())
 
-    def last_lines(self) -> str:
-        """Returns the end of what it wrote."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-5:])
+    def last_line(self) -> str:
+        """Returns the end of what it wrote: of a failed start, mostly the reason."""
+        return (self.log.read_text(errors="replace").splitlines() or [""])[-1]
 
     def stop(self) -> None:
         """Ends it and its descendants."""

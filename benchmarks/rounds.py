@@ -11,7 +11,7 @@ from benchmarks.load import LoadError, burst, require_size
 from benchmarks.options import Options
 from benchmarks.questions import Question
 from benchmarks.results import Burst, Compared, Row
-from benchmarks.servers import READY_SECONDS, NotAvailableError, Running, Server
+from benchmarks.servers import NotAvailableError, Running, Server
 
 _WARM_UP = 200
 """Requests before the first measurement: connections, caches, the first batches of each size."""
@@ -43,12 +43,7 @@ def tell(line: str) -> None:
 
 def _measure_server(server: Server, running: Running, options: Options, results: Compared) -> None:
     first = server.questions[0]
-    try:
-        wait_for_answer(first, running.address(first), seconds=READY_SECONDS, alive=lambda: running.server.alive)
-    except WrongAnswerError as error:
-        raise WrongAnswerError(
-            f"{error}; {running.server.last_lines()}" if not running.server.alive else error
-        ) from None
+    wait_for_answer(first, running.address(first), running.server)
     results.start[server.name].append(time.monotonic() - running.server.spawned)
     for question in server.questions:
         row = Row(server.name, question.name)
@@ -69,9 +64,10 @@ def _measure_row(row: Row, question: Question, running: Running, options: Option
     for concurrency in options.concurrencies:
         measured = measure(question, running, expected, concurrency=concurrency, seconds=options.seconds)
         results.bursts[row, concurrency].append(measured)
-    if "open-loop" in options.only and row.protocol:
-        capacity = results.bursts[row, most][-1].measured.rate
-        results.open_loop[row].append(open_loop.measure(question, address, rate=capacity / 2, seconds=options.seconds))
+    if "open-loop" in options.only:
+        rate = results.bursts[row, most][-1].measured.rate / 2
+        found = open_loop.measure(question, address, rate=rate, seconds=options.seconds)
+        results.open_loop[row].append(found)
 
 
 def measure(question: Question, running: Running, expected: int, *, concurrency: int, seconds: float) -> Burst:

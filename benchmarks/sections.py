@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -39,7 +40,8 @@ def run(work: Workspace, options: Options, findings: Findings) -> None:
         measure_streaming(work, options, findings.streams)
     if "models" in options.only:
         findings.models = Compared()
-        compare(_other_models(work, options, findings.models), options, findings.models)
+        closed = replace(options, only=("models",))
+        compare(_other_models(work, options, findings.models), closed, findings.models)
     if "growth" in options.only:
         findings.growth = measure_growth(work, options)
 

@@ -13,7 +13,6 @@ from benchmarks.models import SMALL
 from benchmarks.processes import ROOT, Process, free_port, process
 from benchmarks.questions import Question
 
-READY_SECONDS = 60.0
 PEERS = {
     "triton": "Triton (PyTriton)",
     "mlserver": "MLServer",
@@ -23,7 +22,7 @@ PEERS = {
 }
 MODEL_SERVER = os.environ.get("TENSORGATE_TEST_MODEL_SERVER", "")
 """A real tensorflow_model_server, where there is one: then it is the backend, in place of a second Tensorgate."""
-BACKEND = "TensorFlow Serving" if MODEL_SERVER else "the backend (Tensorgate speaking TensorFlow Serving's API)"
+BACKEND = "TensorFlow Serving" if MODEL_SERVER else "a second Tensorgate"
 
 
 class NotAvailableError(Exception):
@@ -119,7 +118,7 @@ class Starter:
         """Runs what speaks TensorFlow Serving's API behind the gateway, and waits until it answers the question."""
         with self._model_server() if MODEL_SERVER else self.tensorgate() as running:
             address = running.address(question)
-            wait_for_answer(question, address, seconds=READY_SECONDS, alive=lambda: running.server.alive)
+            wait_for_answer(question, address, running.server)
             yield running
 
     @contextmanager

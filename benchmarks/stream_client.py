@@ -26,10 +26,12 @@ class _Seen:
     def __init__(self) -> None:
         self.latencies: list[float] = []
         self.sizes: set[int] = set()
+        self.tags: set[int] = set()
 
     def add(self, sent: float, answer: bytes) -> None:
         self.latencies.append(time.perf_counter() - sent)
         self.sizes.add(len(answer))
+        self.tags.add(answer[0])
 
 
 async def _stream(address: str, path: str, message: bytes, window: int, until: float, seen: _Seen) -> None:
@@ -87,6 +89,7 @@ async def _run(flags: argparse.Namespace) -> dict[str, object]:
         "p99": float(p99),
         "smallest": min(seen.sizes),
         "largest": max(seen.sizes),
+        "tags": sorted(seen.tags),
         "error": "",
     }
 

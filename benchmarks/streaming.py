@@ -18,29 +18,39 @@ from benchmarks.processes import ROOT
 from benchmarks.questions import OIP_RPC, Question, framed
 from benchmarks.results import Burst, Compared, Row
 from benchmarks.rounds import tell
-from benchmarks.servers import PEERS, READY_SECONDS, NotAvailableError, Running, Server
+from benchmarks.servers import PEERS, NotAvailableError, Running, Server
 from benchmarks.workspace import TENSORGATE, Workspace
 
 UNARY, STREAM, LONG_CALLS = "unary", "stream", "stream by h2load, 64 messages a call"
 _MESSAGES = 64
 _FRAME_BYTES = 5
+_OIP_TAG, _NATIVE_TAG = 2 << 3 | 2, 1 << 3 | 2
+"""Of infer_response in ModelStreamInferResponse; of response in ClassifyStreamResponse."""
 _FAILURES = (LoadError, WrongAnswerError, NotAvailableError, OSError)
-_WRAPPER_BYTES = 16
-"""By which a stream's answer may be longer than a unary one: it wraps it."""
+_WRAPPER_BYTES = 64
+"""By which a stream's answer may be longer than a unary one: it wraps it, and Triton adds a parameter."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """A unary call, and the stream of the same."""
+    """A unary call, and the stream of the same.
+
+    Attributes:
+        name: For the table.
+        question: The unary call.
+        stream: Path of the stream.
+        tag: The first byte of a stream's answers, if they are no errors: field and wire type.
+    """
 
     name: str
     question: Question
     stream: str
+    tag: int
 
 
 def measure_streaming(work: Workspace, options: Options, results: Compared) -> None:
     """Measures both kinds of calls of Tensorgate and of Triton in turn, round for round."""
-    generic = _Pair(OIP_RPC, work.ask[OIP_RPC], questions.OIP_STREAM)
+    generic = _Pair(OIP_RPC, work.ask[OIP_RPC], questions.OIP_STREAM, _OIP_TAG)
     start = work.starter
     lineup = [
         (Server(TENSORGATE, "", (generic.question,), start.tensorgate), [generic]),
@@ -51,7 +61,7 @@ def measure_streaming(work: Workspace, options: Options, results: Compared) -> N
     ]
     if (options.models / native_questions.CLASSIFIER).is_dir():
         classify = native_questions.classify_questions(work.folder)[0]
-        native = _Pair(classify.name, classify, native_questions.CLASSIFY_STREAM)
+        native = _Pair(classify.name, classify, native_questions.CLASSIFY_STREAM, _NATIVE_TAG)
         server = Server(TENSORGATE, "", (classify,), partial(start.tensorgate, models=options.models.resolve()))
         lineup.append((server, [native]))
     for number in range(options.rounds):
@@ -60,17 +70,12 @@ def measure_streaming(work: Workspace, options: Options, results: Compared) -> N
             try:
                 with server.start() as running:
                     first = server.questions[0]
-                    alive = partial(_alive, running)
-                    wait_for_answer(first, running.address(first), seconds=READY_SECONDS, alive=alive)
+                    wait_for_answer(first, running.address(first), running.server)
                     for pair in pairs:
                         _measure_pair(server.name, pair, running, options, results)
             except _FAILURES as error:
                 results.reasons.setdefault(Row(server.name, pairs[0].name), str(error))
                 tell(f"  {error}")
-
-
-def _alive(running: Running) -> bool:
-    return running.server.alive
 
 
 def _measure_pair(name: str, pair: _Pair, running: Running, options: Options, results: Compared) -> None:
@@ -112,6 +117,8 @@ def _drive(pair: _Pair, kind: str, running: Running, concurrency: int, seconds: 
         raise LoadError(saw["error"])
     if saw["smallest"] != saw["largest"]:
         raise LoadError(f"answers of {saw['smallest']} to {saw['largest']} bytes")
+    if kind == STREAM and saw["tags"] != [pair.tag]:
+        raise LoadError("answers that are errors")
     return Measured(saw["rate"], saw["p50"], saw["p99"], saw["largest"]), saw["messages"]
 
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from benchmarks.results import Compared, Row, Spread
 
+_WIDEST = 90
+"""Longer cells are reasons, for which no room is made."""
 Cells = Sequence[Sequence[str]]
 
 
@@ -89,8 +91,8 @@ def failures(results: Compared, width: int) -> Cells:
 
 
 def as_text(cells: Cells) -> str:
-    """Lays a table out for a terminal; long reasons run on."""
-    widths = [max(len(row[column]) for row in cells if row[-1] or column < 2) for column in range(len(cells[0]))]
+    """Lays a table out for a terminal; reasons run on."""
+    widths = [max(len(cell) for cell in column if len(cell) <= _WIDEST) for column in zip(*cells, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
     return "\n".join(lines) + "\n"
 

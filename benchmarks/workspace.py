@@ -20,9 +20,9 @@ from benchmarks.questions import (
 from benchmarks.servers import BACKEND, PEERS, Server, Starter
 
 TENSORGATE = "Tensorgate"
-GATEWAY = f"Tensorgate in front of {BACKEND}"
+GATEWAY = f"Tensorgate, before {BACKEND}"
 BACKEND_ALONE = f"{BACKEND}, asked directly"
-NGINX = f"nginx in front of {BACKEND}"
+NGINX = f"nginx, before {BACKEND}"
 EMPTY = "an empty handler"
 
 
