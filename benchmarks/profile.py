@@ -1,0 +1,110 @@
+"""Shows where a request's time goes: samples a server under load, and sums up by function. ``make profile``.
+
+py-spy looks at the process from outside, threads that only wait left out; the load is the small model's question in one
+protocol, 64 at a time. With ``--native`` the time inside C and C++ is told by its own functions. As on any machine with
+few cores, the load runs beside the server: shares mean something, absolute times do not.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from benchmarks.asking import check, wait_for_answer
+from benchmarks.load import burst
+from benchmarks.processes import ROOT, process
+from benchmarks.questions import OIP_RPC, Question
+from benchmarks.servers import Running
+from benchmarks.workspace import Workspace
+
+_PY_SPY = ROOT / ".venv-peers" / "py-spy" / "bin" / "py-spy"
+_SHOWN = 30
+
+
+def main(arguments: list[str]) -> int:
+    """Reads the flags, samples, and prints the shares; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.profile", description="Where a request's time goes.")
+    parser.add_argument(
+        "--protocol", default=OIP_RPC, help='"TFS gRPC", "OIP gRPC", "TFS REST" or "OIP REST" [OIP gRPC]'
+    )
+    parser.add_argument("--gateway", action="store_true", help="the gateway before a second Tensorgate, not the model")
+    parser.add_argument("--concurrency", type=int, default=64, help="[%(default)s]")
+    parser.add_argument("--seconds", type=int, default=8, help="[%(default)s]")
+    parser.add_argument("--native", action="store_true", help="functions of C and C++ as well")
+    parser.add_argument("--output", type=Path, help="where to write the stacks, for a flame graph")
+    flags = parser.parse_args(arguments)
+    if not _PY_SPY.exists():
+        sys.stderr.write("missing here: py-spy (make profile installs it)\n")
+        return 1
+    with tempfile.TemporaryDirectory(prefix="tensorgate-profile-") as folder:
+        work = Workspace.made(Path(folder))
+        question = work.ask[flags.protocol]
+        start = work.starter.gateway(question) if flags.gateway else work.starter.tensorgate()
+        with start as running:
+            stacks = _sample(question, running, flags, Path(folder))
+    if flags.output:
+        flags.output.write_text("\n".join(stacks) + "\n")
+    sys.stdout.write(summary(stacks))
+    return 0
+
+
+def summary(stacks: Iterable[str]) -> str:
+    """Returns two tables: the functions in which most time was spent, and those below which it was.
+
+    Args:
+        stacks: As py-spy writes them: frames from the outermost on, parted by semicolons, and how often it was seen.
+    """
+    own: Counter[str] = Counter()
+    below: Counter[str] = Counter()
+    for frames, count in _parsed(stacks):
+        own[frames[-1]] += count
+        below.update(dict.fromkeys(frames, count))  # once, however often it calls itself
+    seen = own.total()
+    parts = []
+    for title, counted in (("in the function itself", own), ("in it and below it", below)):
+        lines = [f"{100 * count / seen:5.1f} %  {name}" for name, count in counted.most_common(_SHOWN)]
+        parts.append(f"{title}, of {seen:,} samples\n" + "\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+def _parsed(stacks: Iterable[str]) -> Iterator[tuple[list[str], int]]:
+    for line in stacks:
+        frames, _, count = line.rpartition(" ")
+        if frames:
+            yield frames.split(";"), int(count)
+
+
+def _sample(question: Question, running: Running, flags: argparse.Namespace, folder: Path) -> list[str]:
+    address = running.address(question)
+    wait_for_answer(question, address, running.server)
+    check(question, address)
+    trial = burst(question, address, concurrency=flags.concurrency, requests=1000)
+    file = folder / "stacks"
+    command = [_PY_SPY, "record", "--pid", running.server.pid, "--duration", flags.seconds, "--rate", 200]
+    command += [
+        "--format",
+        "raw",
+        "--output",
+        file,
+        "--function",
+        "--nonblocking",
+        *(["--native"] if flags.native else []),
+    ]
+    with process(command, folder / "py-spy.log") as sampler:
+        # For longer than it samples, so that it sees nothing but load.
+        requests = max(1000, round(trial.rate * (flags.seconds + 2)))
+        burst(question, address, concurrency=flags.concurrency, requests=requests)
+        sampler.wait(flags.seconds + 60)
+        if not file.exists():
+            raise SystemExit(f"py-spy failed: {sampler.last_line()}")
+    return file.read_text().splitlines()
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except subprocess.TimeoutExpired as error:
+        sys.exit(f"py-spy did not end: {error}")
