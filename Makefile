@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROTOS_VENV := .venv-protos
 TOOLS_VENV := .venv-tools
+# The TensorFlow release of the pinned TensorFlow Serving image.
+COMPAT_VENV := .venv-compat
 # Clients that others wrote, each in an environment of its own.
 CLIENTS_VENV := .venv-clients
 CLIENTS := $(patsubst requirements/clients/%.txt,$(CLIENTS_VENV)/%/.done,$(wildcard requirements/clients/*.txt))
@@ -17,7 +19,7 @@ BENCH_ARGS ?=
 PROFILE_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run train test bench-quick lint format types protos protos-check clients peers bench profile requirements clean
+.PHONY: help run train test test-compat bench-quick lint format types protos protos-check clients peers bench profile requirements clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -44,6 +46,9 @@ peers: $(PEERS) ## Install the servers that are measured against, each in an env
 profile: $(VENV)/.run $(PEERS_VENV)/py-spy/.done ## Show where a request's time goes; PROFILE_ARGS=--help
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m benchmarks.profile $(PROFILE_ARGS)
 
+test-compat: $(VENV)/.dev $(COMPAT_VENV)/.done ## Run exported models in the TensorFlow release of TensorFlow Serving's image
+	$(BIN)/pytest tests/compat
+
 lint: $(VENV)/.dev ## Check style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -67,7 +72,7 @@ requirements: $(TOOLS_VENV)/.done ## Resolve the pinned requirement files anew
 	$(TOOLS_VENV)/bin/python requirements/resolve.py
 
 clean: ## Remove environments and caches; models stay
-	rm -rf $(VENV) $(PROTOS_VENV) $(TOOLS_VENV) $(CLIENTS_VENV) $(PEERS_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(PROTOS_VENV) $(TOOLS_VENV) $(COMPAT_VENV) $(CLIENTS_VENV) $(PEERS_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: an environment is made once and again whenever its pinned requirements change.
@@ -88,6 +93,11 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 $(PROTOS_VENV)/.done: requirements/protos.txt
 	$(PYTHON) -m venv $(PROTOS_VENV)
 	$(PROTOS_VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+$(COMPAT_VENV)/.done: requirements/compat.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
 $(CLIENTS_VENV)/%/.done: requirements/clients/%.txt

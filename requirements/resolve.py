@@ -50,6 +50,8 @@ def main() -> None:
         for output, options in FILES.items():
             resolve(output, ANYWHERE + options, whole)
         resolve("build.txt", ANYWHERE, None, "requirements/build.in")
+        # Of one platform: the release has no wheels for all.
+        resolve("compat.txt", ["--python-platform", "linux"], None, "requirements/compat.in")
         for client in CLIENTS:
             resolve(f"clients/{client}.txt", ANYWHERE, None, f"requirements/clients/{client}.in")
         for peer in PEERS:
