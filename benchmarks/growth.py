@@ -8,21 +8,21 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks import models
+from benchmarks import exporting
 from benchmarks.asking import WrongAnswerError, check, wait_for_answer
 from benchmarks.load import LoadError, Measured, burst, require_size
 from benchmarks.models import SMALL, SUM, Example
 from benchmarks.options import Options
 from benchmarks.questions import OIP_REST, OIP_RPC, TFS_REST, TFS_RPC, Question, ask_in_all
 from benchmarks.rounds import tell
-from benchmarks.servers import PEERS, NotAvailableError, Running
-from benchmarks.workspace import TENSORGATE, Workspace
+from benchmarks.servers import PEERS, TENSORGATE, NotAvailableError, Running
+from benchmarks.workspace import Workspace
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 CONCURRENCIES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 COUNTS = (1, 4, 16, 64)
-QUEUE = 1024
-"""Longer than by default: 512 at a time would be refused in part."""
+ADMITTED = 1024
+"""More than by default: 512 at a time would be refused in part."""
 _FLOAT_BYTES, _JSON_BYTES = 4, 7
 """Of a number: in gRPC, and with four digits and its comma in JSON."""
 _FAILURES = (LoadError, WrongAnswerError, NotAvailableError, OSError)
@@ -66,7 +66,7 @@ def measure_growth(work: Workspace, options: Options) -> Growth:
     seconds = options.seconds / 2
     with _told(growth, "size of a request"):
         _measure_size(work, seconds, growth)
-    ours = partial(work.starter.tensorgate, "--max-queue-size", QUEUE)
+    ours = partial(work.starter.tensorgate, "--max-queue-size", ADMITTED, "--max-requests-in-flight", ADMITTED)
     triton = partial(work.starter.peer, "triton", options.peers_call)
     for name, start, protocols in ((TENSORGATE, ours, [OIP_RPC, OIP_REST]), (PEERS["triton"], triton, [OIP_RPC])):
         with _told(growth, f"requests at a time, {name}"), start() as running:
@@ -109,7 +109,7 @@ def _burst(question: Question, running: Running, expected: int, concurrency: int
 
 def _measure_size(work: Workspace, seconds: float, growth: Growth) -> None:
     folder = work.folder / SUM
-    models.save_sum(folder)
+    exporting.save_sum(folder)
     with work.starter.tensorgate(models=folder) as running:
         for protocol, each in ((TFS_RPC, _FLOAT_BYTES), (OIP_RPC, _FLOAT_BYTES), (OIP_REST, _JSON_BYTES)):
             line = growth.size.setdefault(protocol, {})
@@ -130,7 +130,7 @@ def _loosely(question: Question) -> Question:
 def _measure_models(work: Workspace, count: int, seconds: float) -> Models:
     names = [f"model{number}" for number in range(count)]
     folder = work.folder / f"models{count}"
-    models.copy(work.models / SMALL, names, folder)
+    exporting.copy(work.models / SMALL, names, folder)
     question = work.ask[TFS_REST]
     paths = [question.path.replace(SMALL, name) for name in names]
     with work.starter.tensorgate(models=folder) as running:

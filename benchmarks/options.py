@@ -26,7 +26,7 @@ class Options:
     only: tuple[str, ...] = SECTIONS
     servers: tuple[str, ...] = ()
     rounds: int = 3
-    seconds: float = 2.5
+    seconds: float = 2.0
     concurrencies: tuple[int, ...] = (1, 8, 64)
     peers_call: str = "function"
     models: Path = Path("models")

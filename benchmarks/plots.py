@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 
 from benchmarks.growth import Growth
 from benchmarks.results import Compared, Row
-from benchmarks.workspace import TENSORGATE
+from benchmarks.servers import TENSORGATE
 
 _OURS, _THEIRS, _OTHERS = "#1f6fb2", "#b0b7bf", "#e2a33c"
 

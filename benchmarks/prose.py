@@ -66,8 +66,8 @@ ABOUT = {
     ),
     SIZE: "A model that adds up a row of numbers: next to no work, whatever the size. gRPC carries them as bytes.\n",
     CONCURRENCY: (
-        "The small CNN. `--max-queue-size 1024` here: by default at most 256 requests wait for a model, and of 512 at a time\n"
-        "some would be refused, to be tried again.\n"
+        "The small CNN. `--max-queue-size 1024 --max-requests-in-flight 1024` here: by default at most 256 requests wait for\n"
+        "a model, and of 512 at a time some would be refused, to be tried again.\n"
     ),
     COUNT: (
         "Copies of the small CNN under different names in one server, asked in turn over TensorFlow Serving's REST API, 64\n"

@@ -17,6 +17,8 @@ from service.wire import tensorflow_serving_pb2 as tfs
 
 Numbers = npt.NDArray[np.float32]
 OIP_RPC, OIP_REST, TFS_RPC, TFS_REST = "OIP gRPC", "OIP REST", "TFS gRPC", "TFS REST"
+UNARY, STREAM, LONG_CALLS = "unary", "stream", "stream by h2load, 64 messages a call"
+"""Kinds of calls, for the names of rows."""
 OIP_STREAM = "/inference.GRPCInferenceService/ModelStreamInfer"
 _OUTPUT = "output_0"
 

@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks import streaming
 from benchmarks.bare_loop import BATCHES
-from benchmarks.questions import OIP_REST, OIP_RPC, TFS_RPC
+from benchmarks.questions import LONG_CALLS, OIP_REST, OIP_RPC, STREAM, TFS_RPC, UNARY
 from benchmarks.results import Compared, Row, Spread
-from benchmarks.servers import PEERS
+from benchmarks.servers import BACKEND_ALONE, GATEWAY, NGINX, PEERS, TENSORGATE
 from benchmarks.table import Cells
-from benchmarks.workspace import BACKEND_ALONE, GATEWAY, NGINX, TENSORGATE
 
 _MOST = 64
 
@@ -40,8 +38,8 @@ def table(compared: Compared, streams: Compared, loops: dict[str, dict[int, list
     for other, name in ((BACKEND_ALONE, "the backend asked directly"), (NGINX, "nginx in front of it")):
         what = f"a gateway in front of a backend, {_MOST} at a time: answers a second against {name}"
         ratios.append(_Ratio(what, _rates(compared, gateway, Row(other, TFS_RPC))))
-    unary, stream = (Row(TENSORGATE, f"{OIP_RPC}, {kind}") for kind in (streaming.UNARY, streaming.STREAM))
-    long_calls = Row(TENSORGATE, f"{OIP_RPC}, {streaming.LONG_CALLS}")
+    unary, stream = (Row(TENSORGATE, f"{OIP_RPC}, {kind}") for kind in (UNARY, STREAM))
+    long_calls = Row(TENSORGATE, f"{OIP_RPC}, {LONG_CALLS}")
     triton = Row(PEERS["triton"], OIP_RPC)
     ratios += [
         _Ratio(f"streams against unary calls, same load generator, {_MOST} under way", _rates(streams, stream, unary)),

@@ -23,6 +23,11 @@ PEERS = {
 MODEL_SERVER = os.environ.get("TENSORGATE_TEST_MODEL_SERVER", "")
 """A real tensorflow_model_server, where there is one: then it is the backend, in place of a second Tensorgate."""
 BACKEND = "TensorFlow Serving" if MODEL_SERVER else "a second Tensorgate"
+TENSORGATE = "Tensorgate"
+GATEWAY = f"Tensorgate, before {BACKEND}"
+BACKEND_ALONE = f"{BACKEND}, asked directly"
+NGINX = f"nginx, before {BACKEND}"
+EMPTY = "an empty handler"
 
 
 class NotAvailableError(Exception):

@@ -15,13 +15,12 @@ from benchmarks.asking import WrongAnswerError, check, wait_for_answer
 from benchmarks.load import LoadError, Measured, burst
 from benchmarks.options import Options
 from benchmarks.processes import ROOT
-from benchmarks.questions import OIP_RPC, Question, framed
+from benchmarks.questions import LONG_CALLS, OIP_RPC, STREAM, UNARY, Question, framed
 from benchmarks.results import Burst, Compared, Row
 from benchmarks.rounds import tell
-from benchmarks.servers import PEERS, NotAvailableError, Running, Server
-from benchmarks.workspace import TENSORGATE, Workspace
+from benchmarks.servers import PEERS, TENSORGATE, NotAvailableError, Running, Server
+from benchmarks.workspace import Workspace
 
-UNARY, STREAM, LONG_CALLS = "unary", "stream", "stream by h2load, 64 messages a call"
 _MESSAGES = 64
 _FRAME_BYTES = 5
 _OIP_TAG, _NATIVE_TAG = 2 << 3 | 2, 1 << 3 | 2

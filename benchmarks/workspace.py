@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks import models
+from benchmarks import exporting
 from benchmarks.models import LARGE, SMALL, Example
 from benchmarks.options import Options
 from benchmarks.questions import (
@@ -17,13 +17,7 @@ from benchmarks.questions import (
     ask_in_all,
     ask_litserve,
 )
-from benchmarks.servers import BACKEND, PEERS, Server, Starter
-
-TENSORGATE = "Tensorgate"
-GATEWAY = f"Tensorgate, before {BACKEND}"
-BACKEND_ALONE = f"{BACKEND}, asked directly"
-NGINX = f"nginx, before {BACKEND}"
-EMPTY = "an empty handler"
+from benchmarks.servers import BACKEND_ALONE, EMPTY, GATEWAY, NGINX, PEERS, TENSORGATE, Server, Starter
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +45,7 @@ class Workspace:
         """Exports the models and writes the questions."""
         small_models, large_models, questions = folder / "small", folder / "large", folder / "questions"
         questions.mkdir()
-        small, large = models.save_small(small_models), models.save_large(large_models)
+        small, large = exporting.save_small(small_models), exporting.save_large(large_models)
         return cls(
             folder=folder,
             models=small_models,
