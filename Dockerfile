@@ -66,7 +66,8 @@ ENV PATH=/opt/tensorgate/bin:$PATH \
     HOME=/tmp \
     TENSORGATE_HOST=0.0.0.0 \
     TENSORGATE_MODELS=/models
-WORKDIR /models
+# The default of every command's --models is the folder models of where it runs.
+WORKDIR /
 USER 1000:1000
 EXPOSE 8000 8001
 ENTRYPOINT ["tensorgate"]

@@ -19,7 +19,7 @@ BENCH_ARGS ?=
 PROFILE_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run train test test-compat bench-quick lint format types protos protos-check clients peers bench profile requirements clean
+.PHONY: help run train test test-compat test-compose bench-quick lint format types protos protos-check clients peers bench profile requirements clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -48,6 +48,9 @@ profile: $(VENV)/.run $(PEERS_VENV)/py-spy/.done ## Show where a request's time 
 
 test-compat: $(VENV)/.dev $(COMPAT_VENV)/.done ## Run exported models in the TensorFlow release of TensorFlow Serving's image
 	$(BIN)/pytest tests/compat
+
+test-compose: $(VENV)/.dev ## Build the images and test them as containers; needs a Docker engine
+	$(BIN)/pytest tests/compose
 
 lint: $(VENV)/.dev ## Check style
 	$(BIN)/ruff check .
