@@ -8,13 +8,13 @@ from functools import partial
 from service.core.call import Call
 from service.core.control import ModelControl
 from service.core.engine import Engine
+from service.core.streams import OrderedStream
 from service.protocols.native import openapi as native_openapi
 from service.protocols.native.classify import Classifier
 from service.protocols.native.forecast import SeriesForecaster
 from service.protocols.native.labels import ModelLabels
 from service.protocols.native.rest import NativeRest
 from service.protocols.native.rpc import SERVICE, NativeRpc
-from service.protocols.native.streams import OrderedStream
 from service.protocols.open_inference import errors as open_inference_errors
 from service.protocols.open_inference import openapi as open_inference_openapi
 from service.protocols.open_inference.family import open_inference
@@ -87,19 +87,24 @@ def _add_native(families: ApiFamilies, serving: Serving) -> None:
         classifier=classifier,
         forecaster=forecaster,
         labels=labels,
-        stream=OrderedStream(
-            window=settings.stream_window,
-            timeout=settings.default_timeout,
-            idle_timeout=settings.stream_idle_timeout,
-            draining=serving.draining,
-            report=serving.observe,
-        ),
+        stream=_stream(serving),
         status_of=rpc_errors.status,
     )
     families.rest.append(RestFamily(rest.routes(), lambda path: path.startswith("/api/"), problem_response))
     families.rpc.append(RpcService(SERVICE.full_name, rpc, SERVICE))
     families.openapi.append(
         Fragment(partial(native_openapi.fragment, engine.catalog, engine.bounds), STATUS, PROBLEM, MEDIA_TYPE)
+    )
+
+
+def _stream(serving: Serving) -> OrderedStream:
+    settings = serving.settings
+    return OrderedStream(
+        window=settings.stream_window,
+        timeout=settings.default_timeout,
+        idle_timeout=settings.stream_idle_timeout,
+        draining=serving.draining,
+        report=serving.observe,
     )
 
 
@@ -135,6 +140,7 @@ def _add_open_inference(families: ApiFamilies, serving: Serving) -> None:
         engine=serving.engine,
         control=serving.control,
         accepting=serving.accepting,
+        stream=_stream(serving),
         max_request_bytes=serving.settings.max_request_bytes,
     )
     rest, rpc = made.rest, made.rpc

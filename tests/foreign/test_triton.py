@@ -1,6 +1,6 @@
 """tritonclient, all four clients of it, against a running server."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -165,3 +165,37 @@ def test_parameters_that_mean_nothing_here_are_ignored(triton: ForeignClient, zo
     question = Question("scalar", {"x": np.array(1.5, np.float32)})
     said = triton.ask(zoo, name, question, priority=3, sequence_id=5, sequence_start=True)
     assert said.outputs["y"] == 3
+
+
+STREAMING = ("grpc", "grpc-aio")
+NOT_THERE = Question("nope", {"x": np.array(1.5, np.float32)})
+
+
+def on_a_stream(triton: ForeignClient, zoo: Address, name: str, questions: list[Question], **options: Any) -> Any:
+    place = {"name": name, "address": zoo.for_client(name)}
+    return triton.do(do="stream", **place, questions=[asdict(question) for question in questions], **options)
+
+
+@pytest.mark.parametrize("name", STREAMING)
+def test_a_stream_answers_each_request_in_its_place(triton: ForeignClient, zoo: Address, name: str) -> None:
+    cases = [CASES[case] for case in sorted(CASES)] * 3
+    answers = on_a_stream(triton, zoo, name, [case.question for case in cases])
+    for place, (case, answer) in enumerate(zip(cases, answers, strict=True)):
+        assert_same(answer["outputs"], case.outputs)
+        assert (answer["id"], int(answer["version"]), answer["last"]) == (str(place), case.version, True)
+
+
+@pytest.mark.parametrize("name", STREAMING)
+def test_a_stream_goes_on_after_an_error(triton: ForeignClient, zoo: Address, name: str) -> None:
+    good = Question("scalar", {"x": np.array(1.5, np.float32)})
+    first, error, last = on_a_stream(triton, zoo, name, [good, NOT_THERE, good])
+    assert error.startswith("model: expected one of the models served")
+    assert [answer["outputs"]["y"] for answer in (first, last)] == [3, 3]
+    [late] = on_a_stream(triton, zoo, name, [good], timeout=1)
+    assert late.startswith("no answer within")
+
+
+def test_a_stream_may_ask_to_be_told_when_a_request_has_its_last_answer(triton: ForeignClient, zoo: Address) -> None:
+    good = Question("scalar", {"x": np.array(1.5, np.float32)})
+    [answer] = on_a_stream(triton, zoo, "grpc", [good], enable_empty_final_response=True)
+    assert (answer["outputs"]["y"], answer["last"]) == (3, True)

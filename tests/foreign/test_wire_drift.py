@@ -8,8 +8,8 @@ from service.wire import open_inference_pb2
 from tests.foreign.process import ForeignClient
 
 OURS_PACKAGE, THEIR_PACKAGE = ".tensorgate.wire.inference.", ".inference."
-REPOSITORY = "Repository"
-"""In the names of the extension that KServe has differently: without the index, and with models named in field 1."""
+NOT_KSERVES = ("Repository", "Stream")
+"""In the names of extensions: KServe has no streams, and the repository without the index, models named in field 1."""
 
 
 def _file(message: bytes | None = None) -> FileDescriptorProto:
@@ -57,6 +57,10 @@ def _methods(described: FileDescriptorProto) -> dict[str, tuple[object, ...]]:
     }
 
 
+def _is_common(name: str) -> bool:
+    return not any(extension in name for extension in NOT_KSERVES)
+
+
 def _described_by(client: ForeignClient) -> FileDescriptorProto:
     return _file(client.do(do="descriptor"))
 
@@ -72,15 +76,15 @@ def test_methods_are_tritonclients(triton: ForeignClient) -> None:
 
 
 def test_messages_are_kserves(kserve: ForeignClient) -> None:
-    theirs = {name: each for name, each in _messages(_described_by(kserve)).items() if REPOSITORY not in name}
-    assert theirs.keys() == {name for name in OUR_MESSAGES if REPOSITORY not in name}
+    theirs = {name: each for name, each in _messages(_described_by(kserve)).items() if _is_common(name)}
+    assert theirs.keys() == {name for name in OUR_MESSAGES if _is_common(name)}
     for name, message in theirs.items():
         assert _fields(message).items() <= _fields(OUR_MESSAGES[name]).items(), name
 
 
 def test_methods_are_kserves(kserve: ForeignClient) -> None:
     ours, theirs = (
-        {name: method for name, method in _methods(each).items() if REPOSITORY not in name}
+        {name: method for name, method in _methods(each).items() if _is_common(name)}
         for each in (OURS, _described_by(kserve))
     )
     assert ours == theirs

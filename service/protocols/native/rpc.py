@@ -14,13 +14,13 @@ from service.core import call as calls
 from service.core.call import Call
 from service.core.engine import Engine
 from service.core.offload import offloaded
+from service.core.streams import OrderedStream
 from service.core.tensors import Tensor
 from service.errors import GatewayError, Violation, invalid_input
 from service.protocols.native.classify import Classifier
 from service.protocols.native.forecast import SeriesForecaster
 from service.protocols.native.labels import ModelLabels
 from service.protocols.native.models import get_model, list_models
-from service.protocols.native.streams import OrderedStream
 from service.schemas import (
     ClassifyRequest,
     ClassifyResponse,
@@ -122,18 +122,21 @@ class NativeRpc(tensorgate_pb2_grpc.TensorgateServiceServicer):
         """Answers ForecastStream."""
         return self._outcomes(requests, self._forecast, pb.ForecastStreamResponse)
 
-    async def _outcomes(
+    def _outcomes(
         self,
         requests: AsyncIterator[Any],
         answer: Callable[[Any, Call], Awaitable[Any]],
         outcome_of: Callable[..., OutcomeT],
     ) -> AsyncIterator[OutcomeT]:
         """Yields for each request its response, or its error in place of one."""
-        async for outcome in self._stream.answers(requests, answer):
-            if isinstance(outcome, GatewayError):
-                yield outcome_of(error=self._status_of(outcome, calls.current().request_id))
-            else:
-                yield outcome_of(response=outcome)
+
+        async def answered(request: Any, call: Call) -> OutcomeT:
+            return outcome_of(response=await answer(request, call))
+
+        def failed(request: Any, error: GatewayError, call: Call) -> OutcomeT:
+            return outcome_of(error=self._status_of(error, call.request_id))
+
+        return self._stream.answers(requests, answered, failed)
 
     async def _classify(self, request: pb.ClassifyRequest, call: Call) -> pb.ClassifyResponse:
         self._engine.attribute(request.model, call)

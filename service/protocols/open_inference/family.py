@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from service.core.control import ModelControl
 from service.core.engine import Engine
+from service.core.streams import OrderedStream
 from service.protocols.open_inference.inference import Inference
 from service.protocols.open_inference.models import ServedModels
 from service.protocols.open_inference.rest import OpenInferenceRest
@@ -20,7 +21,12 @@ class OpenInference:
 
 
 def open_inference(
-    *, engine: Engine, control: ModelControl, accepting: Callable[[], bool], max_request_bytes: int
+    *,
+    engine: Engine,
+    control: ModelControl,
+    accepting: Callable[[], bool],
+    stream: OrderedStream,
+    max_request_bytes: int,
 ) -> OpenInference:
     """Makes the handlers.
 
@@ -28,6 +34,7 @@ def open_inference(
         engine: Has the models, and runs them.
         control: Loads and unloads them.
         accepting: Tells whether the server means to go on taking requests.
+        stream: Answers streams of requests.
         max_request_bytes: How many bytes a compressed body may unpack to.
     """
     models = ServedModels(engine=engine, control=control, accepting=accepting)
@@ -35,5 +42,5 @@ def open_inference(
     bounds = engine.bounds
     return OpenInference(
         rest=OpenInferenceRest(models=models, inference=inference, bounds=bounds, max_request_bytes=max_request_bytes),
-        rpc=OpenInferenceRpc(models=models, inference=inference, bounds=bounds),
+        rpc=OpenInferenceRpc(models=models, inference=inference, stream=stream, bounds=bounds),
     )

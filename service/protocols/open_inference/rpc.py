@@ -1,12 +1,15 @@
 """The Open Inference Protocol over gRPC."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from grpc import aio
 
 from service.core import call as calls
 from service.core.bounds import InputBounds
+from service.core.call import Call
 from service.core.offload import offloaded
+from service.core.streams import OrderedStream
 from service.core.tensors import byte_size
 from service.errors import ErrorKind, GatewayError
 from service.protocols.open_inference.errors import CODE
@@ -15,6 +18,10 @@ from service.protocols.open_inference.models import ServedModels
 from service.protocols.open_inference.rpc_messages import decode_request, encode_response, parameters_of
 from service.wire import open_inference_pb2 as pb
 
+_FINAL = "triton_final_response"
+"""The parameter of a stream's response that says that no more come for its request."""
+_ERROR_MODE = "triton_grpc_error"
+"""Metadata: ``true`` has the first error end the stream, as its status."""
 _UNKNOWN = {ErrorKind.MODEL_NOT_FOUND, ErrorKind.LABEL_NOT_FOUND}
 
 Context = aio.ServicerContext[Any, Any]
@@ -26,6 +33,7 @@ class OpenInferenceRpc:
     Args:
         models: Answers every question but inference.
         inference: Answers inference.
+        stream: Answers streams of requests.
         bounds: Of messages.
 
     Attributes:
@@ -40,9 +48,12 @@ class OpenInferenceRpc:
     codes = CODE
     quiet = frozenset({"ServerLive", "ServerReady"})
 
-    def __init__(self, *, models: ServedModels, inference: Inference, bounds: InputBounds) -> None:
+    def __init__(
+        self, *, models: ServedModels, inference: Inference, stream: OrderedStream, bounds: InputBounds
+    ) -> None:
         self._models = models
         self._inference = inference
+        self._stream = stream
         self._bounds = bounds
 
     async def ServerLive(self, request: pb.ServerLiveRequest, context: Context) -> pb.ServerLiveResponse:  # noqa: N802
@@ -78,13 +89,42 @@ class OpenInferenceRpc:
 
     async def ModelInfer(self, request: pb.ModelInferRequest, context: Context) -> pb.ModelInferResponse:  # noqa: N802
         """Answers ModelInfer."""
-        call = calls.current()
+        response = pb.ModelInferResponse()
+        await self._infer(request, response, calls.current())
+        return response
+
+    def ModelStreamInfer(  # noqa: N802
+        self, requests: AsyncIterator[pb.ModelInferRequest], context: Context
+    ) -> AsyncIterator[pb.ModelStreamInferResponse]:
+        """Answers ModelStreamInfer as Triton does a model that has one response for each request.
+
+        Source of what a response says beside its tensors, and of the metadata: Triton's ``stream_infer_handler.cc``.
+        """
+        metadata = dict(context.invocation_metadata() or ())
+        first_error_ends_it = metadata.get(_ERROR_MODE) == "true"
+
+        async def answered(request: pb.ModelInferRequest, call: Call) -> pb.ModelStreamInferResponse:
+            response = pb.ModelStreamInferResponse()
+            await self._infer(request, response.infer_response, call)
+            response.infer_response.parameters[_FINAL].bool_param = True
+            return response
+
+        def failed(request: pb.ModelInferRequest, error: GatewayError, call: Call) -> pb.ModelStreamInferResponse:
+            if first_error_ends_it:
+                raise error
+            return _failure(request, error)
+
+        return self._stream.answers(requests, answered, failed)
+
+    async def _infer(self, request: pb.ModelInferRequest, response: pb.ModelInferResponse, call: Call) -> None:
+        """Runs a request and writes the answer into the response."""
         version = self._models.resolve(request.model_name, request.model_version, call)
         with call.phase("decode"):
             message = await offloaded(request.ByteSize(), lambda: decode_request(request, bounds=self._bounds))
         outputs = await self._inference.run(version, message, call)
         with call.phase("encode"):
-            return await offloaded(byte_size(outputs.values()), lambda: encode_response(version, message, outputs))
+            size = byte_size(outputs.values())
+            await offloaded(size, lambda: encode_response(response, version, message, outputs))
 
     async def RepositoryIndex(  # noqa: N802
         self, request: pb.RepositoryIndexRequest, context: Context
@@ -108,6 +148,15 @@ class OpenInferenceRpc:
         _refuse_repository(request.repository_name)
         await self._models.unload(request.model_name, parameters_of(request.parameters), calls.current())
         return pb.RepositoryModelUnloadResponse()
+
+
+def _failure(request: pb.ModelInferRequest, error: GatewayError) -> pb.ModelStreamInferResponse:
+    """Returns what says that a request of a stream has failed, and which one it was."""
+    response = pb.ModelStreamInferResponse(error_message=error.message)
+    infer = response.infer_response
+    infer.id, infer.model_name, infer.model_version = request.id, request.model_name, request.model_version
+    infer.parameters[_FINAL].bool_param = True
+    return response
 
 
 def _refuse_repository(name: str) -> None:

@@ -64,11 +64,12 @@ def decode_request(request: pb.ModelInferRequest, *, bounds: InputBounds) -> Inf
 
 
 def encode_response(
-    version: ModelVersion, message: InferMessage, outputs: Mapping[str, Tensor]
-) -> pb.ModelInferResponse:
-    """Returns the answer to a message: raw or typed as the request was, raw where an output has no typed form.
+    response: pb.ModelInferResponse, version: ModelVersion, message: InferMessage, outputs: Mapping[str, Tensor]
+) -> None:
+    """Writes the answer to a message: raw or typed as the request was, raw where an output has no typed form.
 
     Args:
+        response: Where it is written; a part of a message is not copied into its place.
         version: What answered it.
         message: Says how tensors are to be written.
         outputs: Tensors by name, in the order of the answer.
@@ -76,7 +77,7 @@ def encode_response(
     Raises:
         GatewayError: NOT_SUPPORTED for an output of complex numbers.
     """
-    response = pb.ModelInferResponse(model_name=version.name, model_version=str(version.version), id=message.id)
+    response.model_name, response.model_version, response.id = version.name, str(version.version), message.id
     datatypes = {name: datatype_of(tensor, where=f"outputs.{name}") for name, tensor in outputs.items()}
     raw = message.raw or any(dtype_name(tensor) not in FIELDS for tensor in outputs.values())
     for name, tensor in outputs.items():
@@ -85,7 +86,6 @@ def encode_response(
             response.raw_output_contents.append(encode_raw(tensor))
         else:
             entry.contents.CopyFrom(encode_contents(tensor, dtype_name(tensor)))
-    return response
 
 
 def _raw(head: InputHead, entry: pb.ModelInferRequest.InferInputTensor, data: bytes, index: int) -> Tensor:

@@ -4,7 +4,7 @@ import asyncio
 import functools
 import inspect
 import queue
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from exchange import UnsupportedError, serve
@@ -27,7 +27,12 @@ def client(name: str, address: str) -> Any:
 
 async def ask(do: str, **arguments: Any) -> Any:
     """Does one thing of those below."""
-    things: dict[str, Callable[..., Awaitable[Any]]] = {"call": call, "infer": infer, "descriptor": descriptor}
+    things: dict[str, Callable[..., Awaitable[Any]]] = {
+        "call": call,
+        "infer": infer,
+        "stream": stream,
+        "descriptor": descriptor,
+    }
     return await things[do](**arguments)
 
 
@@ -51,8 +56,15 @@ async def infer(
         later: Whether to ask with ``async_infer``.
         options: Passed on to the client.
     """
-    module: Any = MODULES[name]
     form = {"binary_data": binary} if name.startswith("http") else {}
+    options |= asked(name, question, form) | {"request_id": "7"}
+    asking = infer_later(name, address, options) if later else client(name, address).infer(**options)
+    return said(await settled(asking))
+
+
+def asked(name: str, question: dict[str, Any], form: dict[str, Any]) -> dict[str, Any]:
+    """Returns a question as arguments of the client; ``form`` says how tensors travel."""
+    module: Any = MODULES[name]
     inputs = []
     for alias, array in question["inputs"].items():
         datatype = np_to_triton_dtype(array.dtype)
@@ -60,17 +72,17 @@ async def infer(
             raise UnsupportedError(array.dtype.name)
         inputs.append(module.InferInput(alias, list(array.shape), datatype))
         inputs[-1].set_data_from_numpy(array, **form)
-    if question["signature"]:
-        options["parameters"] = {"signature_name": question["signature"]}
-    options |= {
+    return {
         "model_name": question["model"],
         "inputs": inputs,
         "model_version": "" if question["version"] is None else str(question["version"]),
         "outputs": [module.InferRequestedOutput(output, **form) for output in question["outputs"]] or None,
-        "request_id": "7",
+        **({"parameters": {"signature_name": question["signature"]}} if question["signature"] else {}),
     }
-    asking = infer_later(name, address, options) if later else client(name, address).infer(**options)
-    result = await settled(asking)
+
+
+def said(result: Any) -> dict[str, Any]:
+    """Returns what an answer says."""
     answer = result.get_response()
     names = [field(output, "name") for output in field(answer, "outputs")]
     return {
@@ -78,6 +90,44 @@ async def infer(
         "version": field(answer, "model_version"),
         "id": field(answer, "id"),
     }
+
+
+async def stream(name: str, address: str, questions: list[dict[str, Any]], **options: Any) -> list[Any]:
+    """Asks all questions on one stream, and returns what comes for each: an answer, or an error's text.
+
+    Args:
+        name: Of the client.
+        address: Of the server.
+        questions: Each has the number of its place as its id.
+        options: Passed on with each question.
+    """
+    requests = [asked(name, each, {}) | options | {"request_id": str(place)} for place, each in enumerate(questions)]
+    if name == "grpc":
+        answers = streamed(client(name, address), requests)
+    else:
+
+        async def asking() -> AsyncIterator[dict[str, Any]]:
+            for request in requests:
+                yield request
+
+        answers = [each async for each in client(name, address).stream_infer(asking())]
+    return [said_on_a_stream(result) if error is None else error.message() for result, error in answers]
+
+
+def streamed(asking: Any, requests: list[dict[str, Any]]) -> list[tuple[Any, Any]]:
+    """Returns what the callback of the client without coroutines gets."""
+    answers: queue.Queue[tuple[Any, Any]] = queue.Queue()
+    asking.start_stream(lambda result, error: answers.put((result, error)))
+    for request in requests:
+        asking.async_stream_infer(**request)
+    got = [answers.get(timeout=SECONDS) for _ in requests]
+    asking.stop_stream()
+    return got
+
+
+def said_on_a_stream(result: Any) -> dict[str, Any]:
+    """Returns what an answer says, and whether it is the last one for its request."""
+    return said(result) | {"last": result.get_response().parameters["triton_final_response"].bool_param}
 
 
 def infer_later(name: str, address: str, options: dict[str, Any]) -> Any:
