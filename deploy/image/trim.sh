@@ -6,9 +6,9 @@ cd "$1"/lib/python3*/site-packages
 for package in numpy scipy pandas sklearn statsmodels matplotlib; do
   [ ! -d $package ] || find $package -type d -name tests -prune -exec rm -rf {} +
 done
-find . -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.a' \) -delete
+# What type checkers read, and what extensions are made of.
+find . -type f \( -name '*.py[ix]' -o -name '*.pxd' -o -name '*.[ach]' -o -name '*.cpp' -o -name '*.hpp' \) -delete
 rm -f numpy/_core/_simd.* numpy/_core/_*_tests.*
-# What extensions are built with; TensorFlow's headers alone are a quarter of it.
 rm -rf tensorflow/include clang numpy/_core/include numpy/distutils
 [ -d scipy ] || rm -rf numpy/f2py
 # Pillow reads PNG, JPEG, GIF and BMP here; it does without what other formats and fonts need.
@@ -17,4 +17,4 @@ rm -f PIL/_avif.* PIL/_webp.* PIL/_imagingcms.* PIL/_imagingft.* PIL/_imagingtk.
 # Rich needs these to show source code and Markdown, and no command of ours does that.
 rm -rf pygments markdown_it mdurl
 # These come with their debugger's symbols.
-strip --strip-unneeded uvloop/*.so httptools/parser/*.so PIL/_imaging.*.so
+strip --strip-unneeded uvloop/*.so httptools/parser/*.so csimdjson*.so PIL/_imaging.*.so

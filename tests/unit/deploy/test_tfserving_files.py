@@ -41,8 +41,10 @@ def test_batching_parameters(file: str) -> None:
 
 
 @pytest.mark.parametrize("file", BATCHING)
-def test_a_run_of_the_gateway_is_not_split(file: str) -> None:
-    assert int(parsed(file)[0]["max_execution_batch_size"]) >= Settings.model_fields["max_batch_size"].default
+def test_a_run_of_the_gateway_is_not_split_and_no_request_is_refused(file: str) -> None:
+    fields, _ = parsed(file)
+    assert int(fields["max_execution_batch_size"]) >= Settings.model_fields["max_batch_size"].default
+    assert int(fields["max_batch_size"]) >= Settings.model_fields["max_batch_rows"].default
 
 
 def test_its_metrics_are_where_prometheus_looks() -> None:
