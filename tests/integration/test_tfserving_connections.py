@@ -43,6 +43,26 @@ async def test_replicas_come_and_go_with_the_addresses_of_a_name(monkeypatch: py
             await until(lambda: served.states() == ["serving", "serving"])
 
 
+async def test_a_replica_that_left_its_name_and_is_silent_loses_its_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.backends.tfserving.backend._LOOKUP_SECONDS", 0.05)
+    one, two = Replica(), Replica()
+    async with replicas(one, two):
+        known = [one.address, two.address]
+
+        async def replicas_of(*_: Any) -> frozenset[str]:
+            return frozenset(known)
+
+        monkeypatch.setattr("service.backends.tfserving.backend.replicas_of", replicas_of)
+        # No probe notices the silence before the replica has left.
+        async with gateway(one, max_batch_size=1, probe_seconds=0.6) as served:
+            await until(lambda: served.states() == ["serving", "serving"])
+            one.silent.clear()
+            asked = [asyncio.create_task(served.ask(value)) for value in range(6)]
+            await asyncio.sleep(0.1)
+            known.remove(one.address)
+            assert [await task for task in asked] == [(200, {"predictions": [value + 1.0]}) for value in range(6)]
+
+
 async def test_a_name_is_looked_up_by_the_system() -> None:
     async with (
         replicas(Replica()) as (one,),

@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 _LOOKUP_SECONDS = 2.0
 _DESCRIBE_SECONDS = 30.0
 _GRACE_SECONDS = 30.0
+_SILENCES = 2
+"""Probes in a row without any answer, after which a replica is taken to be gone: one may have come at a bad moment."""
 _SIGNATURES = "signature_def"
 
 
@@ -64,6 +66,7 @@ class TfServingBackend:
         )
         self._served = ServedVersions(replicas=self._pool.replicas.values, describe=self._described)
         self._watches: dict[str, asyncio.Task[None]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
         self._lookups: asyncio.Task[None] | None = None
         self._looking: asyncio.Task[None] | None = None
 
@@ -87,7 +90,9 @@ class TfServingBackend:
     async def close(self) -> None:
         """Stops watching, and closes all connections."""
         self._served.close()
-        tasks = [task for task in (self._lookups, self._looking, *self._watches.values()) if task is not None]
+        tasks = [
+            task for task in (self._lookups, self._looking, *self._watches.values(), *self._leaving) if task is not None
+        ]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -173,9 +178,24 @@ class TfServingBackend:
         for name in names:
             logger.info("the replica %s is gone", name)
             self._watches.pop(name).cancel()
-            replica = self._pool.replicas.pop(name)
-            replica.close(_GRACE_SECONDS)
+            leaving = asyncio.create_task(self._see_off(self._pool.replicas.pop(name)))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
             self._served.follow()
+
+    async def _see_off(self, replica: Replica) -> None:
+        """Lets a replica that gets no more requests answer those that it has; where it does not, others do."""
+        silences = 0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GRACE_SECONDS):
+                while replica.in_flight and silences < _SILENCES:
+                    await asyncio.sleep(self._options.probe_seconds)
+                    try:
+                        await probe(replica, (), seconds=self._options.probe_timeout)
+                    except ProbeError as error:
+                        silences += 1 if error.silent else _SILENCES
+        replica.move()
+        replica.close()
 
     def _expect(self) -> None:
         unknown = self._configuring.unlisted() and bool(self._pool.serving())
@@ -196,7 +216,7 @@ class TfServingBackend:
         """Probes a replica for as long as it is there."""
         silences = 0
         while True:
-            await asyncio.sleep(0 if silences == 1 else self._options.probe_seconds)  # a second look at once
+            await asyncio.sleep(0 if silences == 1 else self._options.probe_seconds)  # the second look comes at once
             try:
                 silences = 0 if await self._probed(replica, silences=silences) else silences + 1
             except Exception:
@@ -208,7 +228,7 @@ class TfServingBackend:
         try:
             await probe(replica, self._configuring.names, seconds=self._options.probe_timeout)
         except ProbeError as error:
-            if not error.silent or silences or state is ReplicaState.CONNECTING:
+            if not error.silent or silences + 1 >= _SILENCES or state is ReplicaState.CONNECTING:
                 self._out(replica, str(error))
             self._served.follow()
             return False

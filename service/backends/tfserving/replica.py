@@ -200,9 +200,9 @@ class Replica:
             self._open()
             _closing(old)
 
-    def close(self, grace: float = 0.0) -> None:
-        """Closes the connection, once its requests are over or so many seconds have passed."""
-        _closing(self._channel, grace)
+    def close(self) -> None:
+        """Closes the connection."""
+        _closing(self._channel)
         self._observer.left(self.name)
 
     def _open(self) -> None:
@@ -247,8 +247,8 @@ def _is_cancelled() -> bool:
 _closers: set[asyncio.Task[None]] = set()
 
 
-def _closing(channel: aio.Channel, grace: float = 0.0) -> None:
+def _closing(channel: aio.Channel) -> None:
     """Closes a channel behind the back of whoever goes on."""
-    task = asyncio.ensure_future(channel.close(grace))
+    task = asyncio.ensure_future(channel.close())
     _closers.add(task)
     task.add_done_callback(_closers.discard)
