@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from service.core import call as calls
 from service.core.call import Call, Deadline
+from service.core.outdated import answered_anew
 from service.errors import OK, ErrorKind, GatewayError, as_gateway_error
 
 RequestT = TypeVar("RequestT")
@@ -78,7 +79,7 @@ class OrderedStream:
         code: str = OK
         try:
             async with call.deadline.enforced():
-                return await answer(request, call)
+                return await answered_anew(lambda: answer(request, call))
         except asyncio.CancelledError:
             code = ErrorKind.CANCELLED
             raise

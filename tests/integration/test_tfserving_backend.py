@@ -6,8 +6,10 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from grpc import aio
 from grpc_health.v1 import health_pb2
 
+from service.wire import open_inference_pb2 as pb
 from tests.conftest import until
 from tests.gateway import gateway
 from tests.replicas import Replica, Status, replicas
@@ -156,6 +158,29 @@ async def test_replacing_a_version_fails_nobody_who_did_not_name_it() -> None:
         assert answers == [(200, {"predictions": [value + 2.0]}) for value in range(20)]
         status, body = await served.ask(1, path="m/versions/1")
         assert (status, body["code"]) == (404, "model_not_found")
+
+
+async def test_replacing_a_version_fails_no_message_of_a_stream() -> None:
+    async with (
+        replicas(Replica()) as (one,),
+        gateway(one, probe_seconds=3600) as served,
+        aio.insecure_channel(f"127.0.0.1:{served.runtime.grpc_port}") as channel,
+    ):
+        stream: Any = channel.stream_stream(
+            "/inference.GRPCInferenceService/ModelStreamInfer",
+            request_serializer=pb.ModelInferRequest.SerializeToString,
+            response_deserializer=pb.ModelStreamInferResponse.FromString,
+        )()
+        for version in (1, 2, 3):
+            one.versions = {version - 1: Status.END, version: Status.AVAILABLE}
+            request = pb.ModelInferRequest(model_name="m", raw_input_contents=[np.float32(5).tobytes()])
+            request.inputs.add(name="x", datatype="FP32", shape=[1])
+            await stream.write(request)
+            answer = await stream.read()
+            assert (answer.error_message, answer.infer_response.model_version) == ("", str(version))
+            [content] = answer.infer_response.raw_output_contents
+            assert np.frombuffer(content, np.float32) == [5 + version]
+        await stream.done_writing()
 
 
 async def test_a_new_version_waits_until_as_many_replicas_have_it() -> None:
