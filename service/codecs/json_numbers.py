@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from service.codecs.json_arrays import NumericArray, as_lists
 from service.codecs.nested import Leaves, flattened
 from service.core.tensors import Tensor
 from service.errors import Violation, invalid_input, shown
@@ -14,12 +15,15 @@ def decode_numbers(value: object, *, where: str) -> Tensor:
     """Returns the numbers as a float32 array of the lists' shape.
 
     Args:
-        value: A list of finite numbers, or of lists of equal lengths, to at most 8 levels; or an array of numbers.
+        value: A list of finite numbers, or of lists of equal lengths, to at most 8 levels, as a JSON parser or
+            `parse_arrays` made it; or an array of numbers.
         where: Path of the value, for errors.
 
     Raises:
         GatewayError: INVALID_INPUT that names the first element that is not as it should be.
     """
+    if isinstance(value, NumericArray):
+        value = value.values.astype(np.float64, copy=False) if value.values.ndim <= _MAX_DEPTH else as_lists(value)
     array = value if isinstance(value, np.ndarray) else _array(value, where)
     if array.size == 0:
         raise invalid_input(Violation(where, "a list of numbers", "an empty list"))

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import orjson
 from pydantic import BaseModel
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
@@ -18,6 +17,7 @@ from service.core.offload import offloaded
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input, shown
 from service.protocols.native.classify import Classifier
 from service.protocols.native.forecast import SeriesForecaster
+from service.protocols.native.json_body import Fields, json_object, length, message_of
 from service.protocols.native.labels import ModelLabels
 from service.protocols.native.models import get_model, list_models
 from service.schemas import ClassifyRequest, DeleteLabelRequest, ForecastRequest, GetModelRequest, SetLabelRequest
@@ -36,8 +36,6 @@ _FORM_TAIL = 1024
 _REPEATED = frozenset({"quantiles"})
 _TEXT = frozenset({"label"})
 """Fields that stay text, even if they read as numbers."""
-
-Fields = dict[str, Any]
 
 
 class NativeRest:
@@ -89,12 +87,12 @@ class NativeRest:
             if media_type == FORM:
                 body = await self._form_fields(request, data)
             elif media_type == JSON:
-                body = await offloaded(len(data), lambda: self._json_object(data))
+                body = await offloaded(len(data), lambda: json_object(data, bounds=self._engine.bounds))
             else:
                 body = {"images": [{"encoded": data}]}
-            self._engine.bounds.check_rows(_length(body.get("images")), where="images")
+            self._engine.bounds.check_rows(length(body.get("images")), where="images")
             fields = _merged(request.path_params, _query(request), body)
-            wanted = await offloaded(len(data), lambda: validated(ClassifyRequest, fields))
+            wanted = await offloaded(len(data), lambda: message_of(ClassifyRequest, fields))
         return _response(await self._classifier.classify(wanted, call))
 
     async def forecast(self, request: Request) -> Response:
@@ -104,10 +102,10 @@ class NativeRest:
         _media_type(request, (JSON,))
         data = await request.body()
         with call.phase("decode"):
-            body = await offloaded(len(data), lambda: self._json_object(data))
-            self._engine.bounds.check_rows(_length(body.get("series")), where="series")
+            body = await offloaded(len(data), lambda: json_object(data, bounds=self._engine.bounds))
+            self._engine.bounds.check_rows(length(body.get("series")), where="series")
             fields = _merged(request.path_params, _query(request), body)
-            wanted = await offloaded(len(data), lambda: validated(ForecastRequest, fields))
+            wanted = await offloaded(len(data), lambda: message_of(ForecastRequest, fields))
         return _response(await self._forecaster.forecast(wanted, call))
 
     async def label(self, request: Request) -> Response:
@@ -121,24 +119,14 @@ class NativeRest:
         _media_type(request, (JSON,))
         data = await request.body()
         with call.phase("decode"):
-            body = await offloaded(len(data), lambda: self._json_object(data))
-            wanted = validated(SetLabelRequest, _merged(request.path_params, _query(request), body))
+            body = await offloaded(len(data), lambda: json_object(data, bounds=self._engine.bounds))
+            wanted = message_of(SetLabelRequest, _merged(request.path_params, _query(request), body))
         return _response(await self._labels.set_label(wanted, call))
 
     async def delete_label(self, request: Request) -> Response:
         """Answers ``DELETE /api/v1/models/{model}/labels/{label}``."""
         wanted = validated(DeleteLabelRequest, _merged(request.path_params, _query(request)))
         return _response(await self._labels.delete_label(wanted, calls.current()))
-
-    def _json_object(self, data: bytes) -> Fields:
-        self._engine.bounds.check_json(data)
-        try:
-            value = orjson.loads(data)
-        except orjson.JSONDecodeError as error:
-            raise _malformed("JSON", f"something else: {error}" if data else "an empty body") from None
-        if not isinstance(value, dict):
-            raise invalid_input(Violation("body", "an object", shown(value)))
-        return value
 
     async def _form_fields(self, request: Request, data: bytes) -> Fields:
         """Returns the files of a form as images, in their order, and its other fields as they read."""
@@ -155,10 +143,6 @@ class NativeRest:
         except UnicodeError:
             raise _malformed("a form in UTF-8", "one in another character set") from None
         return _merged({"images": images}, _texts(texts))
-
-
-def _length(value: object) -> int:
-    return len(value) if isinstance(value, list) else 0
 
 
 def _malformed(expected: str, got: str) -> GatewayError:
