@@ -110,7 +110,8 @@ class ComposeSystem:
 
     def down(self) -> None:
         """Stops everything and removes it, volumes too."""
-        self.compose("down", "--volumes", "--timeout", "5", "--remove-orphans")
+        # Compose makes the volumes of all profiles, and removes those of the ones that it is told of.
+        self.compose("--profile", "dashboards", "down", "--volumes", "--timeout", "5", "--remove-orphans")
 
     def containers(self, service: str) -> list[str]:
         """Returns the ids of the containers of a service."""
