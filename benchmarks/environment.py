@@ -41,6 +41,11 @@ def versions() -> dict[str, str]:
     return found
 
 
+def peers_python() -> str:
+    """Returns which Python the peers run on: the distribution's, where there is one, as PyTriton needs it."""
+    return _output(str(ROOT / ".venv-peers" / "triton" / "bin" / "python"), "--version")
+
+
 def missing_packages() -> list[str]:
     """Returns what this machine lacks, as sentences; the first of them, if it is h2load, cannot be done without."""
     missing = []

@@ -4,6 +4,7 @@ import pickle
 from dataclasses import dataclass, field
 
 from benchmarks.growth import Growth
+from benchmarks.json_decoding import Decoding
 from benchmarks.processes import ROOT
 from benchmarks.results import Compared
 
@@ -21,6 +22,8 @@ class Findings:
         streams: Streams and unary calls.
         models: Other models.
         growth: How cost grows.
+        decoding: JSON to arrays, by name of the model that it is for.
+        soak: Memory in MB by number of requests.
         peers_call: How the peers called the SavedModel.
         rounds: How many there were.
         seconds: Of each burst.
@@ -33,6 +36,8 @@ class Findings:
     streams: Compared = field(default_factory=Compared)
     models: Compared = field(default_factory=Compared)
     growth: Growth = field(default_factory=Growth)
+    decoding: dict[str, Decoding] = field(default_factory=dict)
+    soak: dict[int, float] = field(default_factory=dict)
     peers_call: str = "function"
     rounds: int = 0
     seconds: float = 0.0

@@ -1,6 +1,9 @@
 """Tables of how cost grows."""
 
+from collections.abc import Mapping
+
 from benchmarks.growth import Growth
+from benchmarks.json_decoding import Decoding
 from benchmarks.table import Cells, duration
 
 
@@ -34,6 +37,23 @@ def counts(growth: Growth) -> Cells:
         for count, of in growth.models.items()
     ]
     return [head, *rows, *_reasons(growth, "number of", len(head))]
+
+
+def decoding(found: Mapping[str, Decoding]) -> Cells:
+    """Returns the time from JSON to an array."""
+    head = ["image", "bytes", "Tensorgate, ms", "orjson and numpy, ms", "times as fast"]
+    rows = [
+        [name, f"{of.size:,}", f"{of.ours:.3f}", f"{of.orjson:.3f}", f"{of.orjson / of.ours:.1f}"]
+        for name, of in found.items()
+    ]
+    return [head, *rows]
+
+
+def soak(memory: Mapping[int, float]) -> Cells:
+    """Returns memory by the number of requests."""
+    first = next(iter(memory.values()), 0.0)
+    rows = [[f"{count:,}", f"{of:,.1f}", f"{100 * (of / first - 1):+.1f} %"] for count, of in memory.items()]
+    return [["requests", "memory, MB", "more than at first"], *rows]
 
 
 def _reasons(growth: Growth, beginning: str, width: int) -> Cells:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SECTIONS = ("limits", "tensorgate", "peers", "gateway", "open-loop", "streaming", "models", "growth")
+MORE_SECTIONS = ("soak",)
+"""Run only when they are named: they take minutes."""
 _COMPARED = ("limits", "tensorgate", "peers", "gateway")
 
 
@@ -45,8 +47,8 @@ def parse(arguments: list[str]) -> Options:
     parser.add_argument(
         "--only",
         default=",".join(SECTIONS),
-        help=f"sections, comma-separated: {', '.join(SECTIONS)}; peers brings limits and tensorgate with it; "
-        "with this, nothing is written",
+        help=f"sections, comma-separated: {', '.join(SECTIONS)} (all by default), {', '.join(MORE_SECTIONS)}; peers "
+        "brings limits and tensorgate with it; with this, nothing is written",
     )
     parser.add_argument("--servers", default="", help="only servers with one of these words in their name")
     parser.add_argument("--rounds", type=int, default=defaults.rounds, help="[%(default)s]")
@@ -57,19 +59,20 @@ def parse(arguments: list[str]) -> Options:
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md even of some sections")
     chosen = parser.parse_args(arguments)
     only = _words(chosen.only)
-    if unknown := set(only) - set(SECTIONS):
-        parser.error(f"no such section: {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
+    known = (*SECTIONS, *MORE_SECTIONS)
+    if unknown := set(only) - set(known):
+        parser.error(f"no such section: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     if "peers" in only:
         only += ("limits", "tensorgate")
     return Options(
-        only=tuple(section for section in SECTIONS if section in only),
+        only=tuple(section for section in known if section in only),
         servers=_words(chosen.servers.lower()),
         rounds=chosen.rounds,
         seconds=chosen.seconds,
         concurrencies=tuple(int(word) for word in _words(chosen.concurrencies)),
         peers_call=chosen.peers_call,
         models=chosen.models,
-        write=chosen.write or set(only) == set(SECTIONS),
+        write=chosen.write or set(only) >= set(SECTIONS),
     )
 
 

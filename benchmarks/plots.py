@@ -10,6 +10,7 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import ScalarFormatter
 
 from benchmarks.growth import Growth
 from benchmarks.results import Compared, Row
@@ -60,8 +61,7 @@ def plot_concurrency(growth: Growth, file: Path) -> None:
     """Draws answers a second by requests at a time."""
     with _figure(file) as axes:
         _draw(axes, {name: {x: m.rate for x, m in line.items()} for name, line in growth.concurrency.items()})
-        axes.set_xscale("log", base=2)
-        axes.set_ylim(bottom=0)
+        _doubling(axes)
         axes.set_xlabel("requests at a time")
         axes.set_ylabel("answers a second")
         axes.legend(fontsize=8)
@@ -72,13 +72,12 @@ def plot_models(growth: Growth, file: Path) -> None:
     counts = list(growth.models)
     with _figure(file) as axes:
         axes.plot(counts, [growth.models[n].measured.rate for n in counts], marker="o", color=_OURS, label="answers/s")
-        axes.set_xscale("log", base=2)
-        axes.set_ylim(bottom=0)
+        _doubling(axes)
         axes.set_xlabel("models, asked in turn, 64 requests at a time")
         axes.set_ylabel("answers a second")
         other = axes.twinx()
         other.plot(counts, [growth.models[n].memory for n in counts], marker="s", color=_OTHERS, label="memory")
-        other.set_ylim(bottom=0)
+        other.set_ylim(0, 1.1 * other.get_ylim()[1])
         other.set_ylabel("memory, MB (squares)")
 
 
@@ -90,6 +89,12 @@ def _median(compared: Compared, row: Row, concurrency: int) -> float:
 def _draw(axes: Axes, lines: Mapping[str, Mapping[int, float]]) -> None:
     for name, line in lines.items():
         axes.plot(list(line), list(line.values()), marker="o", label=name)
+
+
+def _doubling(axes: Axes) -> None:
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.set_ylim(0, 1.1 * axes.get_ylim()[1])
 
 
 def _log_log(axes: Axes, below: str, beside: str) -> None:

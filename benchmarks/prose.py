@@ -29,9 +29,11 @@ MODEL_LATENCY = "Other models: latency"
 SIZE = "The size of a request"
 CONCURRENCY = "Requests at a time"
 COUNT = "The number of models"
+DECODING = "JSON to arrays"
+SOAK = "Memory over time"
 
 ABOUT = {
-    RATIOS: "Each a ratio of two medians of one run; above 1, Tensorgate does more.\n",
+    RATIOS: "Most are ratios of two medians of one run: above 1, Tensorgate does more.\n",
     THROUGHPUT: (
         "The empty handler is a grpc.aio server that answers without looking. A gateway stands in front of a backend that\n"
         "speaks TensorFlow Serving's gRPC API: a second Tensorgate, or a `tensorflow_model_server` where\n"
@@ -46,7 +48,7 @@ ABOUT = {
     ),
     COSTS: (
         "Of the server's process with all its descendants: processor time during a burst by the number of its requests; memory\n"
-        "under load (PSS), with TensorFlow and the model; the time from its start to its first right answer, TensorFlow's\n"
+        "(PSS) after the first answer and after all bursts; the time from its start to its first right answer, TensorFlow's\n"
         "import among it. Of a gateway, without what is behind it; its start counts from when the backend is ready.\n"
     ),
     LOOPS: (
@@ -69,6 +71,11 @@ ABOUT = {
         "The small CNN. `--max-queue-size 1024 --max-requests-in-flight 1024` here: by default at most 256 requests wait for\n"
         "a model, and of 512 at a time some would be refused, to be tried again.\n"
     ),
+    DECODING: (
+        "The body of a request of the Open Inference Protocol's REST API to arrays, with all checks, beside `orjson.loads` and\n"
+        "`numpy.asarray` with none; the best of many runs.\n"
+    ),
+    SOAK: "The small CNN, requests of all four standard protocols in turn, 64 at a time.\n",
     COUNT: (
         "Copies of the small CNN under different names in one server, asked in turn over TensorFlow Serving's REST API, 64\n"
         "requests at a time. Requests for different models cannot be merged.\n"
@@ -79,7 +86,7 @@ _SET_UP = """\
 ## How each was set up
 
 Each peer has an environment of its own, `.venv-peers/NAME`, from pinned requirements (`requirements/peers`), with the same
-TensorFlow, and a script that starts it, `benchmarks/peers/serve_NAME.py`. {call}
+TensorFlow on {python}, and a script that starts it, `benchmarks/peers/serve_NAME.py`. {call}
 
 | server | set up |
 | --- | --- |
@@ -100,6 +107,6 @@ _CALLS = {
 }
 
 
-def set_up(peers_call: str) -> str:
-    """Returns how each server was set up."""
-    return _SET_UP.format(call=_CALLS[peers_call])
+def set_up(peers_call: str, python: str) -> str:
+    """Returns how each server was set up, and on which Python."""
+    return _SET_UP.format(call=_CALLS[peers_call], python=python)

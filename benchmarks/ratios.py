@@ -1,9 +1,10 @@
 """The figures that matter, each a ratio of two of the same run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.bare_loop import BATCHES
+from benchmarks.json_decoding import Decoding
 from benchmarks.questions import LONG_CALLS, OIP_REST, OIP_RPC, STREAM, TFS_RPC, UNARY
 from benchmarks.results import Compared, Row, Spread
 from benchmarks.servers import BACKEND_ALONE, GATEWAY, NGINX, PEERS, TENSORGATE
@@ -18,7 +19,12 @@ class _Ratio:
     value: float | None
 
 
-def table(compared: Compared, streams: Compared, loops: dict[str, dict[int, list[float]]]) -> Cells:
+def table(
+    compared: Compared,
+    streams: Compared,
+    loops: Mapping[str, Mapping[int, list[float]]],
+    decoding: Mapping[str, Decoding],
+) -> Cells:
     """Returns the table of ratios; those of which a figure is missing are left out."""
     ours = Row(TENSORGATE, OIP_RPC)
     ratios = []
@@ -51,8 +57,25 @@ def table(compared: Compared, streams: Compared, loops: dict[str, dict[int, list
             bare = Spread.of(rates[BATCHES[-1]]).median
             what = f"{OIP_RPC}, {_MOST} at a time, against a bare loop of batches of {BATCHES[-1]} ({call})"
             ratios.append(_Ratio(what, reached.median / bare))
+    for name, found in decoding.items():
+        what = f"JSON of a {name} image to numpy: how much faster than orjson and numpy.asarray"
+        ratios.append(_Ratio(what, found.orjson / found.ours))
+    ratios += _gateway_alone(compared)
     rows = [[ratio.what, f"{ratio.value:.2f}"] for ratio in ratios if ratio.value is not None]
-    return [["what", "ratio"], *rows]
+    return [["what", "figure"], *rows]
+
+
+def _gateway_alone(compared: Compared) -> list[_Ratio]:
+    """Returns what the gateway needs by itself, without tensorflow: no ratios, but what is told first of all."""
+    return [
+        _Ratio(f"{what} of the gateway without tensorflow, {unit}", Spread.of(figures[GATEWAY]).median)
+        for what, unit, figures in (
+            ("memory after the first answer", "MB", compared.idle),
+            ("memory after all bursts", "MB", compared.memory),
+            ("start to first answer", "s", compared.start),
+        )
+        if figures.get(GATEWAY)
+    ]
 
 
 def _rates(compared: Compared, row: Row, other: Row) -> float | None:

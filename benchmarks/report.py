@@ -47,7 +47,7 @@ def write(findings: Findings) -> None:
             name, draw = part.plot
             draw(_PLOTS / f"{name}.png")
             lines.append(f"\n![{part.title}]({_PLOTS.name}/{name}.png)\n")
-    lines += ["\n", prose.set_up(findings.peers_call)]
+    lines += ["\n", prose.set_up(findings.peers_call, environment.peers_python())]
     DOCUMENT.write_text("".join(lines))
 
 
@@ -72,7 +72,7 @@ def _parts(findings: Findings) -> Iterator[_Part]:
 def _all_parts(findings: Findings) -> Iterator[_Part]:
     compared, growth, concurrencies = findings.compared, findings.growth, findings.concurrencies
     most = max(concurrencies, default=_MOST)
-    yield _Part("peers", prose.RATIOS, ratios.table(compared, findings.streams, findings.loops))
+    yield _Part("peers", prose.RATIOS, ratios.table(compared, findings.streams, findings.loops, findings.decoding))
     plot = ("throughput", partial(plots.plot_throughput, compared, most))
     yield _Part("peers", prose.THROUGHPUT, table.throughput(compared, concurrencies), plot)
     yield _Part("peers", prose.LATENCY, table.latencies(compared, concurrencies))
@@ -85,12 +85,14 @@ def _all_parts(findings: Findings) -> Iterator[_Part]:
     yield _Part("streaming", prose.STREAM_LATENCY, table.latencies(streams, concurrencies))
     yield _Part("models", prose.MODELS, table.throughput(findings.models, concurrencies))
     yield _Part("models", prose.MODEL_LATENCY, table.latencies(findings.models, concurrencies))
+    yield _Part("models", prose.DECODING, growth_tables.decoding(findings.decoding))
     plot = ("size", partial(plots.plot_size, growth))
     yield _Part("growth", prose.SIZE, growth_tables.sizes(growth), plot)
     plot = ("concurrency", partial(plots.plot_concurrency, growth))
     yield _Part("growth", prose.CONCURRENCY, growth_tables.concurrencies(growth), plot)
     plot = ("models", partial(plots.plot_models, growth))
     yield _Part("growth", prose.COUNT, growth_tables.counts(growth), plot)
+    yield _Part("soak", prose.SOAK, growth_tables.soak(findings.soak))
 
 
 def _loops(loops: dict[str, dict[int, list[float]]]) -> Cells:

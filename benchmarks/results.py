@@ -63,13 +63,15 @@ class Compared:
     Attributes:
         bursts: By row and requests at a time; one for each round.
         open_loop: Latencies at half of a row's capacity, in milliseconds; one for each round.
-        memory: By server, in MB; of each round, under load.
+        idle: Memory by server, in MB, of each round: once it has answered its first request.
+        memory: Likewise, after all bursts.
         start: By server, in seconds from its start to its first right answer.
         reasons: Why a row or a server has no figure.
     """
 
     bursts: dict[tuple[Row, int], list[Burst]] = field(default_factory=_lists)
     open_loop: dict[Row, list[OpenLoop]] = field(default_factory=_lists)
+    idle: dict[str, list[float]] = field(default_factory=_lists)
     memory: dict[str, list[float]] = field(default_factory=_lists)
     start: dict[str, list[float]] = field(default_factory=_lists)
     reasons: dict[Row, str] = field(default_factory=dict)

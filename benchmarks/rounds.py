@@ -45,6 +45,7 @@ def _measure_server(server: Server, running: Running, options: Options, results:
     first = server.questions[0]
     wait_for_answer(first, running.address(first), running.server)
     results.start[server.name].append(time.monotonic() - running.server.spawned)
+    results.idle[server.name].append(running.server.memory_bytes() / 1e6)
     for question in server.questions:
         row = Row(server.name, question.name)
         try:

@@ -8,8 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import environment
+from benchmarks.asking import WrongAnswerError
 from benchmarks.findings import Findings
 from benchmarks.growth import measure_growth
+from benchmarks.json_decoding import measure_decoding
+from benchmarks.load import LoadError
 from benchmarks.models import SMALL
 from benchmarks.native_questions import CLASSIFIER, FORECASTER, classify_questions, forecast_questions
 from benchmarks.options import Options
@@ -18,6 +21,7 @@ from benchmarks.questions import OIP_REST, OIP_RPC
 from benchmarks.results import Compared, Row
 from benchmarks.rounds import compare, tell
 from benchmarks.servers import Server
+from benchmarks.soak import measure_memory
 from benchmarks.streaming import measure_streaming
 from benchmarks.workspace import Workspace
 
@@ -44,8 +48,15 @@ def run(work: Workspace, options: Options, findings: Findings) -> None:
     if "models" in options.only:
         findings.models = Compared()
         compare(_other_models(work, options, findings.models), aside, findings.models)
+        asked = {"28x28x1": work.ask[OIP_REST], LARGE_MODEL: work.ask_large[OIP_REST]}
+        findings.decoding = {name: measure_decoding(question, options.seconds) for name, question in asked.items()}
     if "growth" in options.only:
         findings.growth = measure_growth(work, options)
+    if "soak" in options.only:
+        try:
+            findings.soak = measure_memory(work)
+        except (LoadError, WrongAnswerError) as error:
+            tell(f"soak: {error}")
 
 
 def _bare_loops(work: Workspace, options: Options) -> dict[str, dict[int, list[float]]]:

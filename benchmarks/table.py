@@ -72,16 +72,17 @@ def open_loop(results: Compared) -> Cells:
 def costs(results: Compared, concurrencies: Sequence[int]) -> Cells:
     """Returns the table of processor time a request, memory and start."""
     head = ["server", "protocol", *(f"CPU ms a request, {concurrency} at a time" for concurrency in concurrencies)]
-    head += ["memory, MB", "start, s"]
+    head += ["memory at first, MB", "after load, MB", "start, s"]
     rows, told = [], set()
     for row in results.rows():
-        memory = start = ""
+        idle = memory = start = ""
         if row.server not in told:
             told.add(row.server)
+            idle = rate(_middle(results.idle.get(row.server)))
             memory = rate(_middle(results.memory.get(row.server)))
             start = milliseconds(_middle(results.start.get(row.server)))
         cpu = [milliseconds(results.cpu(row, concurrency)) for concurrency in concurrencies]
-        rows.append([row.server, row.protocol, *cpu, memory, start])
+        rows.append([row.server, row.protocol, *cpu, idle, memory, start])
     return [head, *rows]
 
 

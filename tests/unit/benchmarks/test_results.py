@@ -39,7 +39,7 @@ def test_a_table_has_every_row_and_the_reasons_of_those_without_figures() -> Non
 
 
 def test_ratios_are_of_figures_that_both_have() -> None:
-    cells = dict(list(row) for row in ratios.table(_compared(), Compared(), {"session": {64: [8200.0]}}))
+    cells = dict(list(row) for row in ratios.table(_compared(), Compared(), {"session": {64: [8200.0]}}, {}))
     assert cells[f"OIP gRPC, 64 at a time: answers a second against {PEERS['triton']}"] == "2.00"
     assert any(value == "0.50" and "1 at a time" in what for what, value in cells.items())
     assert any(value == "0.50" and "bare loop" in what for what, value in cells.items())
