@@ -66,6 +66,7 @@ SPACE = st.sampled_from(["", "", "", " ", "\n\t", "\r\n  "])  # fmt: skip
 def _short_lists_too() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_arrays, "_MIN_LENGTH", 1)
+        patch.setattr(json_arrays, "_BYTES_A_STRING", 1)
         yield
 
 

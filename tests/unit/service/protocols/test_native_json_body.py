@@ -30,6 +30,7 @@ ODD: st.SearchStrategy[Any] = st.sampled_from([None, True, "a", [], {}, [1], flo
 def _short_lists_too() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_arrays, "_MIN_LENGTH", 1)
+        patch.setattr(json_arrays, "_BYTES_A_STRING", 1)
         yield
 
 
