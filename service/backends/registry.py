@@ -56,6 +56,7 @@ class BackendOptions:
     Attributes:
         models: Folder of the models: ``<name>/<version>/saved_model.pb``.
         threads: How many runs may be under way at a time in this process.
+        tensorflow_threads: How many threads share the work of one operation of TensorFlow.
         policy: Which versions of each model to serve.
         poll_seconds: How often to look for changes of the folder; 0 for never.
         configs: The models to serve, in place of all that the folder holds.
@@ -65,6 +66,7 @@ class BackendOptions:
 
     models: Path
     threads: int
+    tensorflow_threads: int = 1
     policy: VersionPolicy = field(default_factory=VersionPolicy)
     poll_seconds: float = 0.0
     configs: tuple[ModelConfig, ...] | None = None

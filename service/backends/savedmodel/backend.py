@@ -49,6 +49,7 @@ class SavedModelBackend:
         if importlib.util.find_spec("tensorflow") is None:
             raise ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
         self._poll_seconds = options.poll_seconds
+        self._tensorflow_threads = options.tensorflow_threads
         source = ModelSource(options.models.absolute(), options.policy)  # as the folders of a list are
         self._runs = ThreadPoolExecutor(options.threads, thread_name_prefix="run")
         self._loads = ThreadPoolExecutor(1, thread_name_prefix="load")
@@ -128,7 +129,9 @@ class SavedModelBackend:
                 logger.exception("the models could not be followed; they are looked at again soon")
 
     async def _load(self, key: Key, folder: Path) -> ModelVersion:
-        model = await asyncio.get_running_loop().run_in_executor(self._loads, _load_and_warm_up, folder)
+        model = await asyncio.get_running_loop().run_in_executor(
+            self._loads, _load_and_warm_up, folder, self._tensorflow_threads
+        )
 
         async def run(signature: Signature, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
             return await self._run(model, signature, inputs)
@@ -157,13 +160,13 @@ def _import_tensorflow() -> None:
     gc.freeze()
 
 
-def _load_and_warm_up(folder: Path) -> "LoadedModel":
+def _load_and_warm_up(folder: Path, threads: int) -> "LoadedModel":
     _import_tensorflow()
     from service.backends.savedmodel import warmup  # noqa: PLC0415  # imports tensorflow
     from service.backends.savedmodel.loaded import LoadedModel  # noqa: PLC0415  # likewise
 
     verify(folder)
-    model = LoadedModel(folder)
+    model = LoadedModel(folder, threads=threads)
     count = warmup.replay(model, folder)
     logger.info("%s was warmed up with %d requests", folder, count)
     return model

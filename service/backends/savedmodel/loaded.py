@@ -21,6 +21,7 @@ _SERVE = "serve"
 _VARIABLES = Path("variables", "variables.index")
 _INTERNAL = "__saved_model_"
 """What TensorFlow calls the signatures that it writes for itself."""
+_CALLING_THREAD = -1
 _KINDS = {
     tf.errors.InvalidArgumentError: ErrorKind.INVALID_INPUT,
     tf.errors.OutOfRangeError: ErrorKind.INVALID_INPUT,
@@ -35,14 +36,15 @@ class LoadedModel:
 
     Args:
         folder: Of the version.
+        threads: How many threads share the work of one operation; the first model of a process decides for all.
 
     Raises:
         GatewayError: BACKEND_FAILED when it cannot be loaded.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, threads: int = 0) -> None:
         try:
-            self._session, graph = _loaded(folder)
+            self._session, graph = _loaded(folder, threads)
             definitions = {name: graph.signature_def[name] for name in sorted(graph.signature_def)}
             self.signatures = {
                 name: _signature(name, definition)
@@ -59,6 +61,9 @@ class LoadedModel:
         options = config_pb2.CallableOptions(
             feed=[info.name for _, info in sorted(definition.inputs.items())],
             fetch=[info.name for _, info in sorted(definition.outputs.items())],
+            # Operations follow each other on the calling thread. To hand each to a pool costs small models more than
+            # the work itself, and with several requests at a time there are no idle cores to hand anything to.
+            run_options=config_pb2.RunOptions(inter_op_thread_pool=_CALLING_THREAD),
         )
         return self._session._make_callable_from_options(options)
 
@@ -76,9 +81,9 @@ class LoadedModel:
         return {name: np.asarray(output) for name, output in zip(signature.outputs, outputs, strict=True)}
 
 
-def _loaded(folder: Path) -> tuple[Any, Any]:
+def _loaded(folder: Path, threads: int) -> tuple[Any, Any]:
     """Returns a session with the model in it, and the graph's definition."""
-    config = v1.ConfigProto(gpu_options=v1.GPUOptions(allow_growth=True))
+    config = v1.ConfigProto(gpu_options=v1.GPUOptions(allow_growth=True), intra_op_parallelism_threads=threads)
     with tf.Graph().as_default() as graph:
         session = v1.Session(graph=graph, config=config)
         definition = v1.saved_model.load(session, [_SERVE], str(folder))

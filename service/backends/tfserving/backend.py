@@ -189,9 +189,9 @@ class TfServingBackend:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_GRACE_SECONDS):
                 while replica.in_flight and silences < _SILENCES:
-                    await asyncio.sleep(self._options.probe_seconds)
                     try:
                         await probe(replica, (), seconds=self._options.probe_timeout)
+                        await asyncio.sleep(self._options.probe_seconds)
                     except ProbeError as error:
                         silences += 1 if error.silent else _SILENCES
         replica.move()
