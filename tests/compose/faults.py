@@ -9,10 +9,10 @@ from docker.models.containers import Container
 
 _HOG = (
     # The kernel ends the process with the highest score first: that is to be the server, not this one.
-    "import pathlib\n"
+    "import os, pathlib\n"
     "for folder in pathlib.Path('/proc').glob('[0-9]*'):\n"
     "    try:\n"
-    "        if b'serve' in (folder / 'cmdline').read_bytes():\n"
+    "        if folder.name != str(os.getpid()) and b'serve' in (folder / 'cmdline').read_bytes():\n"
     "            (folder / 'oom_score_adj').write_text('1000')\n"
     "    except OSError:\n"
     "        pass\n"
@@ -20,7 +20,7 @@ _HOG = (
     "while True:\n"
     "    held.append(bytearray(b'x' * 2**26))\n"
 )
-_KILLED = 137
+_SMALL, _USUAL = "1536m", "4g"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,16 @@ class Fault:
 
 def _fill_memory(container: Container) -> None:
     before = _restarts(container)
-    container.client.api.update_container(container.id, mem_limit="1536m", memswap_limit="1536m")
+    container.client.api.update_container(container.id, mem_limit=_SMALL, memswap_limit=_SMALL)
     container.exec_run(["python", "-c", _HOG], detach=True)
     deadline = time.monotonic() + 60
     while _restarts(container) == before:
         assert time.monotonic() < deadline, "the container outlived its memory limit"
         time.sleep(0.1)
+
+
+def _give_memory_back(container: Container) -> None:
+    container.client.api.update_container(container.id, mem_limit=_USUAL, memswap_limit=_USUAL)
 
 
 def _restarts(container: Container) -> int:
@@ -80,5 +84,5 @@ FAULTS = (
     Fault("paused (hangs)", lambda container: container.pause(), lambda container: container.unpause()),
     Fault("cut off the network", _cut_off, _connect_again),
     Fault("restarted (SIGTERM)", lambda container: container.restart(timeout=30), _nothing),
-    Fault("out of memory", _fill_memory, _nothing),
+    Fault("out of memory", _fill_memory, _give_memory_back),
 )

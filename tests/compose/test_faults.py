@@ -63,9 +63,12 @@ def check(told: Told) -> None:
 
 
 async def serving_replicas(gateway: str) -> int:
-    """Returns how many replicas a gateway sends requests to."""
+    """Returns how many replicas a gateway sends requests to; 0 while it does not answer."""
     async with httpx.AsyncClient() as client:
-        text = (await client.get(f"http://{gateway}/metrics")).text
+        try:
+            text = (await client.get(f"http://{gateway}/metrics")).text
+        except httpx.TransportError:
+            return 0
     rows = (line for line in text.splitlines() if line.startswith("tensorgate_replica_state{"))
     return sum('state="serving"' in row and row.endswith(" 1.0") for row in rows)
 
