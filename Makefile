@@ -14,6 +14,9 @@ PEERS_VENV := .venv-peers
 PEERS := $(patsubst requirements/peers/%.txt,$(PEERS_VENV)/%/.done,$(wildcard requirements/peers/*.txt))
 PEERS_PYTHON ?= $(firstword $(wildcard /usr/bin/python3.11) $(PYTHON))
 MODELS ?= models
+# The default models for tests, trained anew when the training changes.
+TEST_MODELS := .test-models
+TEST_PROCESSES ?= 2
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 PROFILE_ARGS ?=
@@ -31,8 +34,8 @@ train: $(VENV)/.run ## Train and publish the two default models, where they are 
 	@$(BIN)/tensorgate train classifier --if-missing --models $(MODELS)
 	@$(BIN)/tensorgate train forecaster --if-missing --models $(MODELS)
 
-test: $(VENV)/.dev lint types protos-check clients ## Run all tests
-	$(BIN)/pytest $(PYTEST_ARGS)
+test: $(VENV)/.dev lint types protos-check clients $(TEST_MODELS)/.done ## Run all tests that need no container engine
+	TENSORGATE_TEST_MODELS=$(TEST_MODELS) $(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 bench-quick: $(VENV)/.run ## Measure this server alone for a few minutes; needs h2load
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m benchmarks.quick
@@ -46,8 +49,8 @@ peers: $(PEERS) ## Install the servers that are measured against, each in an env
 profile: $(VENV)/.run $(PEERS_VENV)/py-spy/.done ## Show where a request's time goes; PROFILE_ARGS=--help
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m benchmarks.profile $(PROFILE_ARGS)
 
-test-compat: $(VENV)/.dev $(COMPAT_VENV)/.done ## Run exported models in the TensorFlow release of TensorFlow Serving's image
-	$(BIN)/pytest tests/compat
+test-compat: $(VENV)/.dev $(COMPAT_VENV)/.done $(TEST_MODELS)/.done ## Run exported models in the TensorFlow release of TensorFlow Serving's image
+	TENSORGATE_TEST_MODELS=$(TEST_MODELS) $(BIN)/pytest tests/compat
 
 test-compose: $(VENV)/.dev ## Build the images and test them as containers; needs a Docker engine
 	$(BIN)/pytest tests/compose
@@ -75,7 +78,7 @@ requirements: $(TOOLS_VENV)/.done ## Resolve the pinned requirement files anew
 	$(TOOLS_VENV)/bin/python requirements/resolve.py
 
 clean: ## Remove environments and caches; models stay
-	rm -rf $(VENV) $(PROTOS_VENV) $(TOOLS_VENV) $(COMPAT_VENV) $(CLIENTS_VENV) $(PEERS_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(PROTOS_VENV) $(TOOLS_VENV) $(COMPAT_VENV) $(CLIENTS_VENV) $(PEERS_VENV) $(TEST_MODELS) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: an environment is made once and again whenever its pinned requirements change.
@@ -96,6 +99,12 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.run
 $(PROTOS_VENV)/.done: requirements/protos.txt
 	$(PYTHON) -m venv $(PROTOS_VENV)
 	$(PROTOS_VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+$(TEST_MODELS)/.done: $(shell find training -name '*.py') $(VENV)/.run
+	rm -rf $(@D)
+	$(BIN)/tensorgate train classifier --models $(@D)
+	$(BIN)/tensorgate train forecaster --models $(@D)
 	@touch $@
 
 $(COMPAT_VENV)/.done: requirements/compat.txt

@@ -1,6 +1,7 @@
 """How the gateway reaches its replicas: names that stand for several, TLS; and how it tells them what to serve."""
 
 import asyncio
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,7 @@ def certificates(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make certificates with")
 async def test_mutual_tls(tmp_path: Path) -> None:
     pem = await asyncio.to_thread(certificates, tmp_path)
     credentials = grpc.ssl_server_credentials(
