@@ -5,10 +5,16 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from service import __version__
+
+if TYPE_CHECKING:
+    from service.runtime import Runtime
+    from service.settings import Settings
+    from service.workers.worker import Worker
 
 FAILED = 1
 BAD_USAGE = 2
@@ -81,40 +87,65 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    import asyncio
-
-    import uvloop
-
-    from service.backends.registry import BackendChoiceError
-    from service.errors import GatewayError
-    from service.runtime import Runtime, serve
     from service.settings import SettingsError, load
+    from service.workers.worker import Worker
 
+    worker = Worker.here()
+    complain = _complain if worker is None else worker.complain
     prefix = "setting_"
     flags = {
         name.removeprefix(prefix): value
         for name, value in vars(options).items()
         if name.startswith(prefix) and value is not None
     }
+    try:
+        settings = load(flags, options.config)
+        if settings.workers > 1 and worker is None:
+            from service.workers.supervisor import supervise
 
-    def announce(runtime: Runtime) -> None:
+            return supervise(settings)
+    except SettingsError as error:
+        complain(str(error))
+        return BAD_USAGE
+    except OSError as error:
+        complain(f"{error.strerror} (--host, --rest-port, --grpc-port)")
+        return BAD_USAGE
+    return _serve_here(settings, worker, complain)
+
+
+def _serve_here(settings: "Settings", worker: "Worker | None", complain: Callable[[str], object]) -> int:
+    """Serves in this process."""
+    import asyncio
+
+    import uvloop
+
+    from service.backends.registry import BackendChoiceError
+    from service.errors import GatewayError
+    from service.serving import serve
+
+    async def announce(runtime: "Runtime") -> None:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         names = ", ".join(runtime.catalog.names())
-        with contextlib.suppress(OSError):  # nobody reads it: no reason not to serve
-            sys.stdout.write(
-                f"Tensorgate serves {names}: REST on http://{host}:{runtime.rest_port} (try /docs), "
-                f"gRPC on {host}:{runtime.grpc_port}\n"
-            )
-            sys.stdout.flush()
+        text = (
+            f"Tensorgate serves {names}: REST on http://{host}:{runtime.rest_port} (try /docs), "
+            f"gRPC on {host}:{runtime.grpc_port}\n"
+        )
+        if worker is not None:
+            await worker.serving(text)
+        else:
+            with contextlib.suppress(OSError):  # nobody reads it: no reason not to serve
+                sys.stdout.write(text)
+                sys.stdout.flush()
 
     status = 0
     try:
-        settings = load(flags, options.config)
-        uvloop.run(serve(settings, announce))
-    except (SettingsError, BackendChoiceError, GatewayError) as error:
-        return _complain(str(error))
+        uvloop.run(serve(settings, announce, worker))
+    except (BackendChoiceError, GatewayError) as error:
+        complain(str(error))
+        return BAD_USAGE
     except OSError as error:
-        return _complain(f"{error.strerror} (--host, --rest-port, --grpc-port)")
+        complain(f"{error.strerror} (--host, --rest-port, --grpc-port)")
+        return BAD_USAGE
     except asyncio.CancelledError:
         status = INTERRUPTED
     # A run of TensorFlow cannot be interrupted, and an ordinary exit would wait for its thread. Nobody waits for its

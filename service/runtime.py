@@ -3,11 +3,8 @@
 import asyncio
 import contextlib
 import logging
-import os
-import signal
-from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from starlette.types import ASGIApp
 
@@ -18,14 +15,17 @@ from service.core.batching import Batcher, BatchLimits
 from service.core.bounds import InputBounds
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelVersion
-from service.core.control import ModelControl
+from service.core.control import NOT_ALLOWED, ModelControl
 from service.core.engine import Engine
 from service.core.ports import Backend
 from service.core.replicas import ReplicatedBackend
 from service.core.versions import VersionPolicy
+from service.errors import ErrorKind, GatewayError
 from service.model_config_file import ModelConfigFile
-from service.settings import Settings, unknown_variables
+from service.settings import Settings
 from service.telemetry import logs
+from service.telemetry.exchange import Told, encoded
+from service.telemetry.merging import families_of
 from service.telemetry.metrics import Metrics
 from service.transport import openapi, rest
 from service.transport.limits import RequestLimits
@@ -33,10 +33,16 @@ from service.transport.operations import Operations
 from service.transport.rest import RestServer
 from service.transport.rpc import RpcServer
 from service.transport.rpc_calls import RpcCalls
+from service.workers.ports import Ports
+from service.workers.worker import Worker
 
 logger = logging.getLogger(__name__)
 
 _TOLD_LIMITS = {"max_requests_in_flight", "max_streams_in_flight", "max_bytes_in_flight", "max_queue_size"}
+_ONE_OF_SEVERAL = (
+    "clients may not change what is served here: there are several workers, and a change would reach one of them; "
+    "a model_config_file is followed by all"
+)
 
 
 class Runtime:
@@ -44,6 +50,7 @@ class Runtime:
 
     Args:
         settings: All of them.
+        worker: This process as one of several that serve together, if it is.
 
     Attributes:
         catalog: The models that there are.
@@ -56,8 +63,9 @@ class Runtime:
         GatewayError: When the model configuration file makes no sense.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, worker: Worker | None = None) -> None:
         self._settings = settings
+        self._worker = worker
         self._draining = False
         self.catalog = Catalog()
         self.admission = Admission(
@@ -81,9 +89,10 @@ class Runtime:
         self._control = ModelControl(
             catalog=self.catalog,
             backend=self._backend,
-            allowed=settings.allow_model_control,
+            allowed=settings.allow_model_control and worker is None,
             root=settings.models,
             bounds=bounds,
+            refusal=NOT_ALLOWED if worker is None else _ONE_OF_SEVERAL,
         )
         batcher = Batcher(
             backend=self._backend,
@@ -115,7 +124,7 @@ class Runtime:
         self._rpc = self._rpc_server()
         self._changed = asyncio.Event()
         self._ready = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._helpers: list[asyncio.Task[None]] = []
         self.rest_port = 0
         self.grpc_port = 0
 
@@ -126,6 +135,7 @@ class Runtime:
         options = BackendOptions(
             models=self._settings.models,
             threads=self._settings.backend_threads,
+            tensorflow_threads=self._settings.tensorflow_threads,
             policy=VersionPolicy.parse(self._settings.version_policy),
             poll_seconds=self._settings.poll_seconds,
             configs=None if configs is None else tuple(configs),
@@ -142,7 +152,7 @@ class Runtime:
         operations = Operations(
             catalog=self.catalog,
             accepting=self._accepting,
-            exposition=self._metrics.exposition,
+            exposition=self._exposition,
             openapi=lambda: openapi.document(self._families.openapi),
         )
         return rest.create_app(
@@ -164,10 +174,33 @@ class Runtime:
                 report=self._report,
             ),
             max_request_bytes=self._settings.max_request_bytes,
+            shared=self._worker is not None,
         )
+
+    def collect(self, scraped: bool) -> list[Any]:
+        """Returns this process's metrics as JSON can hold them, and forgets what is over if they will be told."""
+        return self._metrics.exchanged(scraped=scraped)
+
+    async def _exposition(self, accept: str) -> tuple[bytes, str]:
+        """Returns the metrics, of all workers where there are several, and their content type."""
+        if self._worker is None:
+            return self._metrics.exposition(accept)
+        try:
+            return encoded(Told(families_of(await self._worker.scrape())), accept)
+        except (ConnectionError, TimeoutError):
+            raise GatewayError(ErrorKind.NOT_READY, "the metrics of the other workers cannot be had now") from None
 
     def _accepting(self) -> bool:
         return not (self._draining or self.admission.draining.is_set())
+
+    def begin(self) -> None:
+        """Begins to load the models, unless that has begun: before it listens, where others serve meanwhile."""
+        if not self._helpers:
+            self.catalog.subscribe(self._model_changed)
+            self._helpers = [
+                asyncio.create_task(self._follow_readiness()),
+                asyncio.create_task(self._start_backend()),
+            ]
 
     async def __aenter__(self) -> Self:
         """Listens and begins to load the models.
@@ -176,20 +209,18 @@ class Runtime:
             OSError: When an address cannot be had.
         """
         host = self._settings.host
-        socket = rest.listen(host, self._settings.rest_port)
+        ports = self._worker.ports if self._worker else Ports(self._settings.rest_port, self._settings.grpc_port)
+        socket = rest.listen(host, ports.rest, shared=self._worker is not None)
         try:
-            self.grpc_port = self._rpc.listen(host, self._settings.grpc_port)
+            self.grpc_port = self._rpc.listen(host, ports.grpc)
         except OSError:
             socket.close()
             raise
         self.rest_port = socket.getsockname()[1]
-        self.catalog.subscribe(self._model_changed)
         await self._rpc.start()
-        self._tasks = [
-            asyncio.create_task(self._rest.serve(sockets=[socket])),
-            asyncio.create_task(self._follow_readiness()),
-            asyncio.create_task(self._start_backend()),
-        ]
+        self._serving = asyncio.create_task(self._rest.serve(sockets=[socket]))
+        self.begin()
+        self._changed.set()
         return self
 
     async def __aexit__(
@@ -199,7 +230,6 @@ class Runtime:
         traceback: TracebackType | None,
     ) -> None:
         """Drains: not ready, then no new requests, then those in flight, then the backend."""
-        serving, *helpers = self._tasks
         self._draining = True
         await self._rpc.set_ready(False)
         await asyncio.sleep(self._settings.drain_delay)
@@ -207,10 +237,10 @@ class Runtime:
         self._rest.stop()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.admission.idle(), self._settings.drain_timeout)
-        await asyncio.gather(self._rpc.stop(), serving)
-        for helper in helpers:
+        await asyncio.gather(self._rpc.stop(), self._serving)
+        for helper in self._helpers:
             helper.cancel()
-        await asyncio.gather(*helpers, return_exceptions=True)
+        await asyncio.gather(*self._helpers, return_exceptions=True)
         await self._backend.close()
 
     async def ready(self) -> None:
@@ -253,43 +283,3 @@ def _tfserving_options(settings: Settings) -> TfServingOptions:
         max_retries=settings.max_retries,
         retry_ratio=settings.retry_ratio,
     )
-
-
-async def serve(settings: Settings, announce: Callable[[Runtime], None]) -> None:
-    """Serves until SIGTERM or SIGINT, then drains; a second signal ends the drain.
-
-    Args:
-        settings: All of them.
-        announce: Called once, when the models are ready.
-
-    Raises:
-        BackendChoiceError: When there is no such backend.
-        OSError: When an address cannot be had.
-    """
-    logs.configure(level=settings.log_level, style=settings.log_format)
-    for name in unknown_variables(os.environ):
-        logger.warning("%s is set, and is no setting", name)
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-
-    def stop() -> None:
-        if stopping.is_set() and task is not None:
-            task.cancel()
-        stopping.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
-    async with Runtime(settings) as runtime:
-        logger.info("listening: REST on port %d, gRPC on port %d", runtime.rest_port, runtime.grpc_port)
-        announcing = asyncio.create_task(_announce(runtime, announce))
-        await stopping.wait()
-        announcing.cancel()
-        logger.info("stopping, with %d requests in flight", runtime.admission.in_flight["requests"])
-    with contextlib.suppress(asyncio.CancelledError):
-        await announcing
-
-
-async def _announce(runtime: Runtime, announce: Callable[[Runtime], None]) -> None:
-    await runtime.ready()
-    announce(runtime)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -79,6 +79,20 @@ class Settings(BaseSettings):
         ge=1,
         le=1024,
         description="Runs under way at a time in this process; by default one a core.",
+    )
+    workers: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Processes that serve together on the same ports, each with limits and runs in flight of its own; "
+        "not with the backend savedmodel, which uses all cores as it is.",
+    )
+    tensorflow_threads: int = Field(
+        default_factory=lambda: max(1, (os.cpu_count() or 1) - 1),
+        ge=1,
+        le=1024,
+        description="Threads that share the work of one operation of TensorFlow in this process; by default one a "
+        "core, but for the core that the requests themselves need.",
     )
     version_policy: str = Field(
         "latest",
@@ -177,6 +191,16 @@ class Settings(BaseSettings):
         if self.tfserving_certificate is not None and self.tfserving_ca is None:
             raise ValueError("tfserving_ca beside tfserving_certificate")
         return self
+
+    @field_validator("workers")
+    @classmethod
+    def _backend_allows(cls, workers: int, info: ValidationInfo) -> int:
+        if workers > 1 and info.data.get("backend") == "savedmodel":
+            raise ValueError(
+                "1 with the backend savedmodel (each worker would load every model, and TensorFlow uses all cores "
+                "as it is)"
+            )
+        return workers
 
     @field_validator("version_policy")
     @classmethod

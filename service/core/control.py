@@ -15,6 +15,8 @@ from service.errors import ErrorKind, GatewayError, Violation, invalid_input, li
 _LABEL = re.compile(r"(?!\d+$)[^/:\x00-\x1f\x7f-\x9f]+")
 """No separators of paths and addresses; and no bare number, which would read as a version elsewhere."""
 
+NOT_ALLOWED = "clients may not change what is served here (allow_model_control is off)"
+
 
 class ModelControl:
     """Does what clients ask for, where the operator allows it and the backend can.
@@ -25,12 +27,23 @@ class ModelControl:
         allowed: Whether clients may change what is served (``allow_model_control``).
         root: Clients may name folders below this one, and no others.
         bounds: How long a name may be.
+        refusal: What clients are told where it is not allowed.
     """
 
-    def __init__(self, *, catalog: Catalog, backend: Backend, allowed: bool, root: Path, bounds: InputBounds) -> None:
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        backend: Backend,
+        allowed: bool,
+        root: Path,
+        bounds: InputBounds,
+        refusal: str = NOT_ALLOWED,
+    ) -> None:
         self._catalog = catalog
         self._backend = backend
         self._allowed = allowed
+        self._refusal = refusal
         self._root = root.resolve()
         self._bounds = bounds
         self._changing = asyncio.Lock()
@@ -138,9 +151,7 @@ class ModelControl:
             GatewayError: FORBIDDEN.
         """
         if not self._allowed:
-            raise GatewayError(
-                ErrorKind.FORBIDDEN, "clients may not change what is served here (allow_model_control is off)"
-            )
+            raise GatewayError(ErrorKind.FORBIDDEN, self._refusal)
 
     def _permitted(self) -> ControllableBackend:
         self.permit()

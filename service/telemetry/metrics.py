@@ -8,10 +8,9 @@ clients may bring in models of any name. Failures count in the durations, with t
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
-from prometheus_client.exposition import choose_encoder
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
@@ -24,6 +23,7 @@ from service.core.admission import Admission
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelVersion, State
 from service.errors import ErrorKind
+from service.telemetry.exchange import collected, encoded
 from service.telemetry.replicas import ReplicaMetrics
 
 MetricT = TypeVar("MetricT", bound=MetricWrapperBase)
@@ -205,13 +205,20 @@ class Metrics:
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Returns all metrics, and the content type that was chosen for this ``Accept`` header."""
-        try:
-            encode, content_type = choose_encoder(accept)
-        except (TypeError, ValueError):  # a version in it that is none
-            encode, content_type = choose_encoder("")
-        told = encode(self.registry)
+        told = encoded(self.registry, accept)
         self._forget()
-        return told, content_type
+        return told
+
+    def exchanged(self, *, scraped: bool) -> list[Any]:
+        """Returns all metrics as JSON can hold them.
+
+        Args:
+            scraped: Whether they will be told; what is over is then forgotten.
+        """
+        told = collected(self.registry)
+        if scraped:
+            self._forget()
+        return told
 
     def _state_changed(self, version: ModelVersion) -> None:
         if not self._catalog.has(version.name, version.version):

@@ -1,6 +1,6 @@
 """What operators and their tools ask for: probes, metrics, the OpenAPI document and the page that shows it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Any
 
@@ -34,7 +34,7 @@ class Operations:
         *,
         catalog: Catalog,
         accepting: Callable[[], bool],
-        exposition: Callable[[str], tuple[bytes, str]],
+        exposition: Callable[[str], Awaitable[tuple[bytes, str]]],
         openapi: Callable[[], dict[str, Any]],
     ) -> None:
         self._catalog = catalog
@@ -84,7 +84,7 @@ class Operations:
 
     async def metrics(self, request: Request) -> Response:
         """Answers a scrape."""
-        body, content_type = self._exposition(request.headers.get("accept", ""))
+        body, content_type = await self._exposition(request.headers.get("accept", ""))
         return Response(body, headers={"Content-Type": content_type})
 
     async def openapi(self, request: Request) -> Response:

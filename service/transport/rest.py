@@ -92,8 +92,13 @@ def create_app(
     return Calls(app, quiet=quiet, method_of=method_of, limits=limits, report=report)
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
     """Returns a listening socket.
+
+    Args:
+        host: Address to listen on.
+        port: Port, or 0 for any free one.
+        shared: Whether other sockets may listen there too, if they share it as well.
 
     Raises:
         OSError: When the address cannot be had.
@@ -103,6 +108,8 @@ def listen(host: str, port: int) -> socket.socket:
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listening.bind((host, port))
         listening.listen(_BACKLOG)
     except OSError as error:

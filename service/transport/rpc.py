@@ -23,12 +23,15 @@ class RpcServer:
         services: What it serves.
         calls: Wraps every call.
         max_request_bytes: How long a message may be.
+        shared: Whether other servers may listen on the same port, if they share it as well.
     """
 
-    def __init__(self, *, services: Sequence[RpcService], calls: RpcCalls, max_request_bytes: int) -> None:
+    def __init__(
+        self, *, services: Sequence[RpcService], calls: RpcCalls, max_request_bytes: int, shared: bool = False
+    ) -> None:
         self._health_names = ["", *(name for service in services for name in (service.name, *service.health_names))]
         self._server = aio.server(
-            options=server_options(max_request_bytes),
+            options=server_options(max_request_bytes, shared=shared),
         )
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

@@ -14,11 +14,12 @@ _KEEPALIVE_TIMEOUT_MS = 20 * 1000
 _MIN_PING_INTERVAL_MS = 10 * 1000
 
 
-def server_options(max_request_bytes: int) -> Sequence[tuple[str, int]]:
+def server_options(max_request_bytes: int, *, shared: bool) -> Sequence[tuple[str, int]]:
     """Returns the options.
 
     Args:
         max_request_bytes: How long a message may be.
+        shared: Whether the port is shared with other servers that share it as well.
     """
     return [
         # The library's own refusal lacks all details, so it is left for what is well over the limit. Not for much more:
@@ -34,5 +35,5 @@ def server_options(max_request_bytes: int) -> Sequence[tuple[str, int]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", _MIN_PING_INTERVAL_MS),
         # Otherwise a second server on the same port would share its calls, silently.
-        ("grpc.so_reuseport", 0),
+        ("grpc.so_reuseport", int(shared)),
     ]
