@@ -134,8 +134,9 @@ def wanted_deadline(parameters: Parameters, call: Call) -> Deadline | None:
 
 
 def _refuse_shared_memory(parameters: Parameters, where: str) -> None:
-    for name in sorted(_SHARED_MEMORY & parameters.keys()):
-        raise _not_supported(f"{where}.parameters.{name}")
+    if parameters:
+        for name in sorted(_SHARED_MEMORY & parameters.keys()):
+            raise _not_supported(f"{where}.parameters.{name}")
 
 
 def _not_supported(where: str) -> GatewayError:

@@ -26,7 +26,7 @@ _RAW = "raw_input_contents"
 
 def parameters_of(parameters: Mapping[str, Message]) -> Parameters:
     """Returns the values of parameters by name; ``None`` for one that has none."""
-    return {name: _value(parameter) for name, parameter in parameters.items()}
+    return {name: _value(parameter) for name, parameter in parameters.items()} if parameters else {}
 
 
 def decode_request(request: pb.ModelInferRequest, *, bounds: InputBounds) -> InferMessage:
