@@ -5,6 +5,7 @@ from math import prod
 
 import numpy as np
 
+from service.codecs.packed import append_packed, is_packable
 from service.core.tensors import NUMPY_DTYPES, STRING, Tensor
 from service.errors import Violation, invalid_input
 from service.wire import open_inference_pb2 as pb
@@ -53,6 +54,10 @@ def decode_contents(contents: pb.InferTensorContents, dtype: str, shape: Sequenc
 
 def encode_contents(tensor: Tensor, dtype: str) -> pb.InferTensorContents:
     """Returns the contents of a tensor whose dtype has a field."""
+    if is_packable(tensor):
+        contents = pb.InferTensorContents()
+        append_packed(contents, FIELDS[dtype], tensor)
+        return contents
     return pb.InferTensorContents(**{FIELDS[dtype]: tensor.ravel().tolist()})
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from service.codecs.booleans import check_booleans
+from service.codecs.packed import append_packed, is_packable
 from service.core.bounds import InputBounds
 from service.core.tensors import NUMPY_DTYPES, STRING, Tensor, dtype_name
 from service.errors import ErrorKind, Violation, invalid_input
@@ -88,8 +89,8 @@ def decode_tensor(
     count = bounds.check_shape(shape, where=f"{where}.tensor_shape")
     if name == STRING:
         return _strings(message, count, _Claims(bounds, where, hold)).reshape(shape)
-    if message.tensor_content:
-        return _content(message.tensor_content, name, count, where).reshape(shape)
+    if content := message.tensor_content:  # each look at it is a copy
+        return _content(content, name, count, where).reshape(shape)
     return _values(message, name, count, _Claims(bounds, where, hold)).reshape(shape)
 
 
@@ -198,8 +199,11 @@ def encode_tensor(tensor: Tensor, message: tf_pb.TensorProto, *, as_content: boo
 
 def _extend(message: tf_pb.TensorProto, tensor: Tensor, name: str) -> None:
     field, held_as = _FIELDS[name]
+    if is_packable(tensor):
+        append_packed(message, field, tensor)
+        return
     flat: Any = np.ascontiguousarray(tensor).ravel()
-    if name in _BITS or flat.dtype.kind == "c":
+    if name in _BITS:
         flat = flat.view(held_as)
     values = getattr(message, field)
     for start in range(0, len(flat), _CHUNK):  # between two of them other threads get their turn

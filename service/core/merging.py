@@ -60,10 +60,8 @@ class MergedRuns:
 
         A model of which that turned out not to be true is remembered.
         """
-        specs = (*signature.inputs.values(), *signature.outputs.values())
-        free = all(spec.shape and spec.shape[0] is None for spec in specs)
-        apart = function_of(version, signature) in self._kept_apart
-        return bool(signature.inputs) and free and not signature.defaults and not apart
+        apart = bool(self._kept_apart) and function_of(version, signature) in self._kept_apart
+        return signature.by_rows and not signature.defaults and not apart
 
     async def answer(self, batch: list[Waiting]) -> None:
         """Runs requests together and answers each; where one may be to blame for a failure, in halves."""

@@ -16,7 +16,7 @@ from grpc import aio
 from service.core import call as calls
 from service.core.admission import Admission
 from service.core.call import Call, Deadline
-from service.core.offload import offloaded
+from service.core.offload import INLINE_BYTES, offloaded
 from service.core.outdated import answered_anew
 from service.errors import OK, ErrorKind, GatewayError, Violation, as_gateway_error, invalid_input, shown
 from service.transport import rpc_errors
@@ -102,10 +102,16 @@ class RpcCalls:
                 held.take(len(data))
                 call.hold = held.take
                 with call.phase("decode"):
-                    request = await offloaded(len(data), lambda: self._parsed(data, handler))
+                    if len(data) <= INLINE_BYTES:
+                        request = self._parsed(data, handler)
+                    else:
+                        request = await offloaded(len(data), lambda: self._parsed(data, handler))
                 answer = await answered_anew(lambda: handler.unary_unary(request, context))
                 with call.phase("encode"):
-                    return await offloaded(_answer_size(answer), lambda: bytes(handler.response_serializer(answer)))
+                    size = _answer_size(answer)
+                    if size <= INLINE_BYTES:
+                        return bytes(handler.response_serializer(answer))
+                    return await offloaded(size, lambda: bytes(handler.response_serializer(answer)))
 
     def _stream(self, method: str, handler: Any) -> Callable[..., Any]:
         service = method.partition("/")[0]

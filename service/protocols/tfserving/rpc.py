@@ -71,7 +71,7 @@ class PredictionServicer:
         )
         with call.phase("encode"):
             response = pb.PredictResponse(model_spec=model_spec(version, signature.name))
-            as_content = self._as_content(request)
+            as_content = self._as_content(inputs)
             await offloaded(byte_size(outputs.values()), lambda: _encode(outputs, response, as_content=as_content))
         return response
 
@@ -86,9 +86,9 @@ class PredictionServicer:
                 raise error.reworded(f"tensor parsing error: {name}") if _is_wrong(error) else error from None
         return inputs
 
-    def _as_content(self, request: pb.PredictRequest) -> bool:
+    def _as_content(self, inputs: Mapping[str, Tensor]) -> bool:
         if self._tensor_content == "mirror":
-            return any(message.tensor_content for message in request.inputs.values())
+            return any(not tensor.flags.writeable for tensor in inputs.values())  # those that came as bytes
         return self._tensor_content == "always"
 
     async def Classify(self, request: pb.ClassificationRequest, context: Context) -> pb.ClassificationResponse:  # noqa: N802

@@ -73,7 +73,8 @@ def test_typed_contents_are_read_as_they_were_written(drawn: tuple[str, Tensor])
 def test_json_is_read_as_it_was_written(drawn: tuple[str, Tensor]) -> None:
     dtype, tensor = drawn
     if dtype in {"float16", "float32", "float64", "bfloat16"}:
-        tensor = np.where(np.isnan(tensor), tensor.dtype.type(0), tensor)
+        with np.errstate(invalid="ignore"):  # some NaNs of bfloat16 complain of being looked at
+            tensor = np.where(np.isnan(tensor), tensor.dtype.type(0), tensor)
     data, is_base64 = encode_data(tensor)
     document = parse_json(dump_json({"data": data}), bounds=BOUNDS)
     decoded = decode_data(document["data"], dtype, tensor.shape, is_base64=is_base64, bounds=BOUNDS, where="x")
