@@ -8,11 +8,10 @@ clients may bring in models of any name. Failures count in the durations, with t
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 from prometheus_client.gc_collector import GCCollector
-from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -23,10 +22,9 @@ from service.core.admission import Admission
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelVersion, State
 from service.errors import ErrorKind
+from service.telemetry.distribution import Distribution
 from service.telemetry.exchange import collected, encoded
 from service.telemetry.replicas import ReplicaMetrics
-
-MetricT = TypeVar("MetricT", bound=MetricWrapperBase)
 
 _UNKNOWN = "_unknown"
 _MOST_LEFT = 1000
@@ -74,39 +72,39 @@ class Metrics:
             ["protocol", "method", *model, "code"],
             registry=self.registry,
         )
-        self._durations = Histogram(
+        self._durations = Distribution(
             "tensorgate_request_duration_seconds",
             "Time from the arrival of a request to its answer, failures included.",
             ["protocol", "method", *model, "code"],
-            buckets=_SECONDS,
+            bounds=_SECONDS,
             registry=self.registry,
         )
-        self._phases = Histogram(
+        self._phases = Distribution(
             "tensorgate_phase_duration_seconds",
             "Where the time of a request went.",
             ["phase", *model],
-            buckets=_SECONDS,
+            bounds=_SECONDS,
             registry=self.registry,
         )
-        self._rows = Histogram(
+        self._rows = Distribution(
             "tensorgate_request_rows",
             "Rows that a request asked to run.",
             model,
-            buckets=_ROWS,
+            bounds=_ROWS,
             registry=self.registry,
         )
-        self._batch_rows = Histogram(
+        self._batch_rows = Distribution(
             "tensorgate_batch_rows",
             "Rows of one run, of all the requests that were merged for it.",
             model,
-            buckets=_ROWS,
+            bounds=_ROWS,
             registry=self.registry,
         )
-        self._batch_requests = Histogram(
+        self._batch_requests = Distribution(
             "tensorgate_batch_requests",
             "Requests that were merged for one run.",
             model,
-            buckets=_ROWS,
+            bounds=_ROWS,
             registry=self.registry,
         )
         self._rejected = Counter(
@@ -121,15 +119,14 @@ class Metrics:
             ["protocol", "code"],
             registry=self.registry,
         )
-        self._loads = Histogram(
+        self._loads = Distribution(
             "tensorgate_model_load_duration_seconds",
             "Time to load a version and warm it up.",
             ["model_name"],
-            buckets=_LOAD_SECONDS,
+            bounds=_LOAD_SECONDS,
             registry=self.registry,
         )
-        self._of_models: tuple[MetricWrapperBase, ...] = (
-            self._requests,
+        self._of_models = (
             self._durations,
             self._phases,
             self._rows,
@@ -138,7 +135,7 @@ class Metrics:
             self._loads,
         )
         self._catalog = Catalog()
-        self._looked_up: dict[tuple[object, ...], MetricWrapperBase] = {}
+        self._looked_up: dict[tuple[str, ...], Counter] = {}
         self._told: set[tuple[str, str]] = set()
         self._left = 0
         for what in ("requests", "streams"):
@@ -174,12 +171,16 @@ class Metrics:
         name = call.model or _UNKNOWN
         version = _UNKNOWN if call.version is None else str(call.version)
         self._told.add((name, version))
-        self._series(self._requests, call.protocol, call.method, name, version, code).inc()
-        self._series(self._durations, call.protocol, call.method, name, version, code).observe(call.elapsed())
+        labels = (call.protocol, call.method, name, version, code)
+        requests = self._looked_up.get(labels)
+        if requests is None:  # the library takes longer to find it than to count
+            requests = self._looked_up[labels] = self._requests.labels(*labels)
+        requests.inc()
+        self._durations.labels(*labels).observe(call.elapsed())
         for phase, seconds in call.phases.items():
-            self._series(self._phases, phase, name, version).observe(seconds)
+            self._phases.labels(phase, name, version).observe(seconds)
         if call.rows:
-            self._series(self._rows, name, version).observe(call.rows)
+            self._rows.labels(name, version).observe(call.rows)
         if code in _REJECTIONS:
             self._rejected.labels(call.protocol, _REJECTIONS[ErrorKind(code)]).inc()
         if code in _VALIDATION:
@@ -187,17 +188,10 @@ class Metrics:
 
     def observe_batch(self, version: ModelVersion, rows: int, requests: int) -> None:
         """Counts a run and what was merged for it."""
-        self._told.add((version.name, str(version.version)))
-        self._series(self._batch_rows, version.name, str(version.version)).observe(rows)
-        self._series(self._batch_requests, version.name, str(version.version)).observe(requests)
-
-    def _series(self, metric: MetricT, *labels: str) -> MetricT:
-        """Returns the series of these labels, looked up once: the library takes longer to find it than to count."""
-        key = (metric, *labels)
-        series = self._looked_up.get(key)
-        if series is None:
-            series = self._looked_up[key] = metric.labels(*labels)
-        return cast("MetricT", series)
+        labels = (version.name, str(version.version))
+        self._told.add(labels)
+        self._batch_rows.labels(*labels).observe(rows)
+        self._batch_requests.labels(*labels).observe(requests)
 
     def watch_queues(self, waiting: Callable[[], Mapping[str, int]]) -> None:
         """Tells how many requests wait for each model."""
@@ -234,24 +228,18 @@ class Metrics:
         self._left = 0
         gone = {series for series in self._told if not self._is_there(*series)}
         self._told -= gone
-        if gone:
-            self._looked_up.clear()
         for metric in self._of_models if gone else ():
-            for labels in _label_sets(metric):
+            for labels in metric.label_sets():
                 if (labels["model_name"], labels.get("model_version", _UNKNOWN)) in gone:
                     metric.remove(*labels.values())
+                    if metric is self._durations:  # the requests have the same labels
+                        self._requests.remove(*labels.values())
+                        self._looked_up.pop(tuple(labels.values()), None)
 
     def _is_there(self, name: str, version: str) -> bool:
         if version == _UNKNOWN:
             return name == _UNKNOWN or name in self._catalog
         return self._catalog.has(name, int(version))
-
-
-def _label_sets(metric: MetricWrapperBase) -> list[dict[str, str]]:
-    """Returns the labels of each of its series."""
-    samples = (sample for family in metric.collect() for sample in family.samples)
-    found = {tuple((name, value) for name, value in sample.labels.items() if name != "le") for sample in samples}
-    return [dict(labels) for labels in found]
 
 
 class _Queues(Collector):

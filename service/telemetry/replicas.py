@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from service.core.replicas import ReplicaState, ReplicaStatus
+from service.telemetry.distribution import Distribution
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -26,11 +27,11 @@ class ReplicaMetrics:
             ["replica", "code"],
             registry=registry,
         )
-        self._durations = Histogram(
+        self._durations = Distribution(
             "tensorgate_replica_request_duration_seconds",
             "Time that a replica took for a request, failures included.",
             ["replica"],
-            buckets=_SECONDS,
+            bounds=_SECONDS,
             registry=registry,
         )
         self._ejections = Counter(
@@ -63,8 +64,9 @@ class ReplicaMetrics:
 
     def left(self, replica: str) -> None:
         """Forgets a replica: where they come and go, their addresses are not a closed set."""
-        for metric in (self._requests, self._durations, self._ejections):
-            metric.remove_by_labels({"replica": replica})
+        self._durations.remove(replica)
+        for counter in (self._requests, self._ejections):
+            counter.remove_by_labels({"replica": replica})
 
     def retried(self, reason: str) -> None:
         """Counts a retry."""

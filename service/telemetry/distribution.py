@@ -1,0 +1,92 @@
+"""Histograms that one thread alone touches."""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+
+class Series:
+    """Counts the values of one set of labels.
+
+    Args:
+        bounds: Upper bounds of the buckets, ascending.
+
+    Attributes:
+        counts: Values in each bucket, and last those above all bounds.
+        total: Sum of all values.
+    """
+
+    __slots__ = ("_bounds", "counts", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float) -> None:
+        """Counts a value."""
+        self.counts[bisect_left(self._bounds, value)] += 1
+        self.total += value
+
+
+class Distribution(Collector):
+    """A histogram, told as the library's own is, that only the event loop observes and collects.
+
+    The library's takes two locks and a walk over the buckets for each value; every request has some nine of them, which
+    made a fifth of the time that this server spends on it.
+
+    Args:
+        name: Of the metric.
+        documentation: Likewise.
+        labels: Their names.
+        bounds: Upper bounds of the buckets, ascending.
+        registry: Tells it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        labels: Sequence[str],
+        *,
+        bounds: Sequence[float],
+        registry: CollectorRegistry,
+    ) -> None:
+        self._name = name
+        self._documentation = documentation
+        self._labels = tuple(labels)
+        self._bounds = tuple(float(bound) for bound in bounds)
+        self._series: dict[tuple[str, ...], Series] = {}
+        registry.register(self)
+
+    def labels(self, *values: str) -> Series:
+        """Returns the series of these labels."""
+        series = self._series.get(values)
+        if series is None:
+            series = self._series[values] = Series(self._bounds)
+        return series
+
+    def remove(self, *values: str) -> None:
+        """Forgets the series of these labels."""
+        self._series.pop(values, None)
+
+    def label_sets(self) -> list[dict[str, str]]:
+        """Returns the labels of each series."""
+        return [dict(zip(self._labels, values, strict=True)) for values in self._series]
+
+    def collect(self) -> Iterator[Metric]:
+        """Yields the metric."""
+        family = HistogramMetricFamily(self._name, self._documentation, labels=self._labels)
+        names = [*map(floatToGoString, self._bounds), "+Inf"]
+        for values, series in self._series.items():
+            buckets: list[Sequence[str | float]] = []
+            below = 0
+            for name, count in zip(names, series.counts, strict=True):
+                below += count
+                buckets.append((name, float(below)))
+            family.add_metric(list(values), buckets, series.total)  # type: ignore[arg-type]  # as its own collectors do
+        yield family
