@@ -19,12 +19,15 @@ def main(arguments: list[str]) -> int:
     if shutil.which("h2load") is None:
         return 1
     # What other sections found in an earlier run stays only where it is to be written down again.
-    findings = Findings.kept() if options.write else Findings()
-    with tempfile.TemporaryDirectory(prefix="tensorgate-bench-") as folder:
-        sections.run(Workspace.made(Path(folder)), options, findings)
+    findings = Findings.kept() if options.write and not options.whole else Findings()
+    try:
+        with tempfile.TemporaryDirectory(prefix="tensorgate-bench-") as folder:
+            sections.run(Workspace.made(Path(folder)), options, findings)
+    finally:
+        if options.write:
+            findings.keep()
     sys.stdout.write(report.as_text(findings))
     if options.write:
-        findings.keep()
         report.write(findings)
     return 0
 

@@ -9,13 +9,13 @@ from functools import partial
 import numpy as np
 
 from benchmarks import exporting
-from benchmarks.asking import WrongAnswerError, check, wait_for_answer
-from benchmarks.load import LoadError, Measured, burst, require_size
+from benchmarks.asking import check, wait_for_answer
+from benchmarks.load import Measured, burst, require_size
 from benchmarks.models import SMALL, SUM, Example
 from benchmarks.options import Options
 from benchmarks.questions import OIP_REST, OIP_RPC, TFS_REST, TFS_RPC, Question, ask_in_all
-from benchmarks.rounds import tell
-from benchmarks.servers import PEERS, TENSORGATE, NotAvailableError, Running
+from benchmarks.rounds import FAILURES, tell
+from benchmarks.servers import PEERS, TENSORGATE, Running
 from benchmarks.workspace import Workspace
 
 SIZES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000)
@@ -25,7 +25,6 @@ ADMITTED = 1024
 """More than by default: 512 at a time would be refused in part."""
 _FLOAT_BYTES, _JSON_BYTES = 4, 7
 """Of a number: in gRPC, and with four digits and its comma in JSON."""
-_FAILURES = (LoadError, WrongAnswerError, NotAvailableError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ def _told(growth: Growth, name: str) -> Iterator[None]:
     tell(f"growth: {name}")
     try:
         yield
-    except _FAILURES as error:
+    except FAILURES as error:
         growth.reasons[name] = str(error)
         tell(f"  {error}")
 

@@ -35,6 +35,11 @@ class Options:
     write: bool = True
 
     @property
+    def whole(self) -> bool:
+        """Whether nothing is left out."""
+        return set(self.only) >= set(SECTIONS)
+
+    @property
     def groups(self) -> tuple[str, ...]:
         """The groups of servers that are compared in rounds."""
         return tuple(section for section in _COMPARED if section in self.only)
@@ -56,7 +61,11 @@ def parse(arguments: list[str]) -> Options:
     parser.add_argument("--concurrencies", default="1,8,64", help="[%(default)s]")
     parser.add_argument("--peers-call", choices=("function", "session"), default=defaults.peers_call)
     parser.add_argument("--models", type=Path, default=defaults.models, help="the default models [%(default)s]")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md even of some sections")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="write docs/benchmarks.md even so, with what was kept of other sections; --only '' only does that",
+    )
     chosen = parser.parse_args(arguments)
     only = _words(chosen.only)
     known = (*SECTIONS, *MORE_SECTIONS)
@@ -72,7 +81,7 @@ def parse(arguments: list[str]) -> Options:
         concurrencies=tuple(int(word) for word in _words(chosen.concurrencies)),
         peers_call=chosen.peers_call,
         models=chosen.models,
-        write=chosen.write or set(only) >= set(SECTIONS),
+        write=chosen.write or (set(only) >= set(SECTIONS) and not chosen.servers),
     )
 
 

@@ -14,6 +14,7 @@ and the highest.
 
 `make bench` runs all of it and writes this page; `make bench BENCH_ARGS="--only peers --rounds 1 --seconds 2"` runs a part and
 prints it; `python -m benchmarks --help` has the rest. `make bench-quick` measures this server alone.
+`make profile PROFILE_ARGS="--protocol 'OIP REST'"` samples it under load and tells in which functions the time goes.
 """
 
 RATIOS = "In short"

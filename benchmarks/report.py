@@ -60,7 +60,7 @@ def _circumstances(findings: Findings) -> str:
         f"| machine | {environment.machine()} |\n"
         f"| versions | {versions} |\n"
         f"| date | {when} |\n"
-        f"| command | `make bench`: {findings.rounds} rounds, bursts of about {findings.seconds:g} s |\n"
+        f"| command | `make bench`; rounds: {findings.rounds}; bursts of about {findings.seconds:g} s |\n"
     )
 
 

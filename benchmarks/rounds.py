@@ -1,5 +1,6 @@
 """The comparison: all servers in turn, several times over, so that what disturbs the machine meets all alike."""
 
+import subprocess
 import sys
 import time
 from collections.abc import Iterable
@@ -15,7 +16,8 @@ from benchmarks.servers import NotAvailableError, Running, Server
 
 _WARM_UP = 200
 """Requests before the first measurement: connections, caches, the first batches of each size."""
-_FAILURES = (LoadError, WrongAnswerError, NotAvailableError, OSError)
+FAILURES = (LoadError, WrongAnswerError, NotAvailableError, OSError, ValueError, subprocess.SubprocessError)
+"""What a server, or the load, may do wrong: it is told in the table, and the run goes on."""
 
 
 def compare(servers: Iterable[Server], options: Options, results: Compared) -> None:
@@ -29,7 +31,7 @@ def compare(servers: Iterable[Server], options: Options, results: Compared) -> N
             try:
                 with server.start() as running:
                     _measure_server(server, running, options, results)
-            except _FAILURES as error:
+            except FAILURES as error:
                 for question in server.questions:
                     results.reasons.setdefault(Row(server.name, question.name), str(error))
                 tell(f"  {error}")
@@ -50,7 +52,7 @@ def _measure_server(server: Server, running: Running, options: Options, results:
         row = Row(server.name, question.name)
         try:
             _measure_row(row, question, running, options, results)
-        except _FAILURES as error:
+        except FAILURES as error:
             results.reasons.setdefault(row, str(error))
             tell(f"  {question.name}: {error}")
     results.memory[server.name].append(running.server.memory_bytes() / 1e6)

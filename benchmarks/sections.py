@@ -8,18 +8,16 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import environment
-from benchmarks.asking import WrongAnswerError
 from benchmarks.findings import Findings
 from benchmarks.growth import measure_growth
 from benchmarks.json_decoding import measure_decoding
-from benchmarks.load import LoadError
 from benchmarks.models import SMALL
 from benchmarks.native_questions import CLASSIFIER, FORECASTER, classify_questions, forecast_questions
 from benchmarks.options import Options
 from benchmarks.processes import ROOT
 from benchmarks.questions import OIP_REST, OIP_RPC
 from benchmarks.results import Compared, Row
-from benchmarks.rounds import compare, tell
+from benchmarks.rounds import FAILURES, compare, tell
 from benchmarks.servers import Server
 from benchmarks.soak import measure_memory
 from benchmarks.streaming import measure_streaming
@@ -31,8 +29,9 @@ DEFAULT_MODELS, LARGE_MODEL = "the default models", "224x224x3"
 
 def run(work: Workspace, options: Options, findings: Findings) -> None:
     """Measures what the options ask for, and puts it into the findings."""
-    findings.peers_call, findings.rounds, findings.seconds = options.peers_call, options.rounds, options.seconds
-    findings.concurrencies = options.concurrencies
+    if options.only:
+        findings.peers_call, findings.rounds, findings.seconds = options.peers_call, options.rounds, options.seconds
+        findings.concurrencies = options.concurrencies
     for section in options.only:
         findings.dates[section] = environment.now()
     if options.groups:
@@ -55,7 +54,7 @@ def run(work: Workspace, options: Options, findings: Findings) -> None:
     if "soak" in options.only:
         try:
             findings.soak = measure_memory(work)
-        except (LoadError, WrongAnswerError) as error:
+        except FAILURES as error:
             tell(f"soak: {error}")
 
 

@@ -11,21 +11,20 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import native_questions, questions
-from benchmarks.asking import WrongAnswerError, check, wait_for_answer
+from benchmarks.asking import check, wait_for_answer
 from benchmarks.load import LoadError, Measured, burst
 from benchmarks.options import Options
 from benchmarks.processes import ROOT
 from benchmarks.questions import LONG_CALLS, OIP_RPC, STREAM, UNARY, Question, framed
 from benchmarks.results import Burst, Compared, Row
-from benchmarks.rounds import tell
-from benchmarks.servers import PEERS, TENSORGATE, NotAvailableError, Running, Server
+from benchmarks.rounds import FAILURES, tell
+from benchmarks.servers import PEERS, TENSORGATE, Running, Server
 from benchmarks.workspace import Workspace
 
 _MESSAGES = 64
 _FRAME_BYTES = 5
 _OIP_TAG, _NATIVE_TAG = 2 << 3 | 2, 1 << 3 | 2
 """Of infer_response in ModelStreamInferResponse; of response in ClassifyStreamResponse."""
-_FAILURES = (LoadError, WrongAnswerError, NotAvailableError, OSError)
 _WRAPPER_BYTES = 64
 """By which a stream's answer may be longer than a unary one: it wraps it, and Triton adds a parameter."""
 
@@ -72,7 +71,7 @@ def measure_streaming(work: Workspace, options: Options, results: Compared) -> N
                     wait_for_answer(first, running.address(first), running.server)
                     for pair in pairs:
                         _measure_pair(server.name, pair, running, options, results)
-            except _FAILURES as error:
+            except FAILURES as error:
                 results.reasons.setdefault(Row(server.name, pairs[0].name), str(error))
                 tell(f"  {error}")
 
@@ -89,7 +88,7 @@ def _measure_pair(name: str, pair: _Pair, running: Running, options: Options, re
                     raise LoadError(f"answers of {measured.bytes_each:.0f} bytes, where a right one has {expected}")
                 cpu = 1000 * (running.server.cpu_seconds() - before) / answers
                 results.bursts[row, concurrency].append(Burst(measured, cpu))
-        except _FAILURES as error:
+        except FAILURES as error:
             results.reasons.setdefault(row, str(error))
             tell(f"  {row.protocol}: {error}")
             return
