@@ -57,5 +57,5 @@ class SharedMetrics:
             plain = await asyncio.wait_for(link.ask("collect", scraped), _ANSWER_SECONDS)
         except (ConnectionError, TimeoutError):
             return
-        if link in self._last:  # else it ended in between, and is counted among what is over
+        if plain is not None and link in self._last:  # else it ended in between, and is counted among what is over
             self._last[link] = families_of(plain)

@@ -23,8 +23,6 @@ _FAILED = 1
 _CANNOT_START = 2
 _INTERRUPTED = 130
 _SNAPSHOT_SECONDS = 2.0
-_SNAPSHOT_SHARE = 0.02
-"""Most of the time that may go into snapshots: where there are very many metrics, they are taken less often."""
 _YOUNG_SECONDS = 10.0
 """A worker that ends before this age is started again later each time."""
 _FIRST_PAUSE_SECONDS = 0.5
@@ -98,14 +96,17 @@ class Supervisor:
         """Runs a worker; returns its age when it ended, its exit status, and why it could not start if it said so."""
         clock = asyncio.get_running_loop().time
         began = clock()
-        worker = WorkerProcess(number, self._answer)
-        self._workers.add(worker)
-        self._metrics.joined(worker.link)
         try:
-            status = await worker.run(ports, again=number in self._served)
-        finally:
-            self._workers.discard(worker)
-            self._metrics.left(worker.link)
+            worker = WorkerProcess(number, self._answer)
+            self._workers.add(worker)
+            self._metrics.joined(worker.link)
+            try:
+                status = await worker.run(ports, again=number in self._served)
+            finally:
+                self._workers.discard(worker)
+                self._metrics.left(worker.link)
+        except OSError as error:  # too many processes, or too little memory for one more
+            return 0.0, _FAILED, f"it could not be started: {error.strerror}"
         return clock() - began, status, worker.complaint
 
     async def _answer(self, worker: WorkerProcess, what: str, body: Any) -> Any:
@@ -130,18 +131,14 @@ class Supervisor:
 
     async def _keep_looking(self) -> None:
         """Looks at what the workers count, so that little is lost of one that ends without a word."""
-        clock = asyncio.get_running_loop().time
-        pause = _SNAPSHOT_SECONDS
         while True:
-            await asyncio.sleep(pause)
-            began = clock()
+            await asyncio.sleep(_SNAPSHOT_SECONDS)
             await self._metrics.look(scraped=False)
-            pause = max(_SNAPSHOT_SECONDS, (clock() - began) / _SNAPSHOT_SHARE)
 
     def _give_up(self, complaint: str) -> None:
         if self._status == 0:
             self._status = _CANNOT_START
-            sys.stderr.write(f"tensorgate: {complaint}\n")
+            sys.stderr.write(f"tensorgate: {complaint or 'a worker could not start'}\n")
             self._stop()
 
     def _signalled(self) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import socket
+import time
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -15,6 +16,8 @@ from service.workers.ports import Ports
 _VARIABLE = "TENSORGATE_WORKER"
 _SCRAPE_SECONDS = 3.0
 """Longer than the supervisor waits for any worker."""
+_SNAPSHOT_SHARE = 0.01
+"""Most of the time that goes into metrics which nobody scrapes: where there are very many, they are told less often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +77,23 @@ class Worker:
         return None if assignment is None else cls(assignment)
 
     async def attend(self, collect: Callable[[bool], Any], orphaned: Callable[[], None]) -> None:
-        """Answers the supervisor.
+        """Answers the supervisor, with nothing where that is no scrape and would cost too much.
 
         Args:
             collect: Returns this worker's metrics; takes whether they are for a scrape.
             orphaned: Called when the supervisor is gone.
         """
+        not_before = 0.0
 
-        async def answer(what: str, body: Any) -> Any:
-            return collect(body)
+        async def answer(what: str, scraped: bool) -> Any:
+            nonlocal not_before
+            began = time.monotonic()
+            if began < not_before and not scraped:
+                return None
+            told = collect(scraped)
+            ended = time.monotonic()
+            not_before = ended + (ended - began) / _SNAPSHOT_SHARE
+            return told
 
         self._link = Link(self._end.dup(), answer)
         await self._link.run()
