@@ -2,8 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from service.errors import ErrorKind, GatewayError
 
@@ -26,15 +24,21 @@ class Admission:
         self.draining = asyncio.Event()
         """Set from the moment when nothing is admitted any more."""
 
-    @contextmanager
-    def admitted(self, what: str = "requests") -> Iterator[None]:
-        """Holds one place for the body.
+    def admitted(self, what: str = "requests") -> "_Place":
+        """Returns what holds one place for its body.
+
+        Entering it raises GatewayError: NOT_READY while draining, OVERLOADED when no place is free.
 
         Args:
             what: ``requests`` or ``streams``.
+        """
+        return _Place(self, what)
+
+    def enter(self, what: str) -> None:
+        """Takes a place.
 
         Raises:
-            GatewayError: NOT_READY while draining, OVERLOADED when no place is free.
+            GatewayError: NOT_READY or OVERLOADED.
         """
         if self.draining.is_set():
             raise GatewayError(ErrorKind.NOT_READY, "the server is going down")
@@ -45,21 +49,16 @@ class Admission:
             )
         self.in_flight[what] += 1
         self._idle.clear()
-        try:
-            yield
-        finally:
-            self.in_flight[what] -= 1
-            if not any(self.in_flight.values()):
-                self._idle.set()
 
-    @contextmanager
-    def held(self) -> Iterator["HeldBytes"]:
-        """Counts bytes that are held while the body runs."""
-        count = HeldBytes(self._bytes)
-        try:
-            yield count
-        finally:
-            count.close()
+    def leave(self, what: str) -> None:
+        """Gives a place back."""
+        self.in_flight[what] -= 1
+        if not any(self.in_flight.values()):
+            self._idle.set()
+
+    def held(self) -> "HeldBytes":
+        """Returns what counts the bytes that are held while its body runs."""
+        return HeldBytes(self._bytes)
 
     def bytes_held(self) -> int:
         """Returns how many bytes of requests are held."""
@@ -72,6 +71,22 @@ class Admission:
     async def idle(self) -> None:
         """Waits until nothing is in flight."""
         await self._idle.wait()
+
+
+class _Place:
+    """One place; a class, and no generator, as every request passes it."""
+
+    __slots__ = ("_admission", "_what")
+
+    def __init__(self, admission: Admission, what: str) -> None:
+        self._admission = admission
+        self._what = what
+
+    def __enter__(self) -> None:
+        self._admission.enter(self._what)
+
+    def __exit__(self, *error: object) -> None:
+        self._admission.leave(self._what)
 
 
 class _Bytes:
@@ -90,7 +105,7 @@ class _Bytes:
 
 
 class HeldBytes:
-    """What one request holds of the bytes in flight; may be told from several threads.
+    """What one request holds of the bytes in flight, given back at the end; may be told from several threads.
 
     Attributes:
         taken: In bytes.
@@ -100,6 +115,12 @@ class HeldBytes:
         self._total = total
         self._closed = False
         self.taken = 0
+
+    def __enter__(self) -> "HeldBytes":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def take(self, size: int) -> None:
         """Takes more.

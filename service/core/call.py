@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import cast
 
 from service.errors import ErrorKind, GatewayError
 
@@ -49,26 +50,35 @@ class Deadline:
 
 
 class _Enforced:
-    """A deadline held to; a class, and no generator, as every request passes it."""
+    """A deadline held to, as `asyncio.timeout_at` holds to one; a class of its own, as every request passes it."""
 
-    __slots__ = ("_deadline", "_scope")
+    __slots__ = ("_cancellations", "_deadline", "_passed", "_task", "_timer")
 
     def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
-        self._scope = asyncio.timeout_at(None if deadline.at == math.inf else deadline.at)
+        self._passed = False
+        self._timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> None:
         if self._deadline.remaining() <= 0:
             raise self._deadline.timeout()
-        await self._scope.__aenter__()
+        self._task = cast("asyncio.Task[object]", asyncio.current_task())
+        self._cancellations = self._task.cancelling()
+        if self._deadline.at != math.inf:
+            self._timer = asyncio.get_running_loop().call_at(self._deadline.at, self._pass)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        try:
-            await self._scope.__aexit__(kind, error, traceback)
-        except TimeoutError:
+        if self._timer is not None:
+            self._timer.cancel()
+        # Where somebody else has cancelled the task as well, it stays cancelled.
+        if self._passed and self._task.uncancel() <= self._cancellations and kind is asyncio.CancelledError:
             raise self._deadline.timeout() from None
+
+    def _pass(self) -> None:
+        self._passed = True
+        self._task.cancel()
 
 
 @dataclass(slots=True)

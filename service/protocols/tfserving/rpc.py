@@ -12,7 +12,7 @@ from service.core.call import Call
 from service.core.catalog import ModelRef, ModelVersion
 from service.core.control import ModelControl
 from service.core.engine import Engine
-from service.core.offload import offloaded
+from service.core.offload import INLINE_BYTES, offloaded
 from service.core.tensors import Signature, Tensor, byte_size
 from service.errors import ErrorKind, GatewayError
 from service.protocols.tfserving.examples import serialized_examples
@@ -65,14 +65,22 @@ class PredictionServicer:
         bounds.check_count(len(request.output_filter), where="output_filter")
         check_input_names(signature, request.inputs.keys())
         with call.phase("decode"):
-            inputs = await offloaded(request.ByteSize(), lambda: self._inputs(request, call))
+            size = request.ByteSize()
+            if size <= INLINE_BYTES:
+                inputs = self._inputs(request, call)
+            else:
+                inputs = await offloaded(size, lambda: self._inputs(request, call))
         outputs = await predict(
             self._engine, version, signature, inputs, wanted=tuple(request.output_filter), call=call
         )
         with call.phase("encode"):
             response = pb.PredictResponse(model_spec=model_spec(version, signature.name))
             as_content = self._as_content(inputs)
-            await offloaded(byte_size(outputs.values()), lambda: _encode(outputs, response, as_content=as_content))
+            size = byte_size(outputs.values())
+            if size <= INLINE_BYTES:
+                _encode(outputs, response, as_content=as_content)
+            else:
+                await offloaded(size, lambda: _encode(outputs, response, as_content=as_content))
         return response
 
     def _inputs(self, request: pb.PredictRequest, call: Call) -> dict[str, Tensor]:
