@@ -17,7 +17,8 @@ def test_the_field_holds_what_one_number_after_the_other_would_give(dtype: str, 
     array = data.draw(arrays(dtype, array_shapes(min_dims=0, min_side=0, max_side=40)))
     numbers = array.ravel()
     parts = numbers.view(numbers.real.dtype) if numbers.dtype.kind == "c" else numbers
-    expected = tf_pb.TensorProto(**{FIELDS[dtype]: parts.tolist()})
+    expected = tf_pb.TensorProto()
+    getattr(expected, FIELDS[dtype]).extend(parts.tolist())
     message = tf_pb.TensorProto()
     append_packed(message, FIELDS[dtype], array)
     assert message.SerializeToString(deterministic=True) == expected.SerializeToString(deterministic=True)
