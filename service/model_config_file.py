@@ -12,8 +12,8 @@ from service.errors import ErrorKind, GatewayError
 logger = logging.getLogger(__name__)
 
 
-_TRY_AGAIN = frozenset({ErrorKind.BACKEND_UNAVAILABLE, ErrorKind.TIMEOUT})
-"""Failures to do what the file says that are not the file's fault."""
+_TRY_AGAIN = frozenset({ErrorKind.BACKEND_UNAVAILABLE, ErrorKind.LOAD_FAILED, ErrorKind.TIMEOUT})
+"""Failures to do what the file says that may be over when it is tried again."""
 
 
 class ModelConfigFile:

@@ -103,7 +103,7 @@ class Runtime:
                 max_queue_size=settings.max_queue_size,
             ),
             observe=self._metrics.observe_batch,
-            replicas=self._backend.serving if isinstance(self._backend, ReplicatedBackend) else lambda: 1,
+            replicas=self._backend.serving if isinstance(self._backend, ReplicatedBackend) else lambda _: 1,
         )
         if isinstance(self._backend, ReplicatedBackend):
             self._metrics.replicas.watch(self._backend.replicas)

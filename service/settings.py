@@ -188,8 +188,8 @@ class Settings(BaseSettings):
     def _has_both_of_mutual_tls(self) -> Self:
         if (self.tfserving_certificate is None) != (self.tfserving_key is None):
             raise ValueError("tfserving_certificate and tfserving_key together, or neither")
-        if self.tfserving_certificate is not None and self.tfserving_ca is None:
-            raise ValueError("tfserving_ca beside tfserving_certificate")
+        if self.tfserving_ca is None and (self.tfserving_certificate is not None or self.tfserving_server_name):
+            raise ValueError("tfserving_ca beside tfserving_certificate and tfserving_server_name")
         return self
 
     @field_validator("workers")

@@ -37,6 +37,11 @@ class Replica:
         deadlines: Seconds that each inference was allowed.
         configs: The configurations that it was told.
         refusal: What it answers to the next configurations, in place of success.
+        models: Names of the models that it has, all with these versions; of ``bad`` it cannot tell the signatures.
+        probe_failure: What every probe is refused with, while it is set.
+        reloading: While it is cleared, reloads wait.
+        output: Name of its output.
+        nonsense: Whether it answers inferences with bytes that are no message.
     """
 
     def __init__(self, *versions: int) -> None:
@@ -51,6 +56,12 @@ class Replica:
         self.deadlines: list[float] = []
         self.configs: list[model_management_pb2.ReloadConfigRequest] = []
         self.refusal = ""
+        self.models = {"m"}
+        self.probe_failure: tuple[grpc.StatusCode, str] | None = None
+        self.reloading = asyncio.Event()
+        self.reloading.set()
+        self.output = "y"
+        self.nonsense = False
         self.port = 0
         self._server: aio.Server | None = None
 
@@ -79,7 +90,9 @@ class Replica:
                 name: grpc.unary_unary_rpc_method_handler(
                     self._answering(handler),
                     request_deserializer=request.FromString,
-                    response_serializer=lambda answer: answer.SerializeToString(),
+                    response_serializer=lambda answer: (
+                        answer if isinstance(answer, bytes) else answer.SerializeToString()
+                    ),
                 )
                 for name, (handler, request) in handlers.items()
             }
@@ -104,10 +117,14 @@ class Replica:
         return answer
 
     async def _check(self, request: Any, context: Any) -> Any:
+        if self.probe_failure is not None:
+            await context.abort(*self.probe_failure)
         return health_pb2.HealthCheckResponse(status=self.health)
 
     async def _status(self, request: Any, context: Any) -> Any:
-        if request.model_spec.name != "m":
+        if self.probe_failure is not None:
+            await context.abort(*self.probe_failure)
+        if request.model_spec.name not in self.models:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"Could not find any versions of {request.model_spec.name}")
         answer = get_model_status_pb2.GetModelStatusResponse()
         for version, state in self.versions.items():
@@ -115,10 +132,12 @@ class Replica:
         return answer
 
     async def _metadata(self, request: Any, context: Any) -> Any:
+        if request.model_spec.name == "bad":
+            await context.abort(grpc.StatusCode.INTERNAL, "no metadata")
         shape = tf_pb.TensorShapeProto(dim=[tf_pb.TensorShapeProto.Dim(size=-1)])
         info = tf_pb.TensorInfo(name="x:0", dtype=tf_pb.DT_FLOAT, tensor_shape=shape)
         definition = tf_pb.SignatureDef(
-            inputs={"x": info}, outputs={"y": info}, method_name="tensorflow/serving/predict"
+            inputs={"x": info}, outputs={self.output: info}, method_name="tensorflow/serving/predict"
         )
         signatures = get_model_metadata_pb2.SignatureDefMap()
         signatures.signature_def["serving_default"].ParseFromString(definition.SerializeToString())
@@ -133,17 +152,20 @@ class Replica:
         await self.gate.wait()
         if self.failure is not None:
             await context.abort(*self.failure)
+        if self.nonsense:
+            return b"\xff\xff"
         if self.versions.get(version) != Status.AVAILABLE:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: Specific(m, {version})")
         tensor = request.inputs["x"]
         values = np.frombuffer(tensor.tensor_content, np.float32) + version
         answer = predict_pb2.PredictResponse()
-        answer.outputs["y"].CopyFrom(tensor)
-        answer.outputs["y"].tensor_content = values.astype(np.float32).tobytes()
+        answer.outputs[self.output].CopyFrom(tensor)
+        answer.outputs[self.output].tensor_content = values.astype(np.float32).tobytes()
         return answer
 
     async def _reload(self, request: Any, context: Any) -> Any:
         self.configs.append(request)
+        await self.reloading.wait()
         answer = model_management_pb2.ReloadConfigResponse()
         if self.refusal:
             answer.status.error_code = 2

@@ -71,6 +71,15 @@ def decode_reload(message: serving_pb.ModelServerConfig) -> list[ModelConfig]:
     return decode_model_configs(message)
 
 
+def is_model_name(name: str) -> bool:
+    """Tells whether a model can have this name."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # of a folder whose name is not UTF-8
+        return False
+    return _NAME.fullmatch(name) is not None
+
+
 def encode_reload(configs: Sequence[ModelConfig]) -> serving_pb.ModelServerConfig:
     """Returns the message that has these models served; the way back from `decode_model_configs`."""
     message = serving_pb.ModelServerConfig()

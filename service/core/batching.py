@@ -44,6 +44,7 @@ class BatchLimits:
 class _Queue:
     """The requests that can be merged with each other."""
 
+    version: ModelVersion
     waiting: "deque[Waiting]" = field(default_factory=deque)
     running: int = 0
 
@@ -55,7 +56,7 @@ class Batcher:
         backend: Runs them.
         limits: Of batches and queues.
         observe: Takes the name and version of the model, the rows and the requests of each run.
-        replicas: Tells how many replicas of the backend share the runs.
+        replicas: Tells how many replicas of the backend share the runs of a version, or all runs.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Batcher:
         backend: Backend,
         limits: BatchLimits,
         observe: Callable[[ModelVersion, int, int], None],
-        replicas: Callable[[], int] = lambda: 1,
+        replicas: Callable[[ModelVersion | None], int] = lambda _: 1,
     ) -> None:
         self._backend = backend
         self._merged = MergedRuns(backend=backend, observe=observe)
@@ -123,7 +124,7 @@ class Batcher:
         """Runs at once where there is a place, else when it is this request's turn."""
         queue = self._queues.get(key)
         if queue is None:
-            queue = self._queues[key] = _Queue()
+            queue = self._queues[key] = _Queue(version)
         arrived = time.perf_counter()
         if self._has_place(queue) and not queue.waiting:
             self._begin(queue)
@@ -167,11 +168,10 @@ class Batcher:
             del self._waiting[name]
 
     def _has_place(self, queue: _Queue) -> bool:
-        limits, replicas = self._limits, self._replicas()
-        return (
-            self._running < limits.max_batches_in_flight * replicas
-            and queue.running < limits.max_batches_per_model * replicas
-        )
+        limits = self._limits
+        return self._running < limits.max_batches_in_flight * self._replicas(
+            None
+        ) and queue.running < limits.max_batches_per_model * self._replicas(queue.version)
 
     def _begin(self, queue: _Queue) -> None:
         queue.running += 1
@@ -184,7 +184,7 @@ class Batcher:
         if not queue.waiting and not queue.running:
             self._queues.pop(key, None)
         for _ in range(len(self._served_next)):
-            if self._running >= self._limits.max_batches_in_flight * self._replicas():
+            if self._running >= self._limits.max_batches_in_flight * self._replicas(None):
                 return
             waiting = self._served_next.popleft()
             if self._has_place(self._queues[waiting]):

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
+from service.core.catalog import ModelVersion
+
 
 class ReplicaState(StrEnum):
     """Where a replica stands."""
@@ -78,5 +80,5 @@ class ReplicatedBackend(Protocol):
     def replicas(self) -> Sequence[ReplicaStatus]:
         """Returns all replicas as they stand."""
 
-    def serving(self) -> int:
-        """Returns how many replicas share the runs now, 1 at least."""
+    def serving(self, version: ModelVersion | None = None) -> int:
+        """Returns how many replicas share the runs of a version, or all runs; 1 at least."""

@@ -110,8 +110,8 @@ class ComposeSystem:
 
     def down(self) -> None:
         """Stops everything and removes it, volumes too."""
-        # Compose makes the volumes of all profiles, and removes those of the ones that it is told of.
-        self.compose("--profile", "dashboards", "down", "--volumes", "--timeout", "5", "--remove-orphans")
+        # Compose removes what belongs to the profiles that it is told of.
+        self.compose("--profile", "*", "down", "--volumes", "--timeout", "5", "--remove-orphans")
 
     def containers(self, service: str) -> list[str]:
         """Returns the ids of the containers of a service."""

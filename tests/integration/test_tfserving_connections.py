@@ -11,7 +11,10 @@ import pytest
 from grpc import aio
 from tensorflow_serving.apis import model_management_pb2, model_service_pb2_grpc
 
+from service.backends.registry import BackendChoiceError
 from service.backends.tfserving import addresses
+from service.runtime import Runtime
+from service.settings import SettingsError, load
 from tests.conftest import until
 from tests.gateway import gateway
 from tests.real_server import serving_models
@@ -164,3 +167,22 @@ async def test_the_operators_file_is_followed_by_gateway_and_replica(tmp_path: P
             write(2)
             await until(lambda: served.runtime.catalog.labels("adds") == {"v2": 2})
             assert (await ask("v1"), await ask("v2")) == (None, [2.0])
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"tfserving_addresses": "nowhere"}, "tfserving_addresses: expected host:port"),
+        ({"tfserving_ca": "missing.pem"}, "missing.pem for TLS cannot be read: No such file"),
+        ({"tfserving_ca": __file__}, "for TLS cannot be read: it is no PEM file"),
+    ],
+)
+def test_what_is_misconfigured_is_said_at_the_start(settings: dict[str, str], words: str) -> None:
+    with pytest.raises(BackendChoiceError, match=words):
+        Runtime(load({"backend": "tfserving", "rest_port": 0, "grpc_port": 0} | settings))
+
+
+@pytest.mark.parametrize("name", ["tfserving_certificate", "tfserving_key", "tfserving_server_name"])
+def test_parts_of_tls_that_would_be_ignored_are_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match="tfserving_"):
+        load({name: "x.pem"})

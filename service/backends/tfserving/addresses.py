@@ -53,6 +53,10 @@ def _parsed(text: str) -> Address:
     match = _HOST_AND_PORT.fullmatch(text.removeprefix(_DNS))
     if match is None or not 0 < int(match["port"]) < 65_536:
         raise AddressError(f"host:port, dns:///name:port or unix:/path, not {text!r}")
+    try:
+        match["host"].encode("idna")
+    except UnicodeError:
+        raise AddressError(f"a name that can be looked up, not {match['host']!r}") from None
     return Address(text, match["host"].strip("[]"), int(match["port"]), all_of_name=text.startswith(_DNS))
 
 

@@ -1,7 +1,6 @@
 """The backend that runs models on TensorFlow Serving replicas."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -11,30 +10,25 @@ from service.backends.tfserving.addresses import AddressError, parse_addresses, 
 from service.backends.tfserving.budget import RetryBudget
 from service.backends.tfserving.channel import channels
 from service.backends.tfserving.configuring import Configuring
+from service.backends.tfserving.describing import signatures_on
 from service.backends.tfserving.pool import Pool
-from service.backends.tfserving.probing import ProbeError, probe
 from service.backends.tfserving.replica import Key, Replica
 from service.backends.tfserving.served import ServedVersions
-from service.codecs.signature_def import decode_signature
+from service.backends.tfserving.watching import Looks, Watch
 from service.core.call import Deadline
 from service.core.catalog import Catalog, ModelVersion, State
 from service.core.model_config import ModelConfig
 from service.core.offload import offloaded
 from service.core.ports import Accept
-from service.core.replicas import ReplicaState, ReplicaStatus
+from service.core.replicas import ReplicaStatus
 from service.core.tasks import describe
 from service.core.tensors import Signature, Tensor, byte_size
 from service.errors import ErrorKind, GatewayError
-from service.wire import tensorflow_serving_pb2 as pb
 
 logger = logging.getLogger(__name__)
 
 _LOOKUP_SECONDS = 2.0
 _DESCRIBE_SECONDS = 30.0
-_GRACE_SECONDS = 30.0
-_SILENCES = 2
-"""Probes in a row without any answer, after which a replica is taken to be gone: one may have come at a bad moment."""
-_SIGNATURES = "signature_def"
 
 
 class TfServingBackend:
@@ -44,7 +38,7 @@ class TfServingBackend:
         options: Its ``tfserving`` part, and where the names of the models come from.
 
     Raises:
-        BackendChoiceError: When an address is none, or a file for TLS cannot be read.
+        BackendChoiceError: When an address is none, or a file for TLS cannot be used.
     """
 
     def __init__(self, options: BackendOptions) -> None:
@@ -62,21 +56,20 @@ class TfServingBackend:
             max_retries=self._options.max_retries,
             budget=RetryBudget(ratio=self._options.retry_ratio),
             observer=options.observer,
-            look_again=self._look_again,
+            look_again=self._look_around,
         )
         self._served = ServedVersions(replicas=self._pool.replicas.values, describe=self._described)
-        self._watches: dict[str, asyncio.Task[None]] = {}
+        self._watches: dict[str, Watch] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._lookups: asyncio.Task[None] | None = None
-        self._looking: asyncio.Task[None] | None = None
 
     async def start(self, catalog: Catalog) -> None:
         """Asks each replica once, and begins to watch them; those that do not answer now may come later."""
         self._served.catalog = catalog
+        self._lookups = asyncio.create_task(self._follow_lookups())
         await self._look_up()
         catalog.announce(())
-        await self._look_again()
-        self._lookups = asyncio.create_task(self._follow_lookups())
+        await self._look_around()
 
     async def run(
         self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor], deadline: Deadline
@@ -90,30 +83,31 @@ class TfServingBackend:
     async def close(self) -> None:
         """Stops watching, and closes all connections."""
         self._served.close()
-        tasks = [
-            task for task in (self._lookups, self._looking, *self._watches.values(), *self._leaving) if task is not None
-        ]
+        tasks = [task for task in (self._lookups, *self._leaving) if task is not None]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for replica in self._pool.replicas.values():
-            replica.close()
+        await asyncio.gather(*tasks, *(watch.end() for watch in self._watches.values()), return_exceptions=True)
+        await asyncio.gather(*(replica.close() for replica in self._pool.replicas.values()))
 
     def replicas(self) -> Sequence[ReplicaStatus]:
         """Returns all replicas as they stand."""
         return [replica.status() for replica in self._pool.replicas.values()]
 
-    def serving(self) -> int:
-        """Returns how many replicas share the runs now, 1 at least."""
-        return max(1, sum(replica.state is ReplicaState.SERVING for replica in self._pool.replicas.values()))
+    def serving(self, version: ModelVersion | None = None) -> int:
+        """Returns how many replicas share the runs of a version, or all runs; 1 at least."""
+        if version is None:
+            return max(1, len(self._pool.serving()))
+        return max(1, self._pool.count((version.name, version.version)))
 
     async def reload(self, configs: Sequence[ModelConfig], accept: Accept) -> None:
         """Has every replica serve these models; where one cannot, or it is not accepted, what they served before."""
+        names = {config.name for config in configs}
 
         async def check() -> Catalog:
             await self._look_around()
+            entries = self._served.entries()
             draft = Catalog()
-            draft.announce(self._served.entries().values())
+            draft.announce(entry for (name, _), entry in entries.items() if name in names)
             accept(draft)
             return draft
 
@@ -130,26 +124,22 @@ class TfServingBackend:
         raise _not_supported()
 
     async def _described(self, key: Key) -> ModelVersion:
-        """Asks a replica what a version takes and gives.
+        """Asks a replica what a version takes and gives, and the model itself what it is for.
 
         Raises:
-            GatewayError: When it does not say so, or fails on zeros.
-            AioRpcError: When it does not answer.
-            StopIteration: When none has it any more.
+            GatewayError: When there is no answer, or none that makes sense.
         """
-        deadline = Deadline.after(_DESCRIBE_SECONDS)
-        replica = next(replica for replica in self._pool.serving() if replica.serves(key))
-        spec = pb.ModelSpec(name=key[0])
-        spec.version.value = key[1]
-        request = pb.GetModelMetadataRequest(model_spec=spec, metadata_field=[_SIGNATURES])
-        answer = await replica.ask("GetModelMetadata", request, pb.GetModelMetadataResponse, seconds=_DESCRIBE_SECONDS)
-        definitions = pb.SignatureDefMap.FromString(answer.metadata[_SIGNATURES].value).signature_def
-        decoded = (decode_signature(name, definitions[name]) for name in sorted(definitions))
-        signatures = {signature.name: signature for signature in decoded if signature is not None}
+        replica = next((replica for replica in self._pool.serving() if replica.serves(key)), None)
+        if replica is None:
+            raise GatewayError(ErrorKind.BACKEND_UNAVAILABLE, "no replica that serves it answers")
+        signatures = await signatures_on(replica, key, seconds=_DESCRIBE_SECONDS)
         version = ModelVersion(*key, State.AVAILABLE, signatures=signatures)
+        deadline = Deadline.after(_DESCRIBE_SECONDS)
 
         async def run(signature: Signature, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-            return await self.run(version, signature, inputs, deadline)
+            message = messages.predict_request(version, signature, inputs)
+            # On this replica alone: what a new version does with zeros is no reason to leave out a replica.
+            return messages.outputs_of(await self._pool.predict_on(replica, message, deadline), signature)
 
         task = await describe(signatures, run)
         return ModelVersion(*key, State.AVAILABLE, signatures=signatures, task=task, handle=object())
@@ -169,84 +159,45 @@ class TfServingBackend:
         before = frozenset(self._pool.replicas)
         now = await replicas_of(self._addresses, before)
         for name in now - before:
-            self._pool.replicas[name] = Replica(name, connect=self._connect, observer=self._observer)
-            self._watches[name] = asyncio.create_task(self._watch(self._pool.replicas[name]))
+            self._add(name)
         if any(replica.name in now for replica in self._pool.serving()) or not self._pool.serving():
             self._drop(before - now)  # else they stay until another one serves in their place
+
+    def _add(self, name: str) -> None:
+        replica = Replica(name, connect=self._connect, observer=self._observer, changed=self._pool.changed)
+        self._pool.replicas[name] = replica
+        looks = Looks(
+            seconds=self._options.probe_seconds,
+            timeout=self._options.probe_timeout,
+            looked=self._looked,
+            replaceable=lambda: any(other is not replica for other in self._pool.serving()),
+            returned=self._served.doubt,
+        )
+        self._watches[name] = Watch(replica, self._configuring, looks)
 
     def _drop(self, names: Iterable[str]) -> None:
         for name in names:
             logger.info("the replica %s is gone", name)
-            self._watches.pop(name).cancel()
-            leaving = asyncio.create_task(self._see_off(self._pool.replicas.pop(name)))
+            del self._pool.replicas[name]
+            leaving = asyncio.create_task(self._watches.pop(name).see_off())
             self._leaving.add(leaving)
             leaving.add_done_callback(self._leaving.discard)
-            self._served.follow()
-
-    async def _see_off(self, replica: Replica) -> None:
-        """Lets a replica that gets no more requests answer those that it has; where it does not, others do."""
-        silences = 0
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_GRACE_SECONDS):
-                while replica.in_flight and silences < _SILENCES:
-                    try:
-                        await probe(replica, (), seconds=self._options.probe_timeout)
-                        await asyncio.sleep(self._options.probe_seconds)
-                    except ProbeError as error:
-                        silences += 1 if error.silent else _SILENCES
-        replica.move()
-        replica.close()
+            self._looked()
 
     def _expect(self) -> None:
         unknown = self._configuring.unlisted() and bool(self._pool.serving())
-        self._served.catalog.expect(() if unknown else self._configuring.names)
+        self._served.catalog.expect(() if unknown else self._configuring.expected)
 
-    async def _look_again(self) -> None:
-        """Asks all replicas what they serve, and waits until that is in the catalog; all who ask meanwhile share it."""
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look_around())
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.shield(self._looking)
-
-    async def _look_around(self) -> None:
-        await asyncio.gather(*(self._probed(replica) for replica in self._pool.replicas.values()))
-        await self._served.settled()
-
-    async def _watch(self, replica: Replica) -> None:
-        """Probes a replica for as long as it is there."""
-        silences = 0
-        while True:
-            await asyncio.sleep(0 if silences == 1 else self._options.probe_seconds)  # the second look comes at once
-            try:
-                silences = 0 if await self._probed(replica, silences=silences) else silences + 1
-            except Exception:
-                logger.exception("the replica %s could not be probed", replica.name)
-
-    async def _probed(self, replica: Replica, *, silences: int = 0) -> bool:
-        """Probes a replica and draws the consequences; returns whether it answered."""
-        state = replica.state
-        try:
-            await probe(replica, self._configuring.names, seconds=self._options.probe_timeout)
-        except ProbeError as error:
-            if not error.silent or silences + 1 >= _SILENCES or state is ReplicaState.CONNECTING:
-                self._out(replica, str(error))
-            self._served.follow()
-            return False
-        if state in {ReplicaState.CONNECTING, ReplicaState.EJECTED} and replica.state is ReplicaState.SERVING:
-            logger.info("the replica %s gets requests", replica.name)
-            await self._configuring.repeat(replica)
+    def _looked(self) -> None:
+        """Brings the catalog up to date after a look at a replica."""
+        self._pool.changed()
         self._expect()
         self._served.follow()
-        return True
 
-    def _out(self, replica: Replica, reason: str) -> None:
-        """Leaves a replica out, and has what it works on answered by others, where there are any."""
-        if replica.state is not ReplicaState.EJECTED:
-            logger.warning("the replica %s gets no requests until it answers: %s", replica.name, reason)
-            replica.unreachable("probe")
-        if self._pool.serving():
-            replica.move()
-        replica.reconnect()
+    async def _look_around(self) -> None:
+        """Asks all replicas what they serve, and waits until that is in the catalog."""
+        await asyncio.gather(*(watch.look() for watch in list(self._watches.values())))
+        await self._served.settled()
 
 
 def _not_supported() -> GatewayError:

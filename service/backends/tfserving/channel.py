@@ -1,6 +1,8 @@
 """The gRPC channel to one replica."""
 
+import errno
 from collections.abc import Callable
+from pathlib import Path
 
 import grpc
 from grpc import aio
@@ -29,16 +31,23 @@ def channels(settings: TfServingOptions) -> Callable[[str], aio.Channel]:
     """Returns what makes a channel to a gRPC target; the files are read once.
 
     Raises:
-        OSError: When a file cannot be read.
+        OSError: When a file cannot be read, or is no PEM file.
     """
     if settings.ca is None:
         return lambda target: aio.insecure_channel(target, _OPTIONS)
     credentials = grpc.ssl_channel_credentials(
-        root_certificates=settings.ca.read_bytes(),
-        private_key=None if settings.key is None else settings.key.read_bytes(),
-        certificate_chain=None if settings.certificate is None else settings.certificate.read_bytes(),
+        root_certificates=_pem(settings.ca),
+        private_key=None if settings.key is None else _pem(settings.key),
+        certificate_chain=None if settings.certificate is None else _pem(settings.certificate),
     )
     options: list[tuple[str, int | str]] = [*_OPTIONS]
     if settings.server_name:
         options.append(("grpc.ssl_target_name_override", settings.server_name))
     return lambda target: aio.secure_channel(target, credentials, options)
+
+
+def _pem(file: Path) -> bytes:
+    data = file.read_bytes()
+    if b"-----BEGIN " not in data:  # gRPC would take it, and complain at every call
+        raise OSError(errno.EINVAL, "it is no PEM file", str(file))
+    return data

@@ -13,11 +13,23 @@ _KINDS = {
     grpc.StatusCode.OUT_OF_RANGE: ErrorKind.INVALID_INPUT,
     grpc.StatusCode.RESOURCE_EXHAUSTED: ErrorKind.OVERLOADED,
     grpc.StatusCode.UNAVAILABLE: ErrorKind.BACKEND_UNAVAILABLE,
+    grpc.StatusCode.CANCELLED: ErrorKind.BACKEND_UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED: ErrorKind.TIMEOUT,
 }
 """All others are BACKEND_FAILED."""
 _GONE = "Servable not found for request"
 """``ServerCore::GetServableHandle``'s words for a version that is not loaded (``aspired_versions_manager.cc``)."""
+_MEANINGS = (
+    ("batch scheduling queue", ErrorKind.OVERLOADED),  # "... to which this task was submitted is full": UNAVAILABLE
+    ("timeout exceeded while waiting", ErrorKind.TIMEOUT),
+    ("message larger than max", ErrorKind.BACKEND_FAILED),
+    ("OOM when allocating", ErrorKind.BACKEND_FAILED),
+)
+"""Texts that say more than their codes, which are those of a lack of room."""
+_ANSWERED = "received from peer"
+"""What gRPC notes of a status that the other side sent; all others were made up on this side."""
+_NOT_SENT = "failed to connect"
+"""What gRPC says of a call that never left this side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +38,21 @@ class Failure:
 
     Attributes:
         error: What it means to whoever asked.
-        unreachable: Whether the replica could not be reached, or is going down: nothing has been answered.
-        faulty: Whether the replica is to blame, so that it counts against it.
+        unreachable: Whether there was no connection.
+        lost: Whether the call was under way when the connection broke: it may have been the reason.
+        faulty: Whether the replica may be to blame.
     """
 
     error: GatewayError
     unreachable: bool = False
+    lost: bool = False
     faulty: bool = False
 
     @property
     def retryable(self) -> bool:
-        """Whether another replica may be asked: all that this one said is that it has no room, or no such version."""
-        busy = self.error.kind is ErrorKind.OVERLOADED
-        return self.unreachable or busy or isinstance(self.error, OutdatedVersionError)
+        """Whether another replica may be asked: this one gave no answer, but for having no room or no such version."""
+        again = self.error.kind in {ErrorKind.OVERLOADED, ErrorKind.BACKEND_UNAVAILABLE}
+        return again or isinstance(self.error, OutdatedVersionError)
 
 
 def failure_of(error: aio.AioRpcError) -> Failure:
@@ -47,16 +61,26 @@ def failure_of(error: aio.AioRpcError) -> Failure:
     if code is grpc.StatusCode.NOT_FOUND and text.startswith(_GONE):
         return Failure(OutdatedVersionError("the version was unloaded while the request was on its way; try again"))
     kind = _KINDS.get(code, ErrorKind.BACKEND_FAILED)
+    if kind in {ErrorKind.OVERLOADED, ErrorKind.BACKEND_UNAVAILABLE}:
+        kind = next((meaning for part, meaning in _MEANINGS if part in text), kind)
     if kind is ErrorKind.BACKEND_UNAVAILABLE:
+        answered = code is grpc.StatusCode.CANCELLED or _ANSWERED in (error.debug_error_string() or "")
         found = GatewayError(kind, "the backend cannot be reached", upstream=text)
-    elif kind is ErrorKind.TIMEOUT:
+        return Failure(found, unreachable=not answered, lost=not answered and _NOT_SENT not in text, faulty=answered)
+    if kind is ErrorKind.TIMEOUT:
         found = GatewayError(kind, "the backend gave no answer within the time that the request allowed")
     elif kind is ErrorKind.OVERLOADED:
         found = GatewayError(kind, f"the backend has no room: {reason_in(text) or code.name}", upstream=text)
     else:
         found = GatewayError(kind, reason_in(text) or f"the backend failed: {code.name}", upstream=text)
-    return Failure(
-        found,
-        unreachable=kind is ErrorKind.BACKEND_UNAVAILABLE,
-        faulty=kind in {ErrorKind.BACKEND_FAILED, ErrorKind.TIMEOUT},
-    )
+    return Failure(found, faulty=kind in {ErrorKind.BACKEND_FAILED, ErrorKind.TIMEOUT})
+
+
+def lost() -> Failure:
+    """Returns the failure of a call whose connection was closed on this side."""
+    return Failure(GatewayError(ErrorKind.BACKEND_UNAVAILABLE, "the backend stopped answering"), unreachable=True)
+
+
+def senseless(what: str) -> Failure:
+    """Returns the failure of a call whose answer makes no sense."""
+    return Failure(GatewayError(ErrorKind.BACKEND_FAILED, f"the backend's answer makes no sense: {what}"), faulty=True)

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from service.codecs.tensor_proto import decode_tensor, encode_tensor
 from service.core.bounds import InputBounds
 from service.core.catalog import ModelVersion
-from service.core.tensors import Signature, Tensor, dtype_name
+from service.core.signature import fits
+from service.core.tensors import Signature, Tensor, TensorSpec, dtype_name
 from service.errors import ErrorKind, GatewayError
 from service.wire import tensorflow_serving_pb2 as pb
 
@@ -37,8 +38,9 @@ def outputs_of(response: pb.PredictResponse, signature: Signature) -> dict[str, 
             tensor = decode_tensor(response.outputs[name], bounds=_ANSWERS, where=f"outputs.{name}")
         except GatewayError as error:
             raise _senseless(error.message) from None
-        if dtype_name(tensor) != spec.dtype:
-            raise _senseless(f"{dtype_name(tensor)} for the output {name}, which is {spec.dtype}")
+        if dtype_name(tensor) != spec.dtype or not fits(tensor.shape, spec.shape):
+            got = TensorSpec(dtype_name(tensor), tensor.shape)
+            raise _senseless(f"{got} for the output {name}, which is {spec}")
         outputs[name] = tensor
     return outputs
 

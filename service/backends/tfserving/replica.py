@@ -1,17 +1,16 @@
 """One replica of TensorFlow Serving: its connection, its requests, what it serves, and how it is doing."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import grpc
-from google.protobuf.message import Message
 from grpc import aio
-from grpc_health.v1 import health_pb2
 
 from service.backends.tfserving.breaker import Breaker
+from service.backends.tfserving.connection import CallError, Connection, is_cancelled, parsed
 from service.backends.tfserving.failures import Failure, failure_of
 from service.core.call import Deadline
 from service.core.catalog import State
@@ -19,16 +18,15 @@ from service.core.replicas import ReplicaObserver, ReplicaState, ReplicaStatus
 from service.errors import OK, ErrorKind
 from service.wire import tensorflow_serving_pb2 as pb
 
+logger = logging.getLogger(__name__)
+
 Key = tuple[str, int]
 """Name and version of a model."""
 
-_PREDICTION, _MODEL, _HEALTH = (
-    "/tensorflow.serving.PredictionService/",
-    "/tensorflow.serving.ModelService/",
-    "/grpc.health.v1.Health/",
-)
-_LATE_SECONDS = 1.0
+_LATE_SECONDS = 5.0
 """A request that was given up after less counts against nobody: its client was in a hurry."""
+_FIRST_REST, _LONGEST_REST = 0.05, 1.0
+"""Seconds for which a replica that has no room is asked last; twice as many each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +41,6 @@ class EjectedError(Exception):
     """The replica was left out while it worked on a request: another one is to be asked."""
 
 
-class AttemptError(Exception):
-    """The replica did not answer a request.
-
-    Args:
-        failure: What that means.
-    """
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.error.message)
-        self.failure = failure
-
-
 class Replica:
     """One replica.
 
@@ -62,25 +48,36 @@ class Replica:
         name: Its gRPC target.
         connect: Makes a channel to a target.
         observer: Is told what happens to it.
+        changed: Called when its state or its versions may have changed.
 
     Attributes:
-        versions: What it said of each version, last time that it answered; empty once that is long ago.
-        health_unknown: Whether it has no health service.
+        connection: To it.
+        versions: What it said of each version, last time that it did.
+        prepared: Whether it has been told what the others were; until then it gets no requests.
         used: Number of the last request that it got; of two that are equally free, the one that was used earlier is.
     """
 
-    def __init__(self, name: str, *, connect: Callable[[str], aio.Channel], observer: ReplicaObserver) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        connect: Callable[[str], aio.Channel],
+        observer: ReplicaObserver,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
         self.name = name
         self.versions: Mapping[Key, VersionStatus] = {}
-        self.health_unknown = False
+        self.prepared = True
         self.used = 0
-        self._connect = connect
+        self.connection = Connection(name, connect)
         self._observer = observer
+        self._changed = changed
         self._breaker = Breaker()
         self._answered = False
         self._willing = False
-        self._attempts: set[_Attempt] = set()
-        self._open()
+        self._rest = _FIRST_REST
+        self._rests_until = 0.0
+        self._attempts: set[Any] = set()
 
     @property
     def state(self) -> ReplicaState:
@@ -89,12 +86,17 @@ class Replica:
             return ReplicaState.EJECTED
         if not self._answered:
             return ReplicaState.CONNECTING
-        return ReplicaState.SERVING if self._willing else ReplicaState.NOT_SERVING
+        return ReplicaState.SERVING if self._willing and self.prepared else ReplicaState.NOT_SERVING
 
     @property
     def in_flight(self) -> int:
         """How many requests it works on."""
         return len(self._attempts)
+
+    @property
+    def rests(self) -> bool:
+        """Whether it has just said that it has no room."""
+        return self._rests_until > time.monotonic()
 
     def status(self) -> ReplicaStatus:
         """Returns how it stands, for those who look."""
@@ -106,149 +108,115 @@ class Replica:
         return status is not None and status.state is State.AVAILABLE
 
     def out_seconds(self) -> float:
-        """Returns for how long it has been left out."""
-        return self._breaker.open_seconds()
+        """Returns for how long it has not been reached; 0 when it answers, though it may be left out."""
+        return self._breaker.unreachable_seconds()
 
-    async def predict(self, request: bytes, deadline: Deadline) -> pb.PredictResponse:
+    async def predict(self, request: bytes, deadline: Deadline, *, replaceable: bool = False) -> pb.PredictResponse:
         """Sends a serialized ``PredictRequest``.
 
+        Args:
+            request: The message.
+            deadline: After which nobody waits.
+            replaceable: Whether another replica could do the same, so that this one may be left out for its failures.
+
         Raises:
-            AttemptError: When it did not answer.
+            CallError: When it did not answer, or not well.
             EjectedError: When it was left out meanwhile.
         """
-        attempt = _Attempt(self._predict(request, timeout=_timeout(deadline)))
-        self._attempts.add(attempt)
+        call = self.connection.predict(request, _timeout(deadline))
+        self._attempts.add(call)
         began = time.perf_counter()
         code: str = ErrorKind.CANCELLED
         try:
-            response: pb.PredictResponse = await attempt.call
+            response: pb.PredictResponse = parsed(pb.PredictResponse, await call)
             code = OK
-            self._breaker.succeeded()
+            self._succeeded()
             return response
         except aio.AioRpcError as error:
             failure = failure_of(error)
             code = failure.error.kind
-            self._blame(failure, time.perf_counter() - began)
-            raise AttemptError(failure) from None
+            self._blame(failure, time.perf_counter() - began, replaceable=replaceable)
+            raise CallError(failure) from None
+        except CallError as error:
+            code = error.failure.error.kind
+            self._blame(error.failure, 0.0, replaceable=replaceable)
+            raise
         except asyncio.CancelledError:
-            if attempt.moved and not _is_cancelled():
+            if not is_cancelled():
                 code = ErrorKind.BACKEND_UNAVAILABLE
                 raise EjectedError from None
-            seconds = time.perf_counter() - began
             if deadline.remaining() <= 0:
                 code = ErrorKind.TIMEOUT
-                self._blame(Failure(deadline.timeout(), faulty=True), seconds)
+                failure = Failure(deadline.timeout(), faulty=True)
+                self._blame(failure, time.perf_counter() - began, replaceable=replaceable)
             raise
         finally:
-            self._attempts.discard(attempt)
+            self._attempts.discard(call)
             self._observer.attempted(self.name, code, time.perf_counter() - began)
 
-    async def ask(self, method: str, request: Message, answer: type[Any], *, seconds: float) -> Any:
-        """Calls a method that is no inference: ``GetModelMetadata``, ``GetModelStatus``, ``HandleReloadConfigRequest``.
-
-        Raises:
-            AioRpcError: When it fails.
-        """
-        service = _PREDICTION if method == "GetModelMetadata" else _MODEL
-        return await self._call(service + method, answer)(request.SerializeToString(), timeout=seconds)
-
-    async def healthy(self, *, seconds: float) -> bool:
-        """Asks its health service, if it has one.
-
-        Raises:
-            AioRpcError: When it does not answer.
-        """
-        if self.health_unknown:
-            return True
-        check = self._call(_HEALTH + "Check", health_pb2.HealthCheckResponse)
-        try:
-            answer = await check(health_pb2.HealthCheckRequest().SerializeToString(), timeout=seconds)
-        except aio.AioRpcError as error:
-            if error.code() not in {grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.NOT_FOUND}:
-                raise
-            self.health_unknown = True
-            return True
-        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
-
-    def answered(self, *, willing: bool, versions: Mapping[Key, VersionStatus]) -> None:
+    def answered(self, *, willing: bool) -> None:
         """Notes a good answer to a probe.
 
         Args:
             willing: Whether it takes requests.
-            versions: What it says of the models.
         """
         self._answered = True
         self._willing = willing
-        self.versions = versions
         self._breaker.probed()
+        self._changed()
+
+    def tells(self, versions: Mapping[Key, VersionStatus]) -> None:
+        """Notes what it says of the models."""
+        self.versions = versions
+        self._changed()
 
     def unreachable(self, reason: str) -> None:
         """Leaves it out until it answers a probe."""
         if self._breaker.unreachable():
-            self._observer.ejected(self.name, reason)
+            self._left_out(reason)
 
     def move(self) -> None:
         """Takes away the requests that it works on, for another replica to answer."""
-        for attempt in self._attempts:
-            attempt.moved = True
-            attempt.call.cancel()
+        for call in self._attempts:
+            call.cancel()
 
     def reconnect(self) -> None:
         """Connects anew: a connection across a network that was cut may stay silent for minutes."""
         if not self._attempts:
-            old = self._channel
-            self._open()
-            _closing(old)
+            self.connection.renew()
 
-    def close(self) -> None:
-        """Closes the connection."""
-        _closing(self._channel)
+    async def close(self) -> None:
+        """Closes the connection; what it still works on is lost."""
+        await self.connection.close()
+        await asyncio.gather(*(call.code() for call in self._attempts), return_exceptions=True)
+        await asyncio.sleep(0)  # who waits for a call counts it before the replica is forgotten
         self._observer.left(self.name)
 
-    def _open(self) -> None:
-        self._channel = self._connect(self.name)
-        self._predict = self._call(_PREDICTION + "Predict", pb.PredictResponse)
+    def _succeeded(self) -> None:
+        self._breaker.succeeded()
+        self._rest = _FIRST_REST
 
-    def _call(self, path: str, answer: type[Any]) -> Any:
-        return self._channel.unary_unary(path, request_serializer=None, response_deserializer=answer.FromString)
-
-    def _blame(self, failure: Failure, seconds: float) -> None:
+    def _blame(self, failure: Failure, seconds: float, *, replaceable: bool) -> None:
         if failure.unreachable:
             self.unreachable("failures")
-        elif failure.faulty and (failure.error.kind is not ErrorKind.TIMEOUT or seconds >= _LATE_SECONDS):
-            if self._breaker.failed():
-                self._observer.ejected(self.name, "failures")
-        elif not failure.faulty:
-            self._breaker.succeeded()  # it answered; that the answer is no is not its fault
+        elif failure.error.kind is ErrorKind.OVERLOADED:
+            self._rests_until = time.monotonic() + self._rest
+            self._rest = min(2 * self._rest, _LONGEST_REST)
+        elif failure.faulty:
+            in_time = failure.error.kind is ErrorKind.TIMEOUT and seconds < _LATE_SECONDS
+            if replaceable and not in_time and self._breaker.failed():
+                self._left_out("failures")
+        else:
+            self._succeeded()  # it answered; that the answer is no is not its fault
 
-
-class _Attempt:
-    """A request that a replica works on."""
-
-    __slots__ = ("call", "moved")
-
-    def __init__(self, call: Any) -> None:
-        self.call = call
-        self.moved = False
+    def _left_out(self, reason: str) -> None:
+        logger.warning("the replica %s gets no requests for now (%s)", self.name, reason)
+        self._observer.ejected(self.name, reason)
+        self._changed()
 
 
 def _timeout(deadline: Deadline) -> float | None:
     remaining = deadline.remaining()
     if remaining <= 0:
-        raise AttemptError(Failure(deadline.timeout()))
+        raise CallError(Failure(deadline.timeout()))
     return None if remaining == float("inf") else remaining
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-_closers: set[asyncio.Task[None]] = set()
-
-
-def _closing(channel: aio.Channel) -> None:
-    """Closes a channel behind the back of whoever goes on."""
-    task = asyncio.ensure_future(channel.close())
-    _closers.add(task)
-    task.add_done_callback(_closers.discard)

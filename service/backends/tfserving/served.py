@@ -3,11 +3,14 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
+from dataclasses import dataclass
 
+from service.backends.reasons import shortened
 from service.backends.tfserving.replica import Key, Replica, VersionStatus
-from service.core.catalog import Catalog, ModelVersion, State
+from service.core.catalog import Catalog, ModelRef, ModelVersion, State
 from service.core.replicas import ReplicaState
+from service.errors import GatewayError
 
 logger = logging.getLogger(__name__)
 
@@ -15,6 +18,10 @@ _REMEMBERED_SECONDS = 3.0
 """For so long a replica that was left out is taken to have what it had: it may be back at once."""
 _TOGETHER_SECONDS = 30.0
 """For so long a new version waits for those replicas that do not have it yet."""
+_AT_A_TIME = 4
+"""Versions that are described at a time: that takes their replica's threads."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+"""Seconds until a version that could not be described is looked at again; twice as many each time."""
 _BY_LIFE = (State.AVAILABLE, State.LOADING, State.START, State.UNLOADING, State.END)
 _NOBODY = "no replica that serves it answers"
 
@@ -35,20 +42,29 @@ class ServedVersions:
         self._describe = describe
         self._described: dict[Key, ModelVersion] = {}
         self._describing: dict[Key, asyncio.Task[None]] = {}
-        self._troubles: dict[Key, str] = {}
+        self._places = asyncio.Semaphore(_AT_A_TIME)
+        self._doubted: set[Key] = set()
+        self._troubles: dict[Key, _Trouble] = {}
         self._first_seen: dict[Key, float] = {}
 
     def follow(self) -> None:
         """Brings the catalog up to date, as far as the replicas have told; what is new is described first."""
         statuses = self._statuses()
-        for key, status in statuses.items():
-            if status.state is State.AVAILABLE and key not in self._described and key not in self._describing:
+        available = {key for key, status in statuses.items() if status.state is State.AVAILABLE}
+        now = time.monotonic()
+        for key in available - self._describing.keys():
+            trouble = self._troubles.get(key)
+            if key in self._doubted or (key not in self._described and (trouble is None or trouble.again <= now)):
                 self._describing[key] = asyncio.create_task(self._learn(key))
-        for key in self._described.keys() - {
-            key for key, status in statuses.items() if status.state is State.AVAILABLE
-        }:
-            del self._described[key]
+        for gone in (self._described.keys() - available, self._troubles.keys() - available):
+            for key in gone:
+                self._described.pop(key, None)
+                self._troubles.pop(key, None)
         self._enter(self.entries(statuses))
+
+    def doubt(self, replica: Replica) -> None:
+        """Has everything described anew that a replica serves which was away: it may come back with other models."""
+        self._doubted |= {key for key in self._described if replica.serves(key)}
 
     async def settled(self) -> None:
         """Waits until all that is available is described, or could not be."""
@@ -77,19 +93,24 @@ class ServedVersions:
         if key in self._described:
             return self._described[key]
         if key in self._troubles:
-            return ModelVersion(*key, State.END, error=self._troubles[key])
+            return ModelVersion(*key, State.END, error=self._troubles[key].reason)
         return ModelVersion(*key, State.LOADING)
 
     def _enter(self, entries: Mapping[Key, ModelVersion]) -> None:
         before = {
             (entry.name, entry.version): entry for name in self.catalog.names() for entry in self.catalog.versions(name)
         }
-        for key, entry in entries.items():
-            # Two entries may be equal and yet stand for different models, loaded one after the other.
-            if before.get(key) != entry or before[key].handle is not entry.handle:
-                self.catalog.put(entry)
+        for entry in entries.values():
+            self._put(entry)
         for key in before.keys() - entries.keys():
             self._leave(key, before[key])
+
+    def _put(self, entry: ModelVersion) -> None:
+        known = self.catalog.has(entry.name, entry.version)
+        before = self.catalog.find(ModelRef(entry.name, entry.version)) if known else None
+        # Two entries may be equal and yet stand for different models, loaded one after the other.
+        if before is None or before != entry or before.handle is not entry.handle:
+            self.catalog.put(entry)
 
     def _leave(self, key: Key, entry: ModelVersion) -> None:
         if any(replica.state is ReplicaState.SERVING for replica in self._replicas()):
@@ -98,17 +119,32 @@ class ServedVersions:
             self.catalog.put(ModelVersion(*key, State.START, error=_NOBODY))
 
     async def _learn(self, key: Key) -> None:
+        self._doubted.discard(key)
         try:
-            self._described[key] = await self._describe(key)
-            self._troubles.pop(key, None)
+            async with self._places:
+                found = await self._describe(key)
         except Exception as error:
-            reason = f"what it takes and gives cannot be found out: {error}"
-            if self._troubles.get(key) != reason:
-                logger.error("version %d of model %s cannot be served: %s", key[1], key[0], reason)
-            self._troubles[key] = reason
+            self._noted(key, error)
+        else:
+            before = self._described.get(key)
+            if before is None or before != found:  # what is the same as before stays the same one
+                self._described[key] = found
+            self._troubles.pop(key, None)
         finally:
             del self._describing[key]
-        self._enter(self.entries())
+        status = self._statuses().get(key)
+        if status is not None:
+            self._put(self._entry(key, status))
+
+    def _noted(self, key: Key, error: Exception) -> None:
+        if key in self._described:
+            return  # it was looked at anew, and could not be: what was known holds until more is
+        reason = error.message if isinstance(error, GatewayError) else shortened(f"{type(error).__name__}: {error}")
+        before = self._troubles.get(key)
+        if before is None or before.reason != reason:
+            logger.error("version %d of model %s cannot be served: %s", key[1], key[0], reason)
+        pause = _FIRST_PAUSE if before is None else min(2 * before.pause, _LONGEST_PAUSE)
+        self._troubles[key] = _Trouble(reason, pause, time.monotonic() + pause)
 
     def _statuses(self) -> dict[Key, VersionStatus]:
         """Returns the state of each version, of all replicas together."""
@@ -123,14 +159,37 @@ class ServedVersions:
                     statuses[key] = status
         now = time.monotonic()
         self._first_seen = {key: self._first_seen.get(key, now) for key, count in counts.items() if count}
-        for key in [key for key in self._first_seen if self._comes_too_early(key, counts, now)]:
+        for key in _too_early(
+            counts, {key for key in counts if now - self._first_seen.get(key, now) < _TOGETHER_SECONDS}
+        ):
             statuses[key] = VersionStatus(State.LOADING)
         return statuses
 
-    def _comes_too_early(self, key: Key, counts: Mapping[Key, int], now: float) -> bool:
-        """Tells whether most replicas still lack a new version: the few that have it are not to get all requests."""
-        older = [counts[other] for other in counts if other[0] == key[0] and other[1] < key[1]]
-        return max(older, default=0) > counts[key] and now - self._first_seen[key] < _TOGETHER_SECONDS
+
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    """Why a version could not be described, and when that is tried again.
+
+    Attributes:
+        pause: Seconds between the last two tries.
+        again: When, by the monotonic clock.
+    """
+
+    reason: str
+    pause: float
+    again: float
+
+
+def _too_early(counts: Mapping[Key, int], young: Set[Key]) -> list[Key]:
+    """Returns the new versions that most replicas still lack: the few that have one are not to get all requests."""
+    early = []
+    most: dict[str, int] = {}
+    for name, version in sorted(counts):
+        count = counts[name, version]
+        if 0 < count < most.get(name, 0) and (name, version) in young:
+            early.append((name, version))
+        most[name] = max(most.get(name, 0), count)
+    return early
 
 
 def _counts(replica: Replica) -> bool:

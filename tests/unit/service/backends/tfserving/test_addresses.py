@@ -30,3 +30,9 @@ async def test_each_address_of_a_name_is_a_replica_and_a_plain_one_is_not_looked
 async def test_a_name_that_cannot_be_looked_up_changes_nothing() -> None:
     before = frozenset({"10.0.0.1:7"})
     assert await replicas_of(parse_addresses("dns:///nowhere.invalid:7"), before) == before
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64])
+def test_a_name_that_nobody_can_look_up_is_refused(host: str) -> None:
+    with pytest.raises(AddressError, match="a name that can be looked up"):
+        parse_addresses(f"dns:///{host}:8500")

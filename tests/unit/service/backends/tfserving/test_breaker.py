@@ -19,10 +19,10 @@ def failing(breaker: Breaker) -> int:
 
 def test_it_opens_after_some_failures_in_a_row_and_only_those() -> None:
     breaker = Breaker()
-    assert failing(breaker) == 5
+    assert failing(breaker) == 10
     breaker = Breaker()
     for _ in range(9):
-        assert not any(breaker.failed() for _ in range(4))
+        assert not any(breaker.failed() for _ in range(9))
         breaker.succeeded()
     assert breaker.opened is None
 
@@ -49,7 +49,7 @@ def test_a_success_when_it_is_back_forgets_the_past() -> None:
     clock.now += 60
     assert breaker.probed()
     breaker.succeeded()
-    assert failing(breaker) == 5
+    assert failing(breaker) == 10
     clock.now += 1
     assert breaker.probed()
 
@@ -61,7 +61,7 @@ def test_what_cannot_be_reached_is_out_at_once_and_back_with_its_first_answer() 
     assert not breaker.unreachable()
     assert not breaker.failed()
     clock.now += 2.5
-    assert breaker.open_seconds() == 2.5
+    assert breaker.unreachable_seconds() == 2.5
     assert breaker.probed()
     assert not breaker.probed()
-    assert breaker.open_seconds() == 0
+    assert breaker.unreachable_seconds() == 0
