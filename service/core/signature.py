@@ -82,12 +82,11 @@ def _tensor_violations(name: str, spec: TensorSpec, tensor: Tensor) -> Iterator[
     where = f"inputs.{name}"
     if dtype_name(tensor) != spec.dtype:
         yield Violation(where, f"dtype {spec.dtype}", f"dtype {dtype_name(tensor)}")
-    if not fits(tensor.shape, spec.shape):
+    if not _fits(tensor.shape, spec.shape):
         yield Violation(where, f"shape {shape_text(spec.shape)}", f"shape {shape_text(tensor.shape)}")
 
 
-def fits(shape: tuple[int, ...], allowed: Shape | None) -> bool:
-    """Tells whether a tensor's shape is one that a signature allows."""
+def _fits(shape: tuple[int, ...], allowed: Shape | None) -> bool:
     if allowed is None:
         return True
     return len(shape) == len(allowed) and all(
