@@ -17,7 +17,7 @@ import numpy as np
 
 from service.core.call import Call
 from service.core.catalog import ModelVersion
-from service.core.merging import MergedRuns, Outputs, Waiting, function_of
+from service.core.merging import MergedRuns, Outputs, Waiting, by_rows, function_of
 from service.core.ports import Backend
 from service.core.tensors import Signature, Tensor
 from service.errors import ErrorKind, GatewayError
@@ -108,7 +108,12 @@ class Batcher:
         parts = []
         for start in range(0, rows, size):
             part = {name: tensor[start : start + size] for name, tensor in inputs.items()}
-            parts.append(await self._next(version, signature, part, min(size, rows - start), call, key=key))
+            length = min(size, rows - start)
+            outputs = await self._next(version, signature, part, length, call, key=key)
+            if not by_rows(outputs, length):
+                self._merged.keep_apart(version, signature)
+                return await self._next(version, signature, inputs, rows, call, key=object())
+            parts.append(outputs)
         return {name: np.concatenate([part[name] for part in parts]) for name in signature.outputs}
 
     async def _next(

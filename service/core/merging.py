@@ -63,6 +63,10 @@ class MergedRuns:
         apart = bool(self._kept_apart) and function_of(version, signature) in self._kept_apart
         return signature.by_rows and not signature.defaults and not apart
 
+    def keep_apart(self, version: ModelVersion, signature: Signature) -> None:
+        """Remembers that the model does not work row by row, whatever its signature says."""
+        self._kept_apart.add(function_of(version, signature))
+
     async def answer(self, batch: list[Waiting]) -> None:
         """Runs requests together and answers each; where one may be to blame for a failure, in halves."""
         try:
@@ -98,9 +102,9 @@ class MergedRuns:
         inputs = {name: np.concatenate([request.inputs[name] for request in batch]) for name in first.inputs}
         latest = max((request.deadline for request in batch), key=lambda deadline: deadline.at)
         outputs = await self._backend.run(first.version, first.signature, inputs, latest)
-        if any(tensor.ndim == 0 or len(tensor) != rows for tensor in outputs.values()):
-            # Its signature says otherwise, but it does not work row by row. Nobody's rows can be told apart.
-            self._kept_apart.add(function_of(first.version, first.signature))
+        if not by_rows(outputs, rows):
+            # Its signature says otherwise. Nobody's rows can be told apart.
+            self.keep_apart(first.version, first.signature)
             raise GatewayError(ErrorKind.BACKEND_FAILED, "the model did not give a row for each row")
         answers = []
         start = 0
@@ -109,6 +113,11 @@ class MergedRuns:
             answers.append({name: tensor[start:end] for name, tensor in outputs.items()})
             start = end
         return answers
+
+
+def by_rows(outputs: Outputs, rows: int) -> bool:
+    """Tells whether every output has a row for each row of the inputs."""
+    return all(tensor.ndim > 0 and len(tensor) == rows for tensor in outputs.values())
 
 
 def function_of(version: ModelVersion, signature: Signature) -> tuple[str, int, int, str]:

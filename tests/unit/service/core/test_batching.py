@@ -109,6 +109,17 @@ async def test_a_batch_has_no_more_rows_than_allowed() -> None:
     assert front.backend.runs == [[0], [1, 2], [3, 4, 5]]
 
 
+async def test_a_large_request_is_run_whole_where_the_model_does_not_give_a_row_for_each_row() -> None:
+    front = merging(max_batch_size=2)
+    front.backend.merges_rows = True
+    for runs in ([[1, 2], [1, 2, 3, 4, 5]], [[1, 2, 3, 4, 5]]):
+        front.backend.runs.clear()
+        asked = front.ask(1, 2, 3, 4, 5)
+        front.let(len(runs))
+        assert await asked == [1]
+        assert front.backend.runs == runs
+
+
 async def test_a_large_request_is_run_in_parts_and_put_together() -> None:
     front = merging(max_batch_size=2)
     asked = front.ask(1, 2, 3, 4, 5)
