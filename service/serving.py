@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -15,6 +16,9 @@ from service.workers.worker import Worker
 
 logger = logging.getLogger(__name__)
 
+_SWITCH_SECONDS = 0.0005
+"""How long a thread keeps the interpreter from others that want it. By default that is 5 ms: as long as a thread that
+has just run a model would then wait for the event loop's, before anybody gets the answer."""
 _ALONE_SECONDS = 10.0
 """After so long without its models, a worker that was started again listens all the same: there may be no other."""
 
@@ -37,6 +41,7 @@ async def serve(
     logs.configure(
         level=settings.log_level, style=settings.log_format, worker=None if worker is None else worker.number
     )
+    sys.setswitchinterval(_SWITCH_SECONDS)
     for name in unknown_variables(os.environ) if worker is None else ():
         logger.warning("%s is set, and is no setting", name)
     stopping = asyncio.Event()

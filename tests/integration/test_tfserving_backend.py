@@ -31,7 +31,7 @@ async def test_requests_are_spread_over_the_replicas_and_deadlines_travel() -> N
 
 
 async def test_what_waits_is_merged_and_calls_in_flight_are_bounded() -> None:
-    async with replicas(Replica()) as (one,), gateway(one, max_batches_in_flight=2) as served:
+    async with replicas(Replica()) as (one,), gateway(one, max_batches_per_model=2) as served:
         one.asked.clear()
         one.gate.clear()
         asked = [asyncio.create_task(served.ask(value)) for value in range(40)]
