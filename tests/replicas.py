@@ -41,6 +41,7 @@ class Replica:
         probe_failure: What every probe is refused with, while it is set.
         reloading: While it is cleared, reloads wait.
         output: Name of its output.
+        slow_metadata: A version of which it tells the signatures late.
         nonsense: Whether it answers inferences with bytes that are no message.
     """
 
@@ -61,6 +62,7 @@ class Replica:
         self.reloading = asyncio.Event()
         self.reloading.set()
         self.output = "y"
+        self.slow_metadata = 0
         self.nonsense = False
         self.port = 0
         self._server: aio.Server | None = None
@@ -132,6 +134,8 @@ class Replica:
         return answer
 
     async def _metadata(self, request: Any, context: Any) -> Any:
+        if request.model_spec.version.value == self.slow_metadata:
+            await asyncio.sleep(0.3)
         if request.model_spec.name == "bad":
             await context.abort(grpc.StatusCode.INTERNAL, "no metadata")
         shape = tf_pb.TensorShapeProto(dim=[tf_pb.TensorShapeProto.Dim(size=-1)])

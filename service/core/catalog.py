@@ -130,6 +130,10 @@ class Catalog:
         """Tells whether there is an entry for the version."""
         return version in self._models.get(name, {})
 
+    def is_available(self, name: str) -> bool:
+        """Tells whether a version of the model is available."""
+        return any(entry.state is State.AVAILABLE for entry in self._models.get(name, {}).values())
+
     def names(self) -> list[str]:
         """Returns the names of all models, sorted."""
         return sorted(self._models)

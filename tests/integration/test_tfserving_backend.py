@@ -232,3 +232,11 @@ async def test_many_different_requests_get_their_own_answers() -> None:
         values = np.arange(90, dtype=np.float32)
         answers = await asyncio.gather(*(served.ask(float(value), float(-value)) for value in values))
         assert answers == [(200, {"predictions": [value + 1.0, 1.0 - value]}) for value in values.tolist()]
+
+
+async def test_the_newest_version_answers_from_the_first_request_on() -> None:
+    one = Replica(1, 2, 3)
+    one.slow_metadata = 3
+    async with replicas(one), gateway(one) as served:
+        assert await served.ask(0) == (200, {"predictions": [3.0]})
+        await until(lambda: served.versions() == {3: "AVAILABLE", 2: "AVAILABLE", 1: "AVAILABLE"})

@@ -90,11 +90,17 @@ class ServedVersions:
     def _entry(self, key: Key, status: VersionStatus) -> ModelVersion:
         if status.state is not State.AVAILABLE:
             return ModelVersion(*key, status.state, error=status.error)
-        if key in self._described:
+        if key in self._described and not self._awaits_newer(key):
             return self._described[key]
         if key in self._troubles:
             return ModelVersion(*key, State.END, error=self._troubles[key].reason)
         return ModelVersion(*key, State.LOADING)
+
+    def _awaits_newer(self, key: Key) -> bool:
+        """Tells whether a newer version is about to be described for the first time, before anybody was served any."""
+        name, version = key
+        newer = (other for other in self._describing if other[0] == name and other[1] > version)
+        return any(other not in self._described for other in newer) and not self.catalog.is_available(name)
 
     def _enter(self, entries: Mapping[Key, ModelVersion]) -> None:
         before = {
@@ -132,9 +138,10 @@ class ServedVersions:
             self._troubles.pop(key, None)
         finally:
             del self._describing[key]
-        status = self._statuses().get(key)
-        if status is not None:
-            self._put(self._entry(key, status))
+        entries = self.entries()
+        for other in sorted(entries, reverse=True):  # the newest first: it is the one that answers
+            if other[0] == key[0]:
+                self._put(entries[other])
 
     def _noted(self, key: Key, error: Exception) -> None:
         if key in self._described:
