@@ -14,7 +14,8 @@ async def _serve(port: int) -> None:
 
     server = aio.server()
     handlers: dict[str, Any] = {"Predict": grpc.unary_unary_rpc_method_handler(answer)}
-    server.add_registered_method_handlers("tensorflow.serving.PredictionService", handlers)
+    service = "tensorflow.serving.PredictionService"
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
     await server.wait_for_termination()

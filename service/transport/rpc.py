@@ -3,6 +3,7 @@
 import errno
 from collections.abc import Sequence
 
+import grpc
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
@@ -36,7 +37,8 @@ class RpcServer:
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         for service in services:
-            self._server.add_registered_method_handlers(service.name, calls.handlers(service))
+            handlers = grpc.method_handlers_generic_handler(service.name, calls.handlers(service))
+            self._server.add_generic_rpc_handlers((handlers,))
         names = [service.name for service in services]
         reflection.enable_server_reflection(
             (*names, health.SERVICE_NAME, reflection.SERVICE_NAME),

@@ -5,7 +5,7 @@ import warnings
 
 from tensorgate.v1 import tensorgate_pb2 as tensorgate_dot_v1_dot_tensorgate__pb2
 
-GRPC_GENERATED_VERSION = '1.80.0'
+GRPC_GENERATED_VERSION = '1.78.2'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
