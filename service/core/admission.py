@@ -53,7 +53,7 @@ class Admission:
     def leave(self, what: str) -> None:
         """Gives a place back."""
         self.in_flight[what] -= 1
-        if not any(self.in_flight.values()):
+        if not (self.in_flight["requests"] or self.in_flight["streams"]):
             self._idle.set()
 
     def held(self) -> "HeldBytes":

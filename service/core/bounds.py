@@ -58,8 +58,10 @@ class InputBounds:
             raise invalid_input(Violation(where, f"at most {MAX_RANK} dimensions", str(len(shape))))
         if min(shape, default=0) < 0:
             raise invalid_input(Violation(where, "dimensions of 0 or more", shown(str(list(shape)))))
-        # Of Python's integers: a huge shape does not wrap around into one that fits. Zeros do not excuse other sizes,
-        # as numpy multiplies those too.
+        # Of Python's integers: a huge shape does not wrap around into one that fits.
+        if 0 < (claimed := math.prod(shape)) <= self.max_tensor_elements:
+            return claimed
+        # Zeros do not excuse other sizes, as numpy multiplies those too.
         claimed = math.prod(size or 1 for size in shape)
         if claimed > self.max_tensor_elements:
             raise invalid_input(

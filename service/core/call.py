@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import cast
 
+from service.core.alarms import Alarm
 from service.errors import ErrorKind, GatewayError
 
 
@@ -52,26 +53,27 @@ class Deadline:
 class _Enforced:
     """A deadline held to, as `asyncio.timeout_at` holds to one; a class of its own, as every request passes it."""
 
-    __slots__ = ("_cancellations", "_deadline", "_passed", "_task", "_timer")
+    __slots__ = ("_alarm", "_cancellations", "_deadline", "_passed", "_task")
 
     def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
         self._passed = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm: Alarm | None = None
 
-    async def __aenter__(self) -> None:
+    def __enter__(self) -> None:
         if self._deadline.remaining() <= 0:
             raise self._deadline.timeout()
         self._task = cast("asyncio.Task[object]", asyncio.current_task())
         self._cancellations = self._task.cancelling()
         if self._deadline.at != math.inf:
-            self._timer = asyncio.get_running_loop().call_at(self._deadline.at, self._pass)
+            self._alarm = Alarm(self._deadline.at, self._pass)
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        if self._alarm is not None:
+            self._alarm.clear()
+            self._alarm = None  # it refers to this, and this refers to it
         # Where somebody else has cancelled the task as well, it stays cancelled.
         if self._passed and self._task.uncancel() <= self._cancellations and kind is asyncio.CancelledError:
             raise self._deadline.timeout() from None

@@ -72,6 +72,7 @@ class Catalog:
         self._listeners: list[Listener] = []
         self._announced = False
         self._expected: frozenset[str] = frozenset()
+        self._newest: dict[str, ModelVersion] = {}  # of each model that was asked for: the newest available version
 
     def subscribe(self, listener: Listener) -> None:
         """Has the listener called with each version whose entry changed."""
@@ -80,6 +81,7 @@ class Catalog:
     def put(self, version: ModelVersion) -> None:
         """Enters a version, or replaces its entry."""
         self._models.setdefault(version.name, {})[version.version] = version
+        self._newest.clear()
         for listener in self._listeners:
             listener(version)
 
@@ -88,6 +90,7 @@ class Catalog:
         dropped = self._models[name].pop(version)
         if not self._models[name]:
             del self._models[name]
+        self._newest.clear()
         for listener in self._listeners:
             listener(replace(dropped, state=State.END, handle=None))
 
@@ -95,6 +98,7 @@ class Catalog:
         """Takes over all entries and labels of another catalog, at once; tells of each version that changes thereby."""
         before = self._entries()
         self._models, self._labels = draft._models, draft._labels
+        self._newest.clear()
         now = self._entries()
         changed = [entry for key, entry in now.items() if before.get(key) is not entry]
         gone = [replace(entry, state=State.END, handle=None) for key, entry in before.items() if key not in now]
@@ -159,8 +163,13 @@ class Catalog:
             GatewayError: MODEL_NOT_FOUND when there is no such model or version, or it was unloaded, LABEL_NOT_FOUND
                 when there is no such label, NOT_READY when it is not available.
         """
+        names_none = wanted.version is None and wanted.label is None
+        if names_none and (newest := self._newest.get(wanted.name)) is not None:
+            return newest
         entry = self.find(wanted)
         if entry.state is State.AVAILABLE:
+            if names_none:
+                self._newest[entry.name] = entry
             return entry
         if entry.is_unloaded:
             raise _not_found(Violation("model", "a model that is loaded", f"{shown(wanted.name)}, which was unloaded"))

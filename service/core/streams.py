@@ -78,7 +78,7 @@ class OrderedStream:
         calls.enter(call)
         code: str = OK
         try:
-            async with call.deadline.enforced():
+            with call.deadline.enforced():
                 return await answered_anew(lambda: answer(request, call))
         except asyncio.CancelledError:
             code = ErrorKind.CANCELLED

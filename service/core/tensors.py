@@ -61,11 +61,16 @@ class TensorSpec:
         dtype: TensorFlow's name of the dtype.
         shape: The shape, ``None`` when not even the rank is known.
         tensor_name: What the graph calls it, such as ``serving_default_x:0``; empty where there is no graph.
+        numpy_dtype: The same dtype as numpy has it; ``None`` for one that cannot be served.
     """
 
     dtype: str
     shape: Shape | None
     tensor_name: str = ""
+    numpy_dtype: np.dtype[Any] | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "numpy_dtype", NUMPY_DTYPES.get(self.dtype))
 
     def __str__(self) -> str:
         return f"{self.dtype} {shape_text(self.shape)}"

@@ -7,6 +7,7 @@ clients may bring in models of any name. Failures count in the durations, with t
 
 import platform
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -21,8 +22,8 @@ from service import __version__
 from service.core.admission import Admission
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelVersion, State
-from service.errors import ErrorKind
-from service.telemetry.distribution import Distribution
+from service.errors import OK, ErrorKind
+from service.telemetry.distribution import Distribution, Series
 from service.telemetry.exchange import collected, encoded
 from service.telemetry.replicas import ReplicaMetrics
 
@@ -135,7 +136,7 @@ class Metrics:
             self._loads,
         )
         self._catalog = Catalog()
-        self._looked_up: dict[tuple[str, ...], Counter] = {}
+        self._series: dict[tuple[str, str, str | None, int | None, str], _OneKind] = {}
         self._told: set[tuple[str, str]] = set()
         self._left = 0
         for what in ("requests", "streams"):
@@ -168,19 +169,32 @@ class Metrics:
 
     def observe(self, call: Call, code: str) -> None:
         """Counts a finished request."""
-        name = call.model or _UNKNOWN
-        version = _UNKNOWN if call.version is None else str(call.version)
-        self._told.add((name, version))
-        labels = (call.protocol, call.method, name, version, code)
-        requests = self._looked_up.get(labels)
-        if requests is None:  # the library takes longer to find it than to count
-            requests = self._looked_up[labels] = self._requests.labels(*labels)
-        requests.inc()
-        self._durations.labels(*labels).observe(call.elapsed())
+        asked = (call.protocol, call.method, call.model, call.version, code)
+        series = self._series.get(asked)
+        if series is None:  # to find them one by one takes longer than to count
+            series = self._series[asked] = self._series_of(call, code)
+        series.requests.inc()
+        series.durations.observe(call.elapsed())
+        phases = series.phases
         for phase, seconds in call.phases.items():
-            self._phases.labels(phase, name, version).observe(seconds)
+            found = phases.get(phase)
+            if found is None:
+                found = phases[phase] = self._phases.labels(phase, series.model, series.version)
+            found.observe(seconds)
         if call.rows:
-            self._rows.labels(name, version).observe(call.rows)
+            if series.rows is None:
+                series.rows = self._rows.labels(series.model, series.version)
+            series.rows.observe(call.rows)
+        if code != OK:
+            self._observe_failure(call, code)
+
+    def _series_of(self, call: Call, code: str) -> "_OneKind":
+        model, version = call.model or _UNKNOWN, _UNKNOWN if call.version is None else str(call.version)
+        self._told.add((model, version))
+        labels = (call.protocol, call.method, model, version, code)
+        return _OneKind(model, version, self._requests.labels(*labels), self._durations.labels(*labels))
+
+    def _observe_failure(self, call: Call, code: str) -> None:
         if code in _REJECTIONS:
             self._rejected.labels(call.protocol, _REJECTIONS[ErrorKind(code)]).inc()
         if code in _VALIDATION:
@@ -234,12 +248,25 @@ class Metrics:
                     metric.remove(*labels.values())
                     if metric is self._durations:  # the requests have the same labels
                         self._requests.remove(*labels.values())
-                        self._looked_up.pop(tuple(labels.values()), None)
+        if gone:
+            self._series.clear()
 
     def _is_there(self, name: str, version: str) -> bool:
         if version == _UNKNOWN:
             return name == _UNKNOWN or name in self._catalog
         return self._catalog.has(name, int(version))
+
+
+@dataclass(slots=True)
+class _OneKind:
+    """The series of all requests that have the same labels; those that not all have are made when one does."""
+
+    model: str
+    version: str
+    requests: Counter
+    durations: Series
+    phases: dict[str, Series] = field(default_factory=dict)
+    rows: Series | None = None
 
 
 class _Queues(Collector):

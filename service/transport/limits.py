@@ -1,5 +1,6 @@
 """Limits and marks that every request gets, on either transport."""
 
+import itertools
 import re
 import secrets
 from collections.abc import Callable
@@ -16,6 +17,8 @@ OTHER_METHOD = "_other"
 """The method of a call to none of ours: what clients make up is no label."""
 
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
+_PROCESS = secrets.token_hex(8)
+_NUMBERS = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,10 @@ class RequestLimits:
 
 
 def request_id_of(given: str | bytes | None) -> str:
-    """Returns the client's own id where it is 1 to 128 printable ASCII characters, else a new one."""
+    """Returns the client's own id where it is 1 to 128 printable ASCII characters, else a new one: 32 hex digits.
+
+    Half of them are this process's, drawn when it started; the others count: to draw all of them costs a system call.
+    """
     if isinstance(given, str) and _REQUEST_ID.fullmatch(given):
         return given
-    return secrets.token_hex(16)
+    return f"{_PROCESS}{next(_NUMBERS):016x}"

@@ -156,7 +156,7 @@ class Admitted:
         call = calls.current()
         call.deadline = self._limits.deadline(_timeout(Headers(scope=scope).get(TIMEOUT)))
         with self._admission.admitted():
-            async with call.deadline.enforced():
+            with call.deadline.enforced():
                 await self._app(scope, receive, send)
 
 

@@ -2,11 +2,11 @@
 
 import asyncio
 import math
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
 from typing import Any
 
 import grpc
@@ -53,7 +53,7 @@ class RpcCalls:
         """Returns the handlers of a service's methods, wrapped; those for probes as they are."""
         self._codes[service.name] = service.codes
         return {
-            name: handler if name in service.quiet else self._wrapped(f"{service.name}/{name}", handler)
+            name: handler if name in service.quiet else self._wrapped(service.name, name, handler)
             for name, handler in service.handlers().items()
         }
 
@@ -61,70 +61,73 @@ class RpcCalls:
         """Returns the handler of all methods that there are not."""
         return _Unknown(self._unknown)
 
-    def _wrapped(self, method: str, handler: Any) -> "grpc.RpcMethodHandler[Any, Any]":
+    def _wrapped(self, service: str, name: str, handler: Any) -> "grpc.RpcMethodHandler[Any, Any]":
         # The handlers get bytes, and unary ones give bytes: what cannot be parsed, and what cannot be written, is to
         # have the same error as all else that is wrong.
+        method = f"{service}/{name}"
         if handler.unary_unary:
-            return grpc.unary_unary_rpc_method_handler(self._unary(method, handler))
+            return grpc.unary_unary_rpc_method_handler(self._reported(method, service, partial(self._unary, handler)))
         return grpc.stream_stream_rpc_method_handler(
-            self._stream(method, handler), response_serializer=handler.response_serializer
+            self._reported(method, service, partial(self._stream, handler)),
+            response_serializer=handler.response_serializer,
         )
 
     def _unknown(self, method: str) -> Callable[..., Any]:
-        service = method.lstrip("/").partition("/")[0]
+        async def refuse(stream: AsyncIterator[bytes], context: Context, call: Call) -> None:
+            raise GatewayError(ErrorKind.NOT_FOUND, f"there is no method {shown(method)}; server reflection lists them")
 
-        async def handle(stream: AsyncIterator[bytes], context: Context) -> None:
-            outcome = _Outcome()
-            async with self._called(OTHER_METHOD, context, outcome, service):
-                raise GatewayError(
-                    ErrorKind.NOT_FOUND, f"there is no method {shown(method)}; server reflection lists them"
-                )
-            await outcome.send(context)
+        return self._reported(OTHER_METHOD, method.lstrip("/").partition("/")[0], refuse)
 
-        return handle
+    def _reported(
+        self, method: str, service: str, answer: Callable[[Any, Context, Call], Awaitable[bytes | None]]
+    ) -> Callable[[Any, Context], Awaitable[bytes | None]]:
+        """Returns a handler that makes the call, reports it when it is over, and says what is wrong when it fails."""
 
-    def _unary(self, method: str, handler: Any) -> Callable[..., Any]:
-        service = method.partition("/")[0]
-
-        async def handle(data: bytes, context: Context) -> bytes | None:
-            outcome = _Outcome()
-            async with self._called(method, context, outcome, service) as call:
-                outcome.answer = await self._answered(data, handler, context, call)
-            # The library keeps an abort, whose traceback refers to this frame, until it is collected.
-            del data
-            return await outcome.send(context)
-
-        return handle
-
-    async def _answered(self, data: bytes, handler: Any, context: Context, call: Call) -> bytes:
-        async with call.deadline.enforced():
-            with self._admission.admitted(), self._admission.held() as held:
-                held.take(len(data))
-                call.hold = held.take
-                with call.phase("decode"):
-                    if len(data) <= INLINE_BYTES:
-                        request = self._parsed(data, handler)
-                    else:
-                        request = await offloaded(len(data), lambda: self._parsed(data, handler))
-                answer = await answered_anew(lambda: handler.unary_unary(request, context))
-                with call.phase("encode"):
-                    size = _answer_size(answer)
-                    if size <= INLINE_BYTES:
-                        return bytes(handler.response_serializer(answer))
-                    return await offloaded(size, lambda: bytes(handler.response_serializer(answer)))
-
-    def _stream(self, method: str, handler: Any) -> Callable[..., Any]:
-        service = method.partition("/")[0]
-
-        async def handle(stream: AsyncIterator[bytes], context: Context) -> None:
-            outcome = _Outcome()
-            async with self._called(method, context, outcome, service) as call:
-                await self._answered_stream(stream, handler, context, call)
-            await outcome.send(context)
+        async def handle(given: Any, context: Context) -> bytes | None:
+            call = self._call(method, context)
+            calls.enter(call)
+            code: str = OK
+            try:
+                answered = await answer(given, context, call)
+                context.set_trailing_metadata(((REQUEST_ID, call.request_id),))
+                return answered
+            except asyncio.CancelledError:
+                code = ErrorKind.TIMEOUT if call.deadline.remaining() <= 0 else ErrorKind.CANCELLED
+                raise
+            except Exception as error:
+                refusal = self._refusal(as_gateway_error(error), call, service)
+                code = refusal.kind
+            finally:
+                self._report(call, str(code))
+            # Out here the error is forgotten. The library keeps an abort until it is collected, and its traceback
+            # refers to this frame.
+            del given
+            await context.abort(refusal.code, refusal.message, refusal.metadata)
+            return None
 
         return handle
 
-    async def _answered_stream(self, stream: AsyncIterator[bytes], handler: Any, context: Context, call: Call) -> None:
+    async def _unary(self, handler: Any, data: bytes, context: Context, call: Call) -> bytes:
+        with call.deadline.enforced(), self._admission.admitted(), self._admission.held() as held:
+            held.take(len(data))
+            call.hold = held.take
+            began = time.perf_counter()
+            if len(data) <= INLINE_BYTES:
+                request = self._parsed(data, handler)
+            else:
+                request = await offloaded(len(data), lambda: self._parsed(data, handler))
+            call.add("decode", time.perf_counter() - began)
+            answer = await answered_anew(lambda: handler.unary_unary(request, context))
+            began = time.perf_counter()
+            size = _answer_size(answer)
+            if size <= INLINE_BYTES:
+                answered = bytes(handler.response_serializer(answer))
+            else:
+                answered = await offloaded(size, lambda: bytes(handler.response_serializer(answer)))
+            call.add("encode", time.perf_counter() - began)
+            return answered
+
+    async def _stream(self, handler: Any, stream: AsyncIterator[bytes], context: Context, call: Call) -> None:
         # A stream lives as long as its client wants; its messages have deadlines of their own.
         if math.isinf(_seconds_left(context)):
             call.deadline = Deadline(math.inf, math.inf)
@@ -153,18 +156,15 @@ class RpcCalls:
                 Violation("body", "a message of this method", f"{len(data)} other bytes"), kind=ErrorKind.MALFORMED
             ) from None
 
-    def _called(self, method: str, context: Context, outcome: "_Outcome", service: str) -> "_Called":
-        """Returns what makes the call and reports it; what its body raises becomes the outcome, to be sent after it."""
+    def _call(self, method: str, context: Context) -> Call:
         metadata = dict(context.invocation_metadata() or ())
         seconds = _seconds_left(context)
-        call = Call(
+        return Call(
             protocol="grpc",
             method=method,
             request_id=request_id_of(metadata.get(REQUEST_ID)),
             deadline=self._limits.deadline(None if math.isinf(seconds) else seconds),
         )
-        refusal = partial(self._refusal, call=call, service=service)
-        return _Called(call=call, context=context, outcome=outcome, refusal=refusal, report=self._report)
 
     def _refusal(self, error: GatewayError, call: Call, service: str) -> "_Refusal":
         codes = self._codes.get(service, rpc_errors.CODE)
@@ -181,49 +181,6 @@ class _Refusal:
     code: grpc.StatusCode
     message: str
     metadata: tuple[tuple[str, str | bytes], ...]
-
-
-@dataclass(slots=True)
-class _Called:
-    """One call while it lasts; a class, and no generator, as every call passes it."""
-
-    call: Call
-    context: Context
-    outcome: "_Outcome"
-    refusal: Callable[[GatewayError], _Refusal]
-    report: Report
-
-    async def __aenter__(self) -> Call:
-        calls.enter(self.call)
-        return self.call
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool:
-        code: str = OK
-        if error is None:
-            self.context.set_trailing_metadata(((REQUEST_ID, self.call.request_id),))
-        elif isinstance(error, asyncio.CancelledError):
-            code = ErrorKind.TIMEOUT if self.call.deadline.remaining() <= 0 else ErrorKind.CANCELLED
-        elif isinstance(error, Exception):
-            self.outcome.refusal = self.refusal(as_gateway_error(error))
-            code = self.outcome.refusal.kind
-        self.report(self.call, str(code))
-        return self.outcome.refusal is not None
-
-
-@dataclass(slots=True)
-class _Outcome:
-    """What came of a call."""
-
-    answer: bytes | None = None
-    refusal: _Refusal | None = None
-
-    async def send(self, context: Context) -> bytes | None:
-        """Returns the answer, or ends the call with what is wrong."""
-        if self.refusal is not None:
-            await context.abort(self.refusal.code, self.refusal.message, self.refusal.metadata)
-        return self.answer
 
 
 class _Unknown(grpc.GenericRpcHandler):

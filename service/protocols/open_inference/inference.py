@@ -1,7 +1,6 @@
 """Inference as both transports do it: from a decoded message to the tensors of its answer."""
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 
 from service.core.call import Call
 from service.core.catalog import ModelVersion
@@ -36,6 +35,9 @@ class Inference:
         signature = self._models.signature(version, wanted_signature(message.parameters))
         wanted = tuple(output.name for output in message.outputs)
         request = InferenceRequest(version, signature.name, message.inputs, wanted)
-        async with deadline.enforced() if deadline is not None else nullcontext():
+        if deadline is None:
             outputs = await self._engine.infer(request, call)
-        return outputs if wanted else dict(sorted(outputs.items()))
+        else:
+            with deadline.enforced():
+                outputs = await self._engine.infer(request, call)
+        return outputs if wanted or len(outputs) == 1 else dict(sorted(outputs.items()))

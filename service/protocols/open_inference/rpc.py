@@ -1,5 +1,6 @@
 """The Open Inference Protocol over gRPC."""
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -8,7 +9,7 @@ from grpc import aio
 from service.core import call as calls
 from service.core.bounds import InputBounds
 from service.core.call import Call
-from service.core.offload import offloaded
+from service.core.offload import INLINE_BYTES, offloaded
 from service.core.streams import OrderedStream
 from service.core.tensors import byte_size
 from service.errors import ErrorKind, GatewayError
@@ -119,12 +120,21 @@ class OpenInferenceRpc:
     async def _infer(self, request: pb.ModelInferRequest, response: pb.ModelInferResponse, call: Call) -> None:
         """Runs a request and writes the answer into the response."""
         version = self._models.resolve(request.model_name, request.model_version, call)
-        with call.phase("decode"):
-            message = await offloaded(request.ByteSize(), lambda: decode_request(request, bounds=self._bounds))
+        began = time.perf_counter()
+        size = request.ByteSize()
+        if size <= INLINE_BYTES:
+            message = decode_request(request, bounds=self._bounds)
+        else:
+            message = await offloaded(size, lambda: decode_request(request, bounds=self._bounds))
+        call.add("decode", time.perf_counter() - began)
         outputs = await self._inference.run(version, message, call)
-        with call.phase("encode"):
-            size = byte_size(outputs.values())
+        began = time.perf_counter()
+        size = byte_size(outputs.values())
+        if size <= INLINE_BYTES:
+            encode_response(response, version, message, outputs)
+        else:
             await offloaded(size, lambda: encode_response(response, version, message, outputs))
+        call.add("encode", time.perf_counter() - began)
 
     async def RepositoryIndex(  # noqa: N802
         self, request: pb.RepositoryIndexRequest, context: Context

@@ -35,18 +35,20 @@ def decode_request(request: pb.ModelInferRequest, *, bounds: InputBounds) -> Inf
     Raises:
         GatewayError: INVALID_INPUT, TOO_LARGE or NOT_SUPPORTED.
     """
-    bounds.check_count(len(request.inputs), where="inputs")
-    bounds.check_count(len(request.outputs), where="outputs")
+    entries = request.inputs
+    wanted = request.outputs
+    bounds.check_count(len(entries), where="inputs")
+    bounds.check_count(len(wanted), where="outputs")
     raw = request.raw_input_contents
-    if raw and len(raw) != len(request.inputs):
-        raise invalid_input(Violation(_RAW, f"{len(request.inputs)} entries, as there are inputs", str(len(raw))))
+    if raw and len(raw) != len(entries):
+        raise invalid_input(Violation(_RAW, f"{len(entries)} entries, as there are inputs", str(len(raw))))
     inputs: dict[str, Tensor] = {}
-    for index, entry in enumerate(request.inputs):
+    for index, entry in enumerate(entries):
         head = input_head(
             index=index,
             name=entry.name,
             datatype=entry.datatype,
-            shape=entry.shape,
+            shape=tuple(entry.shape),
             parameters=parameters_of(entry.parameters),
             bounds=bounds,
         )
@@ -55,11 +57,13 @@ def decode_request(request: pb.ModelInferRequest, *, bounds: InputBounds) -> Inf
         inputs=inputs,
         outputs=[
             requested_output(index=index, name=output.name, parameters=parameters_of(output.parameters), bounds=bounds)
-            for index, output in enumerate(request.outputs)
-        ],
+            for index, output in enumerate(wanted)
+        ]
+        if wanted
+        else (),
         parameters=parameters_of(request.parameters),
         id=request.id,
-        raw=bool(raw) or not request.inputs,
+        raw=bool(raw) or not entries,
     )
 
 
@@ -78,10 +82,9 @@ def encode_response(
         GatewayError: NOT_SUPPORTED for an output of complex numbers.
     """
     response.model_name, response.model_version, response.id = version.name, str(version.version), message.id
-    datatypes = {name: datatype_of(tensor, where=f"outputs.{name}") for name, tensor in outputs.items()}
     raw = message.raw or any(dtype_name(tensor) not in FIELDS for tensor in outputs.values())
     for name, tensor in outputs.items():
-        entry = response.outputs.add(name=name, datatype=datatypes[name], shape=tensor.shape)
+        entry = response.outputs.add(name=name, datatype=datatype_of(tensor, name), shape=tensor.shape)
         if raw:
             response.raw_output_contents.append(encode_raw(tensor))
         else:
@@ -89,8 +92,9 @@ def encode_response(
 
 
 def _raw(head: InputHead, entry: pb.ModelInferRequest.InferInputTensor, data: bytes, index: int) -> Tensor:
-    for field, _ in entry.contents.ListFields():
-        raise invalid_input(Violation(f"{head.where}.contents", f"nothing, as there is {_RAW}", field.name))
+    if entry.HasField("contents"):
+        for field, _ in entry.contents.ListFields():
+            raise invalid_input(Violation(f"{head.where}.contents", f"nothing, as there is {_RAW}", field.name))
     return decode_raw(data, head.dtype, head.shape, where=f"{_RAW}[{index}]")
 
 

@@ -9,7 +9,7 @@ from service.errors import ErrorKind, GatewayError
 
 async def test_a_deadline_ends_its_body() -> None:
     with pytest.raises(GatewayError, match=r"within the 0\.01 s") as caught:
-        async with Deadline.after(0.01).enforced():
+        with Deadline.after(0.01).enforced():
             await asyncio.Event().wait()
     assert caught.value.kind is ErrorKind.TIMEOUT
 
@@ -17,14 +17,14 @@ async def test_a_deadline_ends_its_body() -> None:
 async def test_a_deadline_that_has_passed_does_not_begin() -> None:
     begun = False
     with pytest.raises(GatewayError):
-        async with Deadline.after(-1).enforced():
+        with Deadline.after(-1).enforced():
             begun = True
     assert not begun
 
 
 async def test_a_timeout_of_the_body_itself_is_not_taken_for_the_deadline() -> None:
     with pytest.raises(TimeoutError):
-        async with Deadline.after(60).enforced():
+        with Deadline.after(60).enforced():
             raise TimeoutError
 
 
