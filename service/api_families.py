@@ -120,9 +120,10 @@ def _add_tfserving(families: ApiFamilies, serving: Serving) -> None:
             _JSON,
         )
     )
-    for short, servicer in (
-        ("PredictionService", tfserving_rpc.PredictionServicer(engine, tensor_content=settings.tensor_content)),
-        ("ModelService", tfserving_rpc.ModelServicer(engine, serving.control)),
+    prediction = tfserving_rpc.PredictionServicer(engine, tensor_content=settings.tensor_content)
+    for short, servicer, shortcuts in (
+        ("PredictionService", prediction, prediction.shortcuts),
+        ("ModelService", tfserving_rpc.ModelServicer(engine, serving.control), {}),
     ):
         families.rpc.append(
             RpcService(
@@ -131,6 +132,7 @@ def _add_tfserving(families: ApiFamilies, serving: Serving) -> None:
                 tfserving_rpc.DESCRIPTORS[short],
                 codes=tfserving_errors.CODES,
                 health_names=(short,),  # as upstream calls them in its own health service
+                shortcuts=shortcuts,
             )
         )
 
@@ -154,4 +156,4 @@ def _add_open_inference(families: ApiFamilies, serving: Serving) -> None:
             rest.quiet,
         )
     )
-    families.rpc.append(RpcService(rpc.name, rpc, rpc.descriptor, rpc.codes, quiet=rpc.quiet))
+    families.rpc.append(RpcService(rpc.name, rpc, rpc.descriptor, rpc.codes, quiet=rpc.quiet, shortcuts=rpc.shortcuts))

@@ -52,7 +52,7 @@ def status_outcome(status: status_pb2.Status) -> Outcome:
 
 def error_outcome(error: grpc.aio.AioRpcError) -> Outcome:
     """Reads a gRPC error."""
-    metadata = dict(error.trailing_metadata() or ())
+    metadata = dict(iter(error.trailing_metadata() or ()))
     status = status_pb2.Status.FromString(metadata["grpc-status-details-bin"])
     assert status.code == error.code().value[0]
     assert status.message == error.details()

@@ -60,7 +60,7 @@ def texts(values: Sequence[str | bytes]) -> Array:
 
 def rpc_error(error: grpc.aio.AioRpcError) -> Said:
     """Reads an error of either gRPC protocol."""
-    metadata = dict(error.trailing_metadata() or ())
+    metadata = dict(iter(error.trailing_metadata() or ()))
     status = status_pb2.Status.FromString(metadata["grpc-status-details-bin"])
     assert (status.code, status.message) == (error.code().value[0], error.details())
     info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()

@@ -97,6 +97,7 @@ class Call:
         rows: How many rows were run.
         messages: How many messages of a stream were answered, each with a call of its own.
         phases: Seconds spent, by phase: decode, validate, queue, execute, encode.
+        message: What was sent, where that is one gRPC message.
         hold: Counts bytes that the request makes the server hold beyond those that it sent, such as what a compressed
             body unpacks to; raises OVERLOADED where there are too many.
     """
@@ -111,6 +112,7 @@ class Call:
     rows: int = 0
     messages: int = 0
     phases: dict[str, float] = field(default_factory=dict)
+    message: bytes | None = None
     hold: Callable[[int], None] = lambda _: None
 
     def phase(self, name: str) -> "_Phase":

@@ -100,10 +100,20 @@ class Engine:
         signature = self.signature(request.version, request.signature)
         rows = self._check(signature, request)
         call.add("validate", time.perf_counter() - began)
-        call.rows += rows
-        inputs = {**signature.defaults, **request.inputs} if signature.defaults else request.inputs
-        outputs = await self._batcher.run(request.version, signature, inputs, rows, call)
+        outputs = await self.run(request.version, signature, request.inputs, rows, call)
         return {name: outputs[name] for name in request.outputs} if request.outputs else outputs
+
+    async def run(
+        self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor], rows: int, call: Call
+    ) -> Mapping[str, Tensor]:
+        """Runs inputs that were found right, which have so many rows; returns all outputs by name.
+
+        Raises:
+            GatewayError: What the backend raised.
+        """
+        call.rows += rows
+        inputs = {**signature.defaults, **inputs} if signature.defaults else inputs
+        return await self._batcher.run(version, signature, inputs, rows, call)
 
     def _check(self, signature: Signature, request: InferenceRequest) -> int:
         bounds = self.bounds

@@ -32,7 +32,7 @@ def check_inputs(signature: Signature, inputs: Mapping[str, Tensor]) -> int:
 
 
 def _rows_of_right(signature: Signature, inputs: Mapping[str, Tensor]) -> int | None:
-    """Returns the number of rows; ``None`` where anything may be wrong. Every request passes here, and most no further."""
+    """Returns the number of rows; ``None`` where anything may be wrong: most requests pass here, and no further."""
     if len(inputs) != len(signature.inputs):
         return None
     rows = -1

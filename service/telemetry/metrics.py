@@ -6,23 +6,22 @@ clients may bring in models of any name. Failures count in the durations, with t
 """
 
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 from prometheus_client.gc_collector import GCCollector
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
-from prometheus_client.registry import Collector
 
 from service import __version__
 from service.core.admission import Admission
 from service.core.call import Call
-from service.core.catalog import Catalog, ModelVersion, State
+from service.core.catalog import Catalog, ModelVersion
 from service.errors import OK, ErrorKind
+from service.telemetry.collectors import ModelStates, Queues
 from service.telemetry.distribution import Distribution, Series
 from service.telemetry.exchange import collected, encoded
 from service.telemetry.replicas import ReplicaMetrics
@@ -164,7 +163,7 @@ class Metrics:
     def watch(self, catalog: Catalog) -> None:
         """Tells the states of all models, and how long they took to load."""
         self._catalog = catalog
-        self.registry.register(_ModelStates(catalog))
+        self.registry.register(ModelStates(catalog))
         catalog.subscribe(self._state_changed)
 
     def observe(self, call: Call, code: str) -> None:
@@ -209,7 +208,7 @@ class Metrics:
 
     def watch_queues(self, waiting: Callable[[], Mapping[str, int]]) -> None:
         """Tells how many requests wait for each model."""
-        self.registry.register(_Queues(waiting))
+        self.registry.register(Queues(waiting))
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Returns all metrics, and the content type that was chosen for this ``Accept`` header."""
@@ -267,39 +266,3 @@ class _OneKind:
     durations: Series
     phases: dict[str, Series] = field(default_factory=dict)
     rows: Series | None = None
-
-
-class _Queues(Collector):
-    """Reads the queues at each scrape."""
-
-    def __init__(self, waiting: Callable[[], Mapping[str, int]]) -> None:
-        self._waiting = waiting
-
-    def collect(self) -> Iterator[Metric]:
-        """Yields one sample for each model that is waited for."""
-        family = GaugeMetricFamily(
-            "tensorgate_batch_queue_requests", "Requests that wait for their run.", labels=["model_name"]
-        )
-        for name, count in self._waiting().items():
-            family.add_metric([name], count)
-        yield family
-
-
-class _ModelStates(Collector):
-    """Reads the states off the catalog at each scrape, so that versions which are gone are gone here too."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-
-    def collect(self) -> Iterator[Metric]:
-        """Yields one sample for each version and state."""
-        family = GaugeMetricFamily(
-            "tensorgate_model_state",
-            "1 for the state that a version of a model is in, 0 for the others.",
-            labels=["model_name", "model_version", "state"],
-        )
-        for name in self._catalog.names():
-            for version in self._catalog.versions(name):
-                for state in State:
-                    family.add_metric([name, str(version.version), state.value], float(state is version.state))
-        yield family

@@ -155,9 +155,8 @@ class Admitted:
             return
         call = calls.current()
         call.deadline = self._limits.deadline(_timeout(Headers(scope=scope).get(TIMEOUT)))
-        with self._admission.admitted():
-            with call.deadline.enforced():
-                await self._app(scope, receive, send)
+        with self._admission.admitted(), call.deadline.enforced():
+            await self._app(scope, receive, send)
 
 
 def _timeout(text: str | None) -> float | None:

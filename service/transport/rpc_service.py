@@ -1,14 +1,30 @@
 """A gRPC service, as the families of APIs hand it to the server."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
+from service.core.call import Call
+from service.core.recurring import RecurringRequest
 from service.transport import rpc_errors
+
+
+class Shortcut(Protocol):
+    """Answers messages of a method that it knows, without parsing them."""
+
+    def find(self, data: bytes) -> RecurringRequest | None:
+        """Returns what a message asks for, if that is known."""
+
+    async def answer(self, request: RecurringRequest, data: bytes, call: Call) -> bytes:
+        """Returns the answer's message.
+
+        Raises:
+            Exception: What the method raises.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +38,7 @@ class RpcService:
         codes: Its table of errors.
         health_names: Further names by which clients ask after its health.
         quiet: Methods for probes: neither logged nor counted nor limited.
+        shortcuts: Of its methods, by name.
     """
 
     name: str
@@ -30,6 +47,7 @@ class RpcService:
     codes: rpc_errors.Codes = field(default_factory=lambda: rpc_errors.CODE)
     health_names: tuple[str, ...] = ()
     quiet: frozenset[str] = frozenset()
+    shortcuts: Mapping[str, Shortcut] = field(default_factory=dict)
 
     def handlers(self) -> "dict[str, grpc.RpcMethodHandler[Any, Any]]":
         """Returns the handlers of its methods, by name."""

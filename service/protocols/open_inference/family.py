@@ -10,6 +10,7 @@ from service.protocols.open_inference.inference import Inference
 from service.protocols.open_inference.models import ServedModels
 from service.protocols.open_inference.rest import OpenInferenceRest
 from service.protocols.open_inference.rpc import OpenInferenceRpc
+from service.protocols.open_inference.rpc_shortcut import InferShortcut
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,5 +43,11 @@ def open_inference(
     bounds = engine.bounds
     return OpenInference(
         rest=OpenInferenceRest(models=models, inference=inference, bounds=bounds, max_request_bytes=max_request_bytes),
-        rpc=OpenInferenceRpc(models=models, inference=inference, stream=stream, bounds=bounds),
+        rpc=OpenInferenceRpc(
+            models=models,
+            inference=inference,
+            stream=stream,
+            bounds=bounds,
+            shortcut=InferShortcut(engine=engine, models=models),
+        ),
     )

@@ -17,6 +17,7 @@ from service.protocols.open_inference.errors import CODE
 from service.protocols.open_inference.inference import Inference
 from service.protocols.open_inference.models import ServedModels
 from service.protocols.open_inference.rpc_messages import decode_request, encode_response, parameters_of
+from service.protocols.open_inference.rpc_shortcut import InferShortcut
 from service.wire import open_inference_pb2 as pb
 
 _FINAL = "triton_final_response"
@@ -36,12 +37,14 @@ class OpenInferenceRpc:
         inference: Answers inference.
         stream: Answers streams of requests.
         bounds: Of messages.
+        shortcut: Is told of requests that may recur.
 
     Attributes:
         name: The service's, on the wire.
         descriptor: Describes it.
         codes: Its table of errors.
         quiet: Methods for probes.
+        shortcuts: Of its methods, by name.
     """
 
     name = "inference.GRPCInferenceService"
@@ -50,12 +53,20 @@ class OpenInferenceRpc:
     quiet = frozenset({"ServerLive", "ServerReady"})
 
     def __init__(
-        self, *, models: ServedModels, inference: Inference, stream: OrderedStream, bounds: InputBounds
+        self,
+        *,
+        models: ServedModels,
+        inference: Inference,
+        stream: OrderedStream,
+        bounds: InputBounds,
+        shortcut: InferShortcut,
     ) -> None:
         self._models = models
         self._inference = inference
         self._stream = stream
         self._bounds = bounds
+        self.shortcuts = {"ModelInfer": shortcut}
+        self._shortcut = shortcut
 
     async def ServerLive(self, request: pb.ServerLiveRequest, context: Context) -> pb.ServerLiveResponse:  # noqa: N802
         """Answers ServerLive."""
@@ -128,6 +139,7 @@ class OpenInferenceRpc:
             message = await offloaded(size, lambda: decode_request(request, bounds=self._bounds))
         call.add("decode", time.perf_counter() - began)
         outputs = await self._inference.run(version, message, call)
+        self._shortcut.remember(request, version, message, call)
         began = time.perf_counter()
         size = byte_size(outputs.values())
         if size <= INLINE_BYTES:

@@ -32,6 +32,7 @@ from service.protocols.tfserving.models import (
     signature_map,
 )
 from service.protocols.tfserving.predict import check_input_names, predict, resolve, signature_named
+from service.protocols.tfserving.rpc_shortcut import PredictShortcut
 from service.wire import tensorflow_serving_pb2 as pb
 
 PACKAGE = "tensorflow.serving"
@@ -49,11 +50,16 @@ class PredictionServicer:
     Args:
         engine: Has the models and runs them.
         tensor_content: Whether numbers are answered as bytes: where the request's came so, always, or never.
+
+    Attributes:
+        shortcuts: Of its methods, by name.
     """
 
     def __init__(self, engine: Engine, *, tensor_content: Literal["mirror", "always", "never"]) -> None:
         self._engine = engine
         self._tensor_content = tensor_content
+        self._shortcut = PredictShortcut(engine, tensor_content=tensor_content)
+        self.shortcuts = {"Predict": self._shortcut}
 
     async def Predict(self, request: pb.PredictRequest, context: Context) -> pb.PredictResponse:  # noqa: N802
         """Answers Predict."""
@@ -73,6 +79,7 @@ class PredictionServicer:
         outputs = await predict(
             self._engine, version, signature, inputs, wanted=tuple(request.output_filter), call=call
         )
+        self._shortcut.remember(request, version, signature, inputs, call)
         with call.phase("encode"):
             response = pb.PredictResponse(model_spec=model_spec(version, signature.name))
             as_content = self._as_content(inputs)

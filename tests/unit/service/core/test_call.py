@@ -8,24 +8,21 @@ from service.errors import ErrorKind, GatewayError
 
 
 async def test_a_deadline_ends_its_body() -> None:
-    with pytest.raises(GatewayError, match=r"within the 0\.01 s") as caught:
-        with Deadline.after(0.01).enforced():
-            await asyncio.Event().wait()
+    with pytest.raises(GatewayError, match=r"within the 0\.01 s") as caught, Deadline.after(0.01).enforced():
+        await asyncio.Event().wait()
     assert caught.value.kind is ErrorKind.TIMEOUT
 
 
 async def test_a_deadline_that_has_passed_does_not_begin() -> None:
     begun = False
-    with pytest.raises(GatewayError):
-        with Deadline.after(-1).enforced():
-            begun = True
+    with pytest.raises(GatewayError), Deadline.after(-1).enforced():
+        begun = True
     assert not begun
 
 
 async def test_a_timeout_of_the_body_itself_is_not_taken_for_the_deadline() -> None:
-    with pytest.raises(TimeoutError):
-        with Deadline.after(60).enforced():
-            raise TimeoutError
+    with pytest.raises(TimeoutError), Deadline.after(60).enforced():
+        raise TimeoutError
 
 
 def test_phases_add_up() -> None:

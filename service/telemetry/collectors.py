@@ -1,0 +1,44 @@
+"""Metrics that are read off what there is, at each scrape."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from service.core.catalog import Catalog, State
+
+
+class Queues(Collector):
+    """Reads the queues at each scrape."""
+
+    def __init__(self, waiting: Callable[[], Mapping[str, int]]) -> None:
+        self._waiting = waiting
+
+    def collect(self) -> Iterator[Metric]:
+        """Yields one sample for each model that is waited for."""
+        family = GaugeMetricFamily(
+            "tensorgate_batch_queue_requests", "Requests that wait for their run.", labels=["model_name"]
+        )
+        for name, count in self._waiting().items():
+            family.add_metric([name], count)
+        yield family
+
+
+class ModelStates(Collector):
+    """Reads the states off the catalog at each scrape, so that versions which are gone are gone here too."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def collect(self) -> Iterator[Metric]:
+        """Yields one sample for each version and state."""
+        family = GaugeMetricFamily(
+            "tensorgate_model_state",
+            "1 for the state that a version of a model is in, 0 for the others.",
+            labels=["model_name", "model_version", "state"],
+        )
+        for name in self._catalog.names():
+            for version in self._catalog.versions(name):
+                for state in State:
+                    family.add_metric([name, str(version.version), state.value], float(state is version.state))
+        yield family
