@@ -94,3 +94,22 @@ async def test_wrong_dtypes_and_outputs_are_refused(server: RealServer, speaker:
         said = await SPEAKERS[speaker].ask(server, Question("modes", {"x": floats(1)}, outputs=outputs))
         assert said.code == "invalid_input"
         assert said.where[0].startswith("outputs[")
+
+
+@pytest.mark.parametrize("speaker", SPEAKERS)
+async def test_requests_that_recur_have_answers_of_their_own(server: RealServer, speaker: str) -> None:
+    """The second of its kind is known by how it begins: no message of another length or kind may be taken for one."""
+    speak = SPEAKERS[speaker]
+    for round_number in range(3):
+        for dtype in zoo_models.NUMBERS:
+            array = numbers_of(dtype)[::-1] if round_number else numbers_of(dtype)
+            said = await speak.ask(server, Question("numbers", {"x": array}, signature=dtype))
+            if said.code == "ok":
+                assert_same(dict(said.outputs), {"y": array})
+        for rows in (1, 2, 1, 3):
+            array = floats(*range(round_number, round_number + rows))
+            said = await speak.ask(server, Question("modes", {"x": array}))
+            assert said.code == "ok", said
+            np.testing.assert_array_equal(said.outputs["y"], array)
+        said = await speak.ask(server, Question("modes", {"x": np.ones(2, np.int32)}))
+        assert speaker == "tfserving-rest" or said.code == "invalid_input"  # whose JSON has no dtypes
