@@ -37,6 +37,7 @@ class RecurringRequest:
         shape: Of its tensor.
         dtype: Likewise.
         rows: As the check of the inputs gave them.
+        outputs: Names of those that are wanted, in their order; all when it is empty.
     """
 
     beginning: bytes
@@ -46,6 +47,7 @@ class RecurringRequest:
     shape: tuple[int, ...]
     dtype: "np.dtype[np.generic]"
     rows: int
+    outputs: tuple[str, ...] = ()
     _answers: dict[object, bytes] = field(default_factory=dict)
 
     def inputs(self, data: bytes) -> dict[str, Tensor]:
@@ -56,9 +58,12 @@ class RecurringRequest:
         """Returns the answer to one of the requests.
 
         Args:
-            outputs: By name.
-            write: Writes them; of one tensor's numbers nothing but the end of what it returns may depend.
+            outputs: All that there are, by name.
+            write: Writes those that are wanted; nothing but the end of what it returns may depend on one tensor's
+                numbers.
         """
+        if self.outputs:
+            outputs = {name: outputs[name] for name in self.outputs}
         if len(outputs) != 1:
             return write(outputs)
         ((name, tensor),) = outputs.items()
@@ -101,16 +106,23 @@ class RecurringRequests:
         return None
 
     def remember(
-        self, data: bytes, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor], rows: int
+        self,
+        data: bytes,
+        version: ModelVersion,
+        signature: Signature,
+        inputs: Mapping[str, Tensor],
+        rows: int,
+        outputs: tuple[str, ...] = (),
     ) -> None:
         """Notes a request that was found right, if it is one whose numbers come last.
 
         Args:
-            data: Its message, which names no label, and in which there is nothing but the model and the input.
+            data: Its message, which names no label, and in which there is nothing but the model, its input and outputs.
             version: What answered it.
             signature: What was run.
             inputs: As they were checked.
             rows: As the check gave them.
+            outputs: Names of those that are wanted, in their order; all when it is empty.
         """
         if len(inputs) != 1:
             return
@@ -130,7 +142,7 @@ class RecurringRequests:
         if len(by_length) >= _MOST_LENGTHS and len(beginning) not in by_length:
             by_length.clear()
         by_length.setdefault(len(beginning), {})[beginning] = RecurringRequest(
-            beginning, version, signature, name, tensor.shape, tensor.dtype, rows
+            beginning, version, signature, name, tensor.shape, tensor.dtype, rows, outputs
         )
 
     def _forget(self) -> None:

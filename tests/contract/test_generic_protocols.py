@@ -48,8 +48,9 @@ async def test_answers(server: RealServer, speaker: str, case: str) -> None:
 @pytest.mark.parametrize("case", SELECTIONS)
 async def test_selected_outputs(server: RealServer, speaker: str, case: str) -> None:
     question, expected = SELECTIONS[case]
-    said = await SPEAKERS[speaker].ask(server, question)
-    assert_same(dict(said.outputs), expected)
+    for _ in range(3):  # the first is the only one of its kind that is looked at closely
+        said = await SPEAKERS[speaker].ask(server, question)
+        assert_same(dict(said.outputs), expected)
 
 
 @pytest.mark.parametrize("speaker", SPEAKERS)

@@ -33,12 +33,14 @@ class InferShortcut:
         self.find = self._known.find
 
     def remember(self, request: pb.ModelInferRequest, version: ModelVersion, message: InferMessage, call: Call) -> None:
-        """Notes a request that was found right, if there is nothing in it but the model and its input."""
+        """Notes a request that was found right, if there is nothing in it but the model, its input and outputs."""
         number = request.model_version
-        plain = message.raw and not (message.outputs or message.parameters or message.id)
+        plain = message.raw and not (message.parameters or message.id)
+        plain = plain and not any(output.parameters for output in message.outputs)
         if call.message is not None and plain and (not number or number.isdecimal()):
             signature = self._models.signature(version, None)
-            self._known.remember(call.message, version, signature, message.inputs, call.rows)
+            wanted = tuple(output.name for output in message.outputs)
+            self._known.remember(call.message, version, signature, message.inputs, call.rows, wanted)
 
     async def answer(self, request: RecurringRequest, data: bytes, call: Call) -> bytes:
         """Runs a request and returns the answer's message.
@@ -56,7 +58,7 @@ class InferShortcut:
 
         def write(outputs: Mapping[str, Tensor]) -> bytes:
             response = pb.ModelInferResponse()
-            encode_response(response, version, _RAW, dict(sorted(outputs.items())))
+            encode_response(response, version, _RAW, outputs if request.outputs else dict(sorted(outputs.items())))
             return response.SerializeToString()
 
         began = time.perf_counter()

@@ -40,10 +40,10 @@ class PredictShortcut:
         inputs: Mapping[str, Tensor],
         call: Call,
     ) -> None:
-        """Notes a request that was found right, if there is nothing in it but the model and its input."""
-        plain = not request.output_filter and request.model_spec.WhichOneof("version_choice") != "version_label"
-        if call.message is not None and plain:
-            self._known.remember(call.message, version, signature, inputs, call.rows)
+        """Notes a request that was found right, if it names no label."""
+        if call.message is not None and request.model_spec.WhichOneof("version_choice") != "version_label":
+            wanted = tuple(request.output_filter)
+            self._known.remember(call.message, version, signature, inputs, call.rows, wanted)
 
     async def answer(self, request: RecurringRequest, data: bytes, call: Call) -> bytes:
         """Runs a request and returns the answer's message.
@@ -60,7 +60,7 @@ class PredictShortcut:
         try:
             outputs = await self._engine.run(version, signature, inputs, request.rows, call)
         except GatewayError as error:
-            raise wording.refused(error, signature, inputs, ()) from error.__cause__
+            raise wording.refused(error, signature, inputs, request.outputs) from error.__cause__
 
         def write(outputs: Mapping[str, Tensor]) -> bytes:
             response = pb.PredictResponse()

@@ -128,6 +128,15 @@ def test_an_answer_is_written_once_for_each_shape_and_then_put_together() -> Non
     assert known.answer({"y": NUMBERS[:, :2]}, write) == b"2:" + NUMBERS[:, :2].tobytes()
 
 
+def test_only_the_outputs_that_are_wanted_are_written() -> None:
+    known = RecurringRequest(b"", VERSION, signature(), "x", (1, 4), np.dtype(np.float32), 1, ("z",))
+    for numbers in (NUMBERS, NUMBERS + 1, NUMBERS + 2):
+        answer = known.answer(
+            {"y": NUMBERS, "z": numbers}, lambda outputs: b",".join(map(np.ndarray.tobytes, outputs.values()))
+        )
+        assert answer == numbers.tobytes()
+
+
 @pytest.mark.parametrize(
     "outputs",
     [
