@@ -7,6 +7,7 @@ with the same bytes and is as long is right too, and need neither be parsed nor 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -80,6 +81,21 @@ class RecurringRequest:
             if write({name: np.frombuffer(others, tensor.dtype).reshape(tensor.shape)}) == beginning + others:
                 self._answers[kind] = beginning
         return answer
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedMessage:
+    """A message of a stream.
+
+    Attributes:
+        data: As it came.
+        known: What it asks for, if that is known.
+        parsed: The message, if it is not.
+    """
+
+    data: bytes
+    known: RecurringRequest | None
+    parsed: Any = None
 
 
 class RecurringRequests:

@@ -19,6 +19,7 @@ from service.core.admission import Admission
 from service.core.call import Call, Deadline
 from service.core.offload import INLINE_BYTES, offloaded
 from service.core.outdated import answered_anew
+from service.core.recurring import StreamedMessage
 from service.errors import (
     OK,
     ErrorKind,
@@ -83,7 +84,7 @@ class RpcCalls:
             answer = partial(self._unary, handler, shortcut)
             return grpc.unary_unary_rpc_method_handler(self._reported(method, service, answer))
         return grpc.stream_stream_rpc_method_handler(
-            self._reported(method, service, partial(self._stream, handler)),
+            self._reported(method, service, partial(self._stream, handler, shortcut)),
             response_serializer=handler.response_serializer,
         )
 
@@ -147,7 +148,9 @@ class RpcCalls:
             call.add("encode", time.perf_counter() - began)
             return answered
 
-    async def _stream(self, handler: Any, stream: AsyncIterator[bytes], context: Context, call: Call) -> None:
+    async def _stream(
+        self, handler: Any, shortcut: Shortcut | None, stream: AsyncIterator[bytes], context: Context, call: Call
+    ) -> None:
         # A stream lives as long as its client wants; its messages have deadlines of their own.
         if math.isinf(_seconds_left(context)):
             call.deadline = Deadline(math.inf, math.inf)
@@ -158,7 +161,12 @@ class RpcCalls:
                 async for data in stream:
                     held.take(len(data))
                     sizes.append(len(data))
-                    yield self._parsed(data, handler)
+                    if shortcut is None:
+                        yield self._parsed(data, handler)
+                    elif len(data) <= INLINE_BYTES and (known := shortcut.find(data)) is not None:
+                        yield StreamedMessage(data, known)
+                    else:
+                        yield StreamedMessage(data, None, self._parsed(data, handler))
 
             # Answers come in the order of the requests: each gives back what its request held.
             async for answer in handler.stream_stream(requests(), context):

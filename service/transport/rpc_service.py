@@ -38,7 +38,7 @@ class RpcService:
         codes: Its table of errors.
         health_names: Further names by which clients ask after its health.
         quiet: Methods for probes: neither logged nor counted nor limited.
-        shortcuts: Of its methods, by name.
+        shortcuts: Of its methods, by name; a stream that has one is given a `StreamedMessage` for each message.
     """
 
     name: str

@@ -62,6 +62,29 @@ async def test_answers_come_in_the_order_of_the_requests(served: Served) -> None
     assert await call.code() is grpc.StatusCode.OK
 
 
+async def test_messages_that_recur_are_answered_like_the_first(served: Served) -> None:
+    async with asyncio.timeout(30):
+        call = stream(served)
+        values = [float(number) for number in range(40)]
+        for value in values:  # one after the other: from the second on they are known by how they begin
+            await call.write(double(value))
+            answer = await call.read()
+            assert doubled(answer) == 2 * value
+            assert answer.infer_response.model_version == "1"
+            assert {name: each.bool_param for name, each in answer.infer_response.parameters.items()} == {
+                "triton_final_response": True
+            }
+        wrong = double(1)
+        wrong.raw_input_contents[0] += b"0000"
+        await call.write(wrong)
+        assert (await call.read()).error_message.startswith("raw_input_contents[0]: 4 bytes")
+        await call.done_writing()
+    before = await served.metric(
+        "tensorgate_requests_total", method=f"{METHOD}/message", code="ok", model_name="double"
+    )
+    assert before >= len(values)
+
+
 async def test_an_answer_is_that_of_an_infer_call_and_is_the_last_for_its_request(served: Served) -> None:
     typed, raw = [answer.infer_response async for answer in stream(served, [shade(255), double(2)])]
     assert (typed.model_name, typed.model_version) == ("shades", "2")

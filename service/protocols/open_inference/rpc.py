@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from grpc import aio
@@ -10,9 +11,10 @@ from service.core import call as calls
 from service.core.bounds import InputBounds
 from service.core.call import Call
 from service.core.offload import INLINE_BYTES, offloaded
+from service.core.recurring import StreamedMessage
 from service.core.streams import OrderedStream
 from service.core.tensors import byte_size
-from service.errors import ErrorKind, GatewayError
+from service.errors import ErrorKind, GatewayError, OutdatedVersionError
 from service.protocols.open_inference.errors import CODE
 from service.protocols.open_inference.inference import Inference
 from service.protocols.open_inference.models import ServedModels
@@ -65,7 +67,7 @@ class OpenInferenceRpc:
         self._inference = inference
         self._stream = stream
         self._bounds = bounds
-        self.shortcuts = {"ModelInfer": shortcut}
+        self.shortcuts = {"ModelInfer": shortcut, "ModelStreamInfer": shortcut}
         self._shortcut = shortcut
 
     async def ServerLive(self, request: pb.ServerLiveRequest, context: Context) -> pb.ServerLiveResponse:  # noqa: N802
@@ -106,7 +108,7 @@ class OpenInferenceRpc:
         return response
 
     def ModelStreamInfer(  # noqa: N802
-        self, requests: AsyncIterator[pb.ModelInferRequest], context: Context
+        self, requests: AsyncIterator[StreamedMessage], context: Context
     ) -> AsyncIterator[pb.ModelStreamInferResponse]:
         """Answers ModelStreamInfer as Triton does a model that has one response for each request.
 
@@ -115,16 +117,24 @@ class OpenInferenceRpc:
         metadata = dict(context.invocation_metadata() or ())
         first_error_ends_it = metadata.get(_ERROR_MODE) == "true"
 
-        async def answered(request: pb.ModelInferRequest, call: Call) -> pb.ModelStreamInferResponse:
+        async def answered(message: StreamedMessage, call: Call) -> pb.ModelStreamInferResponse:
             response = pb.ModelStreamInferResponse()
-            await self._infer(request, response.infer_response, call)
+            if message.known is not None:
+                with suppress(OutdatedVersionError):  # the long way finds out which version answers now
+                    answer = await self._shortcut.answer(message.known, message.data, call)
+                    response.infer_response.MergeFromString(answer)
+                    response.infer_response.parameters[_FINAL].bool_param = True
+                    return response
+            if len(message.data) <= INLINE_BYTES:
+                call.message = message.data
+            await self._infer(_request(message), response.infer_response, call)
             response.infer_response.parameters[_FINAL].bool_param = True
             return response
 
-        def failed(request: pb.ModelInferRequest, error: GatewayError, call: Call) -> pb.ModelStreamInferResponse:
+        def failed(message: StreamedMessage, error: GatewayError, call: Call) -> pb.ModelStreamInferResponse:
             if first_error_ends_it:
                 raise error
-            return _failure(request, error)
+            return _failure(_request(message), error)
 
         return self._stream.answers(requests, answered, failed)
 
@@ -170,6 +180,10 @@ class OpenInferenceRpc:
         _refuse_repository(request.repository_name)
         await self._models.unload(request.model_name, parameters_of(request.parameters), calls.current())
         return pb.RepositoryModelUnloadResponse()
+
+
+def _request(message: StreamedMessage) -> pb.ModelInferRequest:
+    return pb.ModelInferRequest.FromString(message.data) if message.parsed is None else message.parsed
 
 
 def _failure(request: pb.ModelInferRequest, error: GatewayError) -> pb.ModelStreamInferResponse:
