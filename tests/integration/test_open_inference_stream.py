@@ -77,12 +77,8 @@ async def test_messages_that_recur_are_answered_like_the_first(served: Served) -
         wrong = double(1)
         wrong.raw_input_contents[0] += b"0000"
         await call.write(wrong)
-        assert (await call.read()).error_message.startswith("raw_input_contents[0]: 4 bytes")
+        assert (await call.read()).error_message.startswith("raw_input_contents[0]: expected 4 bytes")
         await call.done_writing()
-    before = await served.metric(
-        "tensorgate_requests_total", method=f"{METHOD}/message", code="ok", model_name="double"
-    )
-    assert before >= len(values)
 
 
 async def test_an_answer_is_that_of_an_infer_call_and_is_the_last_for_its_request(served: Served) -> None:
