@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 import grpc
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 from grpc import aio
 
 from service.core import call as calls
@@ -130,7 +130,9 @@ class RpcCalls:
             if shortcut is not None and len(data) <= INLINE_BYTES:
                 if (known := shortcut.find(data)) is not None:
                     with suppress(OutdatedVersionError):  # the long way finds out which version answers now
-                        return await shortcut.answer(known, data, call)
+                        answered = await shortcut.answer(known, data, call)
+                        _check_size(len(answered))
+                        return answered
                 call.message = data
             began = time.perf_counter()
             if len(data) <= INLINE_BYTES:
@@ -140,7 +142,8 @@ class RpcCalls:
             call.add("decode", time.perf_counter() - began)
             answer = await answered_anew(lambda: handler.unary_unary(request, context))
             began = time.perf_counter()
-            size = _answer_size(answer)
+            size = answer.ByteSize()
+            _check_size(size)
             if size <= INLINE_BYTES:
                 answered = bytes(handler.response_serializer(answer))
             else:
@@ -225,16 +228,14 @@ class _Unknown(grpc.GenericRpcHandler):
         return grpc.stream_stream_rpc_method_handler(self._handle(method))
 
 
-def _answer_size(answer: Message) -> int:
-    """Returns how long the answer will be.
+def _check_size(size: int) -> None:
+    """Refuses an answer that is longer than a message can be.
 
     Raises:
-        GatewayError: TOO_LARGE when that is longer than a message can be.
+        GatewayError: TOO_LARGE.
     """
-    size = answer.ByteSize()
     if size > _INT32_MAX:
         raise GatewayError(ErrorKind.TOO_LARGE, f"the answer is {size} bytes long, a message has at most {_INT32_MAX}")
-    return size
 
 
 def _seconds_left(context: aio.ServicerContext[Any, Any]) -> float:

@@ -8,8 +8,9 @@ from google.protobuf.message import DecodeError
 from service.core.call import Call
 from service.core.catalog import ModelVersion
 from service.core.engine import Engine
+from service.core.offload import offloaded
 from service.core.recurring import RecurringRequest, RecurringRequests
-from service.core.tensors import Tensor
+from service.core.tensors import Tensor, byte_size
 from service.protocols.open_inference.messages import InferMessage
 from service.protocols.open_inference.models import ServedModels
 from service.protocols.open_inference.rpc_messages import encode_response
@@ -62,7 +63,7 @@ class InferShortcut:
             return response.SerializeToString()
 
         began = time.perf_counter()
-        answer = request.answer(outputs, write)
+        answer = await offloaded(byte_size(outputs.values()), lambda: request.answer(outputs, write))
         call.add("encode", time.perf_counter() - began)
         return answer
 

@@ -10,8 +10,9 @@ from service.codecs.tensor_proto import encode_tensor
 from service.core.call import Call
 from service.core.catalog import ModelVersion
 from service.core.engine import Engine
+from service.core.offload import offloaded
 from service.core.recurring import RecurringRequest, RecurringRequests
-from service.core.tensors import Signature, Tensor
+from service.core.tensors import Signature, Tensor, byte_size
 from service.errors import GatewayError
 from service.protocols.tfserving import wording
 from service.protocols.tfserving.models import model_spec
@@ -71,7 +72,7 @@ class PredictShortcut:
             return spec.SerializeToString() + response.SerializeToString()
 
         began = time.perf_counter()
-        answer = request.answer(outputs, write)
+        answer = await offloaded(byte_size(outputs.values()), lambda: request.answer(outputs, write))
         call.add("encode", time.perf_counter() - began)
         return answer
 
