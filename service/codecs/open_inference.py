@@ -40,17 +40,16 @@ def dtype_of(datatype: str, *, where: str) -> str:
     return DTYPES[datatype]
 
 
-def datatype_of(tensor: Tensor, name: str) -> str:
-    """Returns the protocol's name of the dtype of an output.
+def datatype_of(tensor: Tensor, *, where: str) -> str:
+    """Returns the protocol's name of the array's dtype.
 
     Raises:
         GatewayError: NOT_SUPPORTED for complex numbers.
     """
     dtype = dtype_name(tensor)
-    datatype = DATATYPES.get(dtype)
-    if datatype is None:
-        raise GatewayError(ErrorKind.NOT_SUPPORTED, f"outputs.{name}: the protocol has no datatype for {dtype}")
-    return datatype
+    if dtype not in DATATYPES:
+        raise GatewayError(ErrorKind.NOT_SUPPORTED, f"{where}: the protocol has no datatype for {dtype}")
+    return DATATYPES[dtype]
 
 
 def decode_raw(data: bytes | memoryview, dtype: str, shape: Sequence[int], *, where: str) -> Tensor:

@@ -53,7 +53,7 @@ class Admission:
     def leave(self, what: str) -> None:
         """Gives a place back."""
         self.in_flight[what] -= 1
-        if not (self.in_flight["requests"] or self.in_flight["streams"]):
+        if not any(self.in_flight.values()):
             self._idle.set()
 
     def held(self) -> "HeldBytes":

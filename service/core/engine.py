@@ -1,6 +1,5 @@
 """The engine: the one way from a decoded request to the backend, whatever protocol it came by."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -96,10 +95,9 @@ class Engine:
         Raises:
             GatewayError: SIGNATURE_NOT_FOUND, INVALID_INPUT, TOO_LARGE or what the backend raised.
         """
-        began = time.perf_counter()
-        signature = self.signature(request.version, request.signature)
-        rows = self._check(signature, request)
-        call.add("validate", time.perf_counter() - began)
+        with call.phase("validate"):
+            signature = self.signature(request.version, request.signature)
+            rows = self._check(signature, request)
         outputs = await self.run(request.version, signature, request.inputs, rows, call)
         return {name: outputs[name] for name in request.outputs} if request.outputs else outputs
 

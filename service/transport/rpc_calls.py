@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -134,22 +133,18 @@ class RpcCalls:
                         _check_size(len(answered))
                         return answered
                 call.message = data
-            began = time.perf_counter()
-            if len(data) <= INLINE_BYTES:
-                request = self._parsed(data, handler)
-            else:
-                request = await offloaded(len(data), lambda: self._parsed(data, handler))
-            call.add("decode", time.perf_counter() - began)
+            with call.phase("decode"):
+                if len(data) <= INLINE_BYTES:
+                    request = self._parsed(data, handler)
+                else:
+                    request = await offloaded(len(data), lambda: self._parsed(data, handler))
             answer = await answered_anew(lambda: handler.unary_unary(request, context))
-            began = time.perf_counter()
-            size = answer.ByteSize()
-            _check_size(size)
-            if size <= INLINE_BYTES:
-                answered = bytes(handler.response_serializer(answer))
-            else:
-                answered = await offloaded(size, lambda: bytes(handler.response_serializer(answer)))
-            call.add("encode", time.perf_counter() - began)
-            return answered
+            with call.phase("encode"):
+                size = answer.ByteSize()
+                _check_size(size)
+                if size <= INLINE_BYTES:
+                    return bytes(handler.response_serializer(answer))
+                return await offloaded(size, lambda: bytes(handler.response_serializer(answer)))
 
     async def _stream(
         self, handler: Any, shortcut: Shortcut | None, stream: AsyncIterator[bytes], context: Context, call: Call

@@ -180,7 +180,7 @@ def _request(sample: Sample) -> Json:
     inputs = [
         {
             "name": name,
-            "datatype": datatype_of(tensor, name),
+            "datatype": datatype_of(tensor, where=name),
             "shape": list(tensor.shape),
             "data": orjson.loads(dump_json(encode_data(tensor)[0])),
         }

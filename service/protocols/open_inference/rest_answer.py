@@ -49,7 +49,7 @@ def _entry(name: str, tensor: Tensor, blobs: list[bytes] | None) -> dict[str, An
     """Returns an output's member of the answer; adds its bytes to the blobs, if there are to be any."""
     entry: dict[str, Any] = {
         "name": name,
-        "datatype": datatype_of(tensor, name),
+        "datatype": datatype_of(tensor, where=f"outputs.{name}"),
         "shape": list(tensor.shape),
     }
     if blobs is not None:

@@ -1,6 +1,5 @@
 """The Open Inference Protocol over gRPC."""
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
@@ -141,22 +140,13 @@ class OpenInferenceRpc:
     async def _infer(self, request: pb.ModelInferRequest, response: pb.ModelInferResponse, call: Call) -> None:
         """Runs a request and writes the answer into the response."""
         version = self._models.resolve(request.model_name, request.model_version, call)
-        began = time.perf_counter()
-        size = request.ByteSize()
-        if size <= INLINE_BYTES:
-            message = decode_request(request, bounds=self._bounds)
-        else:
-            message = await offloaded(size, lambda: decode_request(request, bounds=self._bounds))
-        call.add("decode", time.perf_counter() - began)
+        with call.phase("decode"):
+            message = await offloaded(request.ByteSize(), lambda: decode_request(request, bounds=self._bounds))
         outputs = await self._inference.run(version, message, call)
         self._shortcut.remember(request, version, message, call)
-        began = time.perf_counter()
-        size = byte_size(outputs.values())
-        if size <= INLINE_BYTES:
-            encode_response(response, version, message, outputs)
-        else:
+        with call.phase("encode"):
+            size = byte_size(outputs.values())
             await offloaded(size, lambda: encode_response(response, version, message, outputs))
-        call.add("encode", time.perf_counter() - began)
 
     async def RepositoryIndex(  # noqa: N802
         self, request: pb.RepositoryIndexRequest, context: Context

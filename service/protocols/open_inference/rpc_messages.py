@@ -84,7 +84,9 @@ def encode_response(
     response.model_name, response.model_version, response.id = version.name, str(version.version), message.id
     raw = message.raw or any(dtype_name(tensor) not in FIELDS for tensor in outputs.values())
     for name, tensor in outputs.items():
-        entry = response.outputs.add(name=name, datatype=datatype_of(tensor, name), shape=tensor.shape)
+        entry = response.outputs.add(
+            name=name, datatype=datatype_of(tensor, where=f"outputs.{name}"), shape=tensor.shape
+        )
         if raw:
             response.raw_output_contents.append(encode_raw(tensor))
         else:

@@ -1,16 +1,15 @@
 """ModelInfer for requests that recur: no message is parsed, and most answers are not written anew."""
 
-import time
 from collections.abc import Mapping
 
 from google.protobuf.message import DecodeError
 
+from service.core import recurring_answers
 from service.core.call import Call
 from service.core.catalog import ModelVersion
 from service.core.engine import Engine
-from service.core.offload import offloaded
 from service.core.recurring import RecurringRequest, RecurringRequests
-from service.core.tensors import Tensor, byte_size
+from service.core.tensors import Tensor
 from service.protocols.open_inference.messages import InferMessage
 from service.protocols.open_inference.models import ServedModels
 from service.protocols.open_inference.rpc_messages import encode_response
@@ -49,23 +48,16 @@ class InferShortcut:
         Raises:
             GatewayError: What `Engine.run` raises.
         """
-        began = time.perf_counter()
-        version = request.version
-        call.model, call.version = version.name, version.version
-        inputs = request.inputs(data)
-        call.add("decode", time.perf_counter() - began)
-        call.add("validate", 0.0)  # it is a phase of every request, for those who add them up
-        outputs = await self._engine.run(version, request.signature, inputs, request.rows, call)
+        outputs = await recurring_answers.run(self._engine, request, data, call)
 
         def write(outputs: Mapping[str, Tensor]) -> bytes:
             response = pb.ModelInferResponse()
-            encode_response(response, version, _RAW, outputs if request.outputs else dict(sorted(outputs.items())))
+            encode_response(
+                response, request.version, _RAW, outputs if request.outputs else dict(sorted(outputs.items()))
+            )
             return response.SerializeToString()
 
-        began = time.perf_counter()
-        answer = await offloaded(byte_size(outputs.values()), lambda: request.answer(outputs, write))
-        call.add("encode", time.perf_counter() - began)
-        return answer
+        return await recurring_answers.answer(request, outputs, write, call)
 
 
 def _tail(data: bytes) -> bytes | None:

@@ -1,18 +1,17 @@
 """Predict for requests that recur: no message is parsed, and most answers are not written anew."""
 
-import time
 from collections.abc import Mapping
 from typing import Literal
 
 from google.protobuf.message import DecodeError
 
 from service.codecs.tensor_proto import encode_tensor
+from service.core import recurring_answers
 from service.core.call import Call
 from service.core.catalog import ModelVersion
 from service.core.engine import Engine
-from service.core.offload import offloaded
 from service.core.recurring import RecurringRequest, RecurringRequests
-from service.core.tensors import Signature, Tensor, byte_size
+from service.core.tensors import Signature, Tensor
 from service.errors import GatewayError
 from service.protocols.tfserving import wording
 from service.protocols.tfserving.models import model_spec
@@ -52,29 +51,20 @@ class PredictShortcut:
         Raises:
             GatewayError: In upstream's words where it has any.
         """
-        began = time.perf_counter()
-        version, signature = request.version, request.signature
-        call.model, call.version = version.name, version.version
-        inputs = request.inputs(data)
-        call.add("decode", time.perf_counter() - began)
-        call.add("validate", 0.0)  # it is a phase of every request, for those who add them up
         try:
-            outputs = await self._engine.run(version, signature, inputs, request.rows, call)
+            outputs = await recurring_answers.run(self._engine, request, data, call)
         except GatewayError as error:
-            raise wording.refused(error, signature, inputs, request.outputs) from error.__cause__
+            raise wording.refused(error, request.signature, request.inputs(data), request.outputs) from error.__cause__
 
         def write(outputs: Mapping[str, Tensor]) -> bytes:
             response = pb.PredictResponse()
             for name, tensor in outputs.items():
                 encode_tensor(tensor, response.outputs[name], as_content=self._as_content)
             # Two messages in a row are one; so the numbers come last.
-            spec = pb.PredictResponse(model_spec=model_spec(version, signature.name))
+            spec = pb.PredictResponse(model_spec=model_spec(request.version, request.signature.name))
             return spec.SerializeToString() + response.SerializeToString()
 
-        began = time.perf_counter()
-        answer = await offloaded(byte_size(outputs.values()), lambda: request.answer(outputs, write))
-        call.add("encode", time.perf_counter() - began)
-        return answer
+        return await recurring_answers.answer(request, outputs, write, call)
 
 
 def _tail(data: bytes) -> bytes | None:

@@ -240,9 +240,9 @@ def test_strings_are_text_where_all_of_them_are() -> None:
 
 def test_datatypes_are_named_both_ways() -> None:
     assert {dtype_of(datatype, where="x") for datatype in DTYPES} == set(DATATYPES)
-    assert datatype_of(strings([b""]), "x") == "BYTES"
+    assert datatype_of(strings([b""]), where="x") == "BYTES"
     with pytest.raises(GatewayError, match=r"one of BOOL, UINT8.*'FLOAT'"):
         dtype_of("FLOAT", where="x")
     with pytest.raises(GatewayError) as caught:
-        datatype_of(np.zeros(1, np.complex64), "x")
+        datatype_of(np.zeros(1, np.complex64), where="x")
     assert caught.value.kind is ErrorKind.NOT_SUPPORTED
