@@ -13,8 +13,8 @@ import httpx
 import pytest
 from grpc import aio
 
-from service.runtime import Runtime
-from service.settings import load
+from service.app.lifecycle import Server
+from service.app.settings import load
 from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
 from tests.fakes import FakeBackend
 from tests.processes import ROOT, ServerProcess, server_process
@@ -29,8 +29,8 @@ class Served:
         behind: Whether the fake backend is in another server, behind this one.
     """
 
-    def __init__(self, runtime: Runtime, backend: FakeBackend, rest: httpx.AsyncClient, channel: aio.Channel) -> None:
-        self.behind = not isinstance(runtime._backend, FakeBackend)
+    def __init__(self, runtime: Server, backend: FakeBackend, rest: httpx.AsyncClient, channel: aio.Channel) -> None:
+        self.behind = not isinstance(runtime._parts.backend, FakeBackend)
         self.runtime = runtime
         self.backend = backend
         self.rest = rest
@@ -63,9 +63,9 @@ async def until(condition: Callable[[], bool], *, seconds: float = 10) -> None:
 async def serving(**settings: Any) -> AsyncIterator[Served]:
     """Serves the fake backend with these settings while the body runs."""
     chosen = load({"backend": "tests.fakes:FakeBackend", "rest_port": 0, "grpc_port": 0, "drain_timeout": 5} | settings)
-    async with Runtime(chosen) as runtime:
+    async with Server(chosen) as runtime:
         await runtime.ready()
-        backend = runtime._backend
+        backend = runtime._parts.backend
         assert isinstance(backend, FakeBackend)
         address = f"127.0.0.1:{runtime.grpc_port}"
         async with (
@@ -87,8 +87,8 @@ async def serving_replica(models: str, **settings: Any) -> AsyncIterator[Served]
     behind = load(
         {"backend": "tests.fakes:FakeBackend", "rest_port": 0, "grpc_port": 0, "drain_timeout": 5} | of_models
     )
-    async with Runtime(behind) as replica:
-        backend = replica._backend
+    async with Server(behind) as replica:
+        backend = replica._parts.backend
         assert isinstance(backend, FakeBackend)
         front = load(
             {
@@ -102,7 +102,7 @@ async def serving_replica(models: str, **settings: Any) -> AsyncIterator[Served]
             }
             | settings
         )
-        async with Runtime(front) as runtime:
+        async with Server(front) as runtime:
             await runtime.ready()
             async with (
                 httpx.AsyncClient(base_url=f"http://127.0.0.1:{runtime.rest_port}", timeout=20) as rest,

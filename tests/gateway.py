@@ -7,15 +7,15 @@ from typing import Any
 
 import httpx
 
-from service.runtime import Runtime
-from service.settings import load
+from service.app.lifecycle import Server
+from service.app.settings import load
 from tests.replicas import Replica
 
 
 class Gateway:
     """A gateway in front of replicas, and a client of it."""
 
-    def __init__(self, runtime: Runtime, rest: httpx.AsyncClient) -> None:
+    def __init__(self, runtime: Server, rest: httpx.AsyncClient) -> None:
         self.runtime = runtime
         self.rest = rest
 
@@ -34,7 +34,9 @@ class Gateway:
 
     def states(self) -> list[str]:
         """Returns how the replicas stand, in the order of their addresses."""
-        return [status.state.value for status in sorted(self.runtime._backend.replicas(), key=lambda one: one.name)]  # type: ignore[attr-defined]
+        return [
+            status.state.value for status in sorted(self.runtime._parts.backend.replicas(), key=lambda one: one.name)
+        ]  # type: ignore[attr-defined]
 
     def versions(self) -> dict[int, str]:
         """Returns the states of the versions in the catalog."""
@@ -54,7 +56,7 @@ async def gateway(*behind: Replica, ready: bool = True, **settings: Any) -> Asyn
         "grpc_port": 0,
         "drain_timeout": 5,
     }
-    async with Runtime(load(options | settings)) as runtime:
+    async with Server(load(options | settings)) as runtime:
         if ready:
             await asyncio.wait_for(runtime.ready(), 10)
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{runtime.rest_port}", timeout=20) as rest:

@@ -6,7 +6,7 @@ import numpy as np
 from tests.questions import Array, Question, texts
 
 F4, I8 = np.float32, np.int64
-LIMITS = {"max_batch_rows": 64, "max_tensor_elements": 4096, "max_name_length": 40}
+LIMITS = {"max_request_rows": 64, "max_tensor_elements": 4096, "max_name_length": 40}
 """The settings of the server that is asked."""
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 from grpc import aio
 
+from service.app.lifecycle import Server
+from service.app.settings import load
 from service.backends.tfserving.backend import TfServingBackend
 from service.core.catalog import State
-from service.runtime import Runtime
-from service.settings import load
 from tests.conftest import until
 from tests.processes import free_port
 
@@ -28,21 +28,21 @@ BACKENDS = ("savedmodel", "tfserving", *(["tensorflow_model_server"] if os.envir
 class RealServer:
     """What serves, and clients of both its transports."""
 
-    runtime: Runtime
+    runtime: Server
     rest: httpx.AsyncClient
     channel: aio.Channel
 
     @property
     def behind(self) -> bool:
         """Whether the models are in another server, behind this one."""
-        return isinstance(self.runtime._backend, TfServingBackend)
+        return isinstance(self.runtime._parts.backend, TfServingBackend)
 
 
 @asynccontextmanager
 async def serving_models(models: Path, **settings: Any) -> AsyncIterator[RealServer]:
     """Serves a models folder while the body runs; begins once each version is available or has failed."""
     chosen = load({"models": models, "rest_port": 0, "grpc_port": 0, "drain_timeout": 5} | settings)
-    async with Runtime(chosen) as runtime:
+    async with Server(chosen) as runtime:
         catalog = runtime.catalog
         await until(
             lambda: (

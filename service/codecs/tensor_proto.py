@@ -80,6 +80,17 @@ def decode_tensor(
     Raises:
         GatewayError: INVALID_INPUT when it makes no tensor, TOO_LARGE, and what ``hold`` raises.
     """
+    return decode_given(message, bounds=bounds, where=where, hold=hold)[0]
+
+
+def decode_given(
+    message: tf_pb.TensorProto, *, bounds: InputBounds, where: str, hold: Hold = lambda _: None
+) -> tuple[Tensor, bool]:
+    """Returns what `decode_tensor` does, and whether its values came as bytes, in ``tensor_content``.
+
+    Raises:
+        GatewayError: As `decode_tensor`.
+    """
     name = NAMES.get(message.dtype)
     if name is None:
         raise invalid_input(Violation(f"{where}.dtype", "a dtype that can be served", str(message.dtype)))
@@ -88,10 +99,10 @@ def decode_tensor(
     shape = tuple(dim.size for dim in message.tensor_shape.dim)
     count = bounds.check_shape(shape, where=f"{where}.tensor_shape")
     if name == STRING:
-        return _strings(message, count, _Claims(bounds, where, hold)).reshape(shape)
+        return _strings(message, count, _Claims(bounds, where, hold)).reshape(shape), False
     if content := message.tensor_content:  # each look at it is a copy
-        return _content(content, name, count, where).reshape(shape)
-    return _values(message, name, count, _Claims(bounds, where, hold)).reshape(shape)
+        return _content(content, name, count, where).reshape(shape), True
+    return _values(message, name, count, _Claims(bounds, where, hold)).reshape(shape), False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping
 from contextvars import Context
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from service.core.call import Call
 from service.core.catalog import ModelVersion
-from service.core.merging import MergedRuns, Outputs, Waiting, by_rows, function_of
+from service.core.merging import MergedRuns, Outputs, QueuedRequest, function_of, has_row_for_each
 from service.core.ports import Backend
-from service.core.tensors import Signature, Tensor
+from service.core.request import InferenceRequest
 from service.errors import ErrorKind, GatewayError
 
 
@@ -45,7 +45,7 @@ class _Queue:
     """The requests that can be merged with each other."""
 
     version: ModelVersion
-    waiting: "deque[Waiting]" = field(default_factory=deque)
+    waiting: deque[QueuedRequest] = field(default_factory=deque)
     running: int = 0
 
 
@@ -82,70 +82,59 @@ class Batcher:
         """Returns how many requests wait for each model."""
         return self._waiting
 
-    async def run(
-        self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor], rows: int, call: Call
-    ) -> Outputs:
-        """Runs a signature on inputs that fit it; notes on the call how long it waited, and how long it ran.
+    async def run(self, request: InferenceRequest, call: Call) -> Outputs:
+        """Runs a request; notes on the call how long it waited, and how long it ran.
 
         Cancelling it takes it out of its queue; a run that has begun is not stopped for others' sake.
 
         Args:
-            version: An available entry of the catalog.
-            signature: One of its signatures.
-            inputs: Checked against the signature.
-            rows: Their common first dimension.
+            request: What to run.
             call: The call that this is part of.
+
+        Returns:
+            All outputs by name.
 
         Raises:
             GatewayError: What the backend raises for this request; OVERLOADED when too many wait for the model.
         """
+        version, signature, inputs, rows = request.version, request.signature, request.inputs, request.rows
         size = self._limits.max_batch_size
         if size == 1 or not self._merged.can_merge(version, signature):
-            return await self._next(version, signature, inputs, rows, call, key=object())
+            return await self._next(request, call, key=object())
         key = (*function_of(version, signature), *(inputs[name].shape[1:] for name in signature.inputs))
         if rows <= size:
-            return await self._next(version, signature, inputs, rows, call, key=key)
+            return await self._next(request, call, key=key)
         parts = []
         for start in range(0, rows, size):
             part = {name: tensor[start : start + size] for name, tensor in inputs.items()}
             length = min(size, rows - start)
-            outputs = await self._next(version, signature, part, length, call, key=key)
-            if not by_rows(outputs, length):
-                self._merged.keep_apart(version, signature)
-                return await self._next(version, signature, inputs, rows, call, key=object())
+            outputs = await self._next(replace(request, inputs=part, rows=length), call, key=key)
+            if not has_row_for_each(outputs, length):
+                self._merged.disable_batching(version, signature)
+                return await self._next(request, call, key=object())
             parts.append(outputs)
         return {name: np.concatenate([part[name] for part in parts]) for name in signature.outputs}
 
-    async def _next(
-        self,
-        version: ModelVersion,
-        signature: Signature,
-        inputs: Mapping[str, Tensor],
-        rows: int,
-        call: Call,
-        *,
-        key: Hashable,
-    ) -> Outputs:
+    async def _next(self, request: InferenceRequest, call: Call, *, key: Hashable) -> Outputs:
         """Runs at once where there is a place, else when it is this request's turn."""
         queue = self._queues.get(key)
         if queue is None:
-            queue = self._queues[key] = _Queue(version)
+            queue = self._queues[key] = _Queue(request.version)
         arrived = time.perf_counter()
-        if self._has_place(queue) and not queue.waiting:
+        if not queue.waiting and self._has_place(queue):
             self._begin(queue)
             try:
-                self._observe(version, rows, 1)
-                return await self._backend.run(version, signature, inputs, call.deadline)
+                self._observe(request.version, request.rows, 1)
+                return await self._backend.run(request.version, request.signature, request.inputs, call.deadline)
             finally:
                 call.add("queue", 0.0)  # it is a phase of every request, for those who add them up
                 call.add("execute", time.perf_counter() - arrived)
                 self._end(key, queue)
-        return await self._wait(
-            Waiting(version, signature, inputs, rows, call.deadline, _future()), key, queue, arrived, call
-        )
+        answer: asyncio.Future[Outputs] = asyncio.get_running_loop().create_future()
+        return await self._wait(QueuedRequest(request, call.deadline, answer), key, queue, arrived, call)
 
-    async def _wait(self, request: Waiting, key: Hashable, queue: _Queue, arrived: float, call: Call) -> Outputs:
-        name = request.version.name
+    async def _wait(self, queued: QueuedRequest, key: Hashable, queue: _Queue, arrived: float, call: Call) -> Outputs:
+        name = queued.request.version.name
         if self._waiting.get(name, 0) >= self._limits.max_queue_size:
             raise GatewayError(
                 ErrorKind.OVERLOADED,
@@ -153,19 +142,19 @@ class Batcher:
             )
         if not queue.waiting:
             self._served_next.append(key)
-        queue.waiting.append(request)
+        queue.waiting.append(queued)
         self._waiting[name] = self._waiting.get(name, 0) + 1
         try:
-            return await request.answer
+            return await queued.answer
         finally:
             now = time.perf_counter()
-            began = request.began or now
+            began = queued.began or now
             call.add("queue", began - arrived)
             call.add("execute", now - began)
-            if not request.began:
+            if not queued.began:
                 # It was given up before its turn: its place in the queue is passed over.
                 self._left(name)
-            del request  # it refers to its error, whose traceback refers to this frame
+            del queued  # it refers to its error, whose traceback refers to this frame
 
     def _left(self, name: str) -> None:
         self._waiting[name] -= 1
@@ -213,29 +202,25 @@ class Batcher:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _taken(self, queue: _Queue) -> list[Waiting]:
+    def _taken(self, queue: _Queue) -> list[QueuedRequest]:
         """Takes as many requests as a batch may have rows; those that nobody waits for any more are passed over."""
-        batch: list[Waiting] = []
+        batch: list[QueuedRequest] = []
         rows = 0
         began = time.perf_counter()
         while queue.waiting:
-            request = queue.waiting[0]
-            if request.wanted:
-                if batch and rows + request.rows > self._limits.max_batch_size:
+            queued = queue.waiting[0]
+            if queued.wanted:
+                if batch and rows + queued.request.rows > self._limits.max_batch_size:
                     break
-                request.began = began
-                self._left(request.version.name)
-                batch.append(request)
-                rows += request.rows
+                queued.began = began
+                self._left(queued.request.version.name)
+                batch.append(queued)
+                rows += queued.request.rows
             queue.waiting.popleft()
         return batch
 
-    async def _run_batch(self, key: Hashable, queue: _Queue, batch: list[Waiting]) -> None:
+    async def _run_batch(self, key: Hashable, queue: _Queue, batch: list[QueuedRequest]) -> None:
         try:
             await self._merged.answer(batch)
         finally:
             self._end(key, queue)
-
-
-def _future() -> "asyncio.Future[Outputs]":
-    return asyncio.get_running_loop().create_future()

@@ -19,7 +19,7 @@ class InputBounds:
 
     Attributes:
         max_request_bytes: Of a message, and of what it stands for: values that its shape claims, a context of examples.
-        max_batch_rows: Rows of one request.
+        max_request_rows: Rows of one request.
         max_tensor_elements: Elements of one tensor, whether they came or its shape only claims them.
         max_json_depth: Lists within lists of a JSON document.
         max_json_values: Values of a JSON document, as its commas and brackets count them.
@@ -27,7 +27,7 @@ class InputBounds:
     """
 
     max_request_bytes: int = 32 * 1024 * 1024
-    max_batch_rows: int = 8192
+    max_request_rows: int = 8192
     max_tensor_elements: int = 2**26
     max_json_depth: int = 32
     max_json_values: int = 2_000_000
@@ -39,9 +39,9 @@ class InputBounds:
         Raises:
             GatewayError: TOO_LARGE.
         """
-        if rows > self.max_batch_rows:
+        if rows > self.max_request_rows:
             raise invalid_input(
-                Violation(where, f"at most {self.max_batch_rows} rows (max_batch_rows)", f"{rows} rows"),
+                Violation(where, f"at most {self.max_request_rows} rows (max_request_rows)", f"{rows} rows"),
                 kind=ErrorKind.TOO_LARGE,
             )
 
@@ -113,15 +113,6 @@ class InputBounds:
         if len(name) > self.max_name_length:
             expected = f"at most {self.max_name_length} characters (max_name_length)"
             raise invalid_input(Violation(where, expected, f"{len(name)}: {shown(name)}"), kind=ErrorKind.TOO_LARGE)
-
-    def check_depth(self, depth: int, *, where: str) -> None:
-        """Refuses a document that is nested too deep.
-
-        Raises:
-            GatewayError: TOO_LARGE.
-        """
-        if depth > self.max_json_depth:
-            raise self.too_deep(where)
 
     def too_deep(self, where: str) -> Exception:
         """Returns the refusal of a document that is nested deeper than allowed."""

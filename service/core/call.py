@@ -7,13 +7,12 @@ the answer's headers are all read from it.
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import cast
 
-from service.core.alarms import Alarm
 from service.errors import ErrorKind, GatewayError
 
 
@@ -53,12 +52,12 @@ class Deadline:
 class _Enforced:
     """A deadline held to, as `asyncio.timeout_at` holds to one; a class of its own, as every request passes it."""
 
-    __slots__ = ("_alarm", "_cancellations", "_deadline", "_passed", "_task")
+    __slots__ = ("_cancellations", "_deadline", "_passed", "_task", "_timer")
 
     def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
         self._passed = False
-        self._alarm: Alarm | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> None:
         if self._deadline.remaining() <= 0:
@@ -66,14 +65,14 @@ class _Enforced:
         self._task = cast("asyncio.Task[object]", asyncio.current_task())
         self._cancellations = self._task.cancelling()
         if self._deadline.at != math.inf:
-            self._alarm = Alarm(self._deadline.at, self._pass)
+            self._timer = self._task.get_loop().call_at(self._deadline.at, self._pass)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._alarm is not None:
-            self._alarm.clear()
-            self._alarm = None  # it refers to this, and this refers to it
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None  # it refers to this, and this refers to it
         # Where somebody else has cancelled the task as well, it stays cancelled.
         if self._passed and self._task.uncancel() <= self._cancellations and kind is asyncio.CancelledError:
             raise self._deadline.timeout() from None
@@ -81,6 +80,10 @@ class _Enforced:
     def _pass(self) -> None:
         self._passed = True
         self._task.cancel()
+
+
+def _hold_nothing(_: int) -> None:
+    """Counts nothing: what is held outside of any limit."""
 
 
 @dataclass(slots=True)
@@ -94,10 +97,11 @@ class Call:
         deadline: When the answer is no longer wanted.
         model: Name of the model, once the catalog has found it.
         version: Version of the model, once the catalog has found it.
+        size: Bytes of the request as it came.
         rows: How many rows were run.
         messages: How many messages of a stream were answered, each with a call of its own.
         phases: Seconds spent, by phase: decode, validate, queue, execute, encode.
-        message: What was sent, where that is one gRPC message.
+        metadata: What a gRPC client sent beside the messages of a stream, by name.
         hold: Counts bytes that the request makes the server hold beyond those that it sent, such as what a compressed
             body unpacks to; raises OVERLOADED where there are too many.
     """
@@ -109,11 +113,12 @@ class Call:
     started: float = field(default_factory=time.perf_counter)
     model: str | None = None
     version: int | None = None
+    size: int = 0
     rows: int = 0
     messages: int = 0
     phases: dict[str, float] = field(default_factory=dict)
-    message: bytes | None = None
-    hold: Callable[[int], None] = lambda _: None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    hold: Callable[[int], None] = _hold_nothing
 
     def phase(self, name: str) -> "_Phase":
         """Returns what adds the time that its body takes to the phase of that name."""

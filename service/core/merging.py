@@ -9,6 +9,7 @@ import numpy as np
 from service.core.call import Deadline
 from service.core.catalog import ModelVersion
 from service.core.ports import Backend
+from service.core.request import InferenceRequest
 from service.core.tensors import Signature, Tensor
 from service.errors import ErrorKind, GatewayError
 
@@ -19,19 +20,15 @@ Outputs = Mapping[str, Tensor]
 
 
 @dataclass(slots=True)
-class Waiting:
+class QueuedRequest:
     """A request that waits for its answer.
 
     Attributes:
-        rows: The common first dimension of its inputs.
-        deadline: Of the request.
+        deadline: Of the call.
         began: When its run began, by the performance counter; 0 until then.
     """
 
-    version: ModelVersion
-    signature: Signature
-    inputs: Mapping[str, Tensor]
-    rows: int
+    request: InferenceRequest
     deadline: Deadline
     answer: "asyncio.Future[Outputs]"
     began: float = 0.0
@@ -53,69 +50,70 @@ class MergedRuns:
     def __init__(self, *, backend: Backend, observe: Callable[[ModelVersion, int, int], None]) -> None:
         self._backend = backend
         self._observe = observe
-        self._kept_apart: set[Hashable] = set()
+        self._disabled: set[Hashable] = set()
 
     def can_merge(self, version: ModelVersion, signature: Signature) -> bool:
         """Tells whether rows can be put together and taken apart: the first dimension of every tensor is free.
 
         A model of which that turned out not to be true is remembered.
         """
-        apart = bool(self._kept_apart) and function_of(version, signature) in self._kept_apart
-        return signature.by_rows and not signature.defaults and not apart
+        if not signature.batchable or signature.defaults:
+            return False
+        return not self._disabled or function_of(version, signature) not in self._disabled
 
-    def keep_apart(self, version: ModelVersion, signature: Signature) -> None:
+    def disable_batching(self, version: ModelVersion, signature: Signature) -> None:
         """Remembers that the model does not work row by row, whatever its signature says."""
-        self._kept_apart.add(function_of(version, signature))
+        self._disabled.add(function_of(version, signature))
 
-    async def answer(self, batch: list[Waiting]) -> None:
+    async def answer(self, batch: list[QueuedRequest]) -> None:
         """Runs requests together and answers each; where one may be to blame for a failure, in halves."""
         try:
             answers = await self._run_merged(batch)
         except asyncio.CancelledError:
-            for request in batch:
-                request.answer.cancel()
+            for queued in batch:
+                queued.answer.cancel()
             raise
         except Exception as error:
             await self._answer_failed(batch, error)
             return
-        for request, answer in zip(batch, answers, strict=True):
-            if request.wanted:
-                request.answer.set_result(answer)
+        for queued, answer in zip(batch, answers, strict=True):
+            if queued.wanted:
+                queued.answer.set_result(answer)
 
-    async def _answer_failed(self, batch: list[Waiting], error: Exception) -> None:
+    async def _answer_failed(self, batch: list[QueuedRequest], error: Exception) -> None:
         if len(batch) > 1 and isinstance(error, GatewayError) and error.kind in _BLAME:
             middle = len(batch) // 2
             for half in (batch[:middle], batch[middle:]):
-                if wanted := [request for request in half if request.wanted]:
+                if wanted := [queued for queued in half if queued.wanted]:
                     await self.answer(wanted)
             return
-        for request in batch:
-            if request.wanted:
-                request.answer.set_exception(error)
+        for queued in batch:
+            if queued.wanted:
+                queued.answer.set_exception(error)
 
-    async def _run_merged(self, batch: list[Waiting]) -> Sequence[Outputs]:
-        first = batch[0]
-        rows = sum(request.rows for request in batch)
+    async def _run_merged(self, batch: list[QueuedRequest]) -> Sequence[Outputs]:
+        first = batch[0].request
+        rows = sum(queued.request.rows for queued in batch)
         self._observe(first.version, rows, len(batch))
         if len(batch) == 1:
-            return [await self._backend.run(first.version, first.signature, first.inputs, first.deadline)]
-        inputs = {name: np.concatenate([request.inputs[name] for request in batch]) for name in first.inputs}
-        latest = max((request.deadline for request in batch), key=lambda deadline: deadline.at)
+            return [await self._backend.run(first.version, first.signature, first.inputs, batch[0].deadline)]
+        inputs = {name: np.concatenate([queued.request.inputs[name] for queued in batch]) for name in first.inputs}
+        latest = max((queued.deadline for queued in batch), key=lambda deadline: deadline.at)
         outputs = await self._backend.run(first.version, first.signature, inputs, latest)
-        if not by_rows(outputs, rows):
+        if not has_row_for_each(outputs, rows):
             # Its signature says otherwise. Nobody's rows can be told apart.
-            self.keep_apart(first.version, first.signature)
+            self.disable_batching(first.version, first.signature)
             raise GatewayError(ErrorKind.BACKEND_FAILED, "the model did not give a row for each row")
         answers = []
         start = 0
-        for request in batch:
-            end = start + request.rows
+        for queued in batch:
+            end = start + queued.request.rows
             answers.append({name: tensor[start:end] for name, tensor in outputs.items()})
             start = end
         return answers
 
 
-def by_rows(outputs: Outputs, rows: int) -> bool:
+def has_row_for_each(outputs: Outputs, rows: int) -> bool:
     """Tells whether every output has a row for each row of the inputs."""
     return all(tensor.ndim > 0 and len(tensor) == rows for tensor in outputs.values())
 

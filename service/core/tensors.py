@@ -83,7 +83,7 @@ class Signature:
     Attributes:
         method_name: What the exporter calls it, such as ``tensorflow/serving/predict``.
         defaults: The values of inputs that need not be given.
-        by_rows: Whether it works row by row, as far as it says: the first dimension of every tensor is free.
+        batchable: Whether it works row by row as far as it says: the first dimension of every tensor is free.
     """
 
     name: str
@@ -91,9 +91,9 @@ class Signature:
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
     defaults: Mapping[str, Tensor] = field(default_factory=dict)
-    by_rows: bool = field(init=False, default=False)
+    batchable: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         specs = (*self.inputs.values(), *self.outputs.values())
         free = all(spec.shape and spec.shape[0] is None for spec in specs)
-        object.__setattr__(self, "by_rows", bool(self.inputs) and free)
+        object.__setattr__(self, "batchable", bool(self.inputs) and free)

@@ -4,7 +4,6 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from textwrap import indent
 from typing import Any
@@ -21,17 +20,12 @@ _ACCESS = logging.getLogger("tensorgate.access")
 class _JsonFormatter(logging.Formatter):
     """Formats a record, and the fields that it was given under ``extra={"fields": ...}``, as one JSON object."""
 
-    def __init__(self, always: Mapping[str, Any]) -> None:
-        super().__init__()
-        self._always = always
-
     def format(self, record: logging.LogRecord) -> str:
         entry: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            **self._always,
             **_fields(record),
         }
         if record.exc_info:
@@ -54,30 +48,27 @@ class _TextFormatter(logging.Formatter):
     which may have some in its text, are indented.
     """
 
-    def __init__(self, always: Mapping[str, Any]) -> None:
-        self._always = always
+    def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
-        fields = " ".join(f"{name}={value}" for name, value in {**self._always, **_fields(record)}.items())
+        fields = " ".join(f"{name}={value}" for name, value in _fields(record).items())
         return _escaped(f"{super().formatMessage(record)} {fields}").rstrip()
 
     def formatException(self, ei: Any) -> str:  # noqa: N802
         return indent(_escaped(super().formatException(ei), _CONTROL_BUT_NEWLINE), "  ")
 
 
-def configure(*, level: str, style: str, worker: int | None = None) -> None:
+def configure(*, level: str, style: str) -> None:
     """Sends all logs of this process to standard error.
 
     Args:
         level: Name of the lowest level to write.
         style: One of `FORMATS`.
-        worker: Which of several workers this process is; then in each entry.
     """
-    always = {} if worker is None else {"worker": worker}
     # A descriptor of our own: what others write to standard error can then be told apart.
     handler = logging.StreamHandler(os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1))
-    handler.setFormatter(_JsonFormatter(always) if style == "json" else _TextFormatter(always))
+    handler.setFormatter(_JsonFormatter() if style == "json" else _TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # The servers' own access logs would say the same again.
     logging.getLogger("uvicorn.access").disabled = True

@@ -1,15 +1,14 @@
 """Prometheus metrics: the only module that knows their names.
 
 Labels come from closed sets: a model's name is a label only once the catalog has found it, a method only once it is
-known to be one of ours. What is told of a version that left the catalog is told once more, and then forgotten, since
-clients may bring in models of any name. Failures count in the durations, with their code.
+known to be one of ours. What is reported of a version that left the catalog is reported once more, and then forgotten,
+since clients may bring in models of any name. Failures count in the durations, with their code.
 """
 
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 from prometheus_client.gc_collector import GCCollector
@@ -23,12 +22,12 @@ from service.core.catalog import Catalog, ModelVersion
 from service.errors import OK, ErrorKind
 from service.telemetry.collectors import ModelStates, Queues
 from service.telemetry.distribution import Distribution, Series
-from service.telemetry.exchange import collected, encoded
+from service.telemetry.exposition import encoded
 from service.telemetry.replicas import ReplicaMetrics
 
 _UNKNOWN = "_unknown"
 _MOST_LEFT = 1000
-"""Versions that may leave before what was told of them is forgotten, whether it is asked for or not."""
+"""Versions that may leave before what was reported of them is forgotten, whether it is asked for or not."""
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _LOAD_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
@@ -59,7 +58,7 @@ class Metrics:
         backend: Name of the backend, for the build information.
 
     Attributes:
-        replicas: What is told of the backend's replicas.
+        replicas: Those of the backend's replicas.
     """
 
     def __init__(self, *, admission: Admission, backend: str) -> None:
@@ -136,7 +135,7 @@ class Metrics:
         )
         self._catalog = Catalog()
         self._series: dict[tuple[str, str, str | None, int | None, str], _OneKind] = {}
-        self._told: set[tuple[str, str]] = set()
+        self._reported: set[tuple[str, str]] = set()
         self._left = 0
         for what in ("requests", "streams"):
             gauge = Gauge(f"tensorgate_{what}_in_flight", f"{what.capitalize()} that are open.", registry=self.registry)
@@ -154,14 +153,14 @@ class Metrics:
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
 
-    def tell_limits(self, limits: Mapping[str, int]) -> None:
-        """Tells what there may be at most, by the name of the setting, beside what there is."""
+    def report_limits(self, limits: Mapping[str, int]) -> None:
+        """Reports what there may be at most, by the name of the setting, beside what there is."""
         gauge = Gauge("tensorgate_limit", "Most that the setting allows.", ["setting"], registry=self.registry)
         for setting, limit in limits.items():
             gauge.labels(setting).set(limit)
 
     def watch(self, catalog: Catalog) -> None:
-        """Tells the states of all models, and how long they took to load."""
+        """Reports the states of all models, and how long they took to load."""
         self._catalog = catalog
         self.registry.register(ModelStates(catalog))
         catalog.subscribe(self._state_changed)
@@ -189,7 +188,7 @@ class Metrics:
 
     def _series_of(self, call: Call, code: str) -> "_OneKind":
         model, version = call.model or _UNKNOWN, _UNKNOWN if call.version is None else str(call.version)
-        self._told.add((model, version))
+        self._reported.add((model, version))
         labels = (call.protocol, call.method, model, version, code)
         return _OneKind(model, version, self._requests.labels(*labels), self._durations.labels(*labels))
 
@@ -202,30 +201,19 @@ class Metrics:
     def observe_batch(self, version: ModelVersion, rows: int, requests: int) -> None:
         """Counts a run and what was merged for it."""
         labels = (version.name, str(version.version))
-        self._told.add(labels)
+        self._reported.add(labels)
         self._batch_rows.labels(*labels).observe(rows)
         self._batch_requests.labels(*labels).observe(requests)
 
     def watch_queues(self, waiting: Callable[[], Mapping[str, int]]) -> None:
-        """Tells how many requests wait for each model."""
+        """Reports how many requests wait for each model."""
         self.registry.register(Queues(waiting))
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Returns all metrics, and the content type that was chosen for this ``Accept`` header."""
-        told = encoded(self.registry, accept)
+        exposed = encoded(self.registry, accept)
         self._forget()
-        return told
-
-    def exchanged(self, *, scraped: bool) -> list[Any]:
-        """Returns all metrics as JSON can hold them.
-
-        Args:
-            scraped: Whether they will be told; what is over is then forgotten.
-        """
-        told = collected(self.registry)
-        if scraped:
-            self._forget()
-        return told
+        return exposed
 
     def _state_changed(self, version: ModelVersion) -> None:
         if not self._catalog.has(version.name, version.version):
@@ -233,14 +221,14 @@ class Metrics:
             if self._left >= _MOST_LEFT:  # nobody asks
                 self._forget()
         elif version.load_seconds:
-            self._told.add((version.name, _UNKNOWN))
+            self._reported.add((version.name, _UNKNOWN))
             self._loads.labels(version.name).observe(version.load_seconds)
 
     def _forget(self) -> None:
         """Removes the series of all versions that are not in the catalog."""
         self._left = 0
-        gone = {series for series in self._told if not self._is_there(*series)}
-        self._told -= gone
+        gone = {series for series in self._reported if not self._is_there(*series)}
+        self._reported -= gone
         for metric in self._of_models if gone else ():
             for labels in metric.label_sets():
                 if (labels["model_name"], labels.get("model_version", _UNKNOWN)) in gone:

@@ -1,17 +1,15 @@
 """What operators and their tools ask for: probes, metrics, the OpenAPI document and the page that shows it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
 import orjson
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
-from starlette.routing import Route
 
+from service.core.call import Call
 from service.core.catalog import Catalog
+from service.seam.http import HttpRequest, HttpResponse, Route
 
-_JSON = "application/json"
 _NOT_READY = 503
 _PAGE_POLICY = (
     "default-src 'none'; connect-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
@@ -34,35 +32,35 @@ class Operations:
         *,
         catalog: Catalog,
         accepting: Callable[[], bool],
-        exposition: Callable[[str], Awaitable[tuple[bytes, str]]],
+        exposition: Callable[[str], tuple[bytes, str]],
         openapi: Callable[[], dict[str, Any]],
     ) -> None:
         self._catalog = catalog
         self._accepting = accepting
         self._exposition = exposition
         self._openapi = openapi
-        self._page = files("service.transport").joinpath("docs.html").read_text("utf-8")
+        self._page = files("service.transport").joinpath("docs.html").read_bytes()
 
     def routes(self) -> list[Route]:
         """Returns the routes."""
         return [
-            Route("/", self.root, methods=["GET"]),
-            Route("/livez", self.livez, methods=["GET"]),
-            Route("/readyz", self.readyz, methods=["GET"]),
-            Route("/metrics", self.metrics, methods=["GET"]),
-            Route("/openapi.json", self.openapi, methods=["GET"]),
-            Route("/docs", self.docs, methods=["GET"]),
+            Route("GET", "/", self.root, is_probe=True),
+            Route("GET", "/livez", self.livez, is_probe=True),
+            Route("GET", "/readyz", self.readyz, is_probe=True),
+            Route("GET", "/metrics", self.metrics, is_probe=True),
+            Route("GET", "/openapi.json", self.openapi, is_probe=True),
+            Route("GET", "/docs", self.docs, is_probe=True),
         ]
 
-    async def root(self, request: Request) -> Response:
+    async def root(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Sends people to the page."""
-        return RedirectResponse("/docs")
+        return HttpResponse(b"", 307, headers={"location": "/docs"})
 
-    async def livez(self, request: Request) -> Response:
+    async def livez(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Tells that the process works: its event loop answered."""
         return _json({"status": "ok"})
 
-    async def readyz(self, request: Request) -> Response:
+    async def readyz(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Tells whether each model can answer, and whether the server takes requests."""
         ready = self._accepting() and self._catalog.ready()
         models = self._catalog.readiness()
@@ -82,19 +80,21 @@ class Operations:
         }
         return _json(body, 200 if ready else _NOT_READY)
 
-    async def metrics(self, request: Request) -> Response:
+    async def metrics(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers a scrape."""
-        body, content_type = await self._exposition(request.headers.get("accept", ""))
-        return Response(body, headers={"Content-Type": content_type})
+        body, content_type = self._exposition(request.headers.get("accept", ""))
+        return HttpResponse(body, media_type=content_type)
 
-    async def openapi(self, request: Request) -> Response:
+    async def openapi(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers with the OpenAPI document."""
         return _json(self._openapi())
 
-    async def docs(self, request: Request) -> Response:
+    async def docs(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers with the page."""
-        return HTMLResponse(self._page, headers={"Content-Security-Policy": _PAGE_POLICY})
+        return HttpResponse(
+            self._page, media_type="text/html; charset=utf-8", headers={"content-security-policy": _PAGE_POLICY}
+        )
 
 
-def _json(body: dict[str, Any], status: int = 200) -> Response:
-    return Response(orjson.dumps(body), status, media_type=_JSON)
+def _json(body: dict[str, Any], status: int = 200) -> HttpResponse:
+    return HttpResponse(orjson.dumps(body), status)

@@ -166,7 +166,7 @@ def test_env_has_every_variable_and_no_other() -> None:
 
 
 def test_settings_of_the_images_are_settings(form: dict[str, Any]) -> None:
-    from service.settings import unknown_variables
+    from service.app.settings import unknown_variables
 
     for service in form["services"].values():
         assert unknown_variables(service.get("environment", {})) == []

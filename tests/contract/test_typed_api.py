@@ -143,7 +143,7 @@ async def test_answers(served: Served, transport: Transport, case: str) -> None:
 @pytest.mark.parametrize("case", REFUSALS)
 async def test_refusals(transport: Transport, case: str) -> None:
     method, fields, kind, where = REFUSALS[case]
-    async with serving(max_batch_rows=4, max_image_pixels=10_000) as served:
+    async with serving(max_request_rows=4, max_image_pixels=10_000) as served:
         client = transport(served)
         outcome = await getattr(client, method)(**fields)
         assert (outcome.code, outcome.where) == (kind.value, where), outcome.message
@@ -154,7 +154,7 @@ async def test_refusals(transport: Transport, case: str) -> None:
 @pytest.mark.parametrize("case", REFUSALS)
 async def test_refusals_say_the_same_over_both_transports(case: str) -> None:
     method, fields, _, _ = REFUSALS[case]
-    async with serving(max_batch_rows=4, max_image_pixels=10_000) as served:
+    async with serving(max_request_rows=4, max_image_pixels=10_000) as served:
         said = {(await getattr(transport(served), method)(**fields)).message for transport in TRANSPORTS}
     assert len(said) == 1
 

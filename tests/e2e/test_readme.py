@@ -13,7 +13,7 @@ import httpx
 import pytest
 from google.protobuf import json_format
 
-from service.cli import _parser
+from service.commands.main import _parser
 from tensorgate.v1 import tensorgate_pb2 as pb
 from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
 from tests.processes import ROOT, ServerProcess

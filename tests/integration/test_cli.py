@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from service.settings import Settings
+from service.app.settings import Settings
 from tests.processes import ROOT, ServerProcess, free_port, server_process
 
 

@@ -175,7 +175,7 @@ async def test_a_form_that_is_cut_off_is_not_half_answered(served: Served) -> No
 
 
 async def test_a_form_with_too_many_files_says_so() -> None:
-    async with serving(max_batch_rows=3) as served:
+    async with serving(max_request_rows=3) as served:
         files = [("f", ("f", b"x"))] * 5
         outcome = problem_outcome(await served.rest.post(CLASSIFY, files=files))
         assert (outcome.code, outcome.where) == ("too_large", ("images",))

@@ -14,9 +14,9 @@ import httpx
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from service.app.lifecycle import Server
+from service.app.settings import load
 from service.core.catalog import Catalog
-from service.runtime import Runtime
-from service.settings import load
 from tests.clients import classify_request, error_outcome, problem_outcome
 from tests.conftest import Served, serving, until
 from tests.fakes import FakeBackend
@@ -45,7 +45,7 @@ async def test_it_is_ready_only_once_the_models_are(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(FakeBackend, "start", start_late)
     settings = load({"backend": "tests.fakes:FakeBackend", "rest_port": 0, "grpc_port": 0})
     async with (
-        Runtime(settings) as runtime,
+        Server(settings) as runtime,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{runtime.rest_port}") as rest,
     ):
         assert (await rest.get("/livez")).status_code == 200
@@ -119,7 +119,7 @@ async def test_an_address_that_is_taken_is_an_error(served: Served) -> None:
     for ports in ({"rest_port": served.runtime.rest_port}, {"grpc_port": served.runtime.grpc_port}):
         settings = load({"backend": "tests.fakes:FakeBackend", "rest_port": 0, "grpc_port": 0} | ports)
         with pytest.raises(OSError, match=r"listen|in use"):
-            async with Runtime(settings):
+            async with Server(settings):
                 pass
 
 

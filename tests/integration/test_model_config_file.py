@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from service.app.lifecycle import Server
+from service.app.settings import load
 from service.errors import ErrorKind, GatewayError
-from service.runtime import Runtime
-from service.settings import load
 from tests.clients import Grpc, Rest
 from tests.conftest import Served, serving, until
 
@@ -86,7 +86,7 @@ async def test_a_file_that_turns_bad_changes_nothing_and_is_told_once(
     file: Path, bad: str | bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     def complaints() -> list[str]:
-        return [record.getMessage() for record in caplog.records if record.name == "service.model_config_file"]
+        return [record.getMessage() for record in caplog.records if record.name == "service.app.model_config_file"]
 
     async with configured(file, listing(1, stable=1)) as served:
         with caplog.at_level(logging.WARNING):
@@ -107,5 +107,5 @@ async def test_a_server_does_not_start_with_a_bad_one(file: Path) -> None:
     for text, kind in ((None, ErrorKind.MALFORMED), ("rubbish", ErrorKind.MALFORMED), ("", ErrorKind.INVALID_INPUT)):
         write(file, text)
         with pytest.raises(GatewayError, match="model_config_file") as caught:
-            Runtime(load(settings))
+            Server(load(settings))
         assert caught.value.kind is kind

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from service.cli import main
+from service.commands.main import main
 from tests.conftest import serving
 from tests.processes import ROOT, free_port
 
@@ -67,7 +67,7 @@ def test_something_else_there(answer: bytes | None, complaint: str, capsys: pyte
 
 def test_it_imports_little() -> None:
     program = (
-        "import sys\nfrom service.cli import main\nmain(['probe', '--rest-port', '1'])\n"
+        "import sys\nfrom service.commands.main import main\nmain(['probe', '--rest-port', '1'])\n"
         "print(sorted({name.partition('.')[0] for name in sys.modules} & "
         "{'asyncio', 'grpc', 'numpy', 'pydantic', 'ssl'}))"
     )

@@ -14,11 +14,11 @@ import pytest
 from grpc import aio
 from PIL import Image
 
+from service.app.lifecycle import Server
+from service.app.settings import load
 from service.core.call import Deadline
 from service.core.catalog import ModelRef, State
 from service.errors import ErrorKind, GatewayError
-from service.runtime import Runtime
-from service.settings import load
 from tensorgate.v1 import tensorgate_pb2 as pb
 from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
 from tests import savedmodels
@@ -46,9 +46,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @asynccontextmanager
-async def running(models: Path) -> AsyncIterator[Runtime]:
+async def running(models: Path) -> AsyncIterator[Server]:
     settings = load({"models": models, "rest_port": 0, "grpc_port": 0})
-    async with Runtime(settings) as runtime:
+    async with Server(settings) as runtime:
         async with asyncio.timeout(60):
             while not runtime.catalog.names() or any(  # noqa: ASYNC110  # what is waited for is no event
                 version.state not in {State.AVAILABLE, State.END}
@@ -60,19 +60,19 @@ async def running(models: Path) -> AsyncIterator[Runtime]:
 
 
 @pytest.fixture(scope="module")
-async def runtime(models: Path) -> AsyncIterator[Runtime]:
+async def runtime(models: Path) -> AsyncIterator[Server]:
     async with running(models) as runtime:
         yield runtime
 
 
 @pytest.fixture(scope="module")
-async def rest(runtime: Runtime) -> AsyncIterator[httpx.AsyncClient]:
+async def rest(runtime: Server) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{runtime.rest_port}", timeout=30) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
-async def stub(runtime: Runtime) -> AsyncIterator[Any]:
+async def stub(runtime: Server) -> AsyncIterator[Any]:
     async with aio.insecure_channel(f"127.0.0.1:{runtime.grpc_port}") as channel:
         yield TensorgateServiceStub(channel)  # type: ignore[no-untyped-call]
 
@@ -83,13 +83,13 @@ def encoded(file_format: str, shade: int, size: tuple[int, int] = (4, 4)) -> byt
     return file.getvalue()
 
 
-async def test_it_finds_the_newest_version_of_each_model_and_nothing_else(runtime: Runtime) -> None:
+async def test_it_finds_the_newest_version_of_each_model_and_nothing_else(runtime: Server) -> None:
     found = {name: [v.version for v in runtime.catalog.versions(name)] for name in runtime.catalog.names()}
     assert found == {"shades": [12], "steps": [3]}
     assert runtime.catalog.ready()
 
 
-async def test_signatures_are_read_from_the_model(runtime: Runtime) -> None:
+async def test_signatures_are_read_from_the_model(runtime: Server) -> None:
     signatures = runtime.catalog.resolve(ModelRef("shades")).signatures
     assert sorted(signatures) == ["classify_bytes", "serving_default"]
     pixels = signatures["serving_default"]
@@ -144,12 +144,12 @@ async def test_many_at_once_each_get_their_own_answer(stub: Any) -> None:
     assert all(await asyncio.gather(*(ask(last) for last in range(300))))
 
 
-async def test_errors_of_tensorflow_get_a_meaning(runtime: Runtime) -> None:
+async def test_errors_of_tensorflow_get_a_meaning(runtime: Server) -> None:
     version = runtime.catalog.resolve(ModelRef("shades"))
     signature = version.signatures["classify_bytes"]
     inputs = {"image_bytes": np.array([b"no image"], object)}
     with pytest.raises(GatewayError) as caught:
-        await runtime._backend.run(version, signature, inputs, Deadline.after(9))
+        await runtime._parts.backend.run(version, signature, inputs, Deadline.after(9))
     assert caught.value.kind is ErrorKind.INVALID_INPUT
 
 
@@ -224,7 +224,7 @@ async def test_a_folder_without_models_is_never_ready(tmp_path: Path, exists: bo
     folder = tmp_path if exists else tmp_path / "nope"
     settings = load({"models": folder, "rest_port": 0, "grpc_port": 0})
     async with (
-        Runtime(settings) as runtime,
+        Server(settings) as runtime,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{runtime.rest_port}") as rest,
     ):
         await asyncio.sleep(0.2)

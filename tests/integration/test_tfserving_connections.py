@@ -11,10 +11,10 @@ import pytest
 from grpc import aio
 from tensorflow_serving.apis import model_management_pb2, model_service_pb2_grpc
 
+from service.app.lifecycle import Server
+from service.app.settings import SettingsError, load
 from service.backends.registry import BackendChoiceError
 from service.backends.tfserving import addresses
-from service.runtime import Runtime
-from service.settings import SettingsError, load
 from tests.conftest import until
 from tests.gateway import gateway
 from tests.real_server import serving_models
@@ -35,7 +35,7 @@ async def test_replicas_come_and_go_with_the_addresses_of_a_name(monkeypatch: py
         async with gateway(one, tfserving_addresses="dns:///replicas.example:8500") as served:
             assert (await served.ask(1))[0] == 200
             known[:] = [two.address]
-            await until(lambda: [status.name for status in served.runtime._backend.replicas()] == [two.address])  # type: ignore[attr-defined]
+            await until(lambda: [status.name for status in served.runtime._parts.backend.replicas()] == [two.address])  # type: ignore[attr-defined]
             await until(lambda: served.states() == ["serving"])
             one.asked.clear()
             assert [(await served.ask(value))[0] for value in range(5)] == [200] * 5
@@ -72,7 +72,7 @@ async def test_a_name_is_looked_up_by_the_system() -> None:
         replicas(Replica()) as (one,),
         gateway(one, tfserving_addresses=f"dns:///localhost:{one.port}") as served,
     ):
-        assert "127.0.0.1" in {status.name.rpartition(":")[0] for status in served.runtime._backend.replicas()}  # type: ignore[attr-defined]
+        assert "127.0.0.1" in {status.name.rpartition(":")[0] for status in served.runtime._parts.backend.replicas()}  # type: ignore[attr-defined]
         assert await served.ask(1) == (200, {"predictions": [2.0]})
     assert addresses.parse_addresses("dns:///localhost:1")[0].all_of_name
 
@@ -179,7 +179,7 @@ async def test_the_operators_file_is_followed_by_gateway_and_replica(tmp_path: P
 )
 def test_what_is_misconfigured_is_said_at_the_start(settings: dict[str, str], words: str) -> None:
     with pytest.raises(BackendChoiceError, match=words):
-        Runtime(load({"backend": "tfserving", "rest_port": 0, "grpc_port": 0} | settings))
+        Server(load({"backend": "tfserving", "rest_port": 0, "grpc_port": 0} | settings))
 
 
 @pytest.mark.parametrize("name", ["tfserving_certificate", "tfserving_key", "tfserving_server_name"])

@@ -10,8 +10,8 @@ import pytest
 from grpc import aio
 from tensorflow_serving.apis import model_management_pb2, model_service_pb2_grpc
 
-from service.runtime import Runtime
-from service.settings import load
+from service.app.lifecycle import Server
+from service.app.settings import load
 from tests.conftest import until
 from tests.gateway import gateway
 from tests.replicas import Replica, Status, replicas
@@ -157,7 +157,7 @@ async def test_a_gateway_that_is_stopped_while_it_starts_ends(tmp_path: Path) ->
     async with replicas(Replica()) as (one,):
         one.silent.clear()
         settings = {"backend": "tfserving", "tfserving_addresses": one.address, "model_config_file": config}
-        runtime = Runtime(load(settings | {"rest_port": 0, "grpc_port": 0, "probe_timeout": 60, "drain_timeout": 1}))
+        runtime = Server(load(settings | {"rest_port": 0, "grpc_port": 0, "probe_timeout": 60, "drain_timeout": 1}))
         async with asyncio.timeout(10):
             async with runtime, httpx.AsyncClient() as client:
                 assert (await client.get(f"http://127.0.0.1:{runtime.rest_port}/livez")).status_code == 200

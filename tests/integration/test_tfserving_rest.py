@@ -90,14 +90,14 @@ async def test_each_bound_is_named_when_it_refuses(
     models = server.runtime._settings.models
     bounds = {
         "max_request_bytes": 4096,
-        "max_batch_rows": 8,
+        "max_request_rows": 8,
         "max_tensor_elements": 64,
         "max_json_depth": 4,
         "max_name_length": 20,
     }
     bodies: dict[str, tuple[str, bytes, dict[str, str]]] = {
         "max_request_bytes": ("modes", b'{"instances": [' + b"1," * 4096 + b"1]}", {}),
-        "max_batch_rows": ("modes", b'{"instances": [' + b"1," * 8 + b"1]}", {}),
+        "max_request_rows": ("modes", b'{"instances": [' + b"1," * 8 + b"1]}", {}),
         "max_tensor_elements": ("anything", b'{"inputs": [' + b"1," * 64 + b"1]}", {}),
         "max_json_depth": ("anything", b'{"inputs": [[[[[1]]]]]}', {}),
         "max_name_length": ("m" * 21, b'{"instances": [1]}', {}),

@@ -13,10 +13,10 @@ import httpx
 import numpy as np
 import pytest
 
+from service.app.lifecycle import Server
+from service.app.settings import load
 from service.core.call import Deadline
 from service.core.catalog import ModelRef, State
-from service.runtime import Runtime
-from service.settings import load
 from tests import savedmodels
 from tests.conftest import until
 
@@ -33,7 +33,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Folder:
     """A models folder and a server that follows it."""
 
-    def __init__(self, models: Path, model: Path, runtime: Runtime, rest: httpx.AsyncClient) -> None:
+    def __init__(self, models: Path, model: Path, runtime: Server, rest: httpx.AsyncClient) -> None:
         self.models, self.model, self.runtime, self.rest = models, model, runtime, rest
 
     def publish(self, version: int) -> Path:
@@ -63,7 +63,7 @@ async def following(models: Path, model: Path, *versions: int, policy: str = "la
     for version in versions:
         shutil.copytree(model, models / "steps" / str(version))
     settings = load({"models": models, "rest_port": 0, "grpc_port": 0, "poll_seconds": 0.05, "version_policy": policy})
-    async with Runtime(settings) as runtime:
+    async with Server(settings) as runtime:
         base = f"http://127.0.0.1:{runtime.rest_port}"
         async with httpx.AsyncClient(base_url=base, timeout=20) as rest:
             folder = Folder(models, model, runtime, rest)
@@ -101,7 +101,7 @@ async def test_what_is_dropped_lives_until_its_last_request_is_answered(tmp_path
         await folder.reaches(v2="AVAILABLE")
         signature = held.signatures["serving_default"]
         inputs = {"history": np.zeros((1, 6), np.float32)}
-        outputs = await folder.runtime._backend.run(held, signature, inputs, Deadline.after(9))
+        outputs = await folder.runtime._parts.backend.run(held, signature, inputs, Deadline.after(9))
         assert outputs["forecast"].tolist() == [[1, 2, 3]]
         del held
         await asyncio.to_thread(gc.collect)

@@ -9,7 +9,7 @@ from service.core.tensors import Signature, Tensor, dtype_name
 from service.errors import ErrorKind, GatewayError
 from service.wire import tensorflow_serving_pb2 as pb
 
-_ANSWERS = InputBounds(max_request_bytes=2**31, max_batch_rows=2**31, max_tensor_elements=2**31)
+_ANSWERS = InputBounds(max_request_bytes=2**31, max_request_rows=2**31, max_tensor_elements=2**31)
 """What a model answers is as large as it is; only what makes no sense is refused."""
 
 

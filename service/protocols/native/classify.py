@@ -7,7 +7,7 @@ import numpy as np
 from service.codecs.images import check_encoded
 from service.core.call import Call
 from service.core.catalog import ModelVersion
-from service.core.engine import Engine, InferenceRequest, finite
+from service.core.engine import Engine, finite
 from service.core.offload import offloaded
 from service.core.tasks import CLASSIFY_ENCODED, PREDICT, ImageClassifier
 from service.core.tensors import Tensor, shape_text
@@ -40,14 +40,13 @@ class Classifier:
         """
         version = self._engine.resolve(request.wanted(), call)
         task = require_task(version, ImageClassifier)
-        self._engine.bounds.check_rows(len(request.images), where="images")
         size = sum(len(image.encoded) for image in request.images if image.encoded is not None)
         with call.phase("decode"):
             pixels, batches = await offloaded(size, lambda: self._decode(request.images, task))
         results: dict[int, Classification] = {}
         if pixels:
             inputs = {"images": np.stack(list(pixels.values()))}
-            outputs = await self._engine.infer(InferenceRequest(version, PREDICT, inputs), call)
+            outputs = await self._engine.run(version, PREDICT, inputs, call)
             with call.phase("encode"):
                 results |= zip(pixels, _best(outputs, task.labels, request.top_k), strict=True)
         for batch in batches:
@@ -86,7 +85,7 @@ class Classifier:
 
     async def _run(self, version: ModelVersion, files: list[bytes], call: Call) -> Mapping[str, Tensor]:
         inputs = {"image_bytes": np.array(files, object)}
-        return await self._engine.infer(InferenceRequest(version, CLASSIFY_ENCODED, inputs), call)
+        return await self._engine.run(version, CLASSIFY_ENCODED, inputs, call)
 
     async def _run_located(self, version: ModelVersion, files: dict[int, bytes], call: Call) -> Mapping[str, Tensor]:
         """Runs image files; if the model refuses them, says which is the first that it refuses.

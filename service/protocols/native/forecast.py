@@ -3,7 +3,7 @@
 import numpy as np
 
 from service.core.call import Call
-from service.core.engine import Engine, InferenceRequest, finite
+from service.core.engine import Engine, finite
 from service.core.tasks import LEVEL_DECIMALS, PREDICT, Forecaster
 from service.core.tensors import Tensor, shape_text
 from service.errors import Violation, invalid_input
@@ -29,14 +29,13 @@ class SeriesForecaster:
         """
         version = self._engine.resolve(request.wanted(), call)
         task = require_task(version, Forecaster)
-        self._engine.bounds.check_rows(len(request.series), where="series")
         horizon = _horizon(request.horizon, task)
         levels = _levels(request.quantiles, task)
         with call.phase("decode"):
             history = np.stack(
                 [_recent(series, task, where=f"series[{index}]") for index, series in enumerate(request.series)]
             )
-        outputs = await self._engine.infer(InferenceRequest(version, PREDICT, {"history": history}), call)
+        outputs = await self._engine.run(version, PREDICT, {"history": history}, call)
         with call.phase("encode"):
             points = finite(outputs, "forecast")[:, :horizon].tolist()
             quantiles = finite(outputs, "quantiles")[:, :horizon]

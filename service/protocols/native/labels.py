@@ -1,7 +1,7 @@
 """Labels of versions put on and taken away, as both transports offer it."""
 
 from service.core.call import Call
-from service.core.catalog import ModelRef
+from service.core.catalog import Catalog, ModelRef
 from service.core.control import ModelControl
 from service.core.engine import Engine
 from service.protocols.native.models import model_info
@@ -12,12 +12,14 @@ class ModelLabels:
     """Answers `SetLabelRequest` and `DeleteLabelRequest` with the model as it is then.
 
     Args:
-        engine: Has the models.
+        engine: Notes the model on the call.
+        catalog: Has the models.
         control: Moves the labels, where that is allowed.
     """
 
-    def __init__(self, *, engine: Engine, control: ModelControl) -> None:
+    def __init__(self, *, engine: Engine, catalog: Catalog, control: ModelControl) -> None:
         self._engine = engine
+        self._catalog = catalog
         self._control = control
 
     async def set_label(self, request: SetLabelRequest, call: Call) -> ModelInfo:
@@ -28,7 +30,7 @@ class ModelLabels:
         """
         self._engine.address(ModelRef(request.model, label=request.label), call)
         await self._control.set_label(request.model, request.label, request.version)
-        return model_info(self._engine.catalog, request.model)
+        return model_info(self._catalog, request.model)
 
     async def delete_label(self, request: DeleteLabelRequest, call: Call) -> ModelInfo:
         """Takes a label away.
@@ -38,4 +40,4 @@ class ModelLabels:
         """
         self._engine.address(ModelRef(request.model, label=request.label), call)
         await self._control.remove_label(request.model, request.label)
-        return model_info(self._engine.catalog, request.model)
+        return model_info(self._catalog, request.model)

@@ -55,7 +55,7 @@ def list_models(catalog: Catalog) -> ListModelsResponse:
     return ListModelsResponse(models=[model_info(catalog, name) for name in catalog.names()])
 
 
-def get_model(engine: Engine, request: GetModelRequest, call: Call) -> ModelInfo:
+def get_model(engine: Engine, catalog: Catalog, request: GetModelRequest, call: Call) -> ModelInfo:
     """Returns one model, with all its versions or the one that was asked for.
 
     Raises:
@@ -63,9 +63,9 @@ def get_model(engine: Engine, request: GetModelRequest, call: Call) -> ModelInfo
     """
     wanted = request.wanted()
     engine.address(wanted, call)
-    info = model_info(engine.catalog, request.model)
+    info = model_info(catalog, request.model)
     if wanted.version is not None or wanted.label is not None:
-        info.versions = [_version(engine.catalog.find(wanted))]
+        info.versions = [_version(catalog.find(wanted))]
     return info
 
 

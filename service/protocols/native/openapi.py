@@ -11,7 +11,8 @@ from service.core.bounds import InputBounds
 from service.core.catalog import Catalog, ModelVersion
 from service.core.tasks import Forecaster, ImageClassifier
 from service.protocols.native import examples
-from service.protocols.native.rest import FORM, IMAGES, JSON, LABEL, PREFIX
+from service.protocols.native.rest import FORM, IMAGES, LABEL, PREFIX
+from service.seam.http import JSON
 
 Json = dict[str, Any]
 

@@ -1,17 +1,18 @@
 """The typed API over REST: bodies to fields, fields to the same messages as over gRPC, answers to JSON."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from starlette.formparsers import MultiPartException, MultiPartParser
 
-from service.core import call as calls
+from service.core.bounds import InputBounds
+from service.core.call import Call
+from service.core.catalog import Catalog
 from service.core.engine import Engine
 from service.core.offload import offloaded
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input, shown
@@ -21,11 +22,12 @@ from service.protocols.native.json_body import Fields, json_object, length, mess
 from service.protocols.native.labels import ModelLabels
 from service.protocols.native.models import get_model, list_models
 from service.schemas import ClassifyRequest, DeleteLabelRequest, ForecastRequest, GetModelRequest, SetLabelRequest
+from service.seam.http import JSON, HttpRequest, HttpResponse, RestApi, Route
+from service.seam.problem import problem_response
 from service.validation import validated
 
 PREFIX = "/api/v1/models"
 LABEL = PREFIX + "/{model}/labels/{label}"
-JSON = "application/json"
 FORM = "multipart/form-data"
 IMAGES = ("image/png", "image/jpeg", "image/gif", "image/bmp")
 
@@ -38,110 +40,123 @@ _TEXT = frozenset({"label"})
 """Fields that stay text, even if they read as numbers."""
 
 
+def owns(path: str) -> bool:
+    """Tells whether a path is of this API."""
+    return path.startswith("/api/")
+
+
+@dataclass(frozen=True, slots=True)
 class NativeRest:
     """The handlers of the typed API.
 
-    Args:
-        engine: Has the models, and the limits that are asked before a body is looked at.
+    Attributes:
+        engine: Notes models on calls.
+        catalog: Has the models.
+        bounds: Asked before a body is looked at.
         classifier: Answers classify.
         forecaster: Answers forecast.
         labels: Puts labels on versions.
     """
 
-    def __init__(
-        self, *, engine: Engine, classifier: Classifier, forecaster: SeriesForecaster, labels: ModelLabels
-    ) -> None:
-        self._engine = engine
-        self._classifier = classifier
-        self._forecaster = forecaster
-        self._labels = labels
+    engine: Engine
+    catalog: Catalog
+    bounds: InputBounds
+    classifier: Classifier
+    forecaster: SeriesForecaster
+    labels: ModelLabels
 
-    def routes(self) -> list[Route]:
-        """Returns the routes of the typed API."""
-        return [
-            Route(PREFIX, self.list_models, methods=["GET"]),
-            Route(PREFIX + "/{model}", self.get_model, methods=["GET"]),
-            Route(PREFIX + "/{model}/classify", self.classify, methods=["POST"]),
-            Route(PREFIX + "/{model}/forecast", self.forecast, methods=["POST"]),
-            # One route, so that a refusal of another verb names both.
-            Route(LABEL, self.label, methods=["PUT", "DELETE"]),
+    def api(self) -> RestApi:
+        """Returns this side of the typed API."""
+        routes = [
+            Route("POST", PREFIX + "/{model}/classify", self.classify),
+            Route("POST", PREFIX + "/{model}/forecast", self.forecast),
+            Route("GET", PREFIX, self.list_models),
+            Route("GET", PREFIX + "/{model}", self.get_model),
+            Route("PUT", LABEL, self.set_label),
+            Route("DELETE", LABEL, self.delete_label),
         ]
+        return RestApi(owns, problem_response, routes)
 
-    async def list_models(self, request: Request) -> Response:
+    async def list_models(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers ``GET /api/v1/models``."""
         _refuse_fields(_query(request))
-        return _response(list_models(self._engine.catalog))
+        return _response(list_models(self.catalog), call)
 
-    async def get_model(self, request: Request) -> Response:
+    async def get_model(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers ``GET /api/v1/models/{model}``."""
-        wanted = validated(GetModelRequest, _merged(request.path_params, _query(request)))
-        return _response(get_model(self._engine, wanted, calls.current()))
+        wanted = validated(GetModelRequest, _merged(request.params, _query(request)))
+        return _response(get_model(self.engine, self.catalog, wanted, call), call)
 
-    async def classify(self, request: Request) -> Response:
+    async def classify(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers ``POST /api/v1/models/{model}/classify``: JSON, an image file, or a form with image files."""
-        call = calls.current()
-        self._engine.attribute(request.path_params["model"], call)
+        self.engine.attribute(request.params["model"], call)
         media_type = _media_type(request, (JSON, *IMAGES, FORM))
-        data = await request.body()
+        data = request.body
         with call.phase("decode"):
             if media_type == FORM:
-                body = await self._form_fields(request, data)
+                body = await self._form_fields(request)
             elif media_type == JSON:
-                body = await offloaded(len(data), lambda: json_object(data, bounds=self._engine.bounds))
+                body = await offloaded(len(data), lambda: json_object(data, bounds=self.bounds))
             else:
                 body = {"images": [{"encoded": data}]}
-            self._engine.bounds.check_rows(length(body.get("images")), where="images")
-            fields = _merged(request.path_params, _query(request), body)
+            self.bounds.check_rows(length(body.get("images")), where="images")
+            fields = _merged(request.params, _query(request), body)
             wanted = await offloaded(len(data), lambda: message_of(ClassifyRequest, fields))
-        return _response(await self._classifier.classify(wanted, call))
+        return _response(await self.classifier.classify(wanted, call), call)
 
-    async def forecast(self, request: Request) -> Response:
+    async def forecast(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers ``POST /api/v1/models/{model}/forecast``: JSON."""
-        call = calls.current()
-        self._engine.attribute(request.path_params["model"], call)
+        self.engine.attribute(request.params["model"], call)
         _media_type(request, (JSON,))
-        data = await request.body()
+        data = request.body
         with call.phase("decode"):
-            body = await offloaded(len(data), lambda: json_object(data, bounds=self._engine.bounds))
-            self._engine.bounds.check_rows(length(body.get("series")), where="series")
-            fields = _merged(request.path_params, _query(request), body)
+            body = await offloaded(len(data), lambda: json_object(data, bounds=self.bounds))
+            self.bounds.check_rows(length(body.get("series")), where="series")
+            fields = _merged(request.params, _query(request), body)
             wanted = await offloaded(len(data), lambda: message_of(ForecastRequest, fields))
-        return _response(await self._forecaster.forecast(wanted, call))
+        return _response(await self.forecaster.forecast(wanted, call), call)
 
-    async def label(self, request: Request) -> Response:
-        """Answers ``PUT`` and ``DELETE /api/v1/models/{model}/labels/{label}``."""
-        return await (self.set_label if request.method == "PUT" else self.delete_label)(request)
-
-    async def set_label(self, request: Request) -> Response:
+    async def set_label(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers ``PUT /api/v1/models/{model}/labels/{label}``: JSON."""
-        call = calls.current()
-        self._engine.attribute(request.path_params["model"], call)
+        self.engine.attribute(request.params["model"], call)
         _media_type(request, (JSON,))
-        data = await request.body()
+        data = request.body
         with call.phase("decode"):
-            body = await offloaded(len(data), lambda: json_object(data, bounds=self._engine.bounds))
-            wanted = message_of(SetLabelRequest, _merged(request.path_params, _query(request), body))
-        return _response(await self._labels.set_label(wanted, call))
+            body = await offloaded(len(data), lambda: json_object(data, bounds=self.bounds))
+            wanted = message_of(SetLabelRequest, _merged(request.params, _query(request), body))
+        return _response(await self.labels.set_label(wanted, call), call)
 
-    async def delete_label(self, request: Request) -> Response:
+    async def delete_label(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers ``DELETE /api/v1/models/{model}/labels/{label}``."""
-        wanted = validated(DeleteLabelRequest, _merged(request.path_params, _query(request)))
-        return _response(await self._labels.delete_label(wanted, calls.current()))
+        wanted = validated(DeleteLabelRequest, _merged(request.params, _query(request)))
+        return _response(await self.labels.delete_label(wanted, call), call)
 
-    async def _form_fields(self, request: Request, data: bytes) -> Fields:
+    async def _form_fields(self, request: HttpRequest) -> Fields:
         """Returns the files of a form as images, in their order, and its other fields as they read."""
         _, options = parse_options_header(request.headers["content-type"])
-        if b"--" + options.get(b"boundary", b"") + b"--" not in data[-_FORM_TAIL:]:
+        if b"--" + options.get(b"boundary", b"") + b"--" not in request.body[-_FORM_TAIL:]:
             # The parser would leave out the last file, silently.
             raise _malformed("a form with its closing boundary", "one that is cut off")
+
+        async def body() -> AsyncGenerator[bytes, None]:
+            yield request.body
+
+        parser = MultiPartParser(request.headers, body(), max_files=MAX_FORM_PARTS, max_fields=MAX_FORM_PARTS)
         try:
-            async with request.form(max_files=MAX_FORM_PARTS, max_fields=MAX_FORM_PARTS) as form:
-                files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
-                self._engine.bounds.check_rows(len(files), where="images")
-                images = [{"encoded": await file.read()} for file in files]
-                texts = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+            form = await parser.parse()
         except UnicodeError:
             raise _malformed("a form in UTF-8", "one in another character set") from None
+        except MultiPartException as error:
+            if "maximum" in error.message.lower():  # of its parts, or of the size of one
+                raise GatewayError(ErrorKind.TOO_LARGE, f"the form is too large: {error.message}") from None
+            raise GatewayError(ErrorKind.MALFORMED, f"the body could not be parsed: {error.message}") from None
+        try:
+            files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+            self.bounds.check_rows(len(files), where="images")
+            images = [{"encoded": await file.read()} for file in files]
+            texts = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+        finally:
+            await form.close()
         return _merged({"images": images}, _texts(texts))
 
 
@@ -149,7 +164,7 @@ def _malformed(expected: str, got: str) -> GatewayError:
     return invalid_input(Violation("body", expected, got), kind=ErrorKind.MALFORMED)
 
 
-def _media_type(request: Request, accepted: Sequence[str]) -> str:
+def _media_type(request: HttpRequest, accepted: Sequence[str]) -> str:
     """Returns the body's media type.
 
     Raises:
@@ -171,9 +186,9 @@ def _media_type(request: Request, accepted: Sequence[str]) -> str:
     return media_type
 
 
-def _query(request: Request) -> Fields:
+def _query(request: HttpRequest) -> Fields:
     """Returns the query's parameters as fields of the message."""
-    return _texts(request.query_params.multi_items())
+    return _texts(request.query.multi_items())
 
 
 def _texts(items: Iterable[tuple[str, str]]) -> Fields:
@@ -219,7 +234,6 @@ def _refuse_fields(fields: Fields) -> None:
         raise invalid_input(Violation(name, "no such field", shown(value)))
 
 
-def _response(message: BaseModel) -> Response:
-    call = calls.current()
+def _response(message: BaseModel, call: Call) -> HttpResponse:
     with call.phase("encode"):
-        return Response(message.model_dump_json(exclude_none=True), media_type=JSON)
+        return HttpResponse(message.model_dump_json(exclude_none=True).encode())

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from service.core.call import Call
 from service.core.catalog import ModelVersion
-from service.core.engine import Engine, InferenceRequest
+from service.core.engine import Engine
 from service.core.tensors import Tensor
 from service.protocols.open_inference.messages import InferMessage, wanted_deadline, wanted_signature
 from service.protocols.open_inference.models import ServedModels
@@ -34,7 +34,7 @@ class Inference:
         deadline = wanted_deadline(message.parameters, call)
         signature = self._models.signature(version, wanted_signature(message.parameters))
         wanted = tuple(output.name for output in message.outputs)
-        request = InferenceRequest(version, signature.name, message.inputs, wanted)
+        request = self._engine.request(version, signature, message.inputs, wanted, call=call)
         if deadline is None:
             outputs = await self._engine.infer(request, call)
         else:

@@ -6,8 +6,9 @@ from typing import Any, TypedDict
 
 import service
 from service.codecs.open_inference import DATATYPES
+from service.core.bounds import InputBounds
 from service.core.call import Call
-from service.core.catalog import ModelRef, ModelVersion, State
+from service.core.catalog import Catalog, ModelRef, ModelVersion, State
 from service.core.control import ModelControl
 from service.core.engine import Engine
 from service.core.tasks import PREDICT
@@ -71,19 +72,31 @@ class ServedModels:
     """Answers every question but inference.
 
     Args:
-        engine: Has the models.
+        engine: Resolves models and signatures.
+        catalog: Has the models.
         control: Loads and unloads them.
+        bounds: Of names.
         accepting: Tells whether the server means to go on taking requests.
     """
 
-    def __init__(self, *, engine: Engine, control: ModelControl, accepting: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        catalog: Catalog,
+        control: ModelControl,
+        bounds: InputBounds,
+        accepting: Callable[[], bool],
+    ) -> None:
         self._engine = engine
+        self._catalog = catalog
+        self._bounds = bounds
         self._control = control
         self._accepting = accepting
 
     def ready(self) -> bool:
         """Tells whether every model can answer."""
-        return self._accepting() and self._engine.catalog.ready()
+        return self._accepting() and self._catalog.ready()
 
     def server_metadata(self) -> ServerMetadata:
         """Returns what the server says of itself."""
@@ -121,7 +134,7 @@ class ServedModels:
         """
         resolved = self.resolve(name, version, call)
         signature = self.signature(resolved, None)
-        available = [entry for entry in self._engine.catalog.versions(name) if entry.state is State.AVAILABLE]
+        available = [entry for entry in self._catalog.versions(name) if entry.state is State.AVAILABLE]
         return {
             "name": name,
             "versions": [str(entry.version) for entry in reversed(available)],
@@ -139,13 +152,13 @@ class ServedModels:
         """
         wanted = self._wanted(name, version)
         self._engine.attribute(name, call)
-        found = self._engine.catalog.find(wanted)
+        found = self._catalog.find(wanted)
         call.version = found.version
         return found.state is State.AVAILABLE
 
     def index(self, *, only_ready: bool) -> list[IndexEntry]:
         """Returns every version of every model; the oldest of a model first."""
-        catalog = self._engine.catalog
+        catalog = self._catalog
         entries = (entry for name in catalog.names() for entry in reversed(catalog.versions(name)))
         return [_entry(entry) for entry in entries if not only_ready or entry.state is State.AVAILABLE]
 
@@ -168,7 +181,7 @@ class ServedModels:
         await self._control.unload(name)
 
     def _check_control(self, name: str, parameters: Mapping[str, Any], call: Call) -> None:
-        self._engine.bounds.check_name(name, where="model")
+        self._bounds.check_name(name, where="model")
         self._engine.attribute(name, call)
         for parameter in sorted(parameters.keys() - _HARMLESS):
             raise GatewayError(
@@ -176,8 +189,8 @@ class ServedModels:
             )
 
     def _wanted(self, name: str, version: str) -> ModelRef:
-        self._engine.bounds.check_name(name, where="model")
-        self._engine.bounds.check_name(version, where="version")
+        self._bounds.check_name(name, where="model")
+        self._bounds.check_name(version, where="version")
         if not version:
             return ModelRef(name)
         if number := _NUMBER.fullmatch(version):

@@ -12,8 +12,9 @@ from service.core.bounds import InputBounds
 from service.core.catalog import Catalog
 from service.protocols.open_inference import openapi_schemas
 from service.protocols.open_inference.rest import MODEL, PREFIX, REPOSITORY, VERSION
-from service.protocols.open_inference.rest_answer import BINARY, JSON
+from service.protocols.open_inference.rest_answer import BINARY
 from service.protocols.open_inference.rest_request import HEADER_LENGTH
+from service.seam.http import JSON
 
 Json = dict[str, Any]
 

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from starlette.responses import Response
-
 from service.codecs.json_tensor import dump_json
 from service.codecs.open_inference import datatype_of, encode_raw
 from service.codecs.open_inference_json import BASE64, CONTENT_TYPE, encode_data
@@ -12,12 +10,12 @@ from service.core.catalog import ModelVersion
 from service.core.tensors import Tensor
 from service.protocols.open_inference.messages import InferMessage
 from service.protocols.open_inference.rest_request import BINARY_DATA, BINARY_DATA_SIZE, HEADER_LENGTH
+from service.seam.http import HttpResponse
 
-JSON = "application/json"
 BINARY = "application/octet-stream"
 
 
-def encode_answer(version: ModelVersion, message: InferMessage, outputs: Mapping[str, Tensor]) -> Response:
+def encode_answer(version: ModelVersion, message: InferMessage, outputs: Mapping[str, Tensor]) -> HttpResponse:
     """Returns the answer to a message.
 
     Args:
@@ -41,8 +39,8 @@ def encode_answer(version: ModelVersion, message: InferMessage, outputs: Mapping
     document["outputs"] = entries
     head = dump_json(document)
     if not blobs:
-        return Response(head, media_type=JSON)
-    return Response(b"".join((head, *blobs)), headers={HEADER_LENGTH: str(len(head))}, media_type=BINARY)
+        return HttpResponse(head)
+    return HttpResponse(b"".join((head, *blobs)), media_type=BINARY, headers={HEADER_LENGTH.lower(): str(len(head))})
 
 
 def _entry(name: str, tensor: Tensor, blobs: list[bytes] | None) -> dict[str, Any]:

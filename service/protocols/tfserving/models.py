@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from service.codecs.tensor_proto import dtype_number, encode_tensor
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelRef, ModelVersion
-from service.core.engine import Engine
 from service.core.tensors import Signature, TensorSpec
 from service.errors import ErrorKind, GatewayError
 from service.protocols.tfserving import wording
@@ -23,14 +22,15 @@ def model_spec(version: ModelVersion, signature: str = "") -> serving_pb.ModelSp
     return spec
 
 
-def model_status(engine: Engine, wanted: ModelRef, call: Call) -> serving_pb.GetModelStatusResponse:
+def model_status(catalog: Catalog, wanted: ModelRef, call: Call) -> serving_pb.GetModelStatusResponse:
     """Returns the state of each version, the newest first, or of the one that is wanted; labels do not matter.
 
     Raises:
         GatewayError: MODEL_NOT_FOUND in upstream's words.
     """
-    engine.attribute(wanted.name, call)
-    versions = _versions(engine.catalog, wanted)
+    if wanted.name in catalog:
+        call.model = wanted.name
+    versions = _versions(catalog, wanted)
     return serving_pb.GetModelStatusResponse(model_version_status=[_status(version) for version in versions])
 
 

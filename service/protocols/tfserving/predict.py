@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from service.core.call import Call
 from service.core.catalog import ModelRef, ModelVersion
-from service.core.engine import Engine, InferenceRequest
+from service.core.engine import Engine
 from service.core.signature import check_names
 from service.core.tasks import PREDICT
 from service.core.tensors import Signature, Tensor
@@ -21,7 +21,7 @@ def resolve(engine: Engine, wanted: ModelRef, call: Call) -> ModelVersion:
     try:
         return engine.resolve(wanted, call)
     except GatewayError as error:
-        raise wording.unresolved(error, wanted, engine.catalog.labels(wanted.name)) from None
+        raise wording.unresolved(error, wanted, engine.labels(wanted.name)) from None
 
 
 def signature_named(engine: Engine, version: ModelVersion, name: str, text: str) -> Signature:
@@ -78,6 +78,6 @@ async def predict(
         GatewayError: In upstream's words where it has any.
     """
     try:
-        return await engine.infer(InferenceRequest(version, signature.name, inputs, tuple(wanted)), call)
+        return await engine.infer(engine.request(version, signature, inputs, tuple(wanted), call=call), call)
     except GatewayError as error:
         raise wording.refused(error, signature, inputs, wanted) from error.__cause__

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from service.settings import Settings
+from service.app.settings import Settings
 from tests.processes import ROOT
 
 FOLDER = ROOT / "deploy" / "tfserving"
@@ -44,7 +44,7 @@ def test_batching_parameters(file: str) -> None:
 def test_a_run_of_the_gateway_is_not_split_and_no_request_is_refused(file: str) -> None:
     fields, _ = parsed(file)
     assert int(fields["max_execution_batch_size"]) >= Settings.model_fields["max_batch_size"].default
-    assert int(fields["max_batch_size"]) >= Settings.model_fields["max_batch_rows"].default
+    assert int(fields["max_batch_size"]) >= Settings.model_fields["max_request_rows"].default
 
 
 def test_its_metrics_are_where_prometheus_looks() -> None:

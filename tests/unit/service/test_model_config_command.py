@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from service.cli import main
 from service.codecs.model_config import parse_model_configs
 from service.codecs.model_config_text import format_model_configs
+from service.commands.main import main
 from service.core.model_config import ModelConfig
 from service.core.versions import VersionPolicy
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import Settings, SettingsError, load, unknown_variables
+from service.app.settings import Settings, SettingsError, load, unknown_variables
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +36,7 @@ def test_a_flag_goes_before_a_variable_and_a_variable_before_the_file(
     [
         ({"rest_port": "http"}, "rest_port: expected a valid integer.*got 'http'"),
         ({"rest_port": "65536"}, "rest_port: expected less than or equal to 65535"),
-        ({"max_batch_rows": "0"}, "max_batch_rows: expected greater than or equal to 1"),
+        ({"max_request_rows": "0"}, "max_request_rows: expected greater than or equal to 1"),
         ({"log_format": "xml"}, "log_format: expected 'json' or 'text'"),
         ({"prot": "1"}, "prot: expected no such field"),
     ],

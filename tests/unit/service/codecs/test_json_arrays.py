@@ -21,7 +21,7 @@ from service.protocols.open_inference import rest_request
 from service.protocols.open_inference.rest_request import decode_body
 from service.protocols.tfserving.instances import document_of, predict_body, signature_name_of
 
-BOUNDS = InputBounds(max_json_depth=5, max_tensor_elements=60, max_batch_rows=12)
+BOUNDS = InputBounds(max_json_depth=5, max_tensor_elements=60, max_request_rows=12)
 DTYPES = [*(name for name, dtype in NUMPY_DTYPES.items()), "string"]
 Outcome = tuple[Any, ...]
 

@@ -9,6 +9,7 @@ import pytest
 from service.core.batching import Batcher, BatchLimits
 from service.core.call import Call, Deadline
 from service.core.catalog import ModelVersion, State
+from service.core.request import InferenceRequest
 from service.core.tensors import Signature, Tensor, TensorSpec
 from service.errors import ErrorKind, GatewayError
 
@@ -60,7 +61,7 @@ class Merging:
 
         async def asked() -> Any:
             self.calls.append(call)
-            outputs = await self.batcher.run(model, signature, {"x": x}, len(x), call)
+            outputs = await self.batcher.run(InferenceRequest(model, signature, {"x": x}, len(x)), call)
             return outputs["y"][:, 0].tolist()
 
         return asyncio.create_task(asked())

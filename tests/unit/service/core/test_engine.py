@@ -4,45 +4,38 @@ import pytest
 from service.core.bounds import InputBounds
 from service.core.call import Call, Deadline
 from service.core.catalog import Catalog, ModelRef
-from service.core.engine import Engine, InferenceRequest
+from service.core.engine import Engine
 from service.errors import ErrorKind, GatewayError
 from tests.fakes import FakeBackend, batcher
 
 
-async def started(max_batch_rows: int = 8) -> tuple[Engine, FakeBackend, Call]:
+async def started(max_request_rows: int = 8) -> tuple[Engine, FakeBackend, Call]:
     catalog, backend = Catalog(), FakeBackend()
     await backend.start(catalog)
-    engine = Engine(catalog=catalog, batcher=batcher(backend), bounds=InputBounds(max_batch_rows=max_batch_rows))
+    engine = Engine(catalog=catalog, batcher=batcher(backend), bounds=InputBounds(max_request_rows=max_request_rows))
     return engine, backend, Call("rest", "method", "id", Deadline.after(5))
 
 
 async def test_a_request_is_checked_run_and_noted_on_its_call() -> None:
     engine, _, call = await started()
     version = engine.resolve(ModelRef("double"), call)
-    outputs = await engine.infer(InferenceRequest(version, "serving_default", {"x": np.ones((2, 3), np.float32)}), call)
+    outputs = await engine.run(version, "serving_default", {"x": np.ones((2, 3), np.float32)}, call)
     np.testing.assert_array_equal(outputs["y"], np.full((2, 3), 2, np.float32))
     assert (call.model, call.version, call.rows) == ("double", 1, 1)
     assert set(call.phases) == {"validate", "queue", "execute"}
 
 
-async def refusal(engine: Engine, call: Call, request: InferenceRequest) -> GatewayError:
-    with pytest.raises(GatewayError) as caught:
-        await engine.infer(request, call)
-    return caught.value
-
-
 async def test_what_is_wrong_never_reaches_the_backend() -> None:
-    engine, backend, call = await started(max_batch_rows=4)
+    engine, backend, call = await started(max_request_rows=4)
     version = engine.resolve(ModelRef("shades"), call)
     good = {"images": np.zeros((4, 4, 4, 1), np.float32)}
     cases = {
-        ErrorKind.SIGNATURE_NOT_FOUND: InferenceRequest(version, "nope", good),
-        ErrorKind.INVALID_INPUT: InferenceRequest(version, "serving_default", {"images": np.zeros((4, 4, 1))}),
-        ErrorKind.TOO_LARGE: InferenceRequest(
-            version, "serving_default", {"images": np.zeros((5, 4, 4, 1), np.float32)}
-        ),
+        ErrorKind.SIGNATURE_NOT_FOUND: ("nope", good),
+        ErrorKind.INVALID_INPUT: ("serving_default", {"images": np.zeros((4, 4, 1))}),
+        ErrorKind.TOO_LARGE: ("serving_default", {"images": np.zeros((5, 4, 4, 1), np.float32)}),
     }
-    for kind, request in cases.items():
-        error = await refusal(engine, call, request)
-        assert error.kind is kind
+    for kind, (signature, inputs) in cases.items():
+        with pytest.raises(GatewayError) as caught:
+            await engine.run(version, signature, inputs, call)
+        assert caught.value.kind is kind
     assert backend.runs == 0

@@ -39,7 +39,7 @@ async def history_of(series: list[Any]) -> Any:
     catalog, backend = Catalog(), Recording()
     catalog.announce([ModelVersion("triples", 1, State.AVAILABLE, {"serving_default": SIGNATURE}, TASK)])
     forecaster = SeriesForecaster(
-        Engine(catalog=catalog, batcher=batcher(backend), bounds=InputBounds(max_batch_rows=9))
+        Engine(catalog=catalog, batcher=batcher(backend), bounds=InputBounds(max_request_rows=9))
     )
     request = validated(ForecastRequest, {"model": "triples", "series": series})
     answer = await forecaster.forecast(request, Call("rest", "method", "id", Deadline.after(5)))

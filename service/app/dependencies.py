@@ -1,0 +1,122 @@
+"""Composition: makes the parts of one server out of its settings, each with what it needs."""
+
+from dataclasses import dataclass
+
+from service.app.model_config_file import ModelConfigFile
+from service.app.settings import Settings
+from service.backends.registry import BackendOptions, TfServingOptions, create_backend
+from service.core.admission import Admission
+from service.core.batching import Batcher, BatchLimits
+from service.core.bounds import InputBounds
+from service.core.catalog import Catalog
+from service.core.control import ModelControl
+from service.core.engine import Engine
+from service.core.ports import Backend
+from service.core.replicas import ReplicatedBackend
+from service.core.versions import VersionPolicy
+from service.telemetry.metrics import Metrics
+
+_LIMITS = {"max_requests_in_flight", "max_streams_in_flight", "max_bytes_in_flight", "max_queue_size"}
+
+
+@dataclass(frozen=True, slots=True)
+class Dependencies:
+    """The parts of one server.
+
+    Attributes:
+        config_file: What the operator says of the models, if it is in a file.
+    """
+
+    settings: Settings
+    catalog: Catalog
+    admission: Admission
+    metrics: Metrics
+    bounds: InputBounds
+    backend: Backend
+    control: ModelControl
+    engine: Engine
+    config_file: ModelConfigFile | None
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Dependencies":
+        """Makes them.
+
+        Raises:
+            BackendChoiceError: When there is no such backend.
+            GatewayError: When the model configuration file makes no sense.
+        """
+        catalog = Catalog()
+        admission = Admission(
+            requests=settings.max_requests_in_flight,
+            streams=settings.max_streams_in_flight,
+            request_bytes=settings.max_bytes_in_flight,
+        )
+        metrics = Metrics(admission=admission, backend=settings.backend)
+        metrics.watch(catalog)
+        metrics.report_limits(settings.model_dump(include=_LIMITS))
+        config_file = ModelConfigFile(settings.model_config_file) if settings.model_config_file else None
+        backend = _backend(settings, catalog, metrics, config_file)
+        bounds = InputBounds(
+            max_request_bytes=settings.max_request_bytes,
+            max_request_rows=settings.max_request_rows,
+            max_tensor_elements=settings.max_tensor_elements,
+            max_json_depth=settings.max_json_depth,
+            max_json_values=settings.max_json_values,
+            max_name_length=settings.max_name_length,
+        )
+        control = ModelControl(
+            catalog=catalog,
+            backend=backend,
+            allowed=settings.allow_model_control,
+            root=settings.models,
+            bounds=bounds,
+        )
+        batcher = _batcher(settings, backend, metrics)
+        engine = Engine(catalog=catalog, batcher=batcher, bounds=bounds)
+        return cls(settings, catalog, admission, metrics, bounds, backend, control, engine, config_file)
+
+
+def _backend(settings: Settings, catalog: Catalog, metrics: Metrics, config_file: ModelConfigFile | None) -> Backend:
+    configs = None if config_file is None else tuple(config_file.read())
+    for config in configs or ():
+        catalog.set_labels(config.name, config.labels)
+    names = (name.strip() for name in settings.tfserving_models.split(","))
+    tfserving = TfServingOptions(
+        addresses=settings.tfserving_addresses,
+        models=tuple(name for name in names if name),
+        ca=settings.tfserving_ca,
+        certificate=settings.tfserving_certificate,
+        key=settings.tfserving_key,
+        server_name=settings.tfserving_server_name,
+        probe_seconds=settings.probe_seconds,
+        probe_timeout=settings.probe_timeout,
+        max_retries=settings.max_retries,
+        retry_ratio=settings.retry_ratio,
+    )
+    options = BackendOptions(
+        models=settings.models,
+        threads=settings.backend_threads,
+        tensorflow_threads=settings.tensorflow_threads,
+        policy=VersionPolicy.parse(settings.version_policy),
+        poll_seconds=settings.poll_seconds,
+        configs=configs,
+        tfserving=tfserving,
+        observer=metrics.replicas,
+    )
+    return create_backend(settings.backend, options)
+
+
+def _batcher(settings: Settings, backend: Backend, metrics: Metrics) -> Batcher:
+    limits = BatchLimits(
+        max_batch_size=settings.max_batch_size,
+        max_batches_in_flight=settings.max_batches_in_flight,
+        max_batches_per_model=settings.max_batches_per_model,
+        max_queue_size=settings.max_queue_size,
+    )
+    if isinstance(backend, ReplicatedBackend):
+        metrics.replicas.watch(backend.replicas)
+        batcher = Batcher(backend=backend, limits=limits, observe=metrics.observe_batch, replicas=backend.serving)
+    else:
+        batcher = Batcher(backend=backend, limits=limits, observe=metrics.observe_batch)
+    metrics.watch_queues(batcher.waiting)
+    return batcher

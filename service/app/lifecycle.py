@@ -1,0 +1,220 @@
+"""The life of one server: it starts, becomes ready, drains, and stops."""
+
+import asyncio
+import contextlib
+import logging
+from types import TracebackType
+from typing import Protocol, Self
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from service.app.apis import apis
+from service.app.dependencies import Dependencies
+from service.app.settings import Settings
+from service.core.admission import Admission
+from service.core.call import Call
+from service.core.catalog import Catalog, ModelVersion
+from service.telemetry import logs
+from service.transport import openapi
+from service.transport.application import Application
+from service.transport.call import REQUEST_ID, Calls
+from service.transport.grpc.asgi import GrpcApp
+from service.transport.grpc.calls import GrpcCalls
+from service.transport.grpc.health import Health
+from service.transport.grpc.reflection import reflection_methods
+from service.transport.operations import Operations
+from service.transport.rest.app import RestApp
+from service.transport.rest.server import RestServer
+from service.transport.sockets import listen
+from service.transport.streams import OrderedStreams
+
+logger = logging.getLogger(__name__)
+
+_EXPOSED_HEADERS = (REQUEST_ID, "grpc-status", "grpc-message", "grpc-status-details-bin")
+"""What scripts in browsers may read of an answer, beside its body."""
+
+
+class GrpcServer(Protocol):
+    """A server of the gRPC port."""
+
+    def listen(self, host: str, port: int) -> int:
+        """Takes the address; returns the port, which the system chose if 0 was given.
+
+        Raises:
+            OSError: When the address cannot be had.
+        """
+
+    async def start(self) -> None:
+        """Begins to serve."""
+
+    async def stop(self) -> None:
+        """Takes no more calls and ends those that are left."""
+
+
+class Server:
+    """One server, both its ports. An async context manager that serves while it is open.
+
+    Args:
+        settings: All of them.
+
+    Attributes:
+        rest_port: Of REST, once it listens.
+        grpc_port: Of gRPC, once it listens.
+
+    Raises:
+        BackendChoiceError: When there is no such backend.
+        GatewayError: When the model configuration file makes no sense.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._parts = Dependencies.of(settings)
+        self._draining = False
+        self._apis = apis(self._parts, self._accepting)
+        calls = Calls(self.admission, settings.default_timeout, settings.max_timeout, self._report)
+        services = [service for api in self._apis for service in api.grpc]
+        self._health = Health(["", *(name for service in services for name in (service.name, *service.health_names))])
+        grpc_calls = GrpcCalls(
+            services=services,
+            operations=self._health.methods()
+            | reflection_methods((service.name, service.descriptor) for service in services),
+            calls=calls,
+            streams=OrderedStreams(
+                window=settings.stream_window,
+                timeout=settings.default_timeout,
+                idle_timeout=settings.stream_idle_timeout,
+                draining=self.admission.draining,
+                report=self._parts.metrics.observe,
+            ),
+            max_request_bytes=settings.max_request_bytes,
+        )
+        app = self._application(calls, grpc_calls)
+        self._rest = RestServer(app, drain_seconds=settings.drain_timeout)
+        self._grpc = _grpc_server(settings, app, grpc_calls)
+        self._changed = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._helpers: list[asyncio.Task[None]] = []
+        self.rest_port = 0
+        self.grpc_port = 0
+
+    @property
+    def catalog(self) -> Catalog:
+        """The models that there are."""
+        return self._parts.catalog
+
+    @property
+    def admission(self) -> Admission:
+        """The calls in flight."""
+        return self._parts.admission
+
+    def _application(self, calls: Calls, grpc_calls: GrpcCalls) -> ASGIApp:
+        metrics = self._parts.metrics
+        operations = Operations(
+            catalog=self.catalog,
+            accepting=self._accepting,
+            exposition=metrics.exposition,
+            openapi=lambda: openapi.document(api.openapi for api in self._apis),
+        )
+        rest = RestApp(
+            apis=[api.rest for api in self._apis],
+            operations=operations.routes(),
+            calls=calls,
+            max_request_bytes=self._settings.max_request_bytes,
+        )
+        app: ASGIApp = Application(GrpcApp(grpc_calls), rest)
+        if origins := self._settings.cors_origins:
+            app = CORSMiddleware(
+                app,
+                allow_origins=[origin.strip() for origin in origins.split(",")],
+                allow_methods=["*"],
+                allow_headers=["*"],
+                expose_headers=_EXPOSED_HEADERS,
+            )
+        return app
+
+    def _report(self, call: Call, code: str) -> None:
+        self._parts.metrics.observe(call, code)
+        logs.log_access(call, code)
+
+    def _accepting(self) -> bool:
+        return not (self._draining or self.admission.draining.is_set())
+
+    async def __aenter__(self) -> Self:
+        """Listens and begins to load the models.
+
+        Raises:
+            OSError: When an address cannot be had.
+        """
+        settings = self._settings
+        socket = listen(settings.host, settings.rest_port, "REST")
+        try:
+            self.grpc_port = self._grpc.listen(settings.host, settings.grpc_port)
+        except OSError:
+            socket.close()
+            raise
+        self.rest_port = socket.getsockname()[1]
+        await self._grpc.start()
+        self._serving = asyncio.create_task(self._rest.serve(sockets=[socket]))
+        self.catalog.subscribe(self._model_changed)
+        self._helpers = [asyncio.create_task(self._follow_readiness()), asyncio.create_task(self._start_backend())]
+        self._changed.set()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Drains: not ready, then no new requests, then those in flight, then the backend."""
+        self._draining = True
+        self._health.set_ready(False)
+        await asyncio.sleep(self._settings.drain_delay)
+        self.admission.refuse()
+        self._rest.stop()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.admission.idle(), self._settings.drain_timeout)
+        self._health.close()
+        await asyncio.gather(self._grpc.stop(), self._serving)
+        for helper in self._helpers:
+            helper.cancel()
+        await asyncio.gather(*self._helpers, return_exceptions=True)
+        await self._parts.backend.close()
+
+    async def ready(self) -> None:
+        """Waits until every model can answer."""
+        await self._ready.wait()
+
+    async def _start_backend(self) -> None:
+        parts = self._parts
+        try:
+            await parts.backend.start(parts.catalog)
+        except Exception:
+            logger.exception("the backend could not start")
+        if parts.config_file is not None and self._settings.poll_seconds:
+            await parts.config_file.follow(parts.control, self._settings.poll_seconds)
+
+    def _model_changed(self, version: ModelVersion) -> None:
+        logger.info("version %d of model %s: %s", version.version, version.name, version.state)
+        self._changed.set()
+
+    async def _follow_readiness(self) -> None:
+        """Keeps the health service in step with the catalog."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            if self.catalog.ready():
+                self._ready.set()
+            self._health.set_ready(self._accepting() and self.catalog.ready())
+
+
+def _grpc_server(settings: Settings, app: ASGIApp, calls: GrpcCalls) -> GrpcServer:
+    """Returns the server that the settings choose; only that one is imported."""
+    if settings.grpc_server == "grpcio":
+        from service.transport.grpc.aio import AioServer  # noqa: PLC0415
+
+        return AioServer(calls, max_request_bytes=settings.max_request_bytes)
+    from service.transport.grpc.h2corn_server import H2cornServer  # noqa: PLC0415
+
+    return H2cornServer(app, services=calls.service_names, stall_timeout=settings.stall_timeout)

@@ -1,0 +1,60 @@
+"""Serving as a process: from its start to the signal that ends it."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+from service.app.lifecycle import Server
+from service.app.settings import Settings, unknown_variables
+from service.telemetry import logs
+
+logger = logging.getLogger(__name__)
+
+_SWITCH_SECONDS = 0.0005
+"""How long a thread keeps the interpreter from others that want it. By default that is 5 ms: as long as a thread that
+has just run a model would then wait for the event loop's, before anybody gets the answer."""
+
+
+async def serve(settings: Settings, announce: Callable[[Server], None]) -> None:
+    """Serves until SIGTERM or SIGINT, then drains; a second signal ends the drain.
+
+    Args:
+        settings: All of them.
+        announce: Called once, when the models are ready.
+
+    Raises:
+        BackendChoiceError: When there is no such backend.
+        OSError: When an address cannot be had.
+    """
+    logs.configure(level=settings.log_level, style=settings.log_format)
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    for name in unknown_variables(os.environ):
+        logger.warning("%s is set, and is no setting", name)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+
+    def stop() -> None:
+        if stopping.is_set() and task is not None:
+            task.cancel()
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    async with Server(settings) as server:
+        logger.info("listening: REST on port %d, gRPC on port %d", server.rest_port, server.grpc_port)
+        announcing = asyncio.create_task(_announce(server, announce))
+        await stopping.wait()
+        announcing.cancel()
+        logger.info("stopping, with %d requests in flight", server.admission.in_flight["requests"])
+    with contextlib.suppress(asyncio.CancelledError):
+        await announcing
+
+
+async def _announce(server: Server, announce: Callable[[Server], None]) -> None:
+    await server.ready()
+    announce(server)

@@ -1,0 +1,276 @@
+"""All settings of the server, each documented once.
+
+A setting comes from its flag, else from its environment variable ``TENSORGATE_*``, else from the settings file, else
+from its default. They are read once, at the start; plain values flow inward from there.
+"""
+
+import logging
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from service.core.versions import VersionPolicy
+from service.validation import violations
+
+PREFIX = "TENSORGATE_"
+_OTHER_VARIABLES = frozenset({"TENSORGATE_ADDRESS", "TENSORGATE_CONFIG"})
+"""Read by the command line, not by the server."""
+
+RENAMED = {"max_batch_rows": "max_request_rows"}
+"""Settings that have another name now; the old one is still read, with a warning."""
+
+logger = logging.getLogger(__name__)
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the message names it, what was expected and what came."""
+
+
+class Settings(BaseSettings):
+    """The settings of ``tensorgate serve``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, protected_namespaces=()
+    )
+
+    models: Path = Field(Path("models"), description="Folder of the models: <name>/<version>/saved_model.pb.")
+    backend: str = Field(
+        "savedmodel",
+        description="What runs the models: savedmodel (in this process), tfserving (TensorFlow Serving replicas), or "
+        "module:Class of your own.",
+    )
+    tfserving_addresses: str = Field(
+        "127.0.0.1:8500",
+        description="gRPC addresses of the TensorFlow Serving replicas, with commas between them: host:port, "
+        "unix:/path, or dns:///name:port for every address that the name has.",
+    )
+    tfserving_models: str = Field(
+        "",
+        description="Names of the models that the replicas serve, with commas between them; by default those of the "
+        "model_config_file, else the sub-folders of the models folder.",
+    )
+    tfserving_ca: Path | None = Field(
+        None, description="PEM file of who signed the replicas' certificates; without it there is no TLS to them."
+    )
+    tfserving_certificate: Path | None = Field(
+        None, description="PEM file of this server's certificate for mutual TLS to the replicas, with its key."
+    )
+    tfserving_key: Path | None = Field(None, description="PEM file of the key of that certificate.")
+    tfserving_server_name: str = Field(
+        "", description="The name in the replicas' certificates, where that is not their address."
+    )
+    probe_seconds: float = Field(1.0, ge=0.05, le=3600, description="Seconds between two looks at a replica.")
+    probe_timeout: float = Field(1.0, ge=0.05, le=3600, description="Seconds that a replica has to answer them in.")
+    max_retries: int = Field(
+        2, ge=0, le=10, description="Most other replicas that a run is tried on, when the first gives no answer."
+    )
+    retry_ratio: float = Field(
+        0.2, ge=0, le=1, description="Retries allowed for each run, of all runs together; a few a second always are."
+    )
+    backend_threads: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        le=1024,
+        description="Runs under way at a time in this process; by default one a core.",
+    )
+    tensorflow_threads: int = Field(
+        default_factory=lambda: max(1, (os.cpu_count() or 1) - 1),
+        ge=1,
+        le=1024,
+        description="Threads that share the work of one operation of TensorFlow in this process; by default one a "
+        "core, but for the core that the requests themselves need.",
+    )
+    version_policy: str = Field(
+        "latest",
+        description="Versions of each model to serve: latest, latest:N, all or specific:N,N,...; the newest answers "
+        "requests that name none.",
+    )
+    model_config_file: Path | None = Field(
+        None,
+        description="TensorFlow Serving's model_config_list, in place of the models folder and the version policy: "
+        "models with folders, policies and labels of their own; followed like the folders.",
+    )
+    allow_model_control: bool = Field(
+        True,
+        description="Whether clients may load and unload models and move labels; folders below the models folder only.",
+    )
+    tensor_content: Literal["mirror", "always", "never"] = Field(
+        "mirror",
+        description="Numbers in answers of TensorFlow Serving's gRPC API: as bytes (tensor_content) where those of the "
+        "request came so (mirror), always, or never.",
+    )
+    poll_seconds: float = Field(
+        2.0,
+        ge=0,
+        le=86_400,
+        description="Seconds between looks for new versions, and for those that are gone; 0 for never.",
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
+    rest_port: Port = Field(8000, description="Port of REST, the docs and /metrics; 0 for any free one.")
+    grpc_port: Port = Field(8001, description="Port of gRPC; 0 for any free one.")
+    grpc_server: Literal["h2corn", "grpcio"] = Field(
+        "h2corn",
+        description="Server of the gRPC port: h2corn (fast; answers REST and gRPC-Web as well) or grpcio (the official "
+        "one; for clients that cancel hundreds of calls a second on one connection).",
+    )
+    cors_origins: str = Field(
+        "",
+        description="Origins whose pages may call this server from a browser, with commas between them; * for any, "
+        "none by default.",
+    )
+    stall_timeout: Seconds = Field(
+        60.0,
+        description="Seconds after which a client is let go that does not read its answers; too low cuts off slow "
+        "networks, too high keeps memory for clients that hang.",
+    )
+    max_request_bytes: int = Field(
+        32 * 1024 * 1024, ge=1024, lt=2**31, description="Longest request body or gRPC message."
+    )
+    max_request_rows: int = Field(8192, ge=1, description="Most rows in one request: images, series, examples.")
+    max_batch_size: int = Field(
+        128,
+        ge=1,
+        description="Most rows of one run: requests that wait for the same model are merged, larger ones run in parts; "
+        "1 for neither.",
+    )
+    max_batches_in_flight: int = Field(
+        default_factory=lambda values: 4 if values.get("backend") == "tfserving" else 2,
+        ge=1,
+        le=1024,
+        description="Runs under way at a time, of all models; with tfserving, on each replica, and 4 by default.",
+    )
+    max_batches_per_model: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="Runs under way at a time of requests that could have been merged; with tfserving, on each "
+        "replica. 2 keeps a replica that is far away, or a GPU, busy between two runs; batches are smaller then.",
+    )
+    max_queue_size: int = Field(
+        256, ge=1, description="Requests that may wait for one model; more are refused at once, to be tried again."
+    )
+    max_tensor_elements: int = Field(
+        2**26, ge=1, description="Most elements of one tensor, whether they came or its shape only claims them."
+    )
+    max_json_values: int = Field(
+        2_000_000, ge=16, description="Most values of a JSON body; larger tensors travel over gRPC or as binary data."
+    )
+    max_json_depth: int = Field(32, ge=4, le=512, description="Most lists and objects within each other in JSON.")
+    max_name_length: int = Field(256, ge=1, description="Most characters of a model's, label's or tensor's name.")
+    max_image_pixels: int = Field(
+        50_000_000, ge=1, description="Most pixels that the image files of one request may unpack to, together."
+    )
+    max_requests_in_flight: int = Field(
+        512, ge=1, description="Requests handled at a time; more are refused at once, to be tried again."
+    )
+    max_streams_in_flight: int = Field(256, ge=1, description="Streams open at a time; more are refused at once.")
+    max_bytes_in_flight: int = Field(
+        512 * 1024 * 1024, ge=1024, description="Bytes of request bodies and messages that are held at a time."
+    )
+    default_timeout: Seconds = Field(30.0, description="Seconds for a request that states no timeout.")
+    max_timeout: Seconds = Field(300.0, description="Seconds for a request at most, whatever it states.")
+    stream_window: int = Field(
+        64, ge=1, le=65_536, description="Messages of one stream that are in the works at a time."
+    )
+    stream_idle_timeout: Seconds = Field(
+        600.0, description="Seconds after which a stream ends on which no message comes."
+    )
+    drain_delay: float = Field(
+        0.0,
+        ge=0,
+        le=3600,
+        description="Seconds to go on serving, not ready, after SIGTERM: for load balancers to notice.",
+    )
+    drain_timeout: Seconds = Field(20.0, description="Seconds that requests in flight have to finish in after that.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level to log.")
+    log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for people.")
+
+    @model_validator(mode="after")
+    def _has_both_of_mutual_tls(self) -> Self:
+        if (self.tfserving_certificate is None) != (self.tfserving_key is None):
+            raise ValueError("tfserving_certificate and tfserving_key together, or neither")
+        if self.tfserving_ca is None and (self.tfserving_certificate is not None or self.tfserving_server_name):
+            raise ValueError("tfserving_ca beside tfserving_certificate and tfserving_server_name")
+        return self
+
+    @field_validator("version_policy")
+    @classmethod
+    def _is_policy(cls, text: str) -> str:
+        VersionPolicy.parse(text)
+        return text
+
+
+def load(flags: Mapping[str, Any], file: Path | None = None) -> Settings:
+    """Reads the settings.
+
+    Args:
+        flags: Values from the command line, by name of the setting.
+        file: A TOML file with settings by name.
+
+    Raises:
+        SettingsError: When the file cannot be read, or a setting is wrong or unknown.
+    """
+    values = _with_new_names(_read(file) if file is not None else {})
+    variables = _with_new_names(
+        {name: os.environ[PREFIX + name.upper()] for name in RENAMED if os.environ.get(PREFIX + name.upper())}
+    )
+
+    class Loaded(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return (
+                init_settings,
+                env_settings,
+                InitSettingsSource(settings_cls, init_kwargs=variables),
+                InitSettingsSource(settings_cls, init_kwargs=values),
+            )
+
+    try:
+        return Loaded(**_with_new_names(flags))
+    except ValidationError as error:
+        raise SettingsError("; ".join(str(violation) for violation in violations(error))) from None
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """Returns the names of variables that look like settings and are none: most likely misspelt."""
+    known = {PREFIX + name.upper() for name in (*Settings.model_fields, *RENAMED)} | _OTHER_VARIABLES
+    return sorted(
+        name
+        for name in environment
+        if name.startswith(PREFIX) and name not in known and not name.startswith(PREFIX + "TEST_")
+    )
+
+
+def _with_new_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    for name in values.keys() & RENAMED.keys():
+        logger.warning("the setting %s is called %s now", name, RENAMED[name])
+    return {RENAMED.get(name, name): value for name, value in values.items()}
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"the settings file {file} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the settings file {file} is not TOML: {error}") from None

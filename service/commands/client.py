@@ -1,0 +1,111 @@
+"""What the sub-commands share that call a running server over gRPC: address, errors, tables."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+from google.protobuf.json_format import MessageToJson
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tensorgate.v1 import tensorgate_pb2 as pb
+from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
+
+FAILED = 1
+_DEFAULT_ADDRESS = "127.0.0.1:8001"
+_STATUS_DETAILS = "grpc-status-details-bin"
+
+
+class CommandError(Exception):
+    """The command cannot do what was asked; the message says why."""
+
+
+def add_common(
+    parser: argparse.ArgumentParser, ask: Callable[[TensorgateServiceStub, argparse.Namespace], None]
+) -> None:
+    """Adds the options of every command that calls a server.
+
+    Args:
+        parser: Of the command.
+        ask: Calls the server, and prints what it answers.
+    """
+    parser.add_argument(
+        "--address",
+        default=os.environ.get("TENSORGATE_ADDRESS") or _DEFAULT_ADDRESS,
+        metavar="HOST:PORT",
+        help=f"of the server's gRPC [TENSORGATE_ADDRESS; {_DEFAULT_ADDRESS}]",
+    )
+    parser.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="for each call [30]")
+    parser.add_argument("--json", action="store_true", help="print the answer as JSON")
+    parser.set_defaults(run=lambda options: _run(ask, options))
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that choose a model."""
+    parser.add_argument("--model", metavar="NAME", help="needed where several would do")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--model-version", type=int, metavar="N", help="the newest by default")
+    which.add_argument("--model-label", metavar="LABEL", help="the version that bears it")
+
+
+def _run(ask: Callable[[TensorgateServiceStub, argparse.Namespace], None], options: argparse.Namespace) -> int:
+    unlimited = [("grpc.max_receive_message_length", -1)]
+    try:
+        with grpc.insecure_channel(options.address, options=unlimited) as channel:
+            ask(TensorgateServiceStub(channel), options)  # type: ignore[no-untyped-call]  # generated without types
+    except (CommandError, ValueError) as error:  # the second where a message cannot hold what was asked
+        sys.stderr.write(f"tensorgate: {error}\n")
+        return FAILED
+    except grpc.RpcError as error:
+        sys.stderr.write(f"tensorgate: {_explained(error, options.address)}\n")
+        return FAILED
+    return 0
+
+
+def _explained(error: Any, address: str) -> str:
+    if error.code() is grpc.StatusCode.UNAVAILABLE and not _details(error):
+        return f"no server answers at {address}; start one with: tensorgate serve"
+    lines = [f"{error.code().name}: {error.details()}"]
+    for detail in _details(error):
+        bad = error_details_pb2.BadRequest()
+        if detail.Unpack(bad):
+            lines += [f"  {violation.field}: {violation.description}" for violation in bad.field_violations]
+    return "\n".join(lines if len(lines) > 2 else lines[:1])
+
+
+def _details(error: Any) -> list[Any]:
+    for name, value in error.trailing_metadata() or ():
+        if name == _STATUS_DETAILS:
+            return list(status_pb2.Status.FromString(value).details)
+    return []
+
+
+def model_name(stub: TensorgateServiceStub, options: argparse.Namespace, kind: str) -> str:
+    """Returns the model that was named, or else the only one of that kind."""
+    if options.model:
+        return str(options.model)
+    answer = stub.ListModels(pb.ListModelsRequest(), timeout=options.timeout)
+    names = [model.name for model in answer.models if any(version.kind == kind for version in model.versions)]
+    if len(names) == 1:
+        return str(names[0])
+    known = ", ".join(names) or "none"
+    raise CommandError(f"give --model: the server's models of kind {kind} are: {known}")
+
+
+@contextmanager
+def table(answer: Message, options: argparse.Namespace, *columns: str) -> Iterator[Callable[..., None]]:
+    """Prints the rows that the body adds; or the answer as JSON, if that was asked for."""
+    table = Table(*columns)
+    yield lambda *cells: table.add_row(*map(Text, cells))  # as text, whatever brackets are in it
+    if options.json:
+        sys.stdout.write(MessageToJson(answer, preserving_proto_field_name=True) + "\n")
+    else:
+        # A pipe has no width: there, a table is as wide as its content.
+        Console(width=None if sys.stdout.isatty() else 200).print(table)

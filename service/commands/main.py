@@ -1,0 +1,60 @@
+"""The ``tensorgate`` command. Each sub-command is imported when it is chosen."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from service import __version__
+
+FAILED = 1
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    chosen = next((argument for argument in arguments if not argument.startswith("-")), "")
+    options = _parser(chosen).parse_args(arguments)
+    try:
+        status = int(options.run(options))
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except OSError as error:
+        # What could not be written is lost; Python would try again on its way out, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stderr.write(f"tensorgate: the output could not be written: {error.strerror}\n")
+        return FAILED
+    return status
+
+
+def _parser(chosen: str) -> argparse.ArgumentParser:
+    """Returns the parser; only the chosen sub-command's options are made, as making them can import much."""
+    parser = argparse.ArgumentParser(
+        prog="tensorgate", description="Trains TensorFlow models and serves them over gRPC and REST."
+    )
+    parser.add_argument("--version", action="version", version=f"tensorgate {__version__}")
+    commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
+    for name, (module, summary) in _COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        if name == chosen:
+            importlib.import_module(module).add_arguments(command)
+    return parser
+
+
+_COMMANDS = {
+    "train": ("service.commands.train", "train a model and publish it"),
+    "serve": ("service.commands.serve", "serve the models of a folder over gRPC and REST"),
+    "models": ("service.commands.models", "list the models of a running server"),
+    "label": ("service.commands.label", "put a label on a version of a model of a running server, or take it away"),
+    "classify": ("service.commands.classify", "have a running server classify image files"),
+    "forecast": ("service.commands.forecast", "have a running server forecast a series from a CSV file"),
+    "model-config": (
+        "service.commands.model_config",
+        "write the list of a folder's models that TensorFlow Serving reads",
+    ),
+    "probe": ("service.commands.probe", "ask a running server whether it is ready, for health checks"),
+}
+"""The module of each: its ``add_arguments`` sets what the command runs."""

@@ -1,0 +1,46 @@
+"""``tensorgate models``: lists the models of a running server."""
+
+import argparse
+
+from google.protobuf.message import Message
+
+from service.commands.client import add_common, table
+from tensorgate.v1 import tensorgate_pb2 as pb
+from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of ``tensorgate models``."""
+    add_common(parser, _ask_models)
+
+
+def _ask_models(stub: TensorgateServiceStub, options: argparse.Namespace) -> None:
+    answer = stub.ListModels(pb.ListModelsRequest(), timeout=options.timeout)
+    show_models(answer, list(answer.models), options)
+
+
+def show_models(answer: Message, models: list[pb.Model], options: argparse.Namespace) -> None:
+    """Prints versions of models, one a row."""
+    with table(answer, options, "Model", "Version", "Labels", "State", "Kind", "Takes", "Gives") as add_row:
+        for model in models:
+            for version in model.versions:
+                labels = ", ".join(sorted(label for label, number in model.labels.items() if number == version.version))
+                takes, gives = _takes_and_gives(version)
+                add_row(model.name, str(version.version), labels, version.state, version.kind, takes, gives)
+
+
+def _takes_and_gives(version: pb.ModelVersion) -> tuple[str, str]:
+    match version.WhichOneof("task"):
+        case "image_classifier":
+            task = version.image_classifier
+            files = ", files" if task.accepts_encoded else ""
+            return f"{task.height} x {task.width} x {task.channels} pixels{files}", f"{len(task.labels)} classes"
+        case "forecaster":
+            forecaster = version.forecaster
+            levels = ", ".join(f"{level:g}" for level in forecaster.quantile_levels)
+            return (
+                f"{forecaster.window} steps" + (f" of {forecaster.features}" if forecaster.features > 1 else ""),
+                f"{forecaster.horizon} steps, quantiles {levels}",
+            )
+        case _:
+            return version.error or ", ".join(signature.name for signature in version.signatures), ""

@@ -1,0 +1,86 @@
+"""``tensorgate serve``: serves the models of a folder over gRPC and REST."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from pathlib import Path
+
+import uvloop
+
+from service.app.lifecycle import Server
+from service.app.process import serve
+from service.app.settings import PREFIX, RENAMED, Settings, SettingsError, load
+from service.backends.registry import BackendChoiceError
+from service.errors import GatewayError
+
+BAD_USAGE = 2
+INTERRUPTED = 130
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of the command."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = (
+        "Every setting can also be given by its environment variable, or in the settings file by its name\n"
+        "(max_request_rows = 64). A flag goes before a variable, a variable before the file."
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        default=os.environ.get("TENSORGATE_CONFIG") or None,
+        help="settings file, in TOML [TENSORGATE_CONFIG]",
+    )
+    for name, field in Settings.model_fields.items():
+        default = field.get_default(call_default_factory=True, validated_data={})
+        text = f"{field.description} [{PREFIX}{name.upper()}; default {default}]"
+        parser.add_argument(
+            "--" + name.replace("_", "-"),
+            dest="setting_" + name,
+            metavar="VALUE",
+            help=text.replace("%", "%%"),
+        )
+    for name in RENAMED:
+        parser.add_argument("--" + name.replace("_", "-"), dest="setting_" + name, help=argparse.SUPPRESS)
+    parser.set_defaults(run=_serve)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    prefix = "setting_"
+    flags = {
+        name.removeprefix(prefix): value
+        for name, value in vars(options).items()
+        if name.startswith(prefix) and value is not None
+    }
+    status = 0
+    try:
+        settings = load(flags, options.config)
+        uvloop.run(serve(settings, lambda server: _announce(settings, server)))
+    except (SettingsError, BackendChoiceError, GatewayError) as error:
+        return _complain(str(error))
+    except OSError as error:
+        return _complain(f"{error.strerror} (--host, --rest-port, --grpc-port)")
+    except asyncio.CancelledError:
+        status = INTERRUPTED
+    # A run of TensorFlow cannot be interrupted, and an ordinary exit would wait for its thread. Nobody waits for its
+    # result any more: what was in flight has been answered or given up.
+    logging.shutdown()
+    os._exit(status)
+
+
+def _announce(settings: Settings, server: Server) -> None:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    with contextlib.suppress(OSError):  # nobody reads it: no reason not to serve
+        sys.stdout.write(
+            f"Tensorgate serves {', '.join(server.catalog.names())}: REST on http://{host}:{server.rest_port} "
+            f"(try /docs), gRPC on {host}:{server.grpc_port}\n"
+        )
+        sys.stdout.flush()
+
+
+def _complain(message: str) -> int:
+    sys.stderr.write(f"tensorgate: {message}\n")
+    return BAD_USAGE

@@ -1,0 +1,26 @@
+"""One request for inference, in no protocol's terms."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from service.core.catalog import ModelVersion
+from service.core.tensors import Signature, Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceRequest:
+    """What to run: resolved once and checked once, by the engine that made it.
+
+    Attributes:
+        version: The version of the model that answers.
+        signature: One of the version's.
+        inputs: All inputs of the signature by name, checked against it.
+        rows: Their common first dimension; 1 where there is none.
+        outputs: Names of the outputs that are wanted, in their order; all of them when it is empty.
+    """
+
+    version: ModelVersion
+    signature: Signature
+    inputs: Mapping[str, Tensor]
+    rows: int
+    outputs: tuple[str, ...] = ()

@@ -1,0 +1,226 @@
+"""TensorFlow Serving's gRPC services: messages to requests, answers to messages."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from service.codecs.model_config import decode_reload
+from service.codecs.tensor_proto import decode_given, encode_tensor
+from service.core.bounds import InputBounds
+from service.core.call import Call
+from service.core.catalog import Catalog, ModelRef, ModelVersion
+from service.core.control import ModelControl
+from service.core.engine import Engine
+from service.core.offload import offloaded
+from service.core.tensors import Tensor, byte_size
+from service.errors import ErrorKind, GatewayError
+from service.protocols.tfserving.errors import CODES
+from service.protocols.tfserving.examples import serialized_examples
+from service.protocols.tfserving.labelled import (
+    CLASSIFY_METHOD,
+    classify,
+    classify_signature,
+    regress,
+    regress_signature,
+    tasks_of,
+)
+from service.protocols.tfserving.models import (
+    SIGNATURE_DEF,
+    check_metadata_fields,
+    model_spec,
+    model_status,
+    signature_map,
+)
+from service.protocols.tfserving.predict import check_input_names, predict, resolve, signature_named
+from service.seam.grpc import GrpcService, Handle, method_of
+from service.wire import tensorflow_serving_pb2 as pb
+
+PACKAGE = "tensorflow.serving"
+
+_NO_SIGNATURE = 'Serving signature key "{name}" not found.'
+_SIGNATURE_MAP_TYPE = "type.googleapis.com/tensorflow.serving.SignatureDefMap"
+
+
+def _service(short: str, **handlers: Handle) -> GrpcService:
+    name, descriptor = f"{PACKAGE}.{short}", pb.DESCRIPTOR.services_by_name[short]
+    methods = {method: method_of(name, descriptor, method, handle) for method, handle in handlers.items()}
+    # Upstream calls it by its short name in its own health service.
+    return GrpcService(name, methods, descriptor, CODES, health_names=(short,))
+
+
+class PredictionService:
+    """The handlers of PredictionService.
+
+    Args:
+        engine: Has the models and runs them.
+        bounds: Of messages.
+        tensor_content: Whether numbers are answered as bytes: where the request's came so, always, or never.
+    """
+
+    def __init__(
+        self, engine: Engine, *, bounds: InputBounds, tensor_content: Literal["mirror", "always", "never"]
+    ) -> None:
+        self._engine = engine
+        self._bounds = bounds
+        self._tensor_content = tensor_content
+
+    def service(self) -> GrpcService:
+        """Returns the service with its methods."""
+        return _service(
+            "PredictionService",
+            Predict=self.predict,
+            Classify=self.classify,
+            Regress=self.regress,
+            MultiInference=self.multi_inference,
+            GetModelMetadata=self.get_model_metadata,
+        )
+
+    async def predict(self, request: pb.PredictRequest, call: Call) -> pb.PredictResponse:
+        """Answers Predict."""
+        version = _resolved(self._engine, request, call)
+        signature = signature_named(self._engine, version, request.model_spec.signature_name, _NO_SIGNATURE)
+        self._bounds.check_count(len(request.inputs), where="inputs")
+        self._bounds.check_count(len(request.output_filter), where="output_filter")
+        check_input_names(signature, request.inputs.keys())
+        with call.phase("decode"):
+            inputs, came_as_content = await offloaded(call.size, lambda: self._inputs(request, call))
+        outputs = await predict(
+            self._engine, version, signature, inputs, wanted=tuple(request.output_filter), call=call
+        )
+        with call.phase("encode"):
+            as_content = came_as_content if self._tensor_content == "mirror" else self._tensor_content == "always"
+            response = pb.PredictResponse(model_spec=model_spec(version, signature.name))
+            await offloaded(byte_size(outputs.values()), lambda: _encode(outputs, response, as_content=as_content))
+        return response
+
+    def _inputs(self, request: pb.PredictRequest, call: Call) -> tuple[dict[str, Tensor], bool]:
+        """Returns the tensors by name, and whether numbers of any came as bytes."""
+        inputs, came_as_content = {}, False
+        for name, message in request.inputs.items():
+            try:
+                inputs[name], as_content = decode_given(
+                    message, bounds=self._bounds, where=f"inputs.{name}", hold=call.hold
+                )
+            except GatewayError as error:
+                raise error.reworded(f"tensor parsing error: {name}") if _is_wrong(error) else error from None
+            came_as_content = came_as_content or as_content
+        return inputs, came_as_content
+
+    async def classify(self, request: pb.ClassificationRequest, call: Call) -> pb.ClassificationResponse:
+        """Answers Classify."""
+        version = _resolved(self._engine, request, call)
+        signature = classify_signature(self._engine, version, request.model_spec.signature_name)
+        examples = await self._examples(request.input, call)
+        result = await classify(self._engine, version, signature, examples, call)
+        return pb.ClassificationResponse(result=result, model_spec=model_spec(version, signature.name))
+
+    async def regress(self, request: pb.RegressionRequest, call: Call) -> pb.RegressionResponse:
+        """Answers Regress."""
+        version = _resolved(self._engine, request, call)
+        signature = regress_signature(self._engine, version, request.model_spec.signature_name)
+        examples = await self._examples(request.input, call)
+        result = await regress(self._engine, version, signature, examples, call)
+        return pb.RegressionResponse(result=result, model_spec=model_spec(version, signature.name))
+
+    async def multi_inference(self, request: pb.MultiInferenceRequest, call: Call) -> pb.MultiInferenceResponse:
+        """Answers MultiInference."""
+        self._bounds.check_count(len(request.tasks), where="tasks")
+        names = {task.model_spec.name for task in request.tasks}
+        if "" in names:
+            raise GatewayError(ErrorKind.INVALID_INPUT, "Found ModelSpec with an empty model name.")
+        if len(names) > 1:
+            text = "All ModelSpecs in a MultiInferenceRequest must access the same model name."
+            raise GatewayError(ErrorKind.INVALID_INPUT, text)
+        if not names:
+            raise GatewayError(ErrorKind.INVALID_INPUT, "Missing ModelSpec")
+        version = _resolved(self._engine, request.tasks[0], call)
+        tasks = tasks_of(self._engine, version, request)
+        examples = await self._examples(request.input, call)
+        response = pb.MultiInferenceResponse()
+        for task in tasks:
+            result = response.results.add(model_spec=model_spec(version, task.given_name))
+            if task.method_name == CLASSIFY_METHOD:
+                classified = await classify(self._engine, version, task.signature, examples, call)
+                result.classification_result.CopyFrom(classified)
+            else:
+                regressed = await regress(self._engine, version, task.signature, examples, call)
+                result.regression_result.CopyFrom(regressed)
+        return response
+
+    async def get_model_metadata(self, request: pb.GetModelMetadataRequest, call: Call) -> pb.GetModelMetadataResponse:
+        """Answers GetModelMetadata."""
+        wanted = _reference(request)
+        self._bounds.check_count(len(request.metadata_field), where="metadata_field")
+        check_metadata_fields(list(request.metadata_field))
+        version = resolve(self._engine, wanted, call)
+        response = pb.GetModelMetadataResponse(model_spec=model_spec(version))
+        metadata = response.metadata[SIGNATURE_DEF]
+        metadata.type_url = _SIGNATURE_MAP_TYPE  # the message's own name is not upstream's
+        metadata.value = signature_map(version).SerializeToString()
+        return response
+
+    async def _examples(self, message: pb.Input, call: Call) -> Tensor:
+        with call.phase("decode"):
+            return await offloaded(call.size, lambda: serialized_examples(message, bounds=self._bounds, hold=call.hold))
+
+
+@dataclass(frozen=True, slots=True)
+class ModelService:
+    """The handlers of ModelService.
+
+    Attributes:
+        catalog: Has the models.
+        control: Changes what is served.
+    """
+
+    catalog: Catalog
+    control: ModelControl
+
+    def service(self) -> GrpcService:
+        """Returns the service with its methods."""
+        return _service(
+            "ModelService", GetModelStatus=self.get_model_status, HandleReloadConfigRequest=self.reload_config
+        )
+
+    async def get_model_status(self, request: pb.GetModelStatusRequest, call: Call) -> pb.GetModelStatusResponse:
+        """Answers GetModelStatus."""
+        return model_status(self.catalog, _reference(request), call)
+
+    async def reload_config(self, request: pb.ReloadConfigRequest, call: Call) -> pb.ReloadConfigResponse:
+        """Answers HandleReloadConfigRequest."""
+        self.control.permit()
+        await self.control.reload(decode_reload(request.config))
+        return pb.ReloadConfigResponse(status=pb.StatusProto())
+
+
+def _encode(outputs: Mapping[str, Tensor], response: pb.PredictResponse, *, as_content: bool) -> None:
+    for name, tensor in outputs.items():
+        encode_tensor(tensor, response.outputs[name], as_content=as_content)
+
+
+def _is_wrong(error: GatewayError) -> bool:
+    return error.kind is ErrorKind.INVALID_INPUT
+
+
+def _reference(request: Any) -> ModelRef:
+    """Returns which model a request wants.
+
+    Raises:
+        GatewayError: INVALID_INPUT when it does not say so.
+    """
+    if not request.HasField("model_spec"):
+        raise GatewayError(ErrorKind.INVALID_INPUT, "Missing ModelSpec")
+    spec = request.model_spec
+    if not spec.name:
+        raise GatewayError(ErrorKind.INVALID_INPUT, "ModelSpec has no name specified.")
+    match spec.WhichOneof("version_choice"):
+        case "version":
+            return ModelRef(spec.name, version=spec.version.value)
+        case "version_label":
+            return ModelRef(spec.name, label=spec.version_label)
+        case _:
+            return ModelRef(spec.name)
+
+
+def _resolved(engine: Engine, request: Any, call: Call) -> ModelVersion:
+    return resolve(engine, _reference(request), call)

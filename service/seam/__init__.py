@@ -1,0 +1,1 @@
+"""The seam: the few types in which transports and protocols meet; neither knows the other."""

@@ -1,0 +1,93 @@
+"""HTTP as the protocols see it: a request that has been read, a response to be sent, and routes."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from starlette.datastructures import Headers, QueryParams
+
+from service.core.call import Call
+from service.errors import GatewayError
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """A request, read to its end.
+
+    Attributes:
+        params: What stands in the places of the route's template, decoded.
+        query_string: As it was sent.
+    """
+
+    params: Mapping[str, str]
+    query_string: bytes
+    headers: Headers
+    body: bytes
+
+    @property
+    def query(self) -> QueryParams:
+        """The query's parameters."""
+        return QueryParams(self.query_string)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """A response.
+
+    Attributes:
+        body: All of it.
+        media_type: Of the body.
+        headers: Further ones, by name in lower case.
+    """
+
+    body: bytes
+    status: int = 200
+    media_type: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A path and what answers it.
+
+    Attributes:
+        verb: What the path is asked with; GET stands for HEAD as well.
+        template: The path, ``{name}`` where one segment of it may be anything.
+        handle: Answers a request; is called once more, to resolve the model anew, where it raises
+            `OutdatedVersionError`.
+        is_probe: Whether it asks after the server itself: it takes no place among the requests in flight, and is
+            reported only when it fails.
+    """
+
+    verb: str
+    template: str
+    handle: Callable[[HttpRequest, Call], Awaitable[HttpResponse]]
+    is_probe: bool = False
+
+    @property
+    def name(self) -> str:
+        """For metrics and logs."""
+        return f"{self.verb} {self.template}"
+
+
+Found = tuple[Route, Mapping[str, str]]
+"""A route, and what stands in the places of its template."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestApi:
+    """The REST side of a protocol.
+
+    Attributes:
+        owns: Tells whether a path is of this protocol, even if there is nothing.
+        refuse: Makes the response of an error for a request id.
+        routes: Its paths.
+        find: Finds the route of a verb and of a path as it was sent, where templates cannot say it. Raises
+            `GatewayError` where there is none.
+    """
+
+    owns: Callable[[str], bool]
+    refuse: Callable[[GatewayError, str], HttpResponse]
+    routes: Sequence[Route] = ()
+    find: Callable[[str, str], Found] | None = None

@@ -1,0 +1,123 @@
+"""One call, whatever it came by: id, place, deadline, decode, handle, encode, report."""
+
+import asyncio
+import itertools
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from service.core import call as calls
+from service.core.admission import Admission, HeldBytes
+from service.core.call import Call, Deadline
+from service.errors import OK, ErrorKind, GatewayError, OutdatedVersionError, as_gateway_error
+
+Report = Callable[[Call, str], None]
+"""Takes each finished call and its code."""
+
+REQUEST_ID = "x-request-id"
+"""Header, and metadata key."""
+OTHER_METHOD = "_other"
+"""The method of a call to none of ours: what clients make up is no label."""
+
+_REQUEST_ID = re.compile(r"[!-~]{1,128}")
+_PROCESS = secrets.token_hex(8)
+_NUMBERS = itertools.count()
+
+OutT = TypeVar("OutT")
+RefusalT = TypeVar("RefusalT")
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Runs calls.
+
+    Attributes:
+        admission: Holds the places of calls in flight, and counts the bytes that they hold.
+        default_timeout: Seconds for a call that states none.
+        max_timeout: Seconds at most, whatever a call states.
+        report: Takes each finished call and its code.
+    """
+
+    admission: Admission
+    default_timeout: float
+    max_timeout: float
+    report: Report
+
+    def deadline(self, wanted: float | None) -> Deadline:
+        """Returns the deadline of a call that begins now and wants that many seconds."""
+        return Deadline.after(min(self.default_timeout if wanted is None else wanted, self.max_timeout))
+
+    async def run_call(
+        self,
+        work: Callable[[HeldBytes], Awaitable[OutT]],
+        call: Call,
+        refuse: Callable[[GatewayError, Call], RefusalT],
+        *,
+        place: str | None,
+    ) -> OutT | RefusalT:
+        """Does what is the same for every call around its work: place, deadline, errors, report.
+
+        Args:
+            work: Answers the call.
+            call: The state of the call.
+            refuse: Makes the answer of an error.
+            place: What the call takes a place of: ``requests`` or ``streams``; ``None`` for probes, which are not
+                limited, and reported only when they fail.
+
+        Raises:
+            CancelledError: When the client went away.
+        """
+        calls.enter(call)
+        code: str = OK
+        try:
+            with self.admission.held() as held:
+                if place is None:
+                    return await work(held)
+                # The deadline bounds the time that reading takes, too.
+                with call.deadline.enforced(), self.admission.admitted(place):
+                    call.hold = held.take
+                    return await work(held)
+        except asyncio.CancelledError:
+            if self.admission.draining.is_set():
+                code = ErrorKind.NOT_READY
+                return refuse(GatewayError(code, "the server went down before the answer was there"), call)
+            code = ErrorKind.TIMEOUT if call.deadline.remaining() <= 0 else ErrorKind.CANCELLED
+            raise
+        except Exception as raised:
+            error = as_gateway_error(raised)
+            code = error.kind
+            # The frames in its traceback refer to the request, and to the error itself.
+            return refuse(error.with_traceback(None), call)
+        finally:
+            if place is not None or code != OK:
+                self.report(call, str(code))
+
+
+async def answered_again(answer: Callable[[], Awaitable[OutT]]) -> OutT:
+    """Returns the answer; where the version that the request was resolved to has left, that of a second try.
+
+    A request that named no version is then answered by the next one, and one that did is told that it is gone.
+
+    Args:
+        answer: Resolves the request and answers it; may be called twice.
+
+    Raises:
+        Exception: What ``answer`` raises.
+    """
+    try:
+        return await answer()
+    except OutdatedVersionError:
+        pass  # the second try is made out here, so that its errors do not refer to the first
+    return await answer()
+
+
+def request_id_of(given: str | None) -> str:
+    """Returns the client's own id where it is 1 to 128 printable ASCII characters, else a new one: 32 hex digits.
+
+    Half of them are this process's, drawn when it started; the others count: to draw all of them costs a system call.
+    """
+    if given is not None and _REQUEST_ID.fullmatch(given):
+        return given
+    return f"{_PROCESS}{next(_NUMBERS):016x}"

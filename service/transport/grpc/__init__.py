@@ -1,0 +1,1 @@
+"""gRPC: what a call means, once; and the two servers that carry it."""

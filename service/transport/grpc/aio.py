@@ -1,0 +1,109 @@
+"""The official gRPC server behind the same seam: ``grpcio`` takes bytes and gives bytes."""
+
+import errno
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+import grpc
+from grpc import aio
+
+from service.core.admission import HeldBytes
+from service.transport.call import REQUEST_ID
+from service.transport.grpc.aio_options import server_options
+from service.transport.grpc.calls import GrpcCalls, Refusal, Streaming, Unary
+
+_LAST_WORDS_SECONDS = 0.2
+"""For answers that are on their way when the server stops."""
+_STATUSES = {status.value[0]: status for status in grpc.StatusCode}
+
+Context = aio.ServicerContext[Any, Any]
+
+
+class AioServer:
+    """Serves gRPC by ``grpc.aio``.
+
+    Args:
+        calls: The methods, and what a call means.
+        max_request_bytes: How long a message may be.
+    """
+
+    def __init__(self, calls: GrpcCalls, *, max_request_bytes: int) -> None:
+        self._server = aio.server(handlers=[_Handlers(calls)], options=server_options(max_request_bytes))
+
+    def listen(self, host: str, port: int) -> int:
+        """Takes the address; returns the port, which the system chose if 0 was given.
+
+        Raises:
+            OSError: When the address cannot be had.
+        """
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            return self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise OSError(
+                errno.EADDRINUSE, f"cannot listen on {address} for gRPC, most likely as it is in use"
+            ) from error
+
+    async def start(self) -> None:
+        """Begins to serve."""
+        await self._server.start()
+
+    async def stop(self) -> None:
+        """Takes no more calls and ends those that are left, such as a client's watch of the health service."""
+        await self._server.stop(_LAST_WORDS_SECONDS)
+
+
+class _Handlers(grpc.GenericRpcHandler):
+    """Finds the handler of each call."""
+
+    def __init__(self, calls: GrpcCalls) -> None:
+        self._calls = calls
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any]":
+        """Returns the handler of a method, also of one that there is not."""
+        bound = self._calls.find(handler_call_details.method)
+
+        if isinstance(bound, Unary):
+            return grpc.unary_unary_rpc_method_handler(partial(self._unary, bound))
+        return grpc.stream_stream_rpc_method_handler(partial(self._stream, bound))
+
+    async def _unary(self, bound: Unary, data: bytes, context: Context) -> bytes:
+        metadata = dict(context.invocation_metadata() or ())
+        call = self._calls.call(bound, request_id=_text(metadata, REQUEST_ID), timeout=context.time_remaining())
+
+        async def read(held: HeldBytes) -> bytes:
+            self._calls.check_size(len(data))
+            held.take(len(data))
+            return data
+
+        answer = await self._calls.unary(bound, read, call)
+        if isinstance(answer, Refusal):
+            await context.abort(_STATUSES[answer.code], answer.message, answer.metadata)
+        context.set_trailing_metadata(((REQUEST_ID, call.request_id),))
+        return answer
+
+    async def _stream(self, bound: Streaming, messages: AsyncIterator[bytes], context: Context) -> None:
+        metadata = dict(context.invocation_metadata() or ())
+        call = self._calls.call(bound, request_id=_text(metadata, REQUEST_ID), timeout=context.time_remaining())
+        call.metadata = {name: value for name, value in metadata.items() if isinstance(value, str)}
+
+        async def read(held: HeldBytes) -> AsyncIterator[bytes]:
+            async for data in messages:
+                self._calls.check_size(len(data))
+                held.take(len(data))
+                yield data
+
+        async def write(answers: list[bytes]) -> None:
+            for answer in answers:
+                await context.write(answer)
+
+        failed = await self._calls.stream(bound, read, write, call)
+        if failed is not None:
+            await context.abort(_STATUSES[failed.code], failed.message, failed.metadata)
+        context.set_trailing_metadata(((REQUEST_ID, call.request_id),))
+
+
+def _text(metadata: dict[str, Any], name: str) -> str | None:
+    value = metadata.get(name)
+    return value if isinstance(value, str) else None

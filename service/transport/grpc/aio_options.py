@@ -1,0 +1,38 @@
+"""The options of the ``grpcio`` server: what is bounded before a call is there to be refused."""
+
+from collections.abc import Sequence
+
+_INT32_MAX = 2**31 - 1
+_OVER_LIMIT = 1024 * 1024
+"""Messages that are over the limit by no more than this are refused in our own words."""
+_MAX_CALLS = 1024
+"""Of one connection at a time; clients keep the next ones back. More than are admitted by default, of all kinds."""
+_MAX_AGE_MS = 30 * 60 * 1000
+"""Connections are renewed now and then, so that clients behind a balancer find new replicas."""
+_KEEPALIVE_MS = 60 * 1000
+_KEEPALIVE_TIMEOUT_MS = 20 * 1000
+_MIN_PING_INTERVAL_MS = 100
+
+
+def server_options(max_request_bytes: int) -> Sequence[tuple[str, int]]:
+    """Returns the options.
+
+    Args:
+        max_request_bytes: How long a message may be.
+    """
+    return [
+        # The library's own refusal lacks all details, so it is left for what is well over the limit. Not for much more:
+        # what has come of a message is held outside all other limits.
+        ("grpc.max_receive_message_length", min(max_request_bytes + _OVER_LIMIT, _INT32_MAX)),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_concurrent_streams", _MAX_CALLS),
+        ("grpc.max_connection_age_ms", _MAX_AGE_MS),
+        # A client that is gone without a word is noticed, and what has come of its messages is let go.
+        ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+        ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
+        # Clients may look after their connections, too; by default they are sent away for it.
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", _MIN_PING_INTERVAL_MS),
+        # Otherwise a second server on the same port would share its calls, silently.
+        ("grpc.so_reuseport", 0),
+    ]

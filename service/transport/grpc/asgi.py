@@ -1,0 +1,76 @@
+"""gRPC and gRPC-Web as an ASGI application; h2corn carries the first over HTTP/2, any server the second."""
+
+from collections.abc import MutableMapping
+from contextlib import suppress
+from typing import Any
+
+from service.core.call import Call
+from service.errors import GatewayError
+from service.transport.call import REQUEST_ID
+from service.transport.grpc.calls import GrpcCalls, Refusal, Unary, refusal
+from service.transport.grpc.framing import MessageReader, Receive, answer_encoding
+from service.transport.grpc.metadata import text_of, timeout_of, trailers_of
+from service.transport.grpc.writers import NativeWriter, Pairs, Send, WebWriter, Writer, from_base64
+
+Scope = MutableMapping[str, Any]
+Headers = dict[bytes, bytes]
+
+NATIVE = b"application/grpc"
+WEB = b"application/grpc-web"
+_WEB_TEXT = b"application/grpc-web-text"
+
+_REQUEST_ID = REQUEST_ID.encode()
+
+
+class GrpcApp:
+    """Answers gRPC and gRPC-Web.
+
+    Args:
+        calls: The methods, and what a call means.
+    """
+
+    def __init__(self, calls: GrpcCalls) -> None:
+        self._calls = calls
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one call."""
+        headers: Headers = dict(scope["headers"])
+        content_type = headers[b"content-type"].partition(b";")[0].strip().lower()
+        encoding = headers.get(b"grpc-encoding", b"").decode("latin-1")
+        if content_type.startswith(WEB):
+            is_text = content_type.startswith(_WEB_TEXT)
+            writer: Writer = WebWriter(send, content_type, is_text=is_text)
+            receive = from_base64(receive) if is_text else receive
+        else:
+            accepted = headers.get(b"grpc-accept-encoding", b"").decode("latin-1") if encoding else ""
+            writer = NativeWriter(send, answer_encoding(encoding, accepted))
+        reader = MessageReader(receive, encoding=encoding, limit=self._calls.max_request_bytes)
+        with suppress(OSError):  # the client went away; what came of its call is reported
+            await self._answer(scope, headers, reader, writer)
+
+    async def _answer(self, scope: Scope, headers: Headers, reader: MessageReader, writer: Writer) -> None:
+        calls = self._calls
+        bound = calls.find(scope["path"])
+        given = headers.get(_REQUEST_ID)
+        request_id = None if given is None else given.decode("latin-1")
+        try:
+            timeout = timeout_of(headers.get(b"grpc-timeout"))
+        except GatewayError as error:
+            call = calls.call(bound, request_id=request_id, timeout=None)
+            await writer.end(trailers_of(refusal(error, call, bound.codes)))
+            return
+        call = calls.call(bound, request_id=request_id, timeout=timeout)
+        if isinstance(bound, Unary):
+            answer = await calls.unary(bound, reader.only, call)
+            if isinstance(answer, Refusal):
+                await writer.end(trailers_of(answer))
+            else:
+                await writer.only(answer, _trailers(call))
+        else:
+            call.metadata = text_of(scope["headers"])
+            failed = await calls.stream(bound, reader.all, writer.write, call)
+            await writer.end(_trailers(call) if failed is None else trailers_of(failed))
+
+
+def _trailers(call: Call) -> Pairs:
+    return [(b"grpc-status", b"0"), (_REQUEST_ID, call.request_id.encode())]

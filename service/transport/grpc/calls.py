@@ -1,0 +1,219 @@
+"""What a gRPC call means, whatever server carries it: its call, deadline, status and details."""
+
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from service.core.admission import HeldBytes
+from service.core.call import Call, Deadline
+from service.errors import ErrorKind, GatewayError, listed, shown
+from service.seam import statuses
+from service.seam.grpc import GrpcService
+from service.seam.method import BytesMethod, Method, StreamMethod
+from service.seam.statuses import Code
+from service.transport.call import OTHER_METHOD, REQUEST_ID, Calls, answered_again, request_id_of
+from service.transport.grpc.framing import check_message_size
+from service.transport.grpc.status import STATUS_DETAILS, status
+from service.transport.streams import OrderedStreams
+
+_SHARE, _MARGIN_SECONDS = 0.25, 0.03
+"""How much sooner than the client gives up it is told so: a call that it resets costs the connection more."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStream:
+    """A stream of which neither order nor number of the answers is given: health's Watch, reflection.
+
+    Attributes:
+        name: For logs.
+        serve: Takes the client's messages, and yields the answers.
+    """
+
+    name: str
+    serve: Callable[[AsyncIterator[bytes], Call], AsyncIterator[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    """A method with one request and one response, and the codes of its errors."""
+
+    method: BytesMethod
+    codes: Mapping[ErrorKind, Code]
+
+
+@dataclass(frozen=True, slots=True)
+class Streaming:
+    """A method with streams, and the codes of its errors."""
+
+    method: StreamMethod[Any, Any] | OpenStream
+    codes: Mapping[ErrorKind, Code]
+
+
+Bound = Unary | Streaming
+"""What is found under a path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """How a call that failed ends.
+
+    Attributes:
+        message: For people.
+        metadata: What follows it; bytes of names that end in ``-bin``.
+    """
+
+    code: Code
+    message: str
+    metadata: tuple[tuple[str, str | bytes], ...]
+
+
+class GrpcCalls:
+    """The methods that can be called, and what a call of them means.
+
+    Args:
+        services: The protocols' services.
+        operations: Those of health and reflection, by path.
+        calls: Runs the calls.
+        streams: Answers streams.
+        max_request_bytes: How long a message may be.
+    """
+
+    def __init__(
+        self,
+        *,
+        services: Iterable[GrpcService],
+        operations: Mapping[str, BytesMethod | OpenStream],
+        calls: Calls,
+        streams: OrderedStreams,
+        max_request_bytes: int,
+    ) -> None:
+        self._calls = calls
+        self._streams = streams
+        self.max_request_bytes = max_request_bytes
+        self._services = {service.name: service for service in services}
+        self._bound = {path: _bound(method, statuses.GRPC) for path, method in operations.items()}
+        for service in self._services.values():
+            for name, method in service.methods.items():
+                self._bound[f"/{service.name}/{name}"] = _bound(method, service.codes)
+
+    def find(self, path: str) -> Bound:
+        """Returns the method of a path; for a path that there is not, one that says so."""
+        return self._bound.get(path) or self._unknown(path)
+
+    @property
+    def service_names(self) -> list[str]:
+        """Full names of all services that can be called, those of health and reflection among them."""
+        return sorted({path.split("/")[1] for path in self._bound})
+
+    def check_size(self, size: int) -> None:
+        """Refuses a message that is over the limit.
+
+        Raises:
+            GatewayError: TOO_LARGE.
+        """
+        check_message_size(size, self.max_request_bytes)
+
+    def _unknown(self, path: str) -> Bound:
+        service, _, _ = path.lstrip("/").partition("/")
+        if found := self._services.get(service):
+            known = f"the methods of {service} are {listed(sorted(found.methods))}"
+        else:
+            known = f"the services are {listed(sorted(self._services))}"
+        error = GatewayError(ErrorKind.NOT_FOUND, f"there is no method {shown(path)}; {known}")
+
+        def refuse(_: bytes) -> None:
+            raise error
+
+        method: BytesMethod = Method(OTHER_METHOD, refuse, _never, bytes)
+        return Unary(method, found.codes if found else statuses.GRPC)
+
+    def call(self, bound: Bound, *, request_id: str | None, timeout: float | None) -> Call:
+        """Returns the state of a call that begins.
+
+        Args:
+            bound: What is called.
+            request_id: As the client gave it.
+            timeout: Seconds that the client has for it, if it said so.
+        """
+        if timeout is not None:
+            timeout -= min(_MARGIN_SECONDS, timeout * _SHARE)
+        # A stream lives as long as its client wants; its messages have deadlines of their own.
+        endless = timeout is None and isinstance(bound, Streaming)
+        deadline = Deadline(math.inf, math.inf) if endless else self._calls.deadline(timeout)
+        return Call("grpc", bound.method.name, request_id_of(request_id), deadline)
+
+    async def unary(self, bound: Unary, read: Callable[[HeldBytes], Awaitable[bytes]], call: Call) -> bytes | Refusal:
+        """Answers a call of a unary method.
+
+        Args:
+            bound: The method.
+            read: Reads the client's one message, and counts its bytes.
+            call: As `call` made it.
+
+        Raises:
+            CancelledError: When the client went away.
+        """
+        method = bound.method
+
+        async def work(held: HeldBytes) -> bytes:
+            data = await read(held)
+            call.size = len(data)
+            with call.phase("decode"):
+                request = method.parse(data)
+            del data
+            response = await answered_again(lambda: method.handle(request, call))
+            with call.phase("encode"):
+                return method.serialize(response)
+
+        def refuse(error: GatewayError, call: Call) -> Refusal:
+            return refusal(error, call, bound.codes)
+
+        return await self._calls.run_call(work, call, refuse, place=None if method.is_probe else "requests")
+
+    async def stream(
+        self,
+        bound: Streaming,
+        messages: Callable[[HeldBytes], AsyncIterator[bytes]],
+        write: Callable[[list[bytes]], Awaitable[None]],
+        call: Call,
+    ) -> Refusal | None:
+        """Answers a call of a streaming method; returns how it failed, if it did.
+
+        Args:
+            bound: The method.
+            messages: Reads the client's messages, and counts their bytes.
+            write: Sends answers.
+            call: As `call` made it.
+
+        Raises:
+            CancelledError: When the client went away.
+        """
+        method = bound.method
+
+        async def work(held: HeldBytes) -> None:
+            if isinstance(method, OpenStream):
+                async for answer in method.serve(messages(held), call):
+                    await write([answer])
+            else:
+                async for answers in self._streams.answers(messages(held), method, call, held):
+                    await write(answers)
+
+        place = None if isinstance(method, OpenStream) else "streams"
+        refuse = lambda error, call: refusal(error, call, bound.codes)  # noqa: E731
+        return await self._calls.run_call(work, call, refuse, place=place)
+
+
+def _bound(method: BytesMethod | StreamMethod[Any, Any] | OpenStream, codes: Mapping[ErrorKind, Code]) -> Bound:
+    return Unary(method, codes) if isinstance(method, Method) else Streaming(method, codes)
+
+
+def refusal(error: GatewayError, call: Call, codes: Mapping[ErrorKind, Code]) -> Refusal:
+    """Returns how a call ends that failed."""
+    found = status(error, call.request_id, codes)
+    metadata = ((REQUEST_ID, call.request_id), (STATUS_DETAILS, found.SerializeToString()))
+    return Refusal(codes[error.kind], found.message, metadata)
+
+
+async def _never(request: Any, call: Call) -> Any:
+    raise AssertionError("no request was parsed")

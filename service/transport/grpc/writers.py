@@ -1,0 +1,180 @@
+"""How answers are sent: with HTTP trailers, or as gRPC-Web has it, which browsers can read."""
+
+from base64 import b64decode, b64encode
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol
+
+from service.errors import ErrorKind, GatewayError, Violation, invalid_input
+from service.transport.grpc.framing import ACCEPTED_ENCODINGS, Receive, framed, framed_trailers
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Pairs = list[tuple[bytes, bytes]]
+
+_JOINED_BYTES = 64 * 1024
+"""Answers that are ready together travel together, up to this size."""
+_START: MutableMapping[str, Any] = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [(b"content-type", b"application/grpc"), (b"grpc-accept-encoding", ACCEPTED_ENCODINGS)],
+    "trailers": True,
+}
+
+
+class Writer(Protocol):
+    """Sends the answers of one call."""
+
+    async def only(self, message: bytes, trailers: Pairs) -> None:
+        """Sends the only answer, and how the call ended."""
+
+    async def write(self, messages: list[bytes]) -> None:
+        """Sends answers.
+
+        Raises:
+            GatewayError: CANCELLED when the client went away.
+        """
+
+    async def end(self, trailers: Pairs) -> None:
+        """Sends how the call ended."""
+
+
+class NativeWriter:
+    """Sends answers over HTTP/2, and how the call ended as trailers.
+
+    Args:
+        send: Takes the events of the response.
+        encoding: How messages are compressed; empty for not at all.
+    """
+
+    def __init__(self, send: Send, encoding: str) -> None:
+        self._send = send
+        self._encoding = encoding
+        self._started = False
+
+    async def only(self, message: bytes, trailers: Pairs) -> None:
+        """Sends the only answer, and how the call ended."""
+        await self._start()
+        await self._send({"type": "http.response.body", "body": framed(message, self._encoding), "more_body": False})
+        await self._send({"type": "http.response.trailers", "headers": trailers, "more_trailers": False})
+
+    async def write(self, messages: list[bytes]) -> None:
+        """Sends answers."""
+        if not self._started:
+            await self._start()
+        for body in joined([framed(message, self._encoding) for message in messages]):
+            await sent(self._send, {"type": "http.response.body", "body": body, "more_body": True})
+
+    async def end(self, trailers: Pairs) -> None:
+        """Sends how the call ended: in the headers, where nothing was sent before."""
+        if not self._started:
+            headers = [(b"content-type", b"application/grpc"), *trailers]
+            await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        await self._send({"type": "http.response.trailers", "headers": trailers, "more_trailers": False})
+
+    async def _start(self) -> None:
+        self._started = True
+        start = _START
+        if self._encoding:
+            start = {**start, "headers": [*start["headers"], (b"grpc-encoding", self._encoding.encode())]}
+        await self._send(start)
+
+
+class WebWriter:
+    """Sends answers as gRPC-Web has them: how the call ended is the last part of the body.
+
+    Source: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md
+
+    Args:
+        send: Takes the events of the response.
+        content_type: Of the request, and so of the response.
+        is_text: Whether the body is base64.
+    """
+
+    def __init__(self, send: Send, content_type: bytes, *, is_text: bool) -> None:
+        self._send = send
+        self._content_type = content_type
+        self._encode: Callable[[bytes], bytes] = b64encode if is_text else bytes
+        self._started = False
+
+    async def only(self, message: bytes, trailers: Pairs) -> None:
+        """Sends the only answer, and how the call ended."""
+        await self._start()
+        await self._body(framed(message) + framed_trailers(trailers), more=False)
+
+    async def write(self, messages: list[bytes]) -> None:
+        """Sends answers."""
+        if not self._started:
+            await self._start()
+        for body in joined([framed(message) for message in messages]):
+            await self._body(body, more=True)
+
+    async def end(self, trailers: Pairs) -> None:
+        """Sends how the call ended."""
+        if not self._started:
+            await self._start()
+        await self._body(framed_trailers(trailers), more=False)
+
+    async def _start(self) -> None:
+        self._started = True
+        headers = [(b"content-type", self._content_type)]
+        await sent(self._send, {"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def _body(self, data: bytes, *, more: bool) -> None:
+        await sent(self._send, {"type": "http.response.body", "body": self._encode(data), "more_body": more})
+
+
+async def sent(send: Send, event: MutableMapping[str, Any]) -> None:
+    """Sends an event.
+
+    Raises:
+        GatewayError: CANCELLED when the client went away.
+    """
+    try:
+        await send(event)
+    except OSError:
+        raise GatewayError(ErrorKind.CANCELLED, "the client went away") from None
+
+
+def joined(frames: list[bytes]) -> list[bytes]:
+    """Returns the frames, small ones put together."""
+    if len(frames) == 1 or sum(map(len, frames)) > _JOINED_BYTES:
+        return frames
+    return [b"".join(frames)]
+
+
+def from_base64(receive: Receive) -> Receive:
+    """Returns what gives the same events with bodies that are no base64 any more.
+
+    The text may be several, each with padding of its own, and cut anywhere.
+    """
+    rest = b""
+
+    async def receive_decoded() -> MutableMapping[str, Any]:
+        nonlocal rest
+        event = await receive()
+        if event["type"] != "http.request":
+            return event
+        text = rest + event.get("body", b"")
+        whole = len(text) if not event.get("more_body", False) else len(text) // 4 * 4
+        rest = text[whole:]
+        return {**event, "body": _decoded(text[:whole])}
+
+    return receive_decoded
+
+
+def _decoded(text: bytes) -> bytes:
+    parts = []
+    while text:
+        padding = text.find(b"=")
+        end = len(text) if padding < 0 else (padding // 4 + 1) * 4
+        try:
+            parts.append(b64decode(text[:end], validate=True))
+        except ValueError:
+            raise invalid_input(
+                Violation("body", "base64, as the content type says", f"{len(text)} other bytes"),
+                kind=ErrorKind.MALFORMED,
+            ) from None
+        text = text[end:]
+    return b"".join(parts)

@@ -1,0 +1,1 @@
+"""REST: routes, bodies and errors, and the server that carries them."""

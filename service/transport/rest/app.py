@@ -1,0 +1,144 @@
+"""REST as an ASGI application: finds the route, reads the body, answers, shows errors as the path's protocol does."""
+
+import asyncio
+import math
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from service.core.admission import HeldBytes
+from service.core.call import Call
+from service.errors import ErrorKind, GatewayError, Violation, invalid_input, shown
+from service.seam.http import Found, HttpRequest, HttpResponse, RestApi, Route
+from service.seam.problem import problem_response
+from service.transport.call import OTHER_METHOD, REQUEST_ID, Calls, answered_again, request_id_of
+from service.transport.rest.routing import MethodNotAllowedError, Router
+
+TIMEOUT = "x-request-timeout"
+RETRY_AFTER_SECONDS = "1"
+TASK = "tensorgate.task"
+"""Member of a scope: the task that answers it, to be cancelled by a server that sees that the client has gone."""
+GONE = "tensorgate.gone"
+"""Member of a scope: set by a server before it cancels the task."""
+
+_SECONDS = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+"""A number as JSON and most languages write it; Python's own ``float`` also reads 1_0, and digits of all scripts."""
+_WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class RestApp:
+    """Answers REST.
+
+    Args:
+        apis: The protocols' REST sides.
+        operations: Routes of none of them: probes, scrapes and pages.
+        calls: Runs the calls.
+        max_request_bytes: How long a body may be.
+    """
+
+    def __init__(
+        self, *, apis: Sequence[RestApi], operations: Sequence[Route], calls: Calls, max_request_bytes: int
+    ) -> None:
+        self._apis = [(api, Router(api.routes)) for api in apis]
+        self._operations = Router(operations)
+        self._calls = calls
+        self._max_request_bytes = max_request_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        scope[TASK] = asyncio.current_task()
+        headers = Headers(scope=scope)
+        call = Call("rest", OTHER_METHOD, request_id_of(headers.get(REQUEST_ID)), self._calls.deadline(None))
+        path: str = scope["path"]
+        api, router = next((pair for pair in self._apis if pair[0].owns(path)), (None, self._operations))
+        refused: GatewayError | None = None
+        found: Found | None = None
+        try:
+            found = _found(api, router, scope)
+            call.method = found[0].name
+            if (timeout := headers.get(TIMEOUT)) is not None:
+                call.deadline = self._calls.deadline(_seconds(timeout))
+        except GatewayError as error:
+            refused = error
+
+        async def work(held: HeldBytes) -> HttpResponse:
+            if found is None or refused is not None:
+                raise refused or AssertionError
+            route, params = found
+            body = b"" if scope["method"] in _WITHOUT_BODY else await self._body(headers, receive, held)
+            call.size = len(body)
+            request = HttpRequest(params, scope["query_string"], headers, body)
+            return await answered_again(lambda: route.handle(request, call))
+
+        def refuse(error: GatewayError, call: Call) -> HttpResponse:
+            respond = problem_response if api is None else api.refuse
+            return _with_advice(respond(error, call.request_id), error)
+
+        is_probe = found is not None and found[0].is_probe
+        try:
+            response = await self._calls.run_call(work, call, refuse, place=None if is_probe else "requests")
+        except asyncio.CancelledError:
+            if scope.get(GONE):
+                return
+            raise
+        with suppress(OSError):  # the client went away
+            await _send(response, scope, send, call)
+
+    async def _body(self, headers: Headers, receive: Receive, held: HeldBytes) -> bytes:
+        """Reads the body; one over the limit is refused by its declared length, or as soon as that much was read."""
+        declared = headers.get("content-length", "")
+        if declared.isdecimal() and int(declared) > self._max_request_bytes:
+            raise self._too_large(f"{declared} bytes")
+        parts: list[bytes] = []
+        while True:
+            event = await receive()
+            if event["type"] == "http.disconnect":
+                raise GatewayError(ErrorKind.CANCELLED, "the client went away")
+            part: bytes = event.get("body", b"")
+            held.take(len(part))
+            if held.taken > self._max_request_bytes:
+                raise self._too_large("more")
+            parts.append(part)
+            if not event.get("more_body", False):
+                return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _too_large(self, got: str) -> GatewayError:
+        expected = f"at most {self._max_request_bytes} bytes (max_request_bytes)"
+        return invalid_input(Violation("body", expected, got), kind=ErrorKind.TOO_LARGE)
+
+
+def _found(api: RestApi | None, router: Router, scope: Scope) -> Found:
+    if api is not None and api.find is not None:
+        return api.find(scope["method"], scope["raw_path"].decode("latin-1").partition("?")[0])
+    return router.find(scope["method"], scope["path"])
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text) if _SECONDS.fullmatch(text) else math.nan
+    if not 0 < seconds < math.inf:
+        raise invalid_input(Violation("X-Request-Timeout", "a positive number of seconds", shown(text)))
+    return seconds
+
+
+def _with_advice(response: HttpResponse, error: GatewayError) -> HttpResponse:
+    """Returns the response of an error with what the client can do about it, in headers."""
+    if error.kind.retryable:
+        return replace(response, headers={**response.headers, "retry-after": RETRY_AFTER_SECONDS})
+    if isinstance(error, MethodNotAllowedError):
+        return replace(response, headers={**response.headers, "allow": error.allowed})
+    return response
+
+
+async def _send(response: HttpResponse, scope: Scope, send: Send, call: Call) -> None:
+    headers = [
+        (b"content-type", response.media_type.encode("latin-1")),
+        (b"content-length", b"%d" % len(response.body)),
+        (b"x-request-id", call.request_id.encode("latin-1")),
+    ]
+    headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body})

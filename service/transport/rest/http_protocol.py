@@ -1,0 +1,111 @@
+"""HTTP/1.1 as uvicorn speaks it, within bounds: of the size of a request's head, and of the time that it may take."""
+
+import asyncio
+import re
+from http import HTTPStatus
+from typing import Any, cast
+
+import orjson
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service.errors import ErrorKind, GatewayError
+from service.seam.problem import MEDIA_TYPE, problem
+from service.transport.call import request_id_of
+from service.transport.rest.app import GONE, TASK
+
+MAX_HEAD_BYTES = 64 * 1024
+HEAD_SECONDS = 30.0
+"""For the first byte of a connection and for the head of each request."""
+
+_END = re.compile(rb"\r?\n\r?\n")
+_UPGRADE = re.compile(rb"(\n)upgrade([ \t]*:)", re.IGNORECASE)
+_LONGEST_END = 4
+
+
+class BoundedHttpProtocol(HttpToolsProtocol):
+    """Holds the head of a request back until it is whole; refuses one that is too long or too slow.
+
+    A request that offers another protocol (``Upgrade: h2c``, as some clients always do) is served as it is: the parser
+    would take its body for that protocol, so it does not get to see the offer.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Starts to wait for the first request."""
+        super().connection_made(transport)
+        self._head = bytearray()
+        self._in_head = True
+        self._timer: asyncio.TimerHandle | None = self.loop.call_later(HEAD_SECONDS, self._too_slow)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stops waiting, and stops the work that nobody waits for any more."""
+        self._stop_timer()
+        cycle = self.cycle
+        super().connection_lost(exc)
+        if cycle is not None and not cycle.response_complete:
+            scope: dict[str, Any] = cast("dict[str, Any]", cycle.scope)
+            if (task := scope.get(TASK)) is not None:
+                scope[GONE] = True
+                task.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        """Passes on what the client sends, heads as a whole."""
+        while data and self._in_head and not self.transport.is_closing():
+            data = self._head_received(data)
+        if data and not self.transport.is_closing():
+            super().data_received(data)
+
+    def _head_received(self, data: bytes) -> bytes:
+        """Keeps or passes on what belongs to a head; returns what came after it."""
+        self._unset_keepalive_if_required()
+        searched = max(0, len(self._head) - _LONGEST_END)
+        self._head += data
+        end = _END.search(self._head, searched)
+        if (end.end() if end else len(self._head)) > MAX_HEAD_BYTES:
+            message = f"the request's line and headers are longer than {MAX_HEAD_BYTES} bytes"
+            self._refuse(GatewayError(ErrorKind.TOO_LARGE, message), HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        elif end is not None:
+            self._stop_timer()
+            whole, self._head = bytes(self._head), bytearray()
+            super().data_received(_UPGRADE.sub(rb"\1x-offer\2", whole[: end.end()]))
+            return whole[end.end() :]
+        elif self._timer is None:
+            self._timer = self.loop.call_later(HEAD_SECONDS, self._too_slow)
+        return b""
+
+    def on_headers_complete(self) -> None:
+        """Lets the body through as it comes."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Waits for the next head."""
+        super().on_message_complete()
+        self._in_head = True
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers what is no HTTP as everything else is answered, and closes."""
+        self._refuse(GatewayError(ErrorKind.MALFORMED, "this is no valid HTTP/1.1 request"), HTTPStatus.BAD_REQUEST)
+
+    def _too_slow(self) -> None:
+        self._timer = None
+        self._refuse(
+            GatewayError(ErrorKind.TIMEOUT, f"the request's headers did not come within {HEAD_SECONDS:g} s"),
+            HTTPStatus.REQUEST_TIMEOUT,
+        )
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _refuse(self, error: GatewayError, status: HTTPStatus) -> None:
+        self._stop_timer()
+        request_id = request_id_of(None)
+        body: dict[str, Any] = problem(error, request_id) | {"status": int(status)}
+        content = orjson.dumps(body)
+        head = (
+            f"HTTP/1.1 {int(status)} {status.phrase}\r\ncontent-type: {MEDIA_TYPE}\r\n"
+            f"content-length: {len(content)}\r\nx-request-id: {request_id}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + content)
+        self.transport.close()
