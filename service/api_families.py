@@ -26,10 +26,8 @@ from service.settings import Settings
 from service.transport import rpc_errors
 from service.transport.openapi import PROBLEM, Fragment
 from service.transport.rest import RestFamily
-from service.transport.rest_errors import MEDIA_TYPE, STATUS, problem_response
+from service.transport.rest_errors import STATUS, problem_response
 from service.transport.rpc_service import RpcService
-
-_JSON = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +90,7 @@ def _add_native(families: ApiFamilies, serving: Serving) -> None:
     )
     families.rest.append(RestFamily(rest.routes(), lambda path: path.startswith("/api/"), problem_response))
     families.rpc.append(RpcService(SERVICE.full_name, rpc, SERVICE))
-    families.openapi.append(
-        Fragment(partial(native_openapi.fragment, engine.catalog, engine.bounds), STATUS, PROBLEM, MEDIA_TYPE)
-    )
+    families.openapi.append(Fragment(partial(native_openapi.fragment, engine.catalog), STATUS, PROBLEM))
 
 
 def _stream(serving: Serving) -> OrderedStream:
@@ -112,14 +108,8 @@ def _add_tfserving(families: ApiFamilies, serving: Serving) -> None:
     engine, settings = serving.engine, serving.settings
     rest = tfserving_rest.TfServingRest(engine, max_request_bytes=settings.max_request_bytes)
     families.rest.append(RestFamily([rest], tfserving_rest.owns, tfserving_errors.error_response))
-    families.openapi.append(
-        Fragment(
-            partial(tfserving_openapi.fragment, engine.catalog, engine.bounds),
-            tfserving_errors.STATUS,
-            tfserving_openapi.ERROR,
-            _JSON,
-        )
-    )
+    described = partial(tfserving_openapi.fragment, engine.catalog)
+    families.openapi.append(Fragment(described, tfserving_errors.STATUS, tfserving_openapi.ERROR))
     prediction = tfserving_rpc.PredictionServicer(engine, tensor_content=settings.tensor_content)
     for short, servicer, shortcuts in (
         ("PredictionService", prediction, prediction.shortcuts),
@@ -147,13 +137,6 @@ def _add_open_inference(families: ApiFamilies, serving: Serving) -> None:
     )
     rest, rpc = made.rest, made.rpc
     families.rest.append(RestFamily(rest.routes(), rest.owns, rest.respond, rest.quiet))
-    families.openapi.append(
-        Fragment(
-            partial(open_inference_openapi.fragment, serving.engine.catalog, serving.engine.bounds),
-            open_inference_errors.STATUS,
-            open_inference_openapi.ERROR,
-            _JSON,
-            rest.quiet,
-        )
-    )
+    described = partial(open_inference_openapi.fragment, serving.engine.catalog)
+    families.openapi.append(Fragment(described, open_inference_errors.STATUS, open_inference_openapi.ERROR, rest.quiet))
     families.rpc.append(RpcService(rpc.name, rpc, rpc.descriptor, rpc.codes, quiet=rpc.quiet, shortcuts=rpc.shortcuts))

@@ -1,22 +1,35 @@
 """What operators and their tools ask for: probes, metrics, the OpenAPI document and the page that shows it."""
 
 from collections.abc import Awaitable, Callable
+from importlib.metadata import distribution
 from importlib.resources import files
 from typing import Any
 
 import orjson
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from service.core.catalog import Catalog
 
 _JSON = "application/json"
 _NOT_READY = 503
-_PAGE_POLICY = (
-    "default-src 'none'; connect-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_POLICY = (
+    "default-src 'none'; connect-src 'self'; script-src 'self'; style-src 'self'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+
+
+def _page_files() -> dict[str, str]:
+    """Returns where the files of the page are, by path: the page, and the Swagger UI that a package brings."""
+    own, packed = files("service.transport"), distribution("offapi")
+    return {
+        "/docs": str(own.joinpath("docs.html")),
+        "/docs/start.js": str(own.joinpath("docs.js")),
+        # Found without importing it, which would read all that it has, and keep it.
+        "/docs/swagger-ui.js": str(packed.locate_file("offapi/swagger_bundle.js")),
+        "/docs/swagger-ui.css": str(packed.locate_file("offapi/swagger_style.css")),
+    }
 
 
 class Operations:
@@ -41,7 +54,6 @@ class Operations:
         self._accepting = accepting
         self._exposition = exposition
         self._openapi = openapi
-        self._page = files("service.transport").joinpath("docs.html").read_text("utf-8")
 
     def routes(self) -> list[Route]:
         """Returns the routes."""
@@ -51,7 +63,7 @@ class Operations:
             Route("/readyz", self.readyz, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),
             Route("/openapi.json", self.openapi, methods=["GET"]),
-            Route("/docs", self.docs, methods=["GET"]),
+            *(Route(path, _file(file), methods=["GET"]) for path, file in _page_files().items()),
         ]
 
     async def root(self, request: Request) -> Response:
@@ -91,9 +103,14 @@ class Operations:
         """Answers with the OpenAPI document."""
         return _json(self._openapi())
 
-    async def docs(self, request: Request) -> Response:
-        """Answers with the page."""
-        return HTMLResponse(self._page, headers={"Content-Security-Policy": _PAGE_POLICY})
+
+def _file(path: str) -> Callable[[Request], Awaitable[Response]]:
+    """Returns a handler that answers with a file of the page."""
+
+    async def respond(request: Request) -> Response:
+        return FileResponse(path, headers={"Content-Security-Policy": _POLICY})
+
+    return respond
 
 
 def _json(body: dict[str, Any], status: int = 200) -> Response:
