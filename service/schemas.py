@@ -86,7 +86,7 @@ def _number(value: Any) -> Any:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Level = Annotated[float, BeforeValidator(_number), Field(gt=0, lt=1)]
+Level = Annotated[float, Field(gt=0, lt=1), BeforeValidator(_number)]
 
 
 _MAX_FIELDS = 32
@@ -217,7 +217,15 @@ class GetModelRequest(_Request):
 class DeleteLabelRequest(_OfModel):
     """Which label to take away."""
 
-    label: Annotated[str, Field(description="One character or more; no slash, no colon, no bare number.")]
+    label: Annotated[
+        str,
+        Field(
+            description="One character or more; no slash, no colon, no bare number.",
+            examples=["stable"],
+            # For readers of the schema: what changes labels checks them, also those of a model_config_file.
+            json_schema_extra={"pattern": r"^(?!\d+$)[^/:\x00-\x1f\x7f-\x9f]+$"},
+        ),
+    ]
 
 
 class SetLabelRequest(DeleteLabelRequest):

@@ -2,8 +2,8 @@
 
 | model | beside what `ZooBackend` serves |
 | --- | --- |
-| ``pictures`` | ``shades`` that takes tf.Examples too: ``classify_examples``, of files in ``image/encoded`` |
-| ``curves`` | ``steps`` that takes tf.Examples too: ``regress_examples``, of values in ``history`` |
+| ``digits`` | ``shades`` that takes tf.Examples too: ``classify_examples``, of files in ``image/encoded`` |
+| ``sunspots`` | ``steps`` that takes tf.Examples too: ``regress_examples``, of the last values in ``history`` |
 
 The newest versions of these and of ``text`` are labelled ``stable``.
 """
@@ -40,9 +40,10 @@ def _classify_examples(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _regress_examples(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
     series = [_feature(data, "history").float_list.value for data in inputs["inputs"]]
-    if not all(len(values) == WINDOW for values in series):
+    if not all(len(values) >= WINDOW for values in series):
         raise GatewayError(ErrorKind.INVALID_INPUT, "Feature: history (data type: float) is required")
-    return {"outputs": forecast({"history": np.array(series, np.float32)})["forecast"][:, 0]}
+    histories = np.array([values[-WINDOW:] for values in series], np.float32)
+    return {"outputs": forecast({"history": histories})["forecast"][:, 0]}
 
 
 def _with(model: FakeModel, signature: Signature, function: Function) -> FakeModel:
@@ -64,12 +65,12 @@ class DocumentedBackend(ZooBackend):
         regress = Signature("regress_examples", "tensorflow/serving/regress", _SERIALIZED, value)
         self._models = {
             **self._models,
-            ("pictures", 1): _with(CLASSIFIER, classify, _classify_examples),
-            ("curves", 1): _with(FORECASTER, regress, _regress_examples),
+            ("digits", 1): _with(CLASSIFIER, classify, _classify_examples),
+            ("sunspots", 1): _with(FORECASTER, regress, _regress_examples),
         }
 
     async def start(self, catalog: Catalog) -> None:
         """Announces all models, and puts the label on."""
         await super().start(catalog)
-        for name, version in {"text": 2, "pictures": 1, "curves": 1}.items():
+        for name, version in {"text": 2, "digits": 1, "sunspots": 1}.items():
             catalog.set_labels(name, {"stable": version})

@@ -16,5 +16,7 @@ rm -f PIL/_avif.* PIL/_webp.* PIL/_imagingcms.* PIL/_imagingft.* PIL/_imagingtk.
 (cd pillow.libs && rm -f libavif-* libwebp* libsharpyuv-* liblcms2-* libharfbuzz-* libfreetype-* libbrotli* libpng16-*)
 # Rich needs these to show source code and Markdown, and no command of ours does that.
 rm -rf pygments markdown_it mdurl
+# Of the pages that it brings, ours is the one made of swagger_*.
+rm -f offapi/redoc.js offapi/scalar.js offapi/swagger_preset.js
 # These come with their debugger's symbols.
 strip --strip-unneeded uvloop/*.so httptools/parser/*.so csimdjson*.so PIL/_imaging.*.so

@@ -23,7 +23,7 @@ from service.protocols.tfserving.grpc import ModelService, PredictionService
 from service.protocols.tfserving.rest import TfServingRest
 from service.seam import problem
 from service.seam.grpc import GrpcService
-from service.seam.http import JSON, RestApi
+from service.seam.http import RestApi
 from service.transport.grpc.status import status
 from service.transport.openapi import PROBLEM, Fragment
 
@@ -60,8 +60,8 @@ def _native(parts: Dependencies) -> Api:
     labels = ModelLabels(engine=engine, catalog=catalog, control=parts.control)
     rest = NativeRest(engine, catalog, bounds, classifier, forecaster, labels)
     grpc = NativeGrpc(engine, catalog, bounds, classifier, forecaster, labels, status_of=status)
-    build = partial(native_openapi.fragment, catalog, bounds)
-    return Api(rest.api(), [grpc.service()], Fragment(build, problem.STATUS, PROBLEM, problem.MEDIA_TYPE))
+    openapi = Fragment(partial(native_openapi.fragment, catalog), problem.STATUS, PROBLEM)
+    return Api(rest.api(), [grpc.service()], openapi)
 
 
 def _tfserving(parts: Dependencies) -> Api:
@@ -69,8 +69,8 @@ def _tfserving(parts: Dependencies) -> Api:
     rest = TfServingRest(engine=engine, catalog=catalog, bounds=bounds)
     prediction = PredictionService(engine, bounds=bounds, tensor_content=parts.settings.tensor_content)
     models = ModelService(catalog, parts.control)
-    build = partial(tfserving_openapi.fragment, catalog, bounds)
-    openapi = Fragment(build, tfserving_errors.STATUS, tfserving_openapi.ERROR, JSON)
+    read = partial(tfserving_openapi.fragment, catalog)
+    openapi = Fragment(read, tfserving_errors.STATUS, tfserving_openapi.ERROR)
     return Api(rest.api(), [prediction.service(), models.service()], openapi)
 
 
@@ -81,6 +81,6 @@ def _open_inference(parts: Dependencies, accepting: Callable[[], bool]) -> Api:
     rest = OpenInferenceRest(models=models, inference=inference, bounds=bounds).api()
     grpc = OpenInferenceGrpc(models=models, inference=inference, bounds=bounds)
     probes = frozenset(route.template for route in rest.routes if route.is_probe)
-    build = partial(open_inference_openapi.fragment, catalog, bounds)
-    openapi = Fragment(build, open_inference_errors.STATUS, open_inference_openapi.ERROR, JSON, probes)
+    read = partial(open_inference_openapi.fragment, catalog)
+    openapi = Fragment(read, open_inference_errors.STATUS, open_inference_openapi.ERROR, probes)
     return Api(rest, [grpc.service()], openapi)

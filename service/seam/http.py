@@ -47,6 +47,10 @@ class HttpResponse:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+Handle = Callable[[HttpRequest, Call], Awaitable[HttpResponse]]
+"""Answers a request; is called once more, to resolve the model anew, where it raises `OutdatedVersionError`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """A path and what answers it.
@@ -54,15 +58,14 @@ class Route:
     Attributes:
         verb: What the path is asked with; GET stands for HEAD as well.
         template: The path, ``{name}`` where one segment of it may be anything.
-        handle: Answers a request; is called once more, to resolve the model anew, where it raises
-            `OutdatedVersionError`.
+        handle: Answers a request.
         is_probe: Whether it asks after the server itself: it takes no place among the requests in flight, and is
             reported only when it fails.
     """
 
     verb: str
     template: str
-    handle: Callable[[HttpRequest, Call], Awaitable[HttpResponse]]
+    handle: Handle
     is_probe: bool = False
 
     @property

@@ -3,20 +3,22 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from importlib.resources import files
 from typing import Any
+
+import orjson
 
 from service import __version__
 from service.errors import ErrorKind
-from service.transport import operations_openapi
 
 Json = dict[str, Any]
 
 PROBLEM = "Problem"
-"""The schema of errors of the typed API, and of everything without a protocol of its own."""
+"""The response that tells of errors of the typed API, and of everything without a protocol of its own."""
 
 _NEVER_SENT = frozenset({ErrorKind.CANCELLED})
-_RETRYABLE = "Retry-After"
-_TEXT: Json = {"type": "string"}
+_REQUEST_ID = {"$ref": "#/components/parameters/X-Request-Id"}
+_REQUEST_TIMEOUT = {"$ref": "#/components/parameters/X-Request-Timeout"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,136 +26,54 @@ class Fragment:
     """One API family's part of the document.
 
     Attributes:
-        build: Takes the responses that tell of errors, by status; returns ``tags``, ``paths`` and ``components``, which
-            may refer to the schemas ``ErrorCode`` and ``Violation``.
+        read: Returns ``tags``, ``paths`` and ``components``, new ones each time. They may refer to the components of
+            ``openapi.json``; statuses that stand for errors are left out, but where the body is not that of errors.
         status: The family's status of each kind of error.
-        error_schema: The schema of the bodies of its errors, by name.
-        error_media_type: Of the same.
+        error: The response that tells of errors, by its name among the components.
         quiet: Its paths that heed no timeout, as their requests are not limited.
     """
 
-    build: Callable[[Json], Json]
+    read: Callable[[], Json]
     status: Mapping[ErrorKind, int]
-    error_schema: str
-    error_media_type: str
+    error: str
     quiet: frozenset[str] = frozenset()
 
 
 def document(fragments: Iterable[Fragment]) -> Json:
     """Returns the whole document, OpenAPI 3.1."""
-    tags: list[Json] = []
-    paths: Json = {}
-    schemas: Json = {"ErrorCode": _error_code(), "Violation": _violation(), PROBLEM: _problem()}
+    whole: Json = orjson.loads(files("service.transport").joinpath("openapi.json").read_bytes())
+    own_tags, own_paths, components = whole["tags"], whole["paths"], whole["components"]
+    whole["info"]["version"] = __version__
+    whole["tags"], whole["paths"] = [], {}
+    components["schemas"]["ErrorCode"]["enum"] = [kind.value for kind in ErrorKind if kind not in _NEVER_SENT]
     for fragment in fragments:
-        part = fragment.build(_error_responses(fragment))
-        tags += part["tags"]
-        paths |= {path: _with_common(item, timed=path not in fragment.quiet) for path, item in part["paths"].items()}
-        schemas |= part["components"]["schemas"]
-    own = operations_openapi.fragment()
-    paths |= {path: _with_common(item, timed=False) for path, item in own["paths"].items()}
-    return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Tensorgate",
-            "version": __version__,
-            "description": "TensorFlow models over REST. All three APIs are served over gRPC as well.",
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        },
-        "servers": [{"url": "/"}],
-        "tags": [*tags, *own["tags"]],
-        "paths": paths,
-        "components": {"schemas": schemas | own["components"]["schemas"], "headers": _headers()},
-    }
+        part, errors = fragment.read(), _errors(fragment)
+        whole["tags"] += part["tags"]
+        whole["paths"] |= part["paths"]
+        for path, item in part["paths"].items():
+            common = [_REQUEST_ID] if path in fragment.quiet else [_REQUEST_ID, _REQUEST_TIMEOUT]
+            for operation in item.values():
+                operation["parameters"] = [*operation.get("parameters", []), *common]
+                operation["responses"] = dict(sorted((errors | operation["responses"]).items()))
+        for kind, members in part["components"].items():
+            components.setdefault(kind, {}).update(members)
+    whole["tags"] += own_tags
+    whole["paths"] |= own_paths
+    for response in components["responses"].values():
+        response.setdefault("headers", {})["X-Request-Id"] = {"$ref": "#/components/headers/X-Request-Id"}
+    return whole
 
 
-def _error_responses(fragment: Fragment) -> Json:
+def _errors(fragment: Fragment) -> Json:
     """Returns the responses that tell of errors: the statuses of a table, each with the codes that it stands for."""
-    content = {fragment.error_media_type: {"schema": {"$ref": f"#/components/schemas/{fragment.error_schema}"}}}
     kinds: dict[int, list[ErrorKind]] = {}
     for kind in ErrorKind:
         if kind not in _NEVER_SENT:
             kinds.setdefault(fragment.status[kind], []).append(kind)
-    responses = {}
-    for status, members in sorted(kinds.items()):
-        response: Json = {"description": f"{HTTPStatus(status).phrase}: {', '.join(members)}", "content": content}
-        if any(kind.retryable for kind in members):
-            response["headers"] = {_RETRYABLE: {"$ref": f"#/components/headers/{_RETRYABLE}"}}
-        responses[str(int(status))] = response
-    return responses
-
-
-def _with_common(item: Json, *, timed: bool) -> Json:
-    """Returns the operations of a path with what every request has: an id and, where it is timed, a timeout."""
-    parameters = [_REQUEST_ID, _REQUEST_TIMEOUT] if timed else [_REQUEST_ID]
-    own = {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}}
     return {
-        verb: {
-            **operation,
-            "parameters": [*operation.get("parameters", []), *parameters],
-            "responses": {
-                status: {**response, "headers": {**response.get("headers", {}), **own}}
-                for status, response in operation["responses"].items()
-            },
+        str(int(status)): {
+            "$ref": f"#/components/responses/{fragment.error}",
+            "description": f"{HTTPStatus(status).phrase}: {', '.join(members)}",
         }
-        for verb, operation in item.items()
-    }
-
-
-_REQUEST_ID: Json = {
-    "name": "X-Request-Id",
-    "in": "header",
-    "description": "Comes back in the answer and stands in the server's log.",
-    "schema": _TEXT,
-}
-_REQUEST_TIMEOUT: Json = {
-    "name": "X-Request-Timeout",
-    "in": "header",
-    "description": "Seconds after which the answer is no longer wanted.",
-    "schema": {"type": "number", "exclusiveMinimum": 0},
-}
-
-
-def _headers() -> Json:
-    return {
-        "X-Request-Id": {
-            "description": "The request's id; a new one where it brought none that will do.",
-            "required": True,
-            "schema": {"type": "string", "minLength": 1, "maxLength": 128},
-        },
-        _RETRYABLE: {
-            "description": "Seconds after which it may be tried again.",
-            "schema": {"type": "integer", "minimum": 0},
-        },
-    }
-
-
-def _error_code() -> Json:
-    return {"type": "string", "enum": [kind.value for kind in ErrorKind if kind not in _NEVER_SENT]}
-
-
-def _violation() -> Json:
-    return {
-        "type": "object",
-        "description": "One thing that is wrong with a request.",
-        "required": ["where", "expected", "got"],
-        "properties": {"where": _TEXT, "expected": _TEXT, "got": _TEXT},
-        "additionalProperties": False,
-    }
-
-
-def _problem() -> Json:
-    return {
-        "type": "object",
-        "description": "What went wrong (RFC 9457).",
-        "required": ["type", "title", "status", "detail", "code", "request_id", "errors"],
-        "properties": {
-            "type": {"type": "string", "format": "uri"},
-            "title": _TEXT,
-            "status": {"type": "integer"},
-            "detail": _TEXT,
-            "code": {"$ref": "#/components/schemas/ErrorCode"},
-            "request_id": _TEXT,
-            "errors": {"type": "array", "items": {"$ref": "#/components/schemas/Violation"}},
-        },
-        "additionalProperties": False,
+        for status, members in kinds.items()
     }

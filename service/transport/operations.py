@@ -1,20 +1,38 @@
 """What operators and their tools ask for: probes, metrics, the OpenAPI document and the page that shows it."""
 
+import asyncio
 from collections.abc import Callable
+from importlib.metadata import distribution
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import orjson
 
 from service.core.call import Call
 from service.core.catalog import Catalog
-from service.seam.http import HttpRequest, HttpResponse, Route
+from service.seam.http import Handle, HttpRequest, HttpResponse, Route
 
 _NOT_READY = 503
-_PAGE_POLICY = (
-    "default-src 'none'; connect-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_POLICY = (
+    "default-src 'none'; connect-src 'self'; script-src 'self'; style-src 'self'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+
+
+_HTML, _SCRIPT, _STYLE = "text/html; charset=utf-8", "text/javascript; charset=utf-8", "text/css; charset=utf-8"
+
+
+def _page_files() -> dict[str, tuple[Path, str]]:
+    """Returns the files of the page and their types, by path: the page, and the Swagger UI that a package brings."""
+    own, packed = Path(str(files("service.transport"))), distribution("offapi")
+    return {
+        "/docs": (own / "docs.html", _HTML),
+        "/docs/start.js": (own / "docs.js", _SCRIPT),
+        # Found without importing it, which would read all that it has, and keep it.
+        "/docs/swagger-ui.js": (Path(str(packed.locate_file("offapi/swagger_bundle.js"))), _SCRIPT),
+        "/docs/swagger-ui.css": (Path(str(packed.locate_file("offapi/swagger_style.css"))), _STYLE),
+    }
 
 
 class Operations:
@@ -39,18 +57,18 @@ class Operations:
         self._accepting = accepting
         self._exposition = exposition
         self._openapi = openapi
-        self._page = files("service.transport").joinpath("docs.html").read_bytes()
 
     def routes(self) -> list[Route]:
         """Returns the routes."""
-        return [
-            Route("GET", "/", self.root, is_probe=True),
-            Route("GET", "/livez", self.livez, is_probe=True),
-            Route("GET", "/readyz", self.readyz, is_probe=True),
-            Route("GET", "/metrics", self.metrics, is_probe=True),
-            Route("GET", "/openapi.json", self.openapi, is_probe=True),
-            Route("GET", "/docs", self.docs, is_probe=True),
-        ]
+        pages = {path: _file(*file) for path, file in _page_files().items()}
+        own = {
+            "/": self.root,
+            "/livez": self.livez,
+            "/readyz": self.readyz,
+            "/metrics": self.metrics,
+            "/openapi.json": self.openapi,
+        }
+        return [Route("GET", path, handle, is_probe=True) for path, handle in (own | pages).items()]
 
     async def root(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Sends people to the page."""
@@ -89,11 +107,15 @@ class Operations:
         """Answers with the OpenAPI document."""
         return _json(self._openapi())
 
-    async def docs(self, request: HttpRequest, call: Call) -> HttpResponse:
-        """Answers with the page."""
-        return HttpResponse(
-            self._page, media_type="text/html; charset=utf-8", headers={"content-security-policy": _PAGE_POLICY}
-        )
+
+def _file(path: Path, media_type: str) -> Handle:
+    """Returns a handler that answers with a file of the page."""
+
+    async def respond(request: HttpRequest, call: Call) -> HttpResponse:
+        body = await asyncio.to_thread(path.read_bytes)
+        return HttpResponse(body, media_type=media_type, headers={"content-security-policy": _POLICY})
+
+    return respond
 
 
 def _json(body: dict[str, Any], status: int = 200) -> HttpResponse:

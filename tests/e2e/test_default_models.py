@@ -45,6 +45,14 @@ def test_the_forecast_continues_the_series(server: ServerProcess) -> None:
     assert all(0 <= value < 400 for value in forecast["values"])
 
 
+@pytest.mark.parametrize(("model", "verb"), [("digits", "Classify"), ("sunspots", "Regress")])
+def test_the_documents_tf_examples_are_for_them(server: ServerProcess, model: str, verb: str) -> None:
+    bodies = httpx.get(server.rest + "/openapi.json").json()["components"]["requestBodies"]
+    example = bodies[f"TfServing{verb}"]["content"]["application/json"]["example"]
+    answer = httpx.post(f"{server.rest}/v1/models/{model}:{verb.lower()}", json=example)
+    assert len(answer.raise_for_status().json()["results"]) == 1
+
+
 @pytest.mark.parametrize("size", [0, 1, 100, 10_000, 1_000_000])
 def test_no_bytes_whatever_leave_it_unwell(server: ServerProcess, size: int) -> None:
     noise = np.random.default_rng(size).integers(0, 256, size, np.uint8).tobytes()
