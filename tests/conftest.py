@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import hypothesis
 import pytest
 from grpc import aio
 
@@ -20,6 +21,12 @@ from tests.fakes import FakeBackend
 from tests.processes import ROOT, ServerProcess, server_process
 
 TRAINING_SECONDS = 300
+
+# How fast the machine is, is no matter of tests.
+hypothesis.settings.register_profile(
+    "tensorgate", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("tensorgate")
 
 
 class Served:

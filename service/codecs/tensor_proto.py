@@ -94,9 +94,10 @@ def decode_given(
     name = NAMES.get(message.dtype)
     if name is None:
         raise invalid_input(Violation(f"{where}.dtype", "a dtype that can be served", str(message.dtype)))
-    if message.tensor_shape.unknown_rank:
+    given = message.tensor_shape
+    if given.unknown_rank:
         raise invalid_input(Violation(f"{where}.tensor_shape", "a known shape", "an unknown rank"))
-    shape = tuple(dim.size for dim in message.tensor_shape.dim)
+    shape = tuple([dim.size for dim in given.dim])  # a list: a generator takes twice as long
     count = bounds.check_shape(shape, where=f"{where}.tensor_shape")
     if name == STRING:
         return _strings(message, count, _Claims(bounds, where, hold)).reshape(shape), False
@@ -197,9 +198,11 @@ def encode_tensor(tensor: Tensor, message: tf_pb.TensorProto, *, as_content: boo
     """
     name = dtype_name(tensor)
     message.dtype = _number(name)
-    message.tensor_shape.SetInParent()
+    shape = message.tensor_shape
+    shape.SetInParent()
+    add = shape.dim.add
     for size in tensor.shape:
-        message.tensor_shape.dim.add().size = size
+        add(size=size)
     if name == STRING:
         message.string_val.extend(tensor.ravel().tolist())
     elif as_content:

@@ -24,15 +24,15 @@ class Admission:
         self.draining = asyncio.Event()
         """Set from the moment when nothing is admitted any more."""
 
-    def admitted(self, what: str = "requests") -> "_Place":
-        """Returns what holds one place for its body.
+    def admitted(self, what: str | None = "requests") -> "HeldBytes":
+        """Returns what holds a place for its body, and counts the bytes that it holds meanwhile.
 
         Entering it raises GatewayError: NOT_READY while draining, OVERLOADED when no place is free.
 
         Args:
-            what: ``requests`` or ``streams``.
+            what: ``requests`` or ``streams``; ``None`` for a probe, which takes no place.
         """
-        return _Place(self, what)
+        return HeldBytes(self, self._bytes, what)
 
     def enter(self, what: str) -> None:
         """Takes a place.
@@ -56,10 +56,6 @@ class Admission:
         if not any(self.in_flight.values()):
             self._idle.set()
 
-    def held(self) -> "HeldBytes":
-        """Returns what counts the bytes that are held while its body runs."""
-        return HeldBytes(self._bytes)
-
     def bytes_held(self) -> int:
         """Returns how many bytes of requests are held."""
         return self._bytes.held
@@ -71,22 +67,6 @@ class Admission:
     async def idle(self) -> None:
         """Waits until nothing is in flight."""
         await self._idle.wait()
-
-
-class _Place:
-    """One place; a class, and no generator, as every request passes it."""
-
-    __slots__ = ("_admission", "_what")
-
-    def __init__(self, admission: Admission, what: str) -> None:
-        self._admission = admission
-        self._what = what
-
-    def __enter__(self) -> None:
-        self._admission.enter(self._what)
-
-    def __exit__(self, *error: object) -> None:
-        self._admission.leave(self._what)
 
 
 class _Bytes:
@@ -105,22 +85,35 @@ class _Bytes:
 
 
 class HeldBytes:
-    """What one request holds of the bytes in flight, given back at the end; may be told from several threads.
+    """What one call holds: its place, and bytes of those in flight; all given back at the end.
+
+    Bytes may be counted from several threads. A class, and no generator, as every call passes it.
 
     Attributes:
         taken: In bytes.
     """
 
-    def __init__(self, total: _Bytes) -> None:
+    __slots__ = ("_admission", "_closed", "_total", "_what", "taken")
+
+    def __init__(self, admission: Admission, total: _Bytes, what: str | None) -> None:
+        self._admission = admission
         self._total = total
+        self._what = what
         self._closed = False
         self.taken = 0
 
     def __enter__(self) -> "HeldBytes":
+        if self._what is not None:
+            self._admission.enter(self._what)
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.close()
+        with self._total.lock:
+            self._closed = True
+            self._total.held -= self.taken
+            self.taken = 0
+        if self._what is not None:
+            self._admission.leave(self._what)
 
     def take(self, size: int) -> None:
         """Takes more.
@@ -146,10 +139,3 @@ class HeldBytes:
         with self._total.lock:
             self._total.held -= size
             self.taken -= size
-
-    def close(self) -> None:
-        """Gives everything back; from now on nothing more can be taken."""
-        with self._total.lock:
-            self._closed = True
-            self._total.held -= self.taken
-            self.taken = 0

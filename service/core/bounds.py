@@ -56,7 +56,7 @@ class InputBounds:
         """
         if len(shape) > MAX_RANK:
             raise invalid_input(Violation(where, f"at most {MAX_RANK} dimensions", str(len(shape))))
-        if min(shape, default=0) < 0:
+        if shape and min(shape) < 0:
             raise invalid_input(Violation(where, "dimensions of 0 or more", shown(str(list(shape)))))
         # Of Python's integers: a huge shape does not wrap around into one that fits.
         if 0 < (claimed := math.prod(shape)) <= self.max_tensor_elements:

@@ -42,16 +42,12 @@ def _rows_of_right(signature: Signature, inputs: Mapping[str, Tensor]) -> int | 
             return None
         shape = tensor.shape
         allowed = spec.shape
-        if allowed is not None:
-            if len(shape) != len(allowed):
+        if not _fits(shape, allowed):
+            return None
+        if allowed and allowed[0] is None:
+            if rows not in (-1, shape[0]):
                 return None
-            for size, known in zip(shape, allowed, strict=True):
-                if known is not None and size != known:
-                    return None
-            if allowed and allowed[0] is None:
-                if rows not in (-1, shape[0]):
-                    return None
-                rows = shape[0]
+            rows = shape[0]
     return 1 if rows == -1 else rows
 
 
@@ -92,7 +88,7 @@ def check_outputs(signature: Signature, wanted: Sequence[str]) -> None:
 
 
 def _wrong_names(signature: Signature, names: Collection[str]) -> list[Violation]:
-    if len(names) == len(signature.inputs) and all(name in signature.inputs for name in names):
+    if len(names) == len(signature.inputs) and signature.inputs.keys() >= set(names):
         return []
     return list(islice(_name_violations(signature, names), _MAX_VIOLATIONS))
 
@@ -118,9 +114,11 @@ def _tensor_violations(name: str, spec: TensorSpec, tensor: Tensor) -> Iterator[
 def _fits(shape: tuple[int, ...], allowed: Shape | None) -> bool:
     if allowed is None:
         return True
-    return len(shape) == len(allowed) and all(
-        known is None or size == known for size, known in zip(shape, allowed, strict=True)
-    )
+    if len(shape) != len(allowed):
+        return False
+    if allowed and allowed[0] is None and shape[1:] == allowed[1:]:
+        return True  # as most do: a free number of rows of a known shape
+    return all(known is None or size == known for size, known in zip(shape, allowed, strict=True))
 
 
 def _row_violations(signature: Signature, inputs: Mapping[str, Tensor]) -> Iterator[Violation]:

@@ -72,13 +72,10 @@ class Calls:
         calls.enter(call)
         code: str = OK
         try:
-            with self.admission.held() as held:
-                if place is None:
-                    return await work(held)
-                # The deadline bounds the time that reading takes, too.
-                with call.deadline.enforced(), self.admission.admitted(place):
-                    call.hold = held.take
-                    return await work(held)
+            # The deadline bounds the time that reading takes, too.
+            with call.deadline.enforced(), self.admission.admitted(place) as held:
+                call.hold = held.take
+                return await work(held)
         except asyncio.CancelledError:
             if self.admission.draining.is_set():
                 code = ErrorKind.NOT_READY

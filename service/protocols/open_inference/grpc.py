@@ -1,5 +1,6 @@
 """The Open Inference Protocol over gRPC."""
 
+from time import perf_counter
 from typing import Any
 
 from service.core.bounds import InputBounds
@@ -116,12 +117,14 @@ class OpenInferenceGrpc:
     async def _infer(self, request: pb.ModelInferRequest, response: pb.ModelInferResponse, call: Call) -> None:
         """Runs a request and writes the answer into the response."""
         version = self._models.resolve(request.model_name, request.model_version, call)
-        with call.phase("decode"):
-            message = await offloaded(call.size, lambda: decode_request(request, bounds=self._bounds))
+        begun = perf_counter()
+        message = await offloaded(call.size, lambda: decode_request(request, bounds=self._bounds))
+        call.spent("decode", begun)
         outputs = await self._inference.run(version, message, call)
-        with call.phase("encode"):
-            size = byte_size(outputs.values())
-            await offloaded(size, lambda: encode_response(response, version, message, outputs))
+        begun = perf_counter()
+        size = byte_size(outputs.values())
+        await offloaded(size, lambda: encode_response(response, version, message, outputs))
+        call.spent("encode", begun)
 
     async def repository_index(self, request: pb.RepositoryIndexRequest, call: Call) -> pb.RepositoryIndexResponse:
         """Answers RepositoryIndex."""

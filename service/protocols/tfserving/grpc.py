@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any, Literal
 
 from service.codecs.model_config import decode_reload
@@ -11,7 +12,7 @@ from service.core.call import Call
 from service.core.catalog import Catalog, ModelRef, ModelVersion
 from service.core.control import ModelControl
 from service.core.engine import Engine
-from service.core.offload import offloaded
+from service.core.offload import INLINE_BYTES, offloaded
 from service.core.tensors import Tensor, byte_size
 from service.errors import ErrorKind, GatewayError
 from service.protocols.tfserving.errors import CODES
@@ -30,6 +31,7 @@ from service.protocols.tfserving.models import (
     model_spec,
     model_status,
     signature_map,
+    write_model_spec,
 )
 from service.protocols.tfserving.predict import check_input_names, predict, resolve, signature_named
 from service.seam.grpc import GrpcService, Handle, method_of
@@ -81,16 +83,22 @@ class PredictionService:
         signature = signature_named(self._engine, version, request.model_spec.signature_name, _NO_SIGNATURE)
         self._bounds.check_count(len(request.inputs), where="inputs")
         self._bounds.check_count(len(request.output_filter), where="output_filter")
-        check_input_names(signature, request.inputs.keys())
-        with call.phase("decode"):
+        check_input_names(signature, list(request.inputs))
+        begun = perf_counter()
+        if call.size <= INLINE_BYTES:
+            inputs, came_as_content = self._inputs(request, call)
+        else:
             inputs, came_as_content = await offloaded(call.size, lambda: self._inputs(request, call))
+        call.spent("decode", begun)
         outputs = await predict(
             self._engine, version, signature, inputs, wanted=tuple(request.output_filter), call=call
         )
-        with call.phase("encode"):
-            as_content = came_as_content if self._tensor_content == "mirror" else self._tensor_content == "always"
-            response = pb.PredictResponse(model_spec=model_spec(version, signature.name))
-            await offloaded(byte_size(outputs.values()), lambda: _encode(outputs, response, as_content=as_content))
+        begun = perf_counter()
+        as_content = came_as_content if self._tensor_content == "mirror" else self._tensor_content == "always"
+        response = pb.PredictResponse()
+        write_model_spec(response.model_spec, version, signature.name)
+        await offloaded(byte_size(outputs.values()), lambda: _encode(outputs, response, as_content=as_content))
+        call.spent("encode", begun)
         return response
 
     def _inputs(self, request: pb.PredictRequest, call: Call) -> tuple[dict[str, Tensor], bool]:

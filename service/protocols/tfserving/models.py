@@ -17,9 +17,16 @@ SIGNATURE_DEF = "signature_def"
 
 def model_spec(version: ModelVersion, signature: str = "") -> serving_pb.ModelSpec:
     """Returns what an answer says of the model that gave it."""
-    spec = serving_pb.ModelSpec(name=version.name, signature_name=signature)
-    spec.version.value = version.version
+    spec = serving_pb.ModelSpec()
+    write_model_spec(spec, version, signature)
     return spec
+
+
+def write_model_spec(spec: serving_pb.ModelSpec, version: ModelVersion, signature: str) -> None:
+    """Writes the same into its place in an answer."""
+    spec.name = version.name
+    spec.version.value = version.version
+    spec.signature_name = signature
 
 
 def model_status(catalog: Catalog, wanted: ModelRef, call: Call) -> serving_pb.GetModelStatusResponse:

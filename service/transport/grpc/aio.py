@@ -70,7 +70,8 @@ class _Handlers(grpc.GenericRpcHandler):
 
     async def _unary(self, bound: Unary, data: bytes, context: Context) -> bytes:
         metadata = dict(context.invocation_metadata() or ())
-        call = self._calls.call(bound, request_id=_text(metadata, REQUEST_ID), timeout=context.time_remaining())
+        call = self._calls.call(bound, _text(metadata, REQUEST_ID))
+        self._calls.set_timeout(call, bound, context.time_remaining())
 
         async def read(held: HeldBytes) -> bytes:
             self._calls.check_size(len(data))
@@ -85,7 +86,8 @@ class _Handlers(grpc.GenericRpcHandler):
 
     async def _stream(self, bound: Streaming, messages: AsyncIterator[bytes], context: Context) -> None:
         metadata = dict(context.invocation_metadata() or ())
-        call = self._calls.call(bound, request_id=_text(metadata, REQUEST_ID), timeout=context.time_remaining())
+        call = self._calls.call(bound, _text(metadata, REQUEST_ID))
+        self._calls.set_timeout(call, bound, context.time_remaining())
         call.metadata = {name: value for name, value in metadata.items() if isinstance(value, str)}
 
         async def read(held: HeldBytes) -> AsyncIterator[bytes]:

@@ -7,13 +7,12 @@ from typing import Any
 from service.core.call import Call
 from service.errors import GatewayError
 from service.transport.call import REQUEST_ID
-from service.transport.grpc.calls import GrpcCalls, Refusal, Unary, refusal
+from service.transport.grpc.calls import GrpcCalls, Unary, refusal
 from service.transport.grpc.framing import MessageReader, Receive, answer_encoding
 from service.transport.grpc.metadata import text_of, timeout_of, trailers_of
 from service.transport.grpc.writers import NativeWriter, Pairs, Send, WebWriter, Writer, from_base64
 
 Scope = MutableMapping[str, Any]
-Headers = dict[bytes, bytes]
 
 NATIVE = b"application/grpc"
 WEB = b"application/grpc-web"
@@ -34,42 +33,41 @@ class GrpcApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one call."""
-        headers: Headers = dict(scope["headers"])
-        content_type = headers[b"content-type"].partition(b";")[0].strip().lower()
+        headers: dict[bytes, bytes] = dict(scope["headers"])
         encoding = headers.get(b"grpc-encoding", b"").decode("latin-1")
-        if content_type.startswith(WEB):
-            is_text = content_type.startswith(_WEB_TEXT)
-            writer: Writer = WebWriter(send, content_type, is_text=is_text)
-            receive = from_base64(receive) if is_text else receive
-        else:
-            accepted = headers.get(b"grpc-accept-encoding", b"").decode("latin-1") if encoding else ""
-            writer = NativeWriter(send, answer_encoding(encoding, accepted))
-        reader = MessageReader(receive, encoding=encoding, limit=self._calls.max_request_bytes)
-        with suppress(OSError):  # the client went away; what came of its call is reported
-            await self._answer(scope, headers, reader, writer)
-
-    async def _answer(self, scope: Scope, headers: Headers, reader: MessageReader, writer: Writer) -> None:
+        writer, receive = _carried(headers, encoding, receive, send)
         calls = self._calls
         bound = calls.find(scope["path"])
         given = headers.get(_REQUEST_ID)
-        request_id = None if given is None else given.decode("latin-1")
-        try:
-            timeout = timeout_of(headers.get(b"grpc-timeout"))
-        except GatewayError as error:
-            call = calls.call(bound, request_id=request_id, timeout=None)
-            await writer.end(trailers_of(refusal(error, call, bound.codes)))
-            return
-        call = calls.call(bound, request_id=request_id, timeout=timeout)
-        if isinstance(bound, Unary):
-            answer = await calls.unary(bound, reader.only, call)
-            if isinstance(answer, Refusal):
-                await writer.end(trailers_of(answer))
+        call = calls.call(bound, None if given is None else given.decode("latin-1"))
+        reader = MessageReader(receive, encoding=encoding, limit=calls.max_request_bytes)
+        with suppress(OSError):  # the client went away; what came of its call is reported
+            try:
+                calls.set_timeout(call, bound, timeout_of(headers.get(b"grpc-timeout")))
+            except GatewayError as error:
+                await writer.end(trailers_of(refusal(error, call, bound.codes)))
+                return
+            if isinstance(bound, Unary):
+                answer = await calls.unary(bound, reader.only, call)
+                if isinstance(answer, bytes):
+                    await writer.only(answer, _trailers(call))
+                else:
+                    await writer.end(trailers_of(answer))
             else:
-                await writer.only(answer, _trailers(call))
-        else:
-            call.metadata = text_of(scope["headers"])
-            failed = await calls.stream(bound, reader.all, writer.write, call)
-            await writer.end(_trailers(call) if failed is None else trailers_of(failed))
+                call.metadata = text_of(scope["headers"])
+                failed = await calls.stream(bound, reader.all, writer.write, call)
+                await writer.end(_trailers(call) if failed is None else trailers_of(failed))
+
+
+def _carried(headers: dict[bytes, bytes], encoding: str, receive: Receive, send: Send) -> tuple[Writer, Receive]:
+    """Returns what sends the answers, and what gives the events of the body, as the content type asks for."""
+    content_type = headers[b"content-type"]
+    if content_type[: len(WEB)].lower() != WEB:
+        accepted = headers.get(b"grpc-accept-encoding", b"").decode("latin-1") if encoding else ""
+        return NativeWriter(send, answer_encoding(encoding, accepted) if accepted else ""), receive
+    media_type = content_type.partition(b";")[0].strip().lower()
+    is_text = media_type.startswith(_WEB_TEXT)
+    return WebWriter(send, media_type, is_text=is_text), from_base64(receive) if is_text else receive
 
 
 def _trailers(call: Call) -> Pairs:

@@ -1,12 +1,12 @@
 """What a gRPC call means, whatever server carries it: its call, deadline, status and details."""
 
-import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 from service.core.admission import HeldBytes
-from service.core.call import Call, Deadline
+from service.core.call import NO_DEADLINE, Call
 from service.errors import ErrorKind, GatewayError, listed, shown
 from service.seam import statuses
 from service.seam.grpc import GrpcService
@@ -128,20 +128,28 @@ class GrpcCalls:
         method: BytesMethod = Method(OTHER_METHOD, refuse, _never, bytes)
         return Unary(method, found.codes if found else statuses.GRPC)
 
-    def call(self, bound: Bound, *, request_id: str | None, timeout: float | None) -> Call:
-        """Returns the state of a call that begins.
+    def call(self, bound: Bound, request_id: str | None) -> Call:
+        """Returns the state of a call that begins; its deadline is set next.
 
         Args:
             bound: What is called.
             request_id: As the client gave it.
+        """
+        return Call("grpc", bound.method.name, request_id_of(request_id), NO_DEADLINE)
+
+    def set_timeout(self, call: Call, bound: Bound, timeout: float | None) -> None:
+        """Gives a call its deadline.
+
+        Args:
+            call: As `call` made it.
+            bound: What is called.
             timeout: Seconds that the client has for it, if it said so.
         """
         if timeout is not None:
             timeout -= min(_MARGIN_SECONDS, timeout * _SHARE)
         # A stream lives as long as its client wants; its messages have deadlines of their own.
-        endless = timeout is None and isinstance(bound, Streaming)
-        deadline = Deadline(math.inf, math.inf) if endless else self._calls.deadline(timeout)
-        return Call("grpc", bound.method.name, request_id_of(request_id), deadline)
+        if timeout is not None or isinstance(bound, Unary):
+            call.deadline = self._calls.deadline(timeout)
 
     async def unary(self, bound: Unary, read: Callable[[HeldBytes], Awaitable[bytes]], call: Call) -> bytes | Refusal:
         """Answers a call of a unary method.
@@ -159,12 +167,15 @@ class GrpcCalls:
         async def work(held: HeldBytes) -> bytes:
             data = await read(held)
             call.size = len(data)
-            with call.phase("decode"):
-                request = method.parse(data)
+            begun = perf_counter()
+            request = method.parse(data)
+            call.spent("decode", begun)
             del data
             response = await answered_again(lambda: method.handle(request, call))
-            with call.phase("encode"):
-                return method.serialize(response)
+            begun = perf_counter()
+            answer = method.serialize(response)
+            call.spent("encode", begun)
+            return answer
 
         def refuse(error: GatewayError, call: Call) -> Refusal:
             return refusal(error, call, bound.codes)

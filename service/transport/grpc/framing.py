@@ -33,6 +33,8 @@ class MessageReader:
         limit: How long a message may be, in bytes (``max_request_bytes``).
     """
 
+    __slots__ = ("_buffer", "_encoding", "_is_over", "_limit", "_receive")
+
     def __init__(self, receive: Receive, *, encoding: str, limit: int) -> None:
         self._receive = receive
         self._encoding = encoding
@@ -47,7 +49,15 @@ class MessageReader:
             GatewayError: MALFORMED when there is none, more than one, or half a one; TOO_LARGE; CANCELLED when the
                 client went away.
         """
-        message = await self.next(held)
+        body = await self._event()
+        if len(body) >= _PREFIX_SIZE and body[0] == 0 and len(body) - _PREFIX_SIZE == int.from_bytes(body[1:5]):
+            # As most do, it came whole, and not compressed.
+            check_message_size(len(body) - _PREFIX_SIZE, self._limit)
+            held.take(len(body) - _PREFIX_SIZE)
+            message: bytes | None = body[_PREFIX_SIZE:]
+        else:
+            self._buffer += body
+            message = await self.next(held)
         if message is None:
             raise _malformed("one message", "none")
         if not self._is_over or self._buffer:

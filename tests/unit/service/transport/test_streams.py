@@ -37,7 +37,7 @@ class Streamed:
         )
         method = StreamMethod(message, failed or (lambda number, error, _: (number, error.kind)))
         call = Call("grpc", "Stream", "id", Deadline.after(60))
-        with Admission(requests=1, streams=1, request_bytes=100).held() as held:
+        with Admission(requests=1, streams=1, request_bytes=100).admitted() as held:
             batches = self._streams.answers(self._messages(held), method, call, held)
             async with aclosing(batches):
                 async for ready in batches:
