@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from benchmarks import standin
-from benchmarks.options import Options
+from benchmarks.options import SECTIONS, Options
 from benchmarks.processes import ROOT
 from benchmarks.servers import PEERS
 
@@ -20,7 +20,9 @@ _PACKAGES = ("tensorflow", "grpcio", "h2corn", "uvicorn", "uvloop", "numpy")
 
 def about(options: Options) -> dict[str, str]:
     """Returns how and where a run was measured, for the report."""
-    flags = [f"--baseline DIR ({_commit(options.baseline)})"] if options.baseline else []
+    flags = [f"--only {','.join(options.only)}"] if options.only != SECTIONS else []
+    flags += [f"--servers {','.join(options.servers)}"] if options.servers else []
+    flags += [f"--baseline DIR ({_commit(options.baseline)})"] if options.baseline else []
     flags += [f"--server-options '{' '.join(options.server_options)}'"] if options.server_options else []
     return {
         "machine": _machine(),

@@ -9,7 +9,7 @@ from benchmarks.results import Figure, Results
 from benchmarks.rounds import tell
 from benchmarks.servers import TENSORGATE, Starter
 
-_STEP, _MOST = 50_000, 500_000
+_STEP, _MOST = 20_000, 200_000
 _CONCURRENCY = 64
 _BURST_SECONDS = 2.0
 
