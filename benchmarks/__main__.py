@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import environment, load, report, standin
-from benchmarks.options import Options, parse
+from benchmarks.options import LEAST_ROUNDS, Options, parse
 from benchmarks.processes import ROOT
 from benchmarks.results import Results
 from benchmarks.rounds import FAILURES, compare, tell
@@ -20,6 +20,9 @@ def main(arguments: list[str]) -> int:
     options = parse(arguments)
     if options.again:
         results = Results.load(_LAST_RUN)
+        if int(results.about["rounds"]) < LEAST_ROUNDS:
+            tell(f"the last run had fewer than {LEAST_ROUNDS} rounds")
+            return 1
     else:
         needed, wished = environment.missing()
         for sentence in needed + wished:

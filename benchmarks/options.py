@@ -8,7 +8,8 @@ from pathlib import Path
 SECTIONS = ("limits", "tensorgate", "baseline", "peers", "gateway", "json")
 MORE_SECTIONS = ("soak",)
 """Run only when they are named: they take minutes."""
-_LEAST_ROUNDS = 3
+LEAST_ROUNDS = 3
+"""Of a report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +52,15 @@ def parse(arguments: list[str]) -> Options:
     parser.add_argument("--server-options", default="", help="more options of tensorgate serve, as one word")
     parser.add_argument("--peers-call", choices=("function", "session"), default=defaults.peers_call)
     parser.add_argument(
-        "--write", action="store_true", help=f"write docs/benchmarks.md; {_LEAST_ROUNDS} rounds at least"
+        "--write", action="store_true", help=f"write docs/benchmarks.md; {LEAST_ROUNDS} rounds at least"
     )
     parser.add_argument("--again", action="store_true", help="measure nothing: write it of the last run's figures")
     chosen = parser.parse_args(arguments)
     only, known = _words(chosen.only), (*SECTIONS, *MORE_SECTIONS)
     if unknown := set(only) - set(known):
         parser.error(f"no such section: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
-    if chosen.write and chosen.rounds < _LEAST_ROUNDS:
-        parser.error(f"a report takes at least {_LEAST_ROUNDS} rounds")
+    if chosen.write and chosen.rounds < LEAST_ROUNDS:
+        parser.error(f"a report takes at least {LEAST_ROUNDS} rounds")
     if chosen.baseline and not (chosen.baseline / "service" / "__main__.py").exists():
         parser.error(f"no checkout of this project: {chosen.baseline}")
     return Options(
