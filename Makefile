@@ -37,12 +37,12 @@ train: $(VENV)/.run ## Train and publish the two default models, where they are 
 test: $(VENV)/.dev lint types protos-check clients $(TEST_MODELS)/.done ## Run all tests that need no container engine
 	TENSORGATE_TEST_MODELS=$(TEST_MODELS) $(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
-bench-quick: $(VENV)/.run ## Measure this server alone for a few minutes; needs h2load
-	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m benchmarks.quick
+bench-quick: $(VENV)/.run ## Measure this server alone for a few minutes
+	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m benchmarks --only limits,tensorgate,json --rounds 1
 
-bench: train $(PEERS_VENV)/tensorgate/.done ## Measure against other servers, write docs/benchmarks.md: 25 minutes; BENCH_ARGS=--help
+bench: $(PEERS_VENV)/tensorgate/.done ## Measure against other servers: 25 minutes; BENCH_ARGS=--help
 	-@$(MAKE) --no-print-directory --keep-going peers
-	TF_CPP_MIN_LOG_LEVEL=2 $(PEERS_VENV)/tensorgate/bin/python -m benchmarks --models $(MODELS) $(BENCH_ARGS)
+	TF_CPP_MIN_LOG_LEVEL=2 $(PEERS_VENV)/tensorgate/bin/python -m benchmarks $(BENCH_ARGS)
 
 peers: $(PEERS) ## Install the servers that are measured against, each in an environment of its own
 

@@ -1,1 +1,1 @@
-"""Measurements of the server under load, by h2load, on this machine alone."""
+"""Measurements of the server under load, on this machine alone: ``make bench``. docs/benchmarks.md says how."""

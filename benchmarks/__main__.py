@@ -1,35 +1,59 @@
-"""``make bench``: measures Tensorgate beside its peers, prints the tables, and writes docs/benchmarks.md with plots."""
+"""``make bench``: measures Tensorgate beside its peers, and prints the tables or writes docs/benchmarks.md."""
 
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import environment, report, sections
-from benchmarks.findings import Findings
-from benchmarks.options import parse
-from benchmarks.workspace import Workspace
+from benchmarks import environment, load, report, standin
+from benchmarks.options import LEAST_ROUNDS, Options, parse
+from benchmarks.processes import ROOT
+from benchmarks.results import Results
+from benchmarks.rounds import FAILURES, compare, tell
+from benchmarks.servers import Starter
+from benchmarks.soak import measure_memory
+
+_LAST_RUN = ROOT / "build" / "benchmarks.json"
 
 
 def main(arguments: list[str]) -> int:
     """Runs it; returns the exit status."""
     options = parse(arguments)
-    for missing in environment.missing_packages():
-        sys.stderr.write(f"missing here: {missing}\n")
-    if shutil.which("h2load") is None:
-        return 1
-    # What other sections found in an earlier run stays only where it is to be written down again.
-    findings = Findings.kept() if options.write and not options.whole else Findings()
-    try:
-        with tempfile.TemporaryDirectory(prefix="tensorgate-bench-") as folder:
-            sections.run(Workspace.made(Path(folder)), options, findings)
-    finally:
-        if options.write:
-            findings.keep()
-    sys.stdout.write(report.as_text(findings))
+    if options.again:
+        results = Results.load(_LAST_RUN)
+        if int(results.about["rounds"]) < LEAST_ROUNDS:
+            tell(f"the last run had fewer than {LEAST_ROUNDS} rounds")
+            return 1
+    else:
+        needed, wished = environment.missing()
+        for sentence in needed + wished:
+            tell(f"missing here: {sentence}")
+        if needed:
+            return 1
+        results = _measure(options)
+    sys.stdout.write(report.as_text(results))
     if options.write:
-        report.write(findings)
+        report.DOCUMENT.write_text(report.as_markdown(results))
     return 0
+
+
+def _measure(options: Options) -> Results:
+    load.build()
+    standin.build()
+    from benchmarks import exporting  # noqa: PLC0415 - tensorflow takes its time, and is of no use before
+
+    results = Results(about=environment.about(options))
+    with tempfile.TemporaryDirectory(prefix="tensorgate-bench-") as name:
+        folder = Path(name)
+        start = Starter(folder, folder / "models", exporting.export(folder / "models"), options)
+        try:
+            compare(start, options, results)
+            if "soak" in options.only:
+                measure_memory(start, results)
+        except FAILURES as error:
+            tell(f"failed: {error}")
+        finally:
+            results.save(_LAST_RUN)
+    return results
 
 
 if __name__ == "__main__":

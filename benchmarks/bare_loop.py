@@ -6,21 +6,21 @@ Prints a JSON object: by way of calling (see `peers/bare_model.py`) and by batch
 import json
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
 from benchmarks.peers import bare_model
 
-BATCHES = (1, 8, 64)
+BATCHES = (1, 64)
+CALLS = ("function", "session")
 
 
 def main() -> None:
     """Takes the folder of the SavedModel, and the seconds for each figure."""
     folder, seconds = sys.argv[1], float(sys.argv[2])
     rates: dict[str, dict[int, float]] = {}
-    for call in ("function", "session"):
-        model = bare_model.load(str(Path(folder)), call)
+    for call in CALLS:
+        model = bare_model.load(folder, call)
         rates[call] = {}
         for batch in BATCHES:
             images = np.random.default_rng(0).random((batch, 28, 28, 1)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""A grpc.aio server that answers every call with 50 bytes and does nothing else: the limit of what Python can serve."""
+"""A grpc.aio server that answers every call with 50 bytes and does nothing else: the limit of what grpcio can serve."""
 
 import sys
 from typing import Any
@@ -7,14 +7,16 @@ import grpc
 import uvloop
 from grpc import aio
 
+from benchmarks.questions import TFS_RPC
+
 
 async def _serve(port: int) -> None:
     async def answer(data: bytes, context: aio.ServicerContext[Any, Any]) -> bytes:
         return data[:50]
 
     server = aio.server()
-    handlers: dict[str, Any] = {"Predict": grpc.unary_unary_rpc_method_handler(answer)}
-    service = "tensorflow.serving.PredictionService"
+    _, service, method = TFS_RPC.path.split("/")
+    handlers: dict[str, Any] = {method: grpc.unary_unary_rpc_method_handler(answer)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()

@@ -1,4 +1,4 @@
-"""The machine and the versions, for the report."""
+"""The machine and the versions, for the report; and what a run needs of the machine."""
 
 import datetime
 import os
@@ -6,18 +6,51 @@ import platform
 import re
 import shutil
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import nginx
+from benchmarks import standin
+from benchmarks.options import SECTIONS, Options
 from benchmarks.processes import ROOT
 from benchmarks.servers import PEERS
 
 _PEER_PACKAGES = {"triton": "nvidia-pytriton"}
+_PACKAGES = ("tensorflow", "grpcio", "h2corn", "uvicorn", "uvloop", "numpy")
 
 
-def machine() -> str:
-    """Returns a line on the processor, the memory and the system."""
+def about(options: Options) -> dict[str, str]:
+    """Returns how and where a run was measured, for the report."""
+    flags = [f"--only {','.join(options.only)}"] if options.only != SECTIONS else []
+    flags += [f"--servers {','.join(options.servers)}"] if options.servers else []
+    flags += [f"--baseline DIR ({_commit(options.baseline)})"] if options.baseline else []
+    flags += [f"--server-options '{' '.join(options.server_options)}'"] if options.server_options else []
+    return {
+        "machine": _machine(),
+        "versions": ", ".join(f"{name} {found}" for name, found in _versions().items()),
+        "the backend": standin.describe(),
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "command": " ".join(["`make bench`", *flags]),
+        "rounds": str(options.rounds),
+        "seconds": f"{options.seconds:g}",
+        "peers call": options.peers_call,
+    }
+
+
+def missing() -> tuple[list[str], list[str]]:
+    """Returns what a run cannot do without and what it lacks figures without, as sentences."""
+    needed, wished = [], []
+    if not (shutil.which("cc") or shutil.which("gcc")) or not Path("/usr/include/nghttp2/nghttp2.h").exists():
+        needed.append("the load generator is compiled: apt-get install gcc libc6-dev libnghttp2-dev")
+    if shutil.which("h2load") is None:
+        wished.append("h2load is the witness: apt-get install nghttp2-client")
+    if not any(Path("/usr/lib").glob("*/libpython3.11.so.1.0")):
+        wished.append("PyTriton needs Debian's own Python: apt-get install python3.11-venv libpython3.11")
+    if sentence := standin.missing():
+        wished.append(sentence)
+    return needed, wished
+
+
+def _machine() -> str:
     processor = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
     memory = re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())
     name = processor[1] if processor else platform.machine()
@@ -26,41 +59,22 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} cores, {gigabytes}, {system}, Linux {platform.release()}"
 
 
-def versions() -> dict[str, str]:
-    """Returns the version of everything that had a part in the figures."""
-    found = {
-        "Tensorgate": f"{version('tensorgate')} ({_output('git', 'rev-parse', '--short', 'HEAD')})",
-        "Python": platform.python_version(),
-        **{name: version(name) for name in ("tensorflow", "grpcio", "uvicorn", "uvloop", "numpy")},
-    }
-    for key, name in PEERS.items():
-        found[name] = _pinned(key)
-    found["h2load"] = _output("h2load", "--version").rpartition("/")[2]
-    if program := nginx.find():
-        found["nginx"] = _output(program, "-v").rpartition("/")[2]
-    return found
+def _versions() -> dict[str, str]:
+    found = {"Tensorgate": f"{_version('tensorgate')} ({_commit(ROOT)})", "Python": platform.python_version()}
+    found |= {name: _version(name) for name in _PACKAGES}
+    found |= {name: _pinned(key) for key, name in PEERS.items()}
+    return found | {"h2load": _output("h2load", "--version").rpartition("/")[2]}
 
 
-def peers_python() -> str:
-    """Returns which Python the peers run on: the distribution's, where there is one, as PyTriton needs it."""
-    return _output(str(ROOT / ".venv-peers" / "triton" / "bin" / "python"), "--version")
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "(not there)"
 
 
-def missing_packages() -> list[str]:
-    """Returns what this machine lacks, as sentences; the first of them, if it is h2load, cannot be done without."""
-    missing = []
-    if shutil.which("h2load") is None:
-        missing.append("h2load makes the load: apt-get install nghttp2-client")
-    if nginx.find() is None:
-        missing.append("nginx is compared with: apt-get install nginx-light")
-    if not any(Path("/usr/lib").glob("*/libpython3.11.so.1.0")):
-        missing.append("PyTriton needs Debian's own Python: apt-get install python3.11-venv libpython3.11")
-    return missing
-
-
-def now() -> str:
-    """Returns the date and the time, UTC."""
-    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+def _commit(checkout: Path) -> str:
+    return _output("git", "-C", str(checkout), "rev-parse", "--short", "HEAD")
 
 
 def _pinned(peer: str) -> str:

@@ -1,23 +1,27 @@
-"""One burst of load by h2load, and what it measured."""
+"""One burst of load, and what it showed: by the load generator of `loader/`, where every message differs.
 
-import re
+It is of our own because no other does that: h2load sends one file over and over, and a client in Python needs more of
+the machine than the server does. In C on nghttp2, the library that h2load is made of, it costs no more than h2load.
+"""
+
+import json
+import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
+from benchmarks.processes import ROOT
+from benchmarks.questions import REST, Question
 
-from benchmarks.questions import Question
-
-_PER_CONNECTION = 8
-"""Calls at a time on one gRPC connection, where there are so many."""
-_REST_TOLERANCE = 0.25
-"""Of an answer's size: in JSON, a number's last digits may differ from one merged run to the next."""
-_RATE = re.compile(r"finished in [^,]+, ([\d.]+) req/s")
-_SUCCEEDED = re.compile(r"(\d+) succeeded")
-_DATA = re.compile(r"\((\d+)\) data")
-_TIMEOUT = 120.0
+_SOURCES = ROOT / "benchmarks" / "loader"
+_PROGRAM = ROOT / "build" / "loader"
+_CONNECTIONS = 8
+"""At most, of gRPC, which has many calls on each; REST has one for each request at a time."""
+_WARM_UP_SECONDS = 1.0
+_TIMEOUT = 60.0
+_JSON_TOLERANCE = 2
+"""By how much an answer may be longer or shorter than those seen: of a number in JSON, more or fewer digits."""
 
 
 class LoadError(Exception):
@@ -26,82 +30,84 @@ class LoadError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a burst showed; latencies in milliseconds.
+    """What a burst showed; latencies in milliseconds, None where the load generator does not tell.
 
     Attributes:
-        rate: Answers a second.
-        p50: Half of the answers took at most this.
+        rate: Right answers a second.
+        p50: Half of them took at most this.
         p99: 99 of 100 took at most this.
-        bytes_each: Of data, on average.
+        answers: All of them, those before and after what was measured too.
     """
 
     rate: float
-    p50: float
-    p99: float
-    bytes_each: float
+    p50: float | None
+    p99: float | None
+    answers: int
 
 
-def burst(
-    question: Question, address: str, *, concurrency: int, requests: int, paths: list[str] | None = None
-) -> Measured:
-    """Sends the question that many times, always so many at a time.
+def build() -> None:
+    """Compiles the load generator, where it is not yet.
+
+    Raises:
+        LoadError: When it cannot be.
+    """
+    sources = sorted(_SOURCES.glob("*.c"))
+    if _PROGRAM.exists() and _PROGRAM.stat().st_mtime > max(file.stat().st_mtime for file in _SOURCES.iterdir()):
+        return
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        raise LoadError("no C compiler")
+    _PROGRAM.parent.mkdir(exist_ok=True)
+    flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wno-unused-parameter"]
+    command = [compiler, *flags, *map(str, sources), "-o", str(_PROGRAM), "-lnghttp2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LoadError(f"the load generator cannot be compiled: {done.stderr.strip()[-500:]}")
+
+
+def burst(question: Question, address: str, sizes: tuple[int, int], *, concurrency: int, seconds: float) -> Measured:
+    """Asks for that long, always so many at a time.
 
     Args:
         question: What is asked.
         address: ``host:port``.
-        concurrency: Requests at a time: on REST, that many connections; on gRPC, up to 8 calls a connection.
-        requests: How many in all.
-        paths: Other paths to ask the same, in turn.
+        sizes: Bytes of the shortest and of the longest right answer that was seen.
+        concurrency: Requests at a time; of a stream, messages under way.
+        seconds: Of the burst, which begins after a second that does not count.
 
     Raises:
-        LoadError: When a request failed, or h2load did.
+        LoadError: When an answer was not right, or the load generator failed.
     """
-    per_connection = min(concurrency, _PER_CONNECTION) if question.is_grpc else 1
-    options = ["-c", str(max(1, concurrency // per_connection)), "-m", str(per_connection), "-n", str(requests)]
-    if question.is_grpc:
-        options += ["-H", "content-type: application/grpc", "-H", "te: trailers"]
-    else:
-        options += ["--h1", "-H", "content-type: application/json"]
-    uris = [f"http://{address}{path}" for path in paths or [question.path]]
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder, "log")
-        try:
-            done = subprocess.run(
-                ["h2load", *options, f"--log-file={log}", "-d", str(question.body), *uris],
-                capture_output=True,
-                text=True,
-                timeout=_TIMEOUT,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise LoadError(f"{requests} requests took longer than {_TIMEOUT:.0f} s") from None
-        return parse(done.stdout + done.stderr, log.read_text() if log.exists() else "", requests)
+    connections = concurrency if question.kind == REST else min(_CONNECTIONS, concurrency)
+    shortest, longest = sizes
+    if question.kind == REST:
+        shortest, longest = shortest // _JSON_TOLERANCE, longest * _JSON_TOLERANCE
+    with tempfile.NamedTemporaryFile() as file:
+        Path(file.name).write_bytes(question.template(address))
+        command = [_PROGRAM, question.kind, address.rpartition(":")[2], question.path, file.name]
+        command += [connections, concurrency // connections, _WARM_UP_SECONDS, seconds]
+        return _run([str(part) for part in [*command, shortest, longest, int(question.has_id)]], seconds)
 
 
-def parse(summary: str, log: str, requests: int) -> Measured:
-    """Reads what h2load printed, and its log: a line a request, microseconds in the third column.
+def _run(command: list[str], seconds: float) -> Measured:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + _TIMEOUT, check=False)
+    except subprocess.TimeoutExpired:
+        raise LoadError(f"a burst of {seconds:g} s did not end") from None
+    if done.returncode:
+        raise LoadError(f"the load generator failed: {done.stderr.strip()[-300:]}")
+    return parse(done.stdout)
+
+
+def parse(printed: str) -> Measured:
+    """Reads what the load generator printed.
 
     Raises:
-        LoadError: When not every request succeeded.
+        LoadError: When an answer was not right, or there was none.
     """
-    rate, succeeded, data = (pattern.search(summary) for pattern in (_RATE, _SUCCEEDED, _DATA))
-    if rate is None or succeeded is None or data is None:
-        raise LoadError(f"h2load failed: {summary.strip()[-300:]}")
-    if int(succeeded[1]) != requests:
-        raise LoadError(f"{requests - int(succeeded[1])} of {requests} requests failed")
-    milliseconds = np.array([int(line.split("\t")[2]) for line in log.splitlines()]) / 1000
-    if len(milliseconds) != requests:
-        raise LoadError(f"h2load logged {len(milliseconds)} of {requests} requests")
-    p50, p99 = np.percentile(milliseconds, [50, 99])
-    return Measured(float(rate[1]), float(p50), float(p99), int(data[1]) / requests)
-
-
-def require_size(question: Question, measured: Measured, expected: int) -> None:
-    """Holds the size of answers against that of a right one: to h2load a refused gRPC call is a success, and shorter.
-
-    Raises:
-        LoadError: When they differ.
-    """
-    allowed = 0.0 if question.is_grpc else _REST_TOLERANCE * expected
-    if abs(measured.bytes_each - expected) > allowed:
-        raise LoadError(f"answers of {measured.bytes_each:.1f} bytes, where a right one has {expected}")
+    saw = json.loads(printed)
+    if saw["failed"]:
+        raise LoadError(f"{saw['failed']:,} of {saw['failed'] + saw['good']:,} requests failed: {saw['reason']}")
+    if not saw["rate"]:
+        raise LoadError("no answers")
+    return Measured(saw["rate"], saw["p50"], saw["p99"], saw["good"])

@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -30,7 +30,7 @@ class Process:
         log: What it wrote.
     """
 
-    def __init__(self, command: Sequence[object], log: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, command: Sequence[object], log: Path, folder: Path) -> None:
         self.log = log
         self.spawned = time.monotonic()
         with log.open("wb") as output:
@@ -39,8 +39,8 @@ class Process:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                cwd=ROOT,
-                env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"} | dict(environment),
+                cwd=folder,
+                env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"},
                 start_new_session=True,
             )
 
@@ -101,9 +101,9 @@ class Process:
 
 
 @contextmanager
-def process(command: Sequence[object], log: Path, environment: Mapping[str, str] | None = None) -> Iterator[Process]:
-    """Runs a command from the project's root while the body runs."""
-    running = Process(command, log, environment or {})
+def process(command: Sequence[object], log: Path, folder: Path = ROOT) -> Iterator[Process]:
+    """Runs a command while the body runs, in that folder."""
+    running = Process(command, log, folder)
     try:
         yield running
     finally:

@@ -1,26 +1,40 @@
-"""The same question to a model in every protocol, and how to read the numbers of the answer."""
+"""The same question to the model in every protocol: how it is put, and how to read the numbers of the answer."""
 
 import json
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.models import INPUT, Example
 from service.wire import open_inference_pb2 as oip
 from service.wire import tensorflow_pb2 as tf_pb
 from service.wire import tensorflow_serving_pb2 as tfs
 
 Numbers = npt.NDArray[np.float32]
-OIP_RPC, OIP_REST, TFS_RPC, TFS_REST = "OIP gRPC", "OIP REST", "TFS gRPC", "TFS REST"
-UNARY, STREAM, LONG_CALLS = "unary", "stream", "stream by h2load, 64 messages a call"
-"""Kinds of calls, for the names of rows."""
-OIP_STREAM = "/inference.GRPCInferenceService/ModelStreamInfer"
-_OUTPUT = "output_0"
+MODEL, INPUT, OUTPUT = "cnn28", "keras_tensor", "output_0"
+SHAPE = (28, 28, 1)
+UNARY, STREAM, REST = "unary", "stream", "rest"
+"""Kinds of questions, by the names that the load generator has for them."""
+
+_ID = "7" * 16
+_NUMBER = 0.1234
+"""What stands in a template where each message gets something of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Images, and what the model says to each when it is called by itself.
+
+    Attributes:
+        images: float32 [N, 28, 28, 1], each rounded to four digits.
+        scores: float32 [N, 10].
+    """
+
+    images: Numbers
+    scores: Numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,103 +43,78 @@ class Question:
 
     Attributes:
         name: Of the protocol, for tables.
+        kind: UNARY, STREAM or REST.
         path: Where it is posted.
-        body: A file; gRPC messages are framed, as they travel.
-        is_grpc: Whether it is a gRPC call.
-        read: Takes the numbers out of an answer; of gRPC, out of the message.
-        expected: What they should be, None for whatever they are.
+        put: Writes it, of an image [1, 28, 28, 1] and an id of 16 digits: a gRPC message or the body of a request.
+        read: Takes the numbers out of an answer.
+        has_id: Whether the id is part of it, and so of the answer.
+        by_h2load: Whether h2load asks it, not the project's own load generator.
     """
 
     name: str
+    kind: str
     path: str
-    body: Path
-    is_grpc: bool
+    put: Callable[[Numbers, str], bytes]
     read: Callable[[bytes], Numbers]
-    expected: Numbers | None
+    has_id: bool = True
+    by_h2load: bool = False
 
-    @property
-    def message(self) -> bytes:
-        """The body without the frame of gRPC."""
-        return self.body.read_bytes()[5:] if self.is_grpc else self.body.read_bytes()
+    def template(self, address: str) -> bytes:
+        """Returns what the load generator takes: the bytes that it sends, and then its mask of them."""
+        image = np.full((1, *SHAPE), _NUMBER, np.float32)
+        sent = self.sent(image, _ID, address)
+        marked = sent.replace(_ID.encode(), b"#" * len(_ID)).replace(image.tobytes(), b"f" * image.nbytes)
+        marked = marked.replace(b"%g" % _NUMBER, b"0.dddd")
+        return sent + bytes(new if new != old else ord(".") for old, new in zip(sent, marked, strict=True))
+
+    def sent(self, image: Numbers, identifier: str, address: str) -> bytes:
+        """Returns the question as it travels: a gRPC message behind its prefix, or a whole HTTP/1.1 request."""
+        message = self.put(image, identifier)
+        if self.kind != REST:
+            return b"\0" + struct.pack(">I", len(message)) + message
+        head = f"POST {self.path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n"
+        return f"{head}Content-Length: {len(message)}\r\n\r\n".encode() + message
 
 
-def framed(message: bytes) -> bytes:
-    """Returns a message as gRPC sends it: not compressed, its length in four bytes before it."""
-    return b"\0" + struct.pack(">I", len(message)) + message
-
-
-def oip_request(model: str, image: Numbers) -> oip.ModelInferRequest:
-    """Returns an image as a request of the Open Inference Protocol, its numbers as raw bytes."""
-    request = oip.ModelInferRequest(model_name=model, raw_input_contents=[image.tobytes()])
+def _put_oip(image: Numbers, identifier: str) -> bytes:
+    request = oip.ModelInferRequest(model_name=MODEL, id=identifier, raw_input_contents=[image.tobytes()])
     request.inputs.add(name=INPUT, datatype="FP32", shape=image.shape)
-    return request
+    return request.SerializeToString()
 
 
-def tfs_request(model: str, image: Numbers) -> tfs.PredictRequest:
-    """Returns an image as a request of TensorFlow Serving, its numbers as raw bytes."""
+def _put_tfs(image: Numbers, _: str) -> bytes:
     shape = tf_pb.TensorShapeProto(dim=[tf_pb.TensorShapeProto.Dim(size=size) for size in image.shape])
     tensor = tf_pb.TensorProto(dtype=tf_pb.DT_FLOAT, tensor_shape=shape, tensor_content=image.tobytes())
-    return tfs.PredictRequest(model_spec=tfs.ModelSpec(name=model), inputs={INPUT: tensor})
+    return tfs.PredictRequest(model_spec=tfs.ModelSpec(name=MODEL), inputs={INPUT: tensor}).SerializeToString()
 
 
-def ask_in_all(model: str, example: Example, folder: Path) -> dict[str, Question]:
-    """Writes the question in each standard protocol; by the protocol's name."""
-    image, scores = example.image, example.scores.ravel()
-    flat = {"name": INPUT, "datatype": "FP32", "shape": image.shape, "data": short(image.ravel())}
-    bodies: dict[str, tuple[str, bytes, Callable[[bytes], Numbers]]] = {
-        TFS_RPC: (
-            "/tensorflow.serving.PredictionService/Predict",
-            framed(tfs_request(model, image).SerializeToString()),
-            _read_tfs,
-        ),
-        OIP_RPC: (
-            "/inference.GRPCInferenceService/ModelInfer",
-            framed(oip_request(model, image).SerializeToString()),
-            read_oip,
-        ),
-        TFS_REST: (f"/v1/models/{model}:predict", _json({"instances": short(image)}), _read_json("predictions")),
-        OIP_REST: (f"/v2/models/{model}/infer", _json({"inputs": [flat]}), _read_json("outputs", 0, "data")),
-    }
-    return {
-        name: write(folder, f"{model} {name}", Question(name, path, folder, name.endswith("gRPC"), read, scores), body)
-        for name, (path, body, read) in bodies.items()
-    }
+def _put_oip_json(image: Numbers, identifier: str) -> bytes:
+    return oip_json(image.ravel(), image.shape, identifier)
 
 
-def ask_bentoml(example: Example, folder: Path) -> Question:
-    """Writes the question to `peers/serve_bentoml.py`."""
-    question = Question("REST", "/predict", folder, False, _read_json(), example.scores.ravel())
-    return write(folder, "bentoml", question, _json({"images": short(example.image)}))
+def _put_tfs_json(image: Numbers, _: str) -> bytes:
+    return _json({"instances": _short(image)})
 
 
-def ask_litserve(example: Example, folder: Path) -> Question:
-    """Writes the question to `peers/serve_litserve.py`."""
-    question = Question("REST", "/predict", folder, False, _read_json("scores"), example.scores.ravel())
-    return write(folder, "litserve", question, _json({"image": short(example.image[0])}))
+def oip_json(numbers: Numbers, shape: Sequence[int], identifier: str) -> bytes:
+    """Returns the body of a request of the Open Inference Protocol; its numbers are nested as the array is."""
+    given = {"name": INPUT, "datatype": "FP32", "shape": shape, "data": _short(numbers)}
+    return _json({"id": identifier, "inputs": [given]})
 
 
-def write(folder: Path, name: str, question: Question, body: bytes) -> Question:
-    """Writes a question's body into the folder and returns the question with it."""
-    file = folder / (name.replace(" ", "-") + ".bin")
-    file.write_bytes(body)
-    return Question(question.name, question.path, file, question.is_grpc, question.read, question.expected)
-
-
-def short(numbers: Numbers) -> Any:
-    """Returns nested lists of numbers that JSON writes with four digits, not with those of float32 as a float64."""
-    return numbers.astype(np.float64).round(4).tolist()
-
-
-def read_oip(answer: bytes) -> Numbers:
-    """Returns the numbers of a ModelInferResponse's first output; raw or not."""
+def _read_oip(answer: bytes) -> Numbers:
     response = oip.ModelInferResponse.FromString(answer)
     if response.raw_output_contents:
         return np.frombuffer(response.raw_output_contents[0], np.float32)
     return np.array(response.outputs[0].contents.fp32_contents, np.float32)
 
 
+def _read_oip_stream(answer: bytes) -> Numbers:
+    return _read_oip(oip.ModelStreamInferResponse.FromString(answer).infer_response.SerializeToString())
+
+
 def _read_tfs(answer: bytes) -> Numbers:
-    tensor = tfs.PredictResponse.FromString(answer).outputs[_OUTPUT]
+    tensor = tfs.PredictResponse.FromString(answer).outputs[OUTPUT]
     if tensor.tensor_content:
         return np.frombuffer(tensor.tensor_content, np.float32)
     return np.array(tensor.float_val, np.float32)
@@ -141,5 +130,22 @@ def _read_json(*places: str | int) -> Callable[[bytes], Numbers]:
     return read
 
 
-def _json(document: dict[str, Any] | Sequence[Any]) -> bytes:
+def _short(numbers: Numbers) -> Any:
+    """Returns nested lists of numbers that JSON writes with four digits, not with those of float32 as a float64."""
+    return numbers.astype(np.float64).round(4).tolist()
+
+
+def _json(document: dict[str, Any]) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
+
+
+_OIP_SERVICE, _TFS_SERVICE = "/inference.GRPCInferenceService", "/tensorflow.serving.PredictionService"
+OIP_RPC = Question("OIP gRPC", UNARY, f"{_OIP_SERVICE}/ModelInfer", _put_oip, _read_oip)
+OIP_STREAM = Question("OIP gRPC, stream", STREAM, f"{_OIP_SERVICE}/ModelStreamInfer", _put_oip, _read_oip_stream)
+TFS_RPC = Question("TFS gRPC", UNARY, f"{_TFS_SERVICE}/Predict", _put_tfs, _read_tfs, has_id=False)
+OIP_REST = Question("OIP REST", REST, f"/v2/models/{MODEL}/infer", _put_oip_json, _read_json("outputs", 0, "data"))
+TFS_REST = Question(
+    "TFS REST", REST, f"/v1/models/{MODEL}:predict", _put_tfs_json, _read_json("predictions"), has_id=False
+)
+OIP_RPC_H2LOAD = replace(OIP_RPC, name="OIP gRPC, by h2load", by_h2load=True)
+OIP_STREAM_H2LOAD = replace(OIP_STREAM, name="OIP gRPC, stream, by h2load", by_h2load=True)

@@ -1,41 +1,30 @@
-"""What a run found, and how the rounds of it are put together."""
+"""What a run found: figures with names, each once for each round."""
 
+import json
 import statistics
-from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import astuple, dataclass, field
+from pathlib import Path
 
-from benchmarks.load import Measured
-from benchmarks.open_loop import OpenLoop
+Rounds = Mapping[int, float]
+"""A figure by the number of the round."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """What stands at the left of a table.
+class Figure:
+    """What a figure is of.
 
     Attributes:
-        server: Its name.
-        protocol: Name of the question.
+        server: Or whatever else was measured.
+        what: ``rate`` (answers a second), ``p50``, ``p99``, ``cpu`` (ms), ``memory at first``, ``memory`` (MB) ...
+        protocol: Name of the question, where there is one.
+        concurrency: Requests at a time, likewise.
     """
 
     server: str
-    protocol: str
-
-
-@dataclass(frozen=True, slots=True)
-class Burst:
-    """One burst and what it cost.
-
-    Attributes:
-        measured: What the load saw.
-        cpu: Milliseconds of processor time a request, of the server.
-        backend_cpu: Likewise, of what is behind it.
-    """
-
-    measured: Measured
-    cpu: float
-    backend_cpu: float = 0.0
+    what: str
+    protocol: str = ""
+    concurrency: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,55 +36,62 @@ class Spread:
     high: float
 
     @classmethod
-    def of(cls, figures: list[float]) -> "Spread":
-        """Puts the figures of all rounds together."""
-        return cls(statistics.median(figures), min(figures), max(figures))
-
-
-def _lists() -> defaultdict[Any, list[Any]]:
-    return defaultdict(list)
+    def of(cls, rounds: Rounds) -> "Spread | None":
+        """Puts all rounds together; there is nothing to put together of none."""
+        figures = list(rounds.values())
+        return cls(statistics.median(figures), min(figures), max(figures)) if figures else None
 
 
 @dataclass(slots=True)
-class Compared:
-    """The results of the rounds.
+class Results:
+    """All figures of a run.
 
     Attributes:
-        bursts: By row and requests at a time; one for each round.
-        open_loop: Latencies at half of a row's capacity, in milliseconds; one for each round.
-        idle: Memory by server, in MB, of each round: once it has answered its first request.
-        memory: Likewise, after all bursts.
-        start: By server, in seconds from its start to its first right answer.
-        reasons: Why a row or a server has no figure.
+        figures: By what they are of, by round.
+        reasons: Why a server, or its row of a protocol, lacks figures.
+        about: How and where it was measured, for the report.
     """
 
-    bursts: dict[tuple[Row, int], list[Burst]] = field(default_factory=_lists)
-    open_loop: dict[Row, list[OpenLoop]] = field(default_factory=_lists)
-    idle: dict[str, list[float]] = field(default_factory=_lists)
-    memory: dict[str, list[float]] = field(default_factory=_lists)
-    start: dict[str, list[float]] = field(default_factory=_lists)
-    reasons: dict[Row, str] = field(default_factory=dict)
+    figures: dict[Figure, dict[int, float]] = field(default_factory=dict)
+    reasons: dict[tuple[str, str], str] = field(default_factory=dict)
+    about: dict[str, str] = field(default_factory=dict)
 
-    def rows(self) -> list[Row]:
-        """Returns the rows with figures, in the order in which they came."""
-        return list(dict.fromkeys(row for row, _ in self.bursts))
+    def add(self, number: int, figure: Figure, value: float) -> None:
+        """Adds a figure of a round."""
+        self.figures.setdefault(figure, {})[number] = value
 
-    def rate(self, row: Row, concurrency: int) -> Spread | None:
-        """Returns the answers a second."""
-        return self._spread(row, concurrency, lambda burst: burst.measured.rate)
+    def of(self, server: str, what: str, protocol: str = "", concurrency: int = 0) -> Rounds:
+        """Returns a figure of each round that has it."""
+        return self.figures.get(Figure(server, what, protocol, concurrency), {})
 
-    def p50(self, row: Row, concurrency: int) -> Spread | None:
-        """Returns the latency that half of the answers had at most."""
-        return self._spread(row, concurrency, lambda burst: burst.measured.p50)
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """Yields servers with protocols that have answers a second, in the order in which they came."""
+        yield from dict.fromkeys((each.server, each.protocol) for each in self.figures if each.what == "rate")
 
-    def p99(self, row: Row, concurrency: int) -> Spread | None:
-        """Returns the latency that 99 of 100 answers had at most."""
-        return self._spread(row, concurrency, lambda burst: burst.measured.p99)
+    def save(self, file: Path) -> None:
+        """Writes it to disk, so that a report can be written again."""
+        figures = [[*astuple(figure), rounds] for figure, rounds in self.figures.items()]
+        reasons = [[*row, reason] for row, reason in self.reasons.items()]
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps({"figures": figures, "reasons": reasons, "about": self.about}, indent=1))
 
-    def cpu(self, row: Row, concurrency: int) -> Spread | None:
-        """Returns the milliseconds of processor time a request, of the server."""
-        return self._spread(row, concurrency, lambda burst: burst.cpu)
+    @classmethod
+    def load(cls, file: Path) -> "Results":
+        """Reads what was saved."""
+        found = json.loads(file.read_text())
+        figures = {
+            Figure(*names): {int(number): value for number, value in rounds.items()}
+            for *names, rounds in found["figures"]
+        }
+        reasons = {(server, protocol): reason for server, protocol, reason in found["reasons"]}
+        return cls(figures, reasons, found["about"])
 
-    def _spread(self, row: Row, concurrency: int, figure: Callable[[Burst], float]) -> Spread | None:
-        bursts = self.bursts.get((row, concurrency))
-        return Spread.of([figure(burst) for burst in bursts]) if bursts else None
+
+def ratio(numerator: Rounds, denominator: Rounds) -> Rounds:
+    """Returns the ratio of two figures in each round that has both."""
+    return {number: value / denominator[number] for number, value in numerator.items() if number in denominator}
+
+
+def difference(one: Rounds, other: Rounds) -> Rounds:
+    """Returns what one figure is above another in each round that has both."""
+    return {number: value - other[number] for number, value in one.items() if number in other}

@@ -1,40 +1,46 @@
-"""The comparison: all servers in turn, several times over, so that what disturbs the machine meets all alike."""
+"""The run: everything in turn, several times over, so that what disturbs the machine meets all alike."""
 
+import json
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 
-from benchmarks import open_loop
+from benchmarks import h2load, json_decoding, load
 from benchmarks.asking import WrongAnswerError, check, wait_for_answer
-from benchmarks.load import LoadError, burst, require_size
+from benchmarks.load import LoadError
 from benchmarks.options import Options
-from benchmarks.questions import Question
-from benchmarks.results import Burst, Compared, Row
-from benchmarks.servers import NotAvailableError, Running, Server
+from benchmarks.processes import ROOT
+from benchmarks.questions import MODEL, Question
+from benchmarks.results import Figure, Results
+from benchmarks.servers import NotAvailableError, Running, Server, Starter, chosen
 
-_WARM_UP = 200
-"""Requests before the first measurement: connections, caches, the first batches of each size."""
+LOOP, JSON = "the SavedModel in a bare loop", "JSON to arrays"
 FAILURES = (LoadError, WrongAnswerError, NotAvailableError, OSError, ValueError, subprocess.SubprocessError)
 """What a server, or the load, may do wrong: it is told in the table, and the run goes on."""
+_ANY_SIZE = (0, 65536)
 
 
-def compare(servers: Iterable[Server], options: Options, results: Compared) -> None:
+def compare(start: Starter, options: Options, results: Results) -> None:
     """Runs the rounds and adds what they found to the results."""
-    servers = list(servers)
+    servers = chosen(start, options)
     for number in range(options.rounds):
-        # The order turns, so that none is always the one after a heavy one.
-        turned = servers[number % len(servers) :] + servers[: number % len(servers)] if servers else []
-        for server in turned:
+        # There and back again, so that none is always the one after a heavy one.
+        for server in servers if number % 2 == 0 else reversed(servers):
             tell(f"round {number + 1} of {options.rounds}: {server.name}")
             try:
                 with server.start() as running:
-                    _measure_server(server, running, options, results)
+                    _measure_server(number, server, running, start, results)
             except FAILURES as error:
-                for question in server.questions:
-                    results.reasons.setdefault(Row(server.name, question.name), str(error))
+                for question in server.asked:
+                    results.reasons.setdefault((server.name, question.name), str(error))
                 tell(f"  {error}")
+        if "limits" in options.only and not options.servers:
+            _measure_loop(number, start, results)
+        if "json" in options.only and not options.servers:
+            _measure_json(number, options, results)
 
 
 def tell(line: str) -> None:
@@ -43,51 +49,63 @@ def tell(line: str) -> None:
     sys.stderr.flush()
 
 
-def _measure_server(server: Server, running: Running, options: Options, results: Compared) -> None:
-    first = server.questions[0]
-    wait_for_answer(first, running.address(first), running.server)
-    results.start[server.name].append(time.monotonic() - running.server.spawned)
-    results.idle[server.name].append(running.server.memory_bytes() / 1e6)
-    for question in server.questions:
-        row = Row(server.name, question.name)
+def _measure_server(number: int, server: Server, running: Running, start: Starter, results: Results) -> None:
+    first = next(iter(server.asked))
+    if server.answers:
+        wait_for_answer(first, running.address(first), start.examples, running.server)
+        results.add(number, Figure(server.name, "start"), time.monotonic() - running.server.spawned)
+        results.add(number, Figure(server.name, "memory at first"), running.server.memory_bytes() / 1e6)
+    else:
+        _wait_until_it_listens(running, running.address(first))
+    for question, concurrencies in server.asked.items():
         try:
-            _measure_row(row, question, running, options, results)
+            sizes = check(question, running.address(question), start.examples) if server.answers else _ANY_SIZE
+            asked = question if server.answers else replace(question, has_id=False)
+            for concurrency in concurrencies:
+                of = Figure(server.name, "rate", question.name, concurrency)
+                for what, value in _burst(asked, running, sizes, concurrency, start.options.seconds).items():
+                    results.add(number, replace(of, what=what), value)
         except FAILURES as error:
-            results.reasons.setdefault(row, str(error))
+            results.reasons.setdefault((server.name, question.name), str(error))
             tell(f"  {question.name}: {error}")
-    results.memory[server.name].append(running.server.memory_bytes() / 1e6)
+    results.add(number, Figure(server.name, "memory"), running.server.memory_bytes() / 1e6)
 
 
-def _measure_row(row: Row, question: Question, running: Running, options: Options, results: Compared) -> None:
-    address = running.address(question)
-    expected = check(question, address)
-    most = max(options.concurrencies)
-    with suppress(LoadError):
-        burst(question, address, concurrency=most, requests=max(_WARM_UP, most))
-    for concurrency in options.concurrencies:
-        measured = measure(question, running, expected, concurrency=concurrency, seconds=options.seconds)
-        results.bursts[row, concurrency].append(measured)
-    if "open-loop" in options.only:
-        rate = results.bursts[row, most][-1].measured.rate / 2
-        found = open_loop.measure(question, address, rate=rate, seconds=options.seconds)
-        results.open_loop[row].append(found)
+def _burst(
+    question: Question, running: Running, sizes: tuple[int, int], concurrency: int, seconds: float
+) -> dict[str, float]:
+    ask = h2load.burst if question.by_h2load else load.burst
+    before = running.server.cpu_seconds()
+    measured = ask(question, running.address(question), sizes, concurrency=concurrency, seconds=seconds)
+    cpu = 1000 * (running.server.cpu_seconds() - before) / measured.answers
+    latencies = {"p50": measured.p50, "p99": measured.p99}
+    return {"rate": measured.rate, "cpu": cpu} | {what: value for what, value in latencies.items() if value is not None}
 
 
-def measure(question: Question, running: Running, expected: int, *, concurrency: int, seconds: float) -> Burst:
-    """Measures a burst of about that length, and what it cost.
-
-    Raises:
-        LoadError: When an answer was not as it should be.
-    """
-    address = running.address(question)
-    trial = burst(question, address, concurrency=concurrency, requests=max(20, 3 * concurrency))
-    requests = max(20, 2 * concurrency, round(trial.rate * seconds))
-    before, backend_before = _cpu(running)
-    measured = burst(question, address, concurrency=concurrency, requests=requests)
-    after, backend_after = _cpu(running)
-    require_size(question, measured, expected)
-    return Burst(measured, 1000 * (after - before) / requests, 1000 * (backend_after - backend_before) / requests)
+def _wait_until_it_listens(running: Running, address: str) -> None:
+    host, _, port = address.rpartition(":")
+    while running.server.alive:
+        with suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
+            return
+        time.sleep(0.05)
+    raise NotAvailableError(running.server.last_line())
 
 
-def _cpu(running: Running) -> tuple[float, float]:
-    return running.server.cpu_seconds(), running.backend.cpu_seconds() if running.backend else 0.0
+def _measure_loop(number: int, start: Starter, results: Results) -> None:
+    tell(f"round {number + 1} of {start.options.rounds}: {LOOP}")
+    command = [sys.executable, "-m", "benchmarks.bare_loop", str(start.models / MODEL / "1")]
+    seconds = str(start.options.seconds / 2)
+    done = subprocess.run([*command, seconds], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        results.reasons[LOOP, ""] = done.stderr.strip()[-300:]
+        return
+    for call, rates in json.loads(done.stdout).items():
+        for batch, rate in rates.items():
+            results.add(number, Figure(LOOP, "images", call, int(batch)), rate)
+
+
+def _measure_json(number: int, options: Options, results: Results) -> None:
+    tell(f"round {number + 1} of {options.rounds}: {JSON}")
+    for name, size, ours, plain in json_decoding.measure(options.seconds / 2):
+        for what, value in (("bytes", size), ("ours", ours), ("orjson", plain)):
+            results.add(number, Figure(JSON, what, name), value)

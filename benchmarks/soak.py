@@ -2,36 +2,38 @@
 
 from itertools import cycle
 
+from benchmarks import load
 from benchmarks.asking import check, wait_for_answer
-from benchmarks.load import burst, require_size
+from benchmarks.questions import OIP_REST, OIP_RPC, TFS_REST, TFS_RPC
+from benchmarks.results import Figure, Results
 from benchmarks.rounds import tell
-from benchmarks.workspace import Workspace
+from benchmarks.servers import TENSORGATE, Starter
 
-FEW, MANY = 20_000, 200_000
-_BURST = 2_500
+_STEP, _MOST = 20_000, 200_000
 _CONCURRENCY = 64
+_BURST_SECONDS = 2.0
 
 
-def measure_memory(work: Workspace) -> dict[int, float]:
-    """Returns MB by number of requests, of all protocols in turn.
+def measure_memory(start: Starter, results: Results) -> None:
+    """Adds MB by number of requests, of all protocols in turn.
 
     Raises:
         LoadError: When a request failed.
         WrongAnswerError: When the server did not start.
     """
-    memory: dict[int, float] = {}
-    questions = tuple(work.ask.values())
-    with work.starter.tensorgate() as running:
-        wait_for_answer(questions[0], running.address(questions[0]), running.server)
-        sizes = {question.name: check(question, running.address(question)) for question in questions}
-        sent = 0
+    questions = (OIP_RPC, TFS_RPC, OIP_REST, TFS_REST)
+    with start.tensorgate() as running:
+        wait_for_answer(OIP_RPC, running.grpc, start.examples, running.server)
+        sizes = {question: check(question, running.address(question), start.examples) for question in questions}
+        answered, told = 0, 0
         for question in cycle(questions):
-            saw = burst(question, running.address(question), concurrency=_CONCURRENCY, requests=_BURST)
-            require_size(question, saw, sizes[question.name])
-            sent += _BURST
-            if sent % FEW == 0:
-                memory[sent] = running.server.memory_bytes() / 1e6
-                tell(f"soak: {memory[sent]:,.1f} MB after {sent:,} requests")
-            if sent >= MANY:
-                return memory
-    return memory
+            address = running.address(question)
+            seen = load.burst(question, address, sizes[question], concurrency=_CONCURRENCY, seconds=_BURST_SECONDS)
+            answered += seen.answers
+            if answered >= told + _STEP:
+                told = answered // _STEP * _STEP
+                memory = running.server.memory_bytes() / 1e6
+                results.add(0, Figure(TENSORGATE, "soak", concurrency=answered), memory)
+                tell(f"soak: {memory:,.1f} MB after {answered:,} requests")
+            if answered >= _MOST:
+                return

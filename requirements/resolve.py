@@ -17,7 +17,7 @@ FILES = {
 EVERYTHING = ["--extra", "embedded", "--extra", "training", "--group", "dev"]
 CLIENTS = ("triton", "kserve", "ovmsclient", "schemathesis")
 """Clients that others wrote: each in an environment of its own, which the gateway's requirements do not bind."""
-PEERS = ("triton", "mlserver", "kserve", "bentoml", "litserve", "py-spy")
+PEERS = ("triton", "mlserver", "kserve", "py-spy")
 """What Tensorgate is measured against, and with: likewise."""
 ANYWHERE = ["--universal"]
 PEERS_PLATFORM = ["--python-platform", "x86_64-manylinux_2_35"]
