@@ -37,6 +37,7 @@ class Served:
     """
 
     def __init__(self, runtime: Server, backend: FakeBackend, rest: httpx.AsyncClient, channel: aio.Channel) -> None:
+        self.grpc_server = runtime._settings.grpc_server
         self.behind = not isinstance(runtime._parts.backend, FakeBackend)
         self.runtime = runtime
         self.backend = backend

@@ -217,4 +217,8 @@ def _grpc_server(settings: Settings, app: ASGIApp, calls: GrpcCalls) -> GrpcServ
         return AioServer(calls, max_request_bytes=settings.max_request_bytes)
     from service.transport.grpc.h2corn_server import H2cornServer  # noqa: PLC0415
 
-    return H2cornServer(app, services=calls.service_names, stall_timeout=settings.stall_timeout)
+    return H2cornServer(
+        app,
+        services=calls.service_names,
+        stall_timeout=settings.stall_timeout,
+    )

@@ -61,17 +61,19 @@ class Route:
         handle: Answers a request.
         is_probe: Whether it asks after the server itself: it takes no place among the requests in flight, and is
             reported only when it fails.
+        place: What it is called in metrics and logs; by default the template.
     """
 
     verb: str
     template: str
     handle: Handle
     is_probe: bool = False
+    place: str = ""
 
     @property
     def name(self) -> str:
         """For metrics and logs."""
-        return f"{self.verb} {self.template}"
+        return f"{self.verb} {self.place or self.template}"
 
 
 Found = tuple[Route, Mapping[str, str]]

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from service.transport import http_protocol
+from service.transport.rest import http_protocol
 from tests.conftest import Served
 
 CLASSIFY = "/api/v1/models/shades/classify"

@@ -57,14 +57,14 @@ class OpenInferenceRest:
     def _routes(self) -> list[Route]:
         return [
             Route("POST", MODEL + "/infer", self.infer),
-            Route("POST", VERSION + "/infer", self.infer),
+            Route("POST", VERSION + "/infer", self.infer, place=MODEL + "/infer"),
             Route("GET", PREFIX, self.server_metadata),
             Route("GET", PREFIX + "/health/live", self.live, is_probe=True),
             Route("GET", PREFIX + "/health/ready", self.ready, is_probe=True),
             Route("GET", MODEL, self.model_metadata),
-            Route("GET", VERSION, self.model_metadata),
+            Route("GET", VERSION, self.model_metadata, place=MODEL),
             Route("GET", MODEL + "/ready", self.model_ready),
-            Route("GET", VERSION + "/ready", self.model_ready),
+            Route("GET", VERSION + "/ready", self.model_ready, place=MODEL + "/ready"),
             Route("POST", REPOSITORY + "/index", self.index),
             Route("POST", REPOSITORY + "/models/{model}/load", self.load),
             Route("POST", REPOSITORY + "/models/{model}/unload", self.unload),

@@ -4,8 +4,11 @@ What it does and does not do was tried on the release that the project pins; `do
 """
 
 import asyncio
+import os
 import socket
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import h2corn
 from starlette.types import ASGIApp
@@ -83,18 +86,38 @@ class H2cornServer:
                 h2_timeout_response_stall=self._stall_timeout,
             ),
         )
-        self._serving = asyncio.create_task(self._server.serve())
-        started = asyncio.create_task(self._server.wait_started())
-        await asyncio.wait((self._serving, started), return_when=asyncio.FIRST_COMPLETED)
-        started.cancel()
+        with _quiet():
+            self._serving = asyncio.create_task(self._server.serve())
+            started = asyncio.create_task(self._server.wait_started())
+            await asyncio.wait((self._serving, started), return_when=asyncio.FIRST_COMPLETED)
+            started.cancel()
         if self._serving.done():
             await self._serving
 
     async def stop(self) -> None:
-        """Takes no more calls and ends those that are left."""
+        """Takes no more calls and ends those that are left; may be called again."""
+        if not self._sockets:
+            return
         self._server.shutdown()
         await asyncio.sleep(_BACKLOG_SECONDS)  # in the other order it would end badly
         self._sockets[1].shutdown(socket.SHUT_RDWR)
         await self._serving
-        for listening in self._sockets:
-            listening.close()
+        while self._sockets:
+            self._sockets.pop().close()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps off standard error what h2corn writes there when it starts: it is no line of our logs, and no setting.
+
+    What goes wrong then is raised; and the logs have a descriptor of their own.
+    """
+    stderr = sys.__stderr__.fileno() if sys.__stderr__ is not None else 2
+    kept, nowhere = os.dup(stderr), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stderr)
+    try:
+        yield
+    finally:
+        os.dup2(kept, stderr)
+        os.close(kept)
+        os.close(nowhere)
