@@ -255,6 +255,20 @@ async def test_no_more_wait_for_a_model_than_allowed() -> None:
     assert await other == [10]
 
 
+@pytest.mark.parametrize("size", [1, 128])
+async def test_nothing_is_kept_of_what_is_refused(size: int) -> None:
+    front = merging(max_queue_size=1, max_batch_size=size)
+    asked = [front.ask(1), front.ask(2)]
+    await front.settle()
+    queues = dict(front.batcher._queues)
+    refused = [front.ask(3, width=width) for width in (2, 3)]
+    assert all(isinstance(each, GatewayError) for each in await asyncio.gather(*refused, return_exceptions=True))
+    assert front.batcher._queues == queues
+    front.let(9)
+    await asyncio.gather(*asked)
+    assert front.batcher._queues == {}
+
+
 async def test_a_model_that_does_not_work_row_by_row_is_not_merged_again() -> None:
     front = merging()
     front.backend.merges_rows = True
