@@ -133,7 +133,7 @@ class Call:
         self.phases[name] = self.phases.get(name, 0.0) + seconds
 
     def spent(self, name: str, since: float) -> None:
-        """Adds the time since then, by the performance counter, to the phase of that name: what `phase` does, cheaper."""
+        """Adds the time since then, by the performance counter, to a phase: what `phase` does, at less cost."""
         phases = self.phases
         phases[name] = phases.get(name, 0.0) + time.perf_counter() - since
 
