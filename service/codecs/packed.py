@@ -5,8 +5,6 @@ byte first (https://protobuf.dev/programming-guides/encoding/#packed). An array 
 message read these bytes fills its field at a tiny part of what a Python object for each number costs.
 """
 
-from functools import cache
-
 from google.protobuf.message import Message
 
 from service.core.tensors import Tensor
@@ -30,13 +28,8 @@ def append_packed(message: Message, field: str, tensor: Tensor) -> None:
     """
     data = tensor.astype(_FIXED_WIDTH[tensor.dtype.str[1:]], copy=False).tobytes()
     if data:
-        message.MergeFromString(_tag(type(message), field) + _varint(len(data)) + data)
-
-
-@cache
-def _tag(message: type[Message], field: str) -> bytes:
-    """Returns what stands before the length of a packed field."""
-    return _varint(message.DESCRIPTOR.fields_by_name[field].number << 3 | _LENGTH_DELIMITED)
+        number = message.DESCRIPTOR.fields_by_name[field].number
+        message.MergeFromString(_varint(number << 3 | _LENGTH_DELIMITED) + _varint(len(data)) + data)
 
 
 def _varint(value: int) -> bytes:

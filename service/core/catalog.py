@@ -46,7 +46,7 @@ class ModelVersion:
         return self.state is State.END and not self.error
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ModelRef:
     """What a request says of the model that it wants; the newest available version when it names none.
 

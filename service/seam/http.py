@@ -11,7 +11,7 @@ from service.errors import GatewayError
 JSON = "application/json"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HttpRequest:
     """A request, read to its end.
 
@@ -31,7 +31,7 @@ class HttpRequest:
         return QueryParams(self.query_string)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HttpResponse:
     """A response.
 

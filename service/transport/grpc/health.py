@@ -4,7 +4,7 @@ Source: https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from typing import cast
 
 from google.protobuf.descriptor import ServiceDescriptor
@@ -69,7 +69,7 @@ class Health:
             raise GatewayError(ErrorKind.MODEL_NOT_FOUND, str(known), [known])
         return _Response(status=self._status(request.service))
 
-    async def watch(self, messages: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
+    async def watch(self, messages: AsyncIterator[bytes], call: Call) -> AsyncGenerator[bytes, None]:
         """Answers Watch: the state as it is, and each change of it, until the client goes away."""
         async for data in messages:
             service = _parse(data).service
