@@ -63,7 +63,7 @@ def parse_arrays(data: bytes) -> Any:
     """
     arrays, parts, done = list[NumericArray](), list[bytes](), 0
     for start, end in _candidates(data):
-        if (array := _read(data[start:end])) is not None:
+        if (array := _read(data[start:end].rstrip(_SPACE))) is not None:
             parts += data[done:start], b'"%b%d"' % (_MARK_IN_JSON, len(arrays))
             arrays.append(array)
             done = end
@@ -124,11 +124,7 @@ def _candidates(data: bytes) -> Iterator[tuple[int, int]]:
 def _end(data: bytes, start: int, limit: int) -> int:
     """Returns where a list of numbers ends that begins there: before the next member, or the end of its object."""
     end = data.find(b"}", start, limit)
-    if end < 0:
-        end = data.rfind(b",", start, limit)
-    while end > start and data[end - 1] in _SPACE:
-        end -= 1
-    return end
+    return end if end >= 0 else max(start, data.rfind(b",", start, limit))
 
 
 def _read(text: bytes) -> NumericArray | None:
