@@ -22,7 +22,7 @@ class Findings:
         streams: Streams and unary calls.
         models: Other models.
         growth: How cost grows.
-        decoding: JSON to arrays, by name of the model that it is for and how the numbers are written.
+        decoding: JSON to arrays, by name of the model that it is for.
         soak: Memory in MB by number of requests.
         peers_call: How the peers called the SavedModel.
         rounds: How many there were.

@@ -78,7 +78,7 @@ ABOUT = {
     ),
     DECODING: (
         "The body of a request of the Open Inference Protocol's REST API to arrays, with all checks, beside `orjson.loads` and\n"
-        "`numpy.asarray` with none; the median of many runs. The numbers are in one list, or in lists as the shape says.\n"
+        "`numpy.asarray` with none; the best of many runs.\n"
     ),
     SOAK: "The small CNN, requests of all four standard protocols in turn, 64 at a time.\n",
     COUNT: (

@@ -58,7 +58,7 @@ def table(
             what = f"{OIP_RPC}, {_MOST} at a time, against a bare loop of batches of {BATCHES[-1]} ({call})"
             ratios.append(_Ratio(what, reached.median / bare))
     for name, found in decoding.items():
-        what = f"JSON of an image to numpy, {name}: how much faster than orjson and numpy.asarray"
+        what = f"JSON of a {name} image to numpy: how much faster than orjson and numpy.asarray"
         ratios.append(_Ratio(what, found.orjson / found.ours))
     ratios += _gateway_alone(compared)
     rows = [[ratio.what, f"{ratio.value:.2f}"] for ratio in ratios if ratio.value is not None]

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks import environment
 from benchmarks.findings import Findings
 from benchmarks.growth import measure_growth
-from benchmarks.json_decoding import FLAT, NESTED, measure_decoding
+from benchmarks.json_decoding import measure_decoding
 from benchmarks.models import SMALL
 from benchmarks.native_questions import CLASSIFIER, FORECASTER, classify_questions, forecast_questions
 from benchmarks.options import Options
@@ -48,11 +48,7 @@ def run(work: Workspace, options: Options, findings: Findings) -> None:
         findings.models = Compared()
         compare(_other_models(work, options, findings.models), aside, findings.models)
         asked = {"28x28x1": work.ask[OIP_REST], LARGE_MODEL: work.ask_large[OIP_REST]}
-        findings.decoding = {
-            f"{name}, {form}": measure_decoding(question, form, options.seconds)
-            for name, question in asked.items()
-            for form in (FLAT, NESTED)
-        }
+        findings.decoding = {name: measure_decoding(question, options.seconds) for name, question in asked.items()}
     if "growth" in options.only:
         findings.growth = measure_growth(work, options)
     if "soak" in options.only:
