@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from service.codecs.json_numbers import decode_numbers
+from service.codecs.json_lists import decode_numbers
 from service.core.catalog import ModelRef
 from service.core.tensors import Tensor
 from service.errors import GatewayError, Violation, invalid_input, shown
