@@ -5,9 +5,8 @@ Source: https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2
 
 from service.core.call import Call
@@ -15,6 +14,9 @@ from service.errors import ErrorKind, GatewayError, Violation, shown
 from service.seam.grpc import method_of, parser_of
 from service.seam.method import BytesMethod
 from service.transport.grpc.calls import OpenStream
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import ServiceDescriptor
 
 NAME = "grpc.health.v1.Health"
 _DESCRIPTOR = cast("ServiceDescriptor", health_pb2.DESCRIPTOR.services_by_name["Health"])
