@@ -1,3 +1,5 @@
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
@@ -5,9 +7,11 @@ from service.core.bounds import InputBounds
 from service.core.call import Call, Deadline
 from service.core.catalog import Catalog, ModelRef
 from service.core.engine import Engine
-from service.core.tensors import Tensor
 from service.errors import ErrorKind, GatewayError
 from tests.fakes import FakeBackend, batcher
+
+if TYPE_CHECKING:
+    from service.core.tensors import Tensor
 
 
 async def started(max_request_rows: int = 8) -> tuple[Engine, FakeBackend, Call]:
