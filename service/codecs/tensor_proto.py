@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from service.codecs.booleans import check_booleans
-from service.codecs.packed import append_packed, is_packable
+from service.codecs.packed import append_packed, field_head, is_packable, read_packed
 from service.core.bounds import InputBounds
 from service.core.tensors import NUMPY_DTYPES, STRING, Tensor, dtype_name
 from service.errors import ErrorKind, Violation, invalid_input
@@ -56,7 +56,9 @@ _FIELDS: dict[str, tuple[str, str]] = {
 Of 16-bit floats the field holds the bits, of complex numbers both parts by turns (TensorFlow's ``tensor.proto``).
 """
 _BITS = {"float16", "bfloat16"}
+_FLOATS = {"float32", "float64"}
 _CHUNK = 65_536
+_CONTENT = tf_pb.TensorProto.TENSOR_CONTENT_FIELD_NUMBER
 
 
 Hold = Callable[[int], None]
@@ -121,7 +123,11 @@ def _content(data: bytes, name: str, count: int, where: str) -> Tensor:
 def _values(message: tf_pb.TensorProto, name: str, count: int, claims: _Claims) -> Tensor:
     field, held_as = _FIELDS[name]
     dtype = NUMPY_DTYPES[name]
-    given: Tensor = np.array(getattr(message, field), np.int32 if name in _BITS else held_as)
+    given: Tensor
+    if held_as in _FLOATS:
+        given = read_packed(message, field, held_as)
+    else:
+        given = np.array(getattr(message, field), np.int32 if name in _BITS else held_as)
     if name in _BITS:
         given = given.astype(held_as).view(dtype)
     elif dtype.kind == "c":
@@ -184,17 +190,40 @@ def encode_tensor(tensor: Tensor, message: tf_pb.TensorProto, *, as_content: boo
     Raises:
         GatewayError: NOT_SUPPORTED for a dtype that the wire does not have.
     """
-    name = dtype_name(tensor)
-    message.dtype = _number(name)
-    message.tensor_shape.SetInParent()
-    for size in tensor.shape:
-        message.tensor_shape.dim.add().size = size
+    name = _describe(tensor, message)
     if name == STRING:
         message.string_val.extend(tensor.ravel().tolist())
     elif as_content:
         message.tensor_content = tensor.tobytes()
     else:
         _extend(message, tensor, name)
+
+
+def serialize_tensor(tensor: Tensor) -> tuple[bytes | Tensor, ...]:
+    """Returns a serialized message in parts, to be joined; numbers are not copied before that.
+
+    Args:
+        tensor: Of any dtype that can be served; its numbers are the last part, as ``tensor_content``.
+
+    Raises:
+        GatewayError: NOT_SUPPORTED for a dtype that the wire does not have.
+    """
+    message = tf_pb.TensorProto()
+    if _describe(tensor, message) == STRING:
+        message.string_val.extend(tensor.ravel().tolist())
+        return (message.SerializeToString(),)
+    content = np.ascontiguousarray(tensor).reshape(-1).view(np.uint8)
+    return message.SerializeToString() + field_head(_CONTENT, content.size), content
+
+
+def _describe(tensor: Tensor, message: tf_pb.TensorProto) -> str:
+    """Fills in dtype and shape; returns the dtype's name."""
+    name = dtype_name(tensor)
+    message.dtype = _number(name)
+    message.tensor_shape.SetInParent()
+    for size in tensor.shape:
+        message.tensor_shape.dim.add().size = size
+    return name
 
 
 def _extend(message: tf_pb.TensorProto, tensor: Tensor, name: str) -> None:

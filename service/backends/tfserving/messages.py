@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from service.codecs.tensor_proto import decode_tensor, encode_tensor
+from service.codecs.packed import field_head
+from service.codecs.tensor_proto import decode_tensor, serialize_tensor
 from service.core.bounds import InputBounds
 from service.core.catalog import ModelVersion
 from service.core.tensors import Signature, Tensor, dtype_name
@@ -11,16 +12,23 @@ from service.wire import tensorflow_serving_pb2 as pb
 
 _ANSWERS = InputBounds(max_request_bytes=2**31, max_batch_rows=2**31, max_tensor_elements=2**31)
 """What a model answers is as large as it is; only what makes no sense is refused."""
+_INPUTS = pb.PredictRequest.INPUTS_FIELD_NUMBER
+_KEY, _VALUE = 1, 2
+"""Fields of an entry of a map (https://protobuf.dev/programming-guides/encoding/#maps)."""
 
 
 def predict_request(version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor]) -> bytes:
-    """Returns a serialized ``PredictRequest``; numbers travel as bytes."""
+    """Returns a serialized ``PredictRequest``; numbers travel as bytes, and are copied once."""
     spec = pb.ModelSpec(name=version.name, signature_name=signature.name)
     spec.version.value = version.version
-    request = pb.PredictRequest(model_spec=spec)
+    parts: list[bytes | Tensor] = [pb.PredictRequest(model_spec=spec).SerializeToString()]
     for name, tensor in inputs.items():
-        encode_tensor(tensor, request.inputs[name], as_content=True)
-    return request.SerializeToString()
+        alias = name.encode()
+        value = serialize_tensor(tensor)
+        size = sum(map(len, value))
+        entry = b"".join((field_head(_KEY, len(alias)), alias, field_head(_VALUE, size)))
+        parts += (field_head(_INPUTS, len(entry) + size), entry, *value)
+    return b"".join(parts)
 
 
 def outputs_of(response: pb.PredictResponse, signature: Signature) -> dict[str, Tensor]:
@@ -29,16 +37,17 @@ def outputs_of(response: pb.PredictResponse, signature: Signature) -> dict[str, 
     Raises:
         GatewayError: BACKEND_FAILED when they are not those of the signature.
     """
-    if response.outputs.keys() != signature.outputs.keys():
-        raise _senseless(f"the outputs {sorted(response.outputs)} instead of {sorted(signature.outputs)}")
+    found = response.outputs
+    if len(found) != len(signature.outputs) or any(name not in found for name in signature.outputs):
+        raise _senseless(f"the outputs {sorted(found)} instead of {sorted(signature.outputs)}")
     outputs = {}
     for name, spec in signature.outputs.items():
         try:
-            tensor = decode_tensor(response.outputs[name], bounds=_ANSWERS, where=f"outputs.{name}")
+            tensor = decode_tensor(found[name], bounds=_ANSWERS, where=f"outputs.{name}")
         except GatewayError as error:
             raise _senseless(error.message) from None
         # Not so its shape: where a signature leaves that of an input open, an output may have another than it says.
-        if dtype_name(tensor) != spec.dtype:
+        if tensor.dtype != spec.numpy_dtype:
             raise _senseless(f"{dtype_name(tensor)} for the output {name}, which is {spec.dtype}")
         outputs[name] = tensor
     return outputs
