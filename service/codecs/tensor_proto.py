@@ -199,7 +199,7 @@ def encode_tensor(tensor: Tensor, message: tf_pb.TensorProto, *, as_content: boo
         _extend(message, tensor, name)
 
 
-def serialize_tensor(tensor: Tensor) -> tuple[bytes | Tensor, ...]:
+def serialize_tensor(tensor: Tensor) -> tuple[bytes | memoryview, ...]:
     """Returns a serialized message in parts, to be joined; numbers are not copied before that.
 
     Args:
@@ -212,8 +212,8 @@ def serialize_tensor(tensor: Tensor) -> tuple[bytes | Tensor, ...]:
     if _describe(tensor, message) == STRING:
         message.string_val.extend(tensor.ravel().tolist())
         return (message.SerializeToString(),)
-    content = np.ascontiguousarray(tensor).reshape(-1).view(np.uint8)
-    return message.SerializeToString() + field_head(_CONTENT, content.size), content
+    content = np.ascontiguousarray(tensor).reshape(-1).view(np.uint8).data
+    return message.SerializeToString() + field_head(_CONTENT, len(content)), content
 
 
 def _describe(tensor: Tensor, message: tf_pb.TensorProto) -> str:

@@ -1,4 +1,4 @@
-"""What failed calls of TensorFlow Serving mean: its codes and texts, by our kinds."""
+"""What failed calls of TensorFlow Serving mean: from its codes and texts to our kinds of errors."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ _MEANINGS = (
 _ANSWERED = "received from peer"
 """What gRPC notes of a status that the other side sent; all others were made up on this side."""
 _NOT_SENT = "failed to connect"
-"""What gRPC says of a call that never left this side."""
+"""What gRPC says of a call that was never sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,13 @@ class Failure:
     Attributes:
         error: What it means to whoever asked.
         unreachable: Whether there was no connection.
-        lost: Whether the call was under way when the connection broke: it may have been the reason.
+        crashed: Whether the connection broke while the call was under way: the request may have been the reason.
         faulty: Whether the replica may be to blame.
     """
 
     error: GatewayError
     unreachable: bool = False
-    lost: bool = False
+    crashed: bool = False
     faulty: bool = False
 
     @property
@@ -66,7 +66,7 @@ def failure_of(error: aio.AioRpcError) -> Failure:
     if kind is ErrorKind.BACKEND_UNAVAILABLE:
         answered = code is grpc.StatusCode.CANCELLED or _ANSWERED in (error.debug_error_string() or "")
         found = GatewayError(kind, "the backend cannot be reached", upstream=text)
-        return Failure(found, unreachable=not answered, lost=not answered and _NOT_SENT not in text, faulty=answered)
+        return Failure(found, unreachable=not answered, crashed=not answered and _NOT_SENT not in text, faulty=answered)
     if kind is ErrorKind.TIMEOUT:
         found = GatewayError(kind, "the backend gave no answer within the time that the request allowed")
     elif kind is ErrorKind.OVERLOADED:
@@ -76,11 +76,11 @@ def failure_of(error: aio.AioRpcError) -> Failure:
     return Failure(found, faulty=kind in {ErrorKind.BACKEND_FAILED, ErrorKind.TIMEOUT})
 
 
-def lost() -> Failure:
+def disconnected() -> Failure:
     """Returns the failure of a call whose connection was closed on this side."""
     return Failure(GatewayError(ErrorKind.BACKEND_UNAVAILABLE, "the backend stopped answering"), unreachable=True)
 
 
-def senseless(what: str) -> Failure:
+def invalid_answer(what: str) -> Failure:
     """Returns the failure of a call whose answer makes no sense."""
     return Failure(GatewayError(ErrorKind.BACKEND_FAILED, f"the backend's answer makes no sense: {what}"), faulty=True)

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 
+from service.backends.tfserving.failures import invalid_answer
 from service.codecs.packed import field_head
 from service.codecs.tensor_proto import decode_tensor, serialize_tensor
 from service.core.bounds import InputBounds
 from service.core.catalog import ModelVersion
 from service.core.tensors import Signature, Tensor, dtype_name
-from service.errors import ErrorKind, GatewayError
+from service.errors import GatewayError
 from service.wire import tensorflow_serving_pb2 as pb
 
 _ANSWERS = InputBounds(max_request_bytes=2**31, max_batch_rows=2**31, max_tensor_elements=2**31)
@@ -21,7 +22,7 @@ def predict_request(version: ModelVersion, signature: Signature, inputs: Mapping
     """Returns a serialized ``PredictRequest``; numbers travel as bytes, and are copied once."""
     spec = pb.ModelSpec(name=version.name, signature_name=signature.name)
     spec.version.value = version.version
-    parts: list[bytes | Tensor] = [pb.PredictRequest(model_spec=spec).SerializeToString()]
+    parts: list[bytes | memoryview] = [pb.PredictRequest(model_spec=spec).SerializeToString()]
     for name, tensor in inputs.items():
         alias = name.encode()
         value = serialize_tensor(tensor)
@@ -39,19 +40,15 @@ def outputs_of(response: pb.PredictResponse, signature: Signature) -> dict[str, 
     """
     found = response.outputs
     if len(found) != len(signature.outputs) or any(name not in found for name in signature.outputs):
-        raise _senseless(f"the outputs {sorted(found)} instead of {sorted(signature.outputs)}")
+        raise invalid_answer(f"the outputs {sorted(found)} instead of {sorted(signature.outputs)}").error
     outputs = {}
     for name, spec in signature.outputs.items():
         try:
             tensor = decode_tensor(found[name], bounds=_ANSWERS, where=f"outputs.{name}")
         except GatewayError as error:
-            raise _senseless(error.message) from None
+            raise invalid_answer(error.message).error from None
         # Not so its shape: where a signature leaves that of an input open, an output may have another than it says.
         if tensor.dtype != spec.numpy_dtype:
-            raise _senseless(f"{dtype_name(tensor)} for the output {name}, which is {spec.dtype}")
+            raise invalid_answer(f"{dtype_name(tensor)} for the output {name}, which is {spec.dtype}").error
         outputs[name] = tensor
     return outputs
-
-
-def _senseless(what: str) -> GatewayError:
-    return GatewayError(ErrorKind.BACKEND_FAILED, f"the backend's answer makes no sense: {what}")
