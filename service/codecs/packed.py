@@ -14,6 +14,8 @@ from service.core.tensors import Tensor
 
 _VARINT, _LENGTH_DELIMITED, _FIXED64, _FIXED32 = 0, 2, 1, 5
 _FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
+_WIRE_DTYPES = {name: np.dtype(name).newbyteorder("<") for name in ("float32", "float64")}
+_ONE_BYTE = [bytes((value,)) for value in range(0x80)]
 _FIXED_WIDTH = {"f4": "<f4", "f8": "<f8", "c8": "<c8", "c16": "<c16"}
 
 
@@ -44,7 +46,7 @@ def read_packed(message: Message, field: str, dtype: str) -> Tensor:
         field: Its name.
         dtype: The field's, ``float32`` or ``float64``.
     """
-    words = np.dtype(dtype).newbyteorder("<")
+    words = _WIRE_DTYPES[dtype]
     size = len(getattr(message, field)) * words.itemsize
     number = message.DESCRIPTOR.fields_by_name[field].number
     data = message.SerializeToString() if size else b""  # which packs the field, in one piece, however it came
@@ -88,6 +90,8 @@ def _read_varint(data: bytes, position: int) -> tuple[int, int]:
 
 def _varint(value: int) -> bytes:
     """Returns a number of 0 or more, seven bits a byte, the least first."""
+    if value < 0x80:
+        return _ONE_BYTE[value]
     written = bytearray()
     while value > 0x7F:
         written.append(value & 0x7F | 0x80)

@@ -59,6 +59,7 @@ _BITS = {"float16", "bfloat16"}
 _FLOATS = {"float32", "float64"}
 _CHUNK = 65_536
 _CONTENT = tf_pb.TensorProto.TENSOR_CONTENT_FIELD_NUMBER
+_NOTHING: Tensor = np.empty(0, np.uint8)
 
 
 Hold = Callable[[int], None]
@@ -87,7 +88,7 @@ def decode_tensor(
         raise invalid_input(Violation(f"{where}.dtype", "a dtype that can be served", str(message.dtype)))
     if message.tensor_shape.unknown_rank:
         raise invalid_input(Violation(f"{where}.tensor_shape", "a known shape", "an unknown rank"))
-    shape = tuple(dim.size for dim in message.tensor_shape.dim)
+    shape = tuple([dim.size for dim in message.tensor_shape.dim])
     count = bounds.check_shape(shape, where=f"{where}.tensor_shape")
     if name == STRING:
         return _strings(message, count, _Claims(bounds, where, hold)).reshape(shape)
@@ -96,7 +97,7 @@ def decode_tensor(
     return _values(message, name, count, _Claims(bounds, where, hold)).reshape(shape)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Claims:
     """Bounds what a tensor's shape claims beyond the values that came."""
 
@@ -199,11 +200,11 @@ def encode_tensor(tensor: Tensor, message: tf_pb.TensorProto, *, as_content: boo
         _extend(message, tensor, name)
 
 
-def serialize_tensor(tensor: Tensor) -> tuple[bytes | memoryview, ...]:
-    """Returns a serialized message in parts, to be joined; numbers are not copied before that.
+def serialize_tensor(tensor: Tensor) -> tuple[bytes, Tensor]:
+    """Returns a serialized message in two parts: numbers are the second one, and not copied before both are joined.
 
     Args:
-        tensor: Of any dtype that can be served; its numbers are the last part, as ``tensor_content``.
+        tensor: Of any dtype that can be served; numbers travel as ``tensor_content``.
 
     Raises:
         GatewayError: NOT_SUPPORTED for a dtype that the wire does not have.
@@ -211,9 +212,8 @@ def serialize_tensor(tensor: Tensor) -> tuple[bytes | memoryview, ...]:
     message = tf_pb.TensorProto()
     if _describe(tensor, message) == STRING:
         message.string_val.extend(tensor.ravel().tolist())
-        return (message.SerializeToString(),)
-    content = np.ascontiguousarray(tensor).reshape(-1).view(np.uint8).data
-    return message.SerializeToString() + field_head(_CONTENT, len(content)), content
+        return message.SerializeToString(), _NOTHING
+    return message.SerializeToString() + field_head(_CONTENT, tensor.nbytes), np.ascontiguousarray(tensor)
 
 
 def _describe(tensor: Tensor, message: tf_pb.TensorProto) -> str:

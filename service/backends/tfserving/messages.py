@@ -1,6 +1,7 @@
 """What goes to TensorFlow Serving, and what comes back."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from service.backends.tfserving.failures import invalid_answer
 from service.codecs.packed import field_head
@@ -20,15 +21,18 @@ _KEY, _VALUE = 1, 2
 
 def predict_request(version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor]) -> bytes:
     """Returns a serialized ``PredictRequest``; numbers travel as bytes, and are copied once."""
-    spec = pb.ModelSpec(name=version.name, signature_name=signature.name)
+    request = pb.PredictRequest()
+    spec = request.model_spec
+    spec.name = version.name
     spec.version.value = version.version
-    parts: list[bytes | memoryview] = [pb.PredictRequest(model_spec=spec).SerializeToString()]
+    spec.signature_name = signature.name
+    parts: list[Any] = [request.SerializeToString()]
     for name, tensor in inputs.items():
-        alias = name.encode()
-        value = serialize_tensor(tensor)
-        size = sum(map(len, value))
-        entry = b"".join((field_head(_KEY, len(alias)), alias, field_head(_VALUE, size)))
-        parts += (field_head(_INPUTS, len(entry) + size), entry, *value)
+        key = name.encode()
+        head, content = serialize_tensor(tensor)
+        size = len(head) + content.nbytes
+        head = b"".join((field_head(_KEY, len(key)), key, field_head(_VALUE, size), head))
+        parts += (field_head(_INPUTS, len(head) + content.nbytes), head, content)
     return b"".join(parts)
 
 
