@@ -39,7 +39,7 @@ def append_packed(message: Message, field: str, tensor: Tensor) -> None:
 
 
 def read_packed(message: Message, field: str, dtype: str) -> Tensor:
-    """Returns all numbers of a repeated field of ``float`` or ``double``, however they came.
+    """Returns all numbers of a repeated field of ``float`` or ``double``, however they came, in an array of their own.
 
     Args:
         message: Has the field. It is serialized once, and so should hold little else.
@@ -52,7 +52,7 @@ def read_packed(message: Message, field: str, dtype: str) -> Tensor:
     data = message.SerializeToString() if size else b""  # which packs the field, in one piece, however it came
     for found, start, end in _delimited_fields(data):
         if found == number and end - start == size:
-            return np.frombuffer(data[start:end], words).astype(dtype, copy=False)
+            return np.frombuffer(data, words, size // words.itemsize, start).astype(dtype)
     return np.empty(0, dtype)
 
 

@@ -51,7 +51,10 @@ def test_numbers_are_read_bit_by_bit_whatever_else_the_message_holds(
     message = tf_pb.TensorProto(dtype=tf_pb.DT_UINT64, int_val=[7], string_val=[b"x" * 200], uint64_val=[2**63])
     message.tensor_shape.dim.add(size=2**40)
     append_packed(message, field, array)
-    assert read_packed(message, field, dtype).tobytes() == array.tobytes()
+    numbers = read_packed(message, field, dtype)
+    assert numbers.tobytes() == array.tobytes()
+    assert numbers.flags.aligned
+    assert numbers.flags.writeable
 
 
 def test_numbers_that_came_in_pieces_and_unpacked_are_read_in_their_order() -> None:
