@@ -91,6 +91,7 @@ async def _model_server(config: Path) -> AsyncIterator[str]:
     program = os.environ[MODEL_SERVER]
     port = free_port()
     options = ["--rest_api_port=0", "--grpc_max_threads=64", "--enable_grpc_healthcheck_service=true"]
+    options.append("--allow_version_labels_for_unavailable_models=true")  # else a label stops the start
     process = await asyncio.create_subprocess_exec(
         program, f"--port={port}", f"--model_config_file={config}", *options, stderr=asyncio.subprocess.DEVNULL
     )

@@ -100,7 +100,8 @@ class Batcher:
             GatewayError: What the backend raises for this request; OVERLOADED when too many wait for the model.
         """
         size = self._limits.max_batch_size
-        if size == 1 or not self._merged.can_merge(version, signature):
+        complete = len(inputs) == len(signature.inputs)
+        if size == 1 or not complete or not self._merged.can_merge(version, signature):
             return await self._next(version, signature, inputs, rows, call, key=object())
         key = (*function_of(version, signature), *(inputs[name].shape[1:] for name in signature.inputs))
         if rows <= size:
