@@ -42,6 +42,7 @@ class Replica:
         reloading: While it is cleared, reloads wait.
         output: Name of its output.
         slow_metadata: A version of which it tells the signatures late.
+        crashes: Whether an inference ends it.
         nonsense: Whether it answers inferences with bytes that are no message.
         shift: Default of a second input, ``shift`` float32 [?], that is added to ``y``; ``None`` where there is none.
             As upstream does, it reports the input, and not the default.
@@ -65,6 +66,7 @@ class Replica:
         self.reloading.set()
         self.output = "y"
         self.slow_metadata = 0
+        self.crashes = False
         self.nonsense = False
         self.shift: float | None = None
         self.port = 0
@@ -158,6 +160,9 @@ class Replica:
         self.asked.append(version)
         self.deadlines.append(context.time_remaining())
         await self.gate.wait()
+        if self.crashes:
+            self._stopping = asyncio.create_task(self.stop())
+            await asyncio.Event().wait()
         if self.failure is not None:
             await context.abort(*self.failure)
         if self.nonsense:

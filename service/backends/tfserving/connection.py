@@ -88,6 +88,11 @@ class Connection:
         self._closing: set[asyncio.Task[None]] = set()
         self._open()
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection at the moment."""
+        return self._channel.get_state() is grpc.ChannelConnectivity.READY
+
     def predict(self, request: bytes, seconds: float | None) -> Any:
         """Starts a call of ``Predict``: awaited, it gives the bytes of the answer; it can be cancelled."""
         return self._predict(request, timeout=seconds)

@@ -132,7 +132,7 @@ class Replica:
             self._record_success()
             return response
         except aio.AioRpcError as error:
-            failure = failure_of(error)
+            failure = failure_of(error, connected=self.connection.connected)
             code = failure.error.kind
             self._record_failure(failure, time.perf_counter() - began, replaceable=replaceable)
             raise CallError(failure) from None
