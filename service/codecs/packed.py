@@ -15,7 +15,6 @@ from service.core.tensors import Tensor
 _VARINT, _LENGTH_DELIMITED, _FIXED64, _FIXED32 = 0, 2, 1, 5
 _FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
 _WIRE_DTYPES = {name: np.dtype(name).newbyteorder("<") for name in ("float32", "float64")}
-_ONE_BYTE = [bytes((value,)) for value in range(0x80)]
 _FIXED_WIDTH = {"f4": "<f4", "f8": "<f8", "c8": "<c8", "c16": "<c16"}
 
 
@@ -39,7 +38,7 @@ def append_packed(message: Message, field: str, tensor: Tensor) -> None:
 
 
 def read_packed(message: Message, field: str, dtype: str) -> Tensor:
-    """Returns all numbers of a repeated field of ``float`` or ``double``, however they came, in an array of their own.
+    """Returns all numbers of a packed field of ``float`` or ``double``, however they came, in an array of their own.
 
     Args:
         message: Has the field. It is serialized once, and so should hold little else.
@@ -49,16 +48,23 @@ def read_packed(message: Message, field: str, dtype: str) -> Tensor:
     words = _WIRE_DTYPES[dtype]
     size = len(getattr(message, field)) * words.itemsize
     number = message.DESCRIPTOR.fields_by_name[field].number
-    data = message.SerializeToString() if size else b""  # which packs the field, in one piece, however it came
-    for found, start, end in _delimited_fields(data):
-        if found == number and end - start == size:
-            return np.frombuffer(data, words, size // words.itemsize, start).astype(dtype)
-    return np.empty(0, dtype)
+    if not size:
+        return np.empty(0, dtype)
+    data = message.SerializeToString()  # in which the field is in one piece, however it came
+    start = next(start for found, start, end in _delimited_fields(data) if found == number and end - start == size)
+    return np.frombuffer(data, words, size // words.itemsize, start).astype(dtype)
 
 
 def field_head(number: int, length: int) -> bytes:
     """Returns what stands before the bytes of a length-delimited field: its tag, and how many bytes follow."""
-    return _varint(number << 3 | _LENGTH_DELIMITED) + _varint(length)
+    head = bytearray()
+    for value in (number << 3 | _LENGTH_DELIMITED, length):
+        rest = value
+        while rest > 0x7F:  # seven bits a byte, the lowest first
+            head.append(rest & 0x7F | 0x80)
+            rest >>= 7
+        head.append(rest)
+    return bytes(head)
 
 
 def _delimited_fields(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -86,15 +92,3 @@ def _read_varint(data: bytes, position: int) -> tuple[int, int]:
         if byte < 0x80:  # its last byte
             return value, position
         shift += 7
-
-
-def _varint(value: int) -> bytes:
-    """Returns a number of 0 or more, seven bits a byte, the least first."""
-    if value < 0x80:
-        return _ONE_BYTE[value]
-    written = bytearray()
-    while value > 0x7F:
-        written.append(value & 0x7F | 0x80)
-        value >>= 7
-    written.append(value)
-    return bytes(written)
