@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -191,7 +192,8 @@ def encode_tensor(tensor: Tensor, message: tf_pb.TensorProto, *, as_content: boo
     Raises:
         GatewayError: NOT_SUPPORTED for a dtype that the wire does not have.
     """
-    name = _describe(tensor, message)
+    name = dtype_name(tensor)
+    _describe(name, tensor.shape, message)
     if name == STRING:
         message.string_val.extend(tensor.ravel().tolist())
     elif as_content:
@@ -209,21 +211,29 @@ def serialize_tensor(tensor: Tensor) -> tuple[bytes, Tensor]:
     Raises:
         GatewayError: NOT_SUPPORTED for a dtype that the wire does not have.
     """
-    message = tf_pb.TensorProto()
-    if _describe(tensor, message) == STRING:
-        message.string_val.extend(tensor.ravel().tolist())
-        return message.SerializeToString(), _NOTHING
-    return message.SerializeToString() + field_head(_CONTENT, tensor.nbytes), np.ascontiguousarray(tensor)
-
-
-def _describe(tensor: Tensor, message: tf_pb.TensorProto) -> str:
-    """Fills in dtype and shape; returns the dtype's name."""
     name = dtype_name(tensor)
+    if name != STRING:
+        return _content_head(name, tensor.shape, tensor.nbytes), np.ascontiguousarray(tensor)
+    message = tf_pb.TensorProto()
+    _describe(name, tensor.shape, message)
+    message.string_val.extend(tensor.ravel().tolist())
+    return message.SerializeToString(), _NOTHING
+
+
+@lru_cache(maxsize=1024)
+def _content_head(name: str, shape: tuple[int, ...], size: int) -> bytes:
+    """Returns all of a serialized message that stands before so many bytes of ``tensor_content``."""
+    message = tf_pb.TensorProto()
+    _describe(name, shape, message)
+    return message.SerializeToString() + field_head(_CONTENT, size)
+
+
+def _describe(name: str, shape: tuple[int, ...], message: tf_pb.TensorProto) -> None:
+    """Fills in dtype and shape."""
     message.dtype = _number(name)
     message.tensor_shape.SetInParent()
-    for size in tensor.shape:
+    for size in shape:
         message.tensor_shape.dim.add().size = size
-    return name
 
 
 def _extend(message: tf_pb.TensorProto, tensor: Tensor, name: str) -> None:

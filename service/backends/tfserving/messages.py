@@ -1,6 +1,7 @@
 """What goes to TensorFlow Serving, and what comes back."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from service.backends.tfserving.failures import invalid_answer
@@ -21,12 +22,7 @@ _KEY, _VALUE = 1, 2
 
 def predict_request(version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor]) -> bytes:
     """Returns a serialized ``PredictRequest``; numbers travel as bytes, and are copied once."""
-    request = pb.PredictRequest()
-    spec = request.model_spec
-    spec.name = version.name
-    spec.version.value = version.version
-    spec.signature_name = signature.name
-    parts: list[Any] = [request.SerializeToString()]
+    parts: list[Any] = [_model_spec(version.name, version.version, signature.name)]
     for name, tensor in inputs.items():
         key = name.encode()
         head, content = serialize_tensor(tensor)
@@ -34,6 +30,14 @@ def predict_request(version: ModelVersion, signature: Signature, inputs: Mapping
         head = b"".join((field_head(_KEY, len(key)), key, field_head(_VALUE, size), head))
         parts += (field_head(_INPUTS, len(head) + content.nbytes), head, content)
     return b"".join(parts)
+
+
+@lru_cache(maxsize=1024)
+def _model_spec(name: str, version: int, signature: str) -> bytes:
+    """Returns a serialized request without inputs."""
+    spec = pb.ModelSpec(name=name, signature_name=signature)
+    spec.version.value = version
+    return pb.PredictRequest(model_spec=spec).SerializeToString()
 
 
 def outputs_of(response: pb.PredictResponse, signature: Signature) -> dict[str, Tensor]:
