@@ -61,7 +61,7 @@ class BackendOptions:
         poll_seconds: How often to look for changes of the folder; 0 for never.
         configs: The models to serve, in place of all that the folder holds.
         tfserving: For the backend that forwards to TensorFlow Serving.
-        observer: Is told what happens to replicas.
+        observer: Gets reports of what happens to replicas.
     """
 
     models: Path

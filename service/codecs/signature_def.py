@@ -12,7 +12,7 @@ _INTERNAL = "__saved_model_"
 def decode_signature(name: str, definition: tf_pb.SignatureDef) -> Signature | None:
     """Returns a signature; ``None`` when it is TensorFlow's own, or one of its tensors has a dtype that cannot travel.
 
-    TensorFlow Serving says nothing of defaults when it tells of signatures; inputs that have one look like all others.
+    TensorFlow Serving leaves out the defaults since 2.20. So where there are none, there may be some all the same.
     """
     if name.startswith(_INTERNAL):
         return None
@@ -29,6 +29,7 @@ def decode_signature(name: str, definition: tf_pb.SignatureDef) -> Signature | N
             alias: decode_tensor(value, bounds=InputBounds(), where=f"defaults.{alias}")
             for alias, value in definition.defaults.items()
         },
+        defaults_known=bool(definition.defaults),
     )
 
 

@@ -99,7 +99,8 @@ class Batcher:
         """
         version, signature, inputs, rows = request.version, request.signature, request.inputs, request.rows
         size = self._limits.max_batch_size
-        if size == 1 or not self._merged.can_merge(version, signature):
+        complete = len(inputs) == len(signature.inputs)  # else the backend fills in, or refuses, what is left out
+        if size == 1 or not complete or not self._merged.can_merge(version, signature):
             return await self._next(request, call, key=object())
         key = (*function_of(version, signature), *(inputs[name].shape[1:] for name in signature.inputs))
         if rows <= size:

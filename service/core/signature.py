@@ -15,7 +15,7 @@ _MAX_VIOLATIONS = 20
 
 
 def check_inputs(signature: Signature, inputs: Mapping[str, Tensor]) -> int:
-    """Checks names, dtypes, ranks, known dimensions and equal numbers of rows; inputs with a default may be left out.
+    """Checks names, dtypes, ranks, known dimensions and equal numbers of rows; all required inputs must be there.
 
     Args:
         signature: What the model takes.
@@ -64,7 +64,7 @@ def _rows_of_others(signature: Signature, inputs: Mapping[str, Tensor]) -> int:
 
 
 def check_names(signature: Signature, names: Collection[str]) -> None:
-    """Checks only that the inputs are those of the signature; ones with a default may be left out.
+    """Checks only that the inputs are those of the signature, and that all required ones are there.
 
     Raises:
         GatewayError: INVALID_INPUT with one violation for each that is missing or too many.
@@ -99,7 +99,7 @@ def _name_violations(signature: Signature, names: Collection[str]) -> Iterator[V
         if name not in signature.inputs:
             yield Violation(f"inputs.{name}", expected, "an input that the signature does not have")
     for name, spec in signature.inputs.items():
-        if name not in names and name not in signature.defaults:
+        if name not in names and signature.is_required(name):
             yield Violation(f"inputs.{name}", str(spec), "nothing")
 
 

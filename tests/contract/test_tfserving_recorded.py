@@ -61,8 +61,8 @@ def write_models(folder: Path, *, known_shapes: bool) -> str:
             model_version_policy {{ all {{}} }}
             version_labels {{ key: "stable" value: 123 }} version_labels {{ key: "canary" value: 124 }}
           }}
-          config {{ name: "hp2" base_path: "{folder}/hp2" }}
-          config {{ name: "hp2tf2" base_path: "{folder}/hp2tf2" }}
+          config {{ name: "hp2" base_path: "{folder}/hp2" model_platform: "tensorflow" }}
+          config {{ name: "hp2tf2" base_path: "{folder}/hp2tf2" model_platform: "tensorflow" }}
         }}"""
 
 
