@@ -94,7 +94,7 @@ def _loaded(folder: Path, threads: int) -> tuple[Any, Any]:
 
 
 def _is_servable(name: str, definition: Any) -> bool:
-    """Tells whether all tensors of the signature are plain ones, of dtypes that can travel."""
+    """Returns whether all tensors of the signature are plain ones, of dtypes that can be encoded."""
     if name.startswith(_INTERNAL):
         return False
     for alias, info in (*definition.inputs.items(), *definition.outputs.items()):

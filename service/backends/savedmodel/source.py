@@ -51,7 +51,7 @@ class ModelSource:
         return Findings(versions, unreadable)
 
     def has(self, name: str, folder: Path) -> bool:
-        """Tells whether a version in that folder is one of the model's, as the list has it."""
+        """Returns whether a version in that folder is one of the model's, as the list has it."""
         return self.configs is None or (name in self.configs and folder.parent == self.configs[name].base_path)
 
     def choose(self, name: str, versions: Sequence[int]) -> list[int]:
