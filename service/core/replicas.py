@@ -1,4 +1,4 @@
-"""Replicas of a backend: what is told of them, and who is told."""
+"""Replicas of a backend: their status, and who is notified of what happens to them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class ReplicaStatus:
 
 
 class ReplicaObserver(Protocol):
-    """Is told what happens to replicas."""
+    """Is notified of what happens to replicas."""
 
     def attempted(self, replica: str, code: str, seconds: float) -> None:
         """A request to a replica is over: ``ok``, or a kind of error."""
@@ -54,23 +54,23 @@ class ReplicaObserver(Protocol):
         """A request that failed was not tried again: there have been too many retries of late."""
 
 
-class NobodyObserves:
-    """Takes no notice."""
+class NullObserver:
+    """Ignores all notifications."""
 
     def attempted(self, replica: str, code: str, seconds: float) -> None:
-        """Takes no notice."""
+        """Does nothing."""
 
     def ejected(self, replica: str, reason: str) -> None:
-        """Takes no notice."""
+        """Does nothing."""
 
     def left(self, replica: str) -> None:
-        """Takes no notice."""
+        """Does nothing."""
 
     def retried(self, reason: str) -> None:
-        """Takes no notice."""
+        """Does nothing."""
 
     def retry_refused(self) -> None:
-        """Takes no notice."""
+        """Does nothing."""
 
 
 @runtime_checkable
