@@ -2,7 +2,7 @@
 
 There is no timer. A request that finds the backend idle runs at once and alone. While a run is under way, others wait
 in the queue of their model, version, signature and inner shapes; when it ends, the queue whose turn it is comes next,
-with as many of its requests as a batch may have rows, and then goes to the end of the line. One model has one run at a
+with as many of its requests as fit in a batch, and then goes to the end of the line. One model has one run at a
 time, and leaves the other places to other models: on one machine a second run would only take the cores from the first.
 """
 
@@ -56,7 +56,7 @@ class Batcher:
         backend: Runs them.
         limits: Of batches and queues.
         observe: Takes the name and version of the model, the rows and the requests of each run.
-        replicas: Tells how many replicas of the backend share the runs of a version, or all runs.
+        replicas: Returns how many replicas of the backend share the runs of a version, or all runs.
     """
 
     def __init__(
@@ -203,7 +203,7 @@ class Batcher:
         task.add_done_callback(self._tasks.discard)
 
     def _taken(self, queue: _Queue) -> list[QueuedRequest]:
-        """Takes as many requests as a batch may have rows; those that nobody waits for any more are passed over."""
+        """Takes as many requests as fit in a batch; those that nobody waits for any more are skipped."""
         batch: list[QueuedRequest] = []
         rows = 0
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""One call: who asked what, until when it is worth answering, and where its time went.
+"""One call: its method, its model, its deadline, and where its time went.
 
 The transport makes a `Call` for each request; whoever handles the request adds to it; metrics, the access log and
 the answer's headers are all read from it.

@@ -19,7 +19,7 @@ NOT_ALLOWED = "clients may not change what is served here (allow_model_control i
 
 
 class ModelControl:
-    """Does what clients ask for, where the operator allows it and the backend can.
+    """Carries out the changes that clients request, where the operator allows them and the backend can.
 
     Args:
         catalog: The models that there are.
@@ -27,7 +27,7 @@ class ModelControl:
         allowed: Whether clients may change what is served (``allow_model_control``).
         root: Clients may name folders below this one, and no others.
         bounds: How long a name may be.
-        refusal: What clients are told where it is not allowed.
+        refusal: The error message where it is not allowed.
     """
 
     def __init__(
@@ -131,8 +131,8 @@ class ModelControl:
     async def _done(self, change: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Makes a change when it is its turn, and waits for it.
 
-        Who gives up before its turn leaves nothing behind. A change that has begun goes on when nobody waits any more:
-        half of it would help no one.
+        A caller that gives up before its turn leaves nothing behind. A change that has begun is finished even if nobody
+        waits any more: half of it would help no one.
         """
         await self._changing.acquire()
         task = asyncio.create_task(change())
@@ -159,7 +159,7 @@ class ModelControl:
 
     def _controllable(self) -> ControllableBackend:
         if not isinstance(self._backend, ControllableBackend):
-            raise GatewayError(ErrorKind.NOT_SUPPORTED, "this backend cannot be told what to serve")
+            raise GatewayError(ErrorKind.NOT_SUPPORTED, "this backend cannot change what it serves")
         return self._backend
 
     def _check(self, configs: Sequence[ModelConfig]) -> None:

@@ -11,7 +11,7 @@ from service.core.tensors import Shape, Signature, Tensor, TensorSpec, dtype_nam
 from service.errors import Violation, invalid_input, listed, shown
 
 _MAX_VIOLATIONS = 20
-"""A request with a thousand wrong names is told of this many."""
+"""At most this many are reported, however many names are wrong."""
 
 
 def check_inputs(signature: Signature, inputs: Mapping[str, Tensor]) -> int:
