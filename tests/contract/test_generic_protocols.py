@@ -81,7 +81,7 @@ async def test_every_dtype(server: RealServer, speaker: str, dtype: str) -> None
 @pytest.mark.parametrize("speaker", [name for name in SPEAKERS if name != "tfserving-rest"])
 async def test_an_input_with_a_default_may_be_left_out(server: RealServer, speaker: str) -> None:
     said = await SPEAKERS[speaker].ask(server, Question("optional", {"x": floats(2)}))
-    if server.behind:  # TensorFlow Serving does not tell that it has one
+    if server.behind:  # TensorFlow Serving does not report that it has one
         assert (said.code, said.where) == ("invalid_input", ("inputs.scale",))
     else:
         assert_same(dict(said.outputs), {"y": floats(20)})
