@@ -17,7 +17,7 @@ import numpy as np
 
 from service.core.call import Call
 from service.core.catalog import ModelVersion
-from service.core.merging import MergedRuns, Outputs, QueuedRequest, function_of, has_row_for_each
+from service.core.merging import MergedRuns, Outputs, QueuedRequest, has_row_for_each, signature_key
 from service.core.ports import Backend
 from service.core.request import InferenceRequest
 from service.errors import ErrorKind, GatewayError
@@ -101,7 +101,7 @@ class Batcher:
         size = self._limits.max_batch_size
         if size == 1 or not self._merged.can_merge(version, signature):
             return await self._next(request, call, key=object())
-        key = (*function_of(version, signature), *(inputs[name].shape[1:] for name in signature.inputs))
+        key = (*signature_key(version, signature), *(inputs[name].shape[1:] for name in signature.inputs))
         if rows <= size:
             return await self._next(request, call, key=key)
         parts = []
@@ -152,7 +152,7 @@ class Batcher:
             call.add("queue", began - arrived)
             call.add("execute", now - began)
             if not queued.began:
-                # It was given up before its turn: its place in the queue is passed over.
+                # It was given up before its turn: its place in the queue is skipped.
                 self._left(name)
             del queued  # it refers to its error, whose traceback refers to this frame
 

@@ -16,7 +16,7 @@ from typing import cast
 from service.errors import ErrorKind, GatewayError
 
 
-@dataclass(slots=True)  # not frozen, as every call has one: that would make it three times as dear
+@dataclass(slots=True)  # not frozen, as every call has one: that would make it three times as slow to create
 class Deadline:
     """The instant after which nobody waits for the answer. Not to be changed.
 

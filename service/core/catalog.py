@@ -196,7 +196,7 @@ class Catalog:
         raise _not_found(Violation("version", f"one of the versions of {wanted.name!r}: {known}", str(number)))
 
     def labelled(self, name: str, label: str) -> int:
-        """Returns the version of a model that bears the label, whether it is available or not.
+        """Returns the version of a model that has the label, whether it is available or not.
 
         Raises:
             GatewayError: LABEL_NOT_FOUND.

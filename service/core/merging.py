@@ -59,11 +59,11 @@ class MergedRuns:
         """
         if not signature.batchable or signature.defaults:
             return False
-        return not self._disabled or function_of(version, signature) not in self._disabled
+        return not self._disabled or signature_key(version, signature) not in self._disabled
 
     def disable_batching(self, version: ModelVersion, signature: Signature) -> None:
         """Remembers that the model does not work row by row, whatever its signature says."""
-        self._disabled.add(function_of(version, signature))
+        self._disabled.add(signature_key(version, signature))
 
     async def answer(self, batch: list[QueuedRequest]) -> None:
         """Runs requests together and answers each; where one may be to blame for a failure, in halves."""
@@ -118,6 +118,6 @@ def has_row_for_each(outputs: Outputs, rows: int) -> bool:
     return all(tensor.ndim > 0 and len(tensor) == rows for tensor in outputs.values())
 
 
-def function_of(version: ModelVersion, signature: Signature) -> tuple[str, int, int, str]:
+def signature_key(version: ModelVersion, signature: Signature) -> tuple[str, int, int, str]:
     """Returns a key for a signature that differs even where a version left and was loaded again."""
     return version.name, version.version, id(version.handle), signature.name

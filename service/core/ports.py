@@ -23,13 +23,13 @@ class Backend(Protocol):
     ) -> Mapping[str, Tensor]:
         """Runs one signature on inputs that fit it.
 
-        Cancelling the call gives up waiting, and takes back work that has not begun.
+        Cancelling the call stops waiting, and cancels work that has not begun.
 
         Args:
             version: An available entry of the catalog.
             signature: One of its signatures.
             inputs: Tensors by input name, checked against the signature.
-            deadline: Until when anybody waits for the answer.
+            deadline: Until when the answer is waited for.
 
         Returns:
             Tensors by output name.

@@ -134,7 +134,7 @@ class Metrics:
             self._loads,
         )
         self._catalog = Catalog()
-        self._series: dict[tuple[str, str, str | None, int | None, str], _OneKind] = {}
+        self._series: dict[tuple[str, str, str | None, int | None, str], _RequestSeries] = {}
         self._reported: set[tuple[str, str]] = set()
         self._left = 0
         for what in ("requests", "streams"):
@@ -186,11 +186,11 @@ class Metrics:
         if code != OK:
             self._observe_failure(call, code)
 
-    def _series_of(self, call: Call, code: str) -> "_OneKind":
+    def _series_of(self, call: Call, code: str) -> "_RequestSeries":
         model, version = call.model or _UNKNOWN, _UNKNOWN if call.version is None else str(call.version)
         self._reported.add((model, version))
         labels = (call.protocol, call.method, model, version, code)
-        return _OneKind(model, version, self._requests.labels(*labels), self._durations.labels(*labels))
+        return _RequestSeries(model, version, self._requests.labels(*labels), self._durations.labels(*labels))
 
     def _observe_failure(self, call: Call, code: str) -> None:
         if code in _REJECTIONS:
@@ -245,8 +245,8 @@ class Metrics:
 
 
 @dataclass(slots=True)
-class _OneKind:
-    """The series of all requests that have the same labels; those that not all have are made when one does."""
+class _RequestSeries:
+    """The series of all requests with the same labels; optional ones are made when first needed."""
 
     model: str
     version: str

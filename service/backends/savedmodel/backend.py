@@ -65,7 +65,7 @@ class SavedModelBackend:
         """Loads the versions of the source one by one, and starts polling for changes."""
         self._manager.catalog = catalog
         async with self._changing:
-            await self._manager.fill()
+            await self._manager.start()
         if self._poll_seconds:
             self._polling = asyncio.create_task(self._poll())
 
@@ -87,7 +87,7 @@ class SavedModelBackend:
         async with self._changing:
             draft = self._manager.draft(configs)
             try:
-                await draft.follow(settled={config.name for config in configs})
+                await draft.reconcile(settled={config.name for config in configs})
                 accept(draft.catalog)
             except Exception:
                 draft.clear()
@@ -104,7 +104,7 @@ class SavedModelBackend:
         async with self._changing:
             await self._require(name)
             self._manager.retry(name)
-            await self._manager.follow(settled={name})
+            await self._manager.reconcile(settled={name})
 
     async def unload(self, name: str) -> None:
         """Drops the model's versions; the catalog lists them as ended."""
@@ -124,9 +124,9 @@ class SavedModelBackend:
             await asyncio.sleep(self._poll_seconds)
             try:
                 async with self._changing:
-                    await self._manager.follow(settled=set())
+                    await self._manager.reconcile(settled=set())
             except Exception:
-                logger.exception("the models could not be followed; they are looked at again soon")
+                logger.exception("the models folder could not be scanned; it is scanned again soon")
 
     async def _load(self, key: Key, folder: Path) -> ModelVersion:
         model = await asyncio.get_running_loop().run_in_executor(

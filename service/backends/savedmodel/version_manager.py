@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from service.backends.savedmodel.folder import Findings, FoundVersion, Key
+from service.backends.savedmodel.folder import FoundVersion, Key, Scan
 from service.backends.savedmodel.source import ModelSource
 from service.core.catalog import Catalog, ModelVersion, State
 from service.core.model_config import ModelConfig
@@ -55,12 +55,12 @@ class VersionManager:
         self._seen: Mapping[Key, FoundVersion] = {}
         self._problems: set[str] = set()
 
-    async def fill(self) -> None:
+    async def start(self) -> None:
         """Announces the versions of the source and loads them one by one."""
-        findings = await self._find() or Findings()
-        if not findings.versions:
+        scan = await self._scan() or Scan()
+        if not scan.versions:
             logger.error("there is no model in %s: expected <name>/<version>/saved_model.pb", self._source)
-        self._seen = findings.versions
+        self._seen = scan.versions
         self.catalog.announce(ModelVersion(*key, State.START) for key in self._wanted(self._seen))
         await self._load_missing(self._seen)
 
@@ -85,11 +85,11 @@ class VersionManager:
 
     async def known(self) -> list[str]:
         """Returns the names of all models that are served, were unloaded, or are on disk."""
-        found = await self._find() or Findings()
+        found = await self._scan() or Scan()
         return sorted({key[0] for key in (*found.versions, *self._served)} | self._source.unloaded)
 
     def retry(self, name: str) -> None:
-        """Has the next `follow` load the model if it was unloaded, and its versions that failed."""
+        """Has the next `reconcile` load the model if it was unloaded, and its versions that failed."""
         if name in self._source.unloaded:
             for entry in self.catalog.versions(name) if name in self.catalog else []:
                 self.catalog.drop(name, entry.version)
@@ -107,17 +107,17 @@ class VersionManager:
         for entry in self.catalog.versions(name) if name in self.catalog else []:
             self.catalog.put(ModelVersion(name, entry.version, State.END))
 
-    async def follow(self, *, settled: Set[str]) -> None:
+    async def reconcile(self, *, settled: Set[str]) -> None:
         """Loads new versions, then drops those that are no longer wanted.
 
         Args:
             settled: Models whose files are known to be complete; of others, a version that has changed since the last
                 look is taken to be still in the middle of a copy.
         """
-        findings = await self._find()
-        if findings is None:
+        scan = await self._scan()
+        if scan is None:
             return  # not there, for now: what is served stays
-        found = {**findings.versions, **{k: v for k, v in self._seen.items() if k[0] in findings.unreadable}}
+        found = {**scan.versions, **{k: v for k, v in self._seen.items() if k[0] in scan.unreadable}}
         candidates = {
             key: version
             for key, version in found.items()
@@ -160,18 +160,18 @@ class VersionManager:
             for version in self._source.choose(name, versions)
         }
 
-    async def _find(self) -> Findings | None:
+    async def _scan(self) -> Scan | None:
         """Returns what is on disk; ``None`` when the folder cannot be read. Logs each problem once."""
-        findings = None
+        scan = None
         try:
-            findings = await asyncio.get_running_loop().run_in_executor(self._loading.pool, self._source.look)
-            problems = {f"the model {name} cannot be read: {why}" for name, why in findings.unreadable.items()}
+            scan = await asyncio.get_running_loop().run_in_executor(self._loading.pool, self._source.scan)
+            problems = {f"the model {name} cannot be read: {why}" for name, why in scan.unreadable.items()}
         except OSError as error:
             problems = {f"the models folder {self._source} cannot be read: {error.strerror}"}
         for problem in sorted(problems - self._problems):
             logger.error(problem)
         self._problems = problems
-        return findings
+        return scan
 
     async def _load(self, key: Key, found: FoundVersion) -> None:
         """Makes a version available, or records why it failed."""
