@@ -254,7 +254,7 @@ class SignatureInfo(_Message):
 
 
 class ImageClassifierInfo(_Message):
-    """What an image classifier takes and tells apart."""
+    """What an image classifier takes, and its classes."""
 
     height: int
     width: int

@@ -183,7 +183,7 @@ class Settings(BaseSettings):
     default_timeout: Seconds = Field(30.0, description="Seconds for a request that states no timeout.")
     max_timeout: Seconds = Field(300.0, description="Seconds for a request at most, whatever it states.")
     stream_window: int = Field(
-        64, ge=1, le=65_536, description="Messages of one stream that are in the works at a time."
+        64, ge=1, le=65_536, description="Messages of one stream that are in progress at a time."
     )
     stream_idle_timeout: Seconds = Field(
         600.0, description="Seconds after which a stream ends on which no message comes."

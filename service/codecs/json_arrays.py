@@ -30,10 +30,10 @@ _MARK = "\0"
 _MARK_IN_JSON = b"\\u0000"
 """Begins the string that stands where a list was cut out; only an escape can put it into any other string."""
 _REFUSED = (ValueError, TypeError, RuntimeError)
-"""What simdjson raises for what is no JSON, or has other values than those asked for."""
+"""What simdjson raises for what is no JSON, or has values of other types than those requested."""
 
 _parsers: list[simdjson.Parser] = []
-"""Those that nobody uses now. A parser belongs to one thread at a time."""
+"""The idle ones. A parser belongs to one thread at a time."""
 
 
 @dataclass(slots=True, eq=False)
@@ -80,7 +80,7 @@ def parse_arrays(data: bytes) -> Any:
 
 
 def has_arrays(document: Any) -> bool:
-    """Tells whether there is an array in a document of `parse_arrays`."""
+    """Returns whether there is an array in a document of `parse_arrays`."""
     return any(isinstance(value, NumericArray) for members in _objects(document) for value in members.values())
 
 
@@ -107,7 +107,7 @@ def stacked(rows: list[Any]) -> Any:
 def _candidates(data: bytes) -> Iterator[tuple[int, int]]:
     """Yields where each text begins and ends that may be a list of numbers: after a colon, long, and without a quote.
 
-    Whether the quotes around it are those of strings, or stand within one, is not asked: within a string, the mark
+    Whether the quotes around it are those of strings, or stand within one, is not checked: within a string, the mark
     that takes its place would end the string, and go on with what cannot come after one.
     """
     quote = data.find(b'"')

@@ -118,7 +118,7 @@ def _strings(values: list[Any], where: str) -> Tensor:
 
 
 def is_base64(value: Any) -> bool:
-    """Tells whether the value is an object that stands for bytes: ``{"b64": "..."}``."""
+    """Returns whether the value is an object that stands for bytes: ``{"b64": "..."}``."""
     return isinstance(value, dict) and len(value) == 1 and isinstance(value.get(_BASE64_KEY), str)
 
 

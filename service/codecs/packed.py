@@ -19,7 +19,7 @@ _FIXED_WIDTH = {"f4": "<f4", "f8": "<f8", "c8": "<c8", "c16": "<c16"}
 
 
 def is_packable(tensor: Tensor) -> bool:
-    """Tells whether the tensor's numbers have the same bytes in a packed field as in memory: floats, complex ones."""
+    """Returns whether the tensor's numbers have the same bytes in a packed field as in memory: floats, complex ones."""
     return tensor.dtype.str[1:] in _FIXED_WIDTH
 
 

@@ -76,9 +76,9 @@ def decode_tensor(
 
     Args:
         message: With its values in ``tensor_content`` or in the field of its dtype.
-        bounds: Of its size; asked before anything is allocated.
+        bounds: Of its size; checked before anything is allocated.
         where: Path of the tensor, for errors.
-        hold: Asked before values that did not come are allocated.
+        hold: Called before values that were not sent are allocated.
 
     Raises:
         GatewayError: INVALID_INPUT when it makes no tensor, TOO_LARGE, and what ``hold`` raises.

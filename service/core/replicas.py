@@ -1,4 +1,4 @@
-"""Replicas of a backend: what is reported of them, and to whom."""
+"""Replicas of a backend: their status, and who is notified of what happens to them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class ReplicaStatus:
 
 
 class ReplicaObserver(Protocol):
-    """Gets reports of what happens to replicas."""
+    """Is notified of what happens to replicas."""
 
     def attempted(self, replica: str, code: str, seconds: float) -> None:
         """Reports that a request to a replica is over, with ``ok`` or a kind of error, after so many seconds."""
@@ -54,23 +54,23 @@ class ReplicaObserver(Protocol):
         """Reports that a failed request was not retried: there have been too many retries of late."""
 
 
-class NobodyObserves:
-    """Ignores all reports."""
+class NullObserver:
+    """Ignores all notifications."""
 
     def attempted(self, replica: str, code: str, seconds: float) -> None:
-        """Ignores it."""
+        """Does nothing."""
 
     def ejected(self, replica: str, reason: str) -> None:
-        """Ignores it."""
+        """Does nothing."""
 
     def left(self, replica: str) -> None:
-        """Ignores it."""
+        """Does nothing."""
 
     def retried(self, reason: str) -> None:
-        """Ignores it."""
+        """Does nothing."""
 
     def retry_refused(self) -> None:
-        """Ignores it."""
+        """Does nothing."""
 
 
 @runtime_checkable

@@ -11,7 +11,7 @@ from service.core.tensors import Shape, Signature, Tensor, TensorSpec, dtype_nam
 from service.errors import Violation, invalid_input, listed, shown
 
 _MAX_VIOLATIONS = 20
-"""A request with a thousand wrong names is told of this many."""
+"""At most this many are reported, however many names are wrong."""
 
 
 def check_inputs(signature: Signature, inputs: Mapping[str, Tensor]) -> int:
@@ -27,11 +27,11 @@ def check_inputs(signature: Signature, inputs: Mapping[str, Tensor]) -> int:
     Raises:
         GatewayError: INVALID_INPUT with one violation for each thing that is wrong.
     """
-    rows = _rows_of_right(signature, inputs)
-    return _rows_of_others(signature, inputs) if rows is None else rows
+    rows = _rows_if_valid(signature, inputs)
+    return _rows_or_raise(signature, inputs) if rows is None else rows
 
 
-def _rows_of_right(signature: Signature, inputs: Mapping[str, Tensor]) -> int | None:
+def _rows_if_valid(signature: Signature, inputs: Mapping[str, Tensor]) -> int | None:
     """Returns the number of rows; ``None`` where anything may be wrong: most requests pass here, and no further."""
     if len(inputs) != len(signature.inputs):
         return None
@@ -51,7 +51,7 @@ def _rows_of_right(signature: Signature, inputs: Mapping[str, Tensor]) -> int | 
     return 1 if rows == -1 else rows
 
 
-def _rows_of_others(signature: Signature, inputs: Mapping[str, Tensor]) -> int:
+def _rows_or_raise(signature: Signature, inputs: Mapping[str, Tensor]) -> int:
     violations = _wrong_names(signature, inputs)
     for name, spec in signature.inputs.items():
         if name in inputs:

@@ -33,7 +33,7 @@ NUMPY_DTYPES: Mapping[str, np.dtype[Any]] = {
 
 
 _NAMES = {dtype: name for name, dtype in NUMPY_DTYPES.items()}
-"""numpy makes the name of a dtype anew each time that it is asked, which costs more than the rest of a check."""
+"""numpy builds the name of a dtype at each access, which costs more than the rest of a check."""
 
 
 def dtype_name(tensor: Tensor) -> str:

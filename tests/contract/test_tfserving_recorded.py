@@ -89,7 +89,7 @@ async def server(
 
 
 def refused_for_its_shape(server: RealServer, text: str) -> bool:
-    """Tells whether this is our earlier refusal."""
+    """Returns whether this is our earlier refusal."""
     return server.rest.headers["x-shapes"] == "known shapes" and "expected shape [" in text
 
 
@@ -117,9 +117,9 @@ async def test_rest(server: RealServer, title: str) -> None:
         return
     assert response.status_code == case["status"], answer
     if "error" in expected:
-        # A server behind this one does not tell of defaults, so neither can this one.
-        told = expected["error"].partition("defaults {")[0] + "}" if server.behind else expected["error"]
-        assert words(answer["error"]).rstrip("\n }") == words(told).rstrip("\n }")
+        # A server behind this one does not report defaults, so neither can this one.
+        text = expected["error"].partition("defaults {")[0] + "}" if server.behind else expected["error"]
+        assert words(answer["error"]).rstrip("\n }") == words(text).rstrip("\n }")
         assert {"code", "details", "request_id"} <= answer.keys()
         assert answer["request_id"] == response.headers["x-request-id"]
     elif "metadata" in expected and server.rest.headers["x-shapes"] == "unknown shapes":

@@ -32,7 +32,7 @@ class OpenInferenceGrpc:
     """The handlers of the Open Inference Protocol.
 
     Args:
-        models: Answers every question but inference.
+        models: Answers all requests but inference.
         inference: Answers inference.
         bounds: Of messages.
     """

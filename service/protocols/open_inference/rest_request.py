@@ -66,7 +66,7 @@ def decode_body(body: bytes, length: int, *, bounds: InputBounds) -> InferMessag
     """Returns the request.
 
     Args:
-        body: JSON, and then the raw tensors that it tells of, in its order.
+        body: JSON, and then the raw tensors that it announces, in its order.
         length: Bytes of the JSON.
         bounds: Of the tensors and of the JSON.
 
@@ -161,7 +161,7 @@ class _Blobs:
         if self._used < len(self._data):
             got = f"{len(self._data) - self._used} bytes after them"
             raise invalid_input(
-                Violation("body", f"the {self._used} bytes that the inputs' {BINARY_DATA_SIZE} tell of", got)
+                Violation("body", f"the {self._used} bytes that the inputs' {BINARY_DATA_SIZE} state", got)
             )
 
 

@@ -20,7 +20,7 @@ _COLUMN = re.compile(r"([^\[]*)\[([0-9]+)\](.*)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class PredictBody:
-    """What a body asks for.
+    """The parsed body of a predict request.
 
     Attributes:
         inputs: Tensors by name.

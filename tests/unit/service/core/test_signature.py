@@ -69,7 +69,7 @@ def test_a_wrong_dtype_is_refused() -> None:
     assert text == "inputs.images: expected dtype float32, got dtype float64"
 
 
-def test_everything_that_is_wrong_is_told_at_once() -> None:
+def test_everything_that_is_wrong_is_reported_at_once() -> None:
     texts = refusal(PAIR, left=np.zeros((1, 3), np.float64), middle=np.zeros(1))
     assert texts == [
         "inputs.middle: expected the inputs left, right, got an input that the signature does not have",
