@@ -46,7 +46,7 @@ def main() -> None:
     """Resolves everything once, then each file from that."""
     whole = HERE / ".everything.txt"
     try:
-        resolve(whole.name, ANYWHERE + EVERYTHING, HERE / "constraints.in")
+        resolve(whole.name, ANYWHERE + EVERYTHING, None)
         for output, options in FILES.items():
             resolve(output, ANYWHERE + options, whole)
         resolve("build.txt", ANYWHERE, None, "requirements/build.in")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -17,6 +18,8 @@ logger = logging.getLogger(__name__)
 _SWITCH_SECONDS = 0.0005
 """How long a thread keeps the interpreter from others that want it. By default that is 5 ms: as long as a thread that
 has just run a model would then wait for the event loop's, before anybody gets the answer."""
+_YOUNG_OBJECTS = 10_000
+"""New objects after which the collector looks for cycles among them; by default 700, those of a few requests."""
 
 
 async def serve(settings: Settings, announce: Callable[[Server], None]) -> None:
@@ -32,6 +35,7 @@ async def serve(settings: Settings, announce: Callable[[Server], None]) -> None:
     """
     logs.configure(level=settings.log_level, style=settings.log_format)
     sys.setswitchinterval(_SWITCH_SECONDS)
+    gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
     for name in unknown_variables(os.environ):
         logger.warning("%s is set, and is no setting", name)
     stopping = asyncio.Event()
@@ -57,4 +61,7 @@ async def serve(settings: Settings, announce: Callable[[Server], None]) -> None:
 
 async def _announce(server: Server, announce: Callable[[Server], None]) -> None:
     await server.ready()
+    # What is there now stays: the collector need not look at a million objects of TensorFlow's again and again.
+    gc.collect()
+    gc.freeze()
     announce(server)
