@@ -19,12 +19,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.fresh import Fresh, fresh_server
-from tests.mutated_json import mutated_json
 from tests.length import SECONDS
+from tests.mutated_json import mutated_json
+from tests.mutated_messages import mutated_message
 from tests.mutations import mutated_bytes
 from tests.valid_bodies import BODIES, JSON, RestBody
 from tests.valid_rpcs import RPCS, RpcMethod
-from tests.mutated_messages import mutated_message
 
 SETTINGS = {
     "backend": "tests.judges:JudgesBackend",
