@@ -21,13 +21,13 @@ from service.core.catalog import ModelRef
 from tests import telling_models
 from tests.conftest import until
 from tests.length import SECONDS
-from tests.real_server import RealServer, serving_models
+from tests.real_server import RealServer, gateway_to, serving_models
 from tests.telling_models import NAMES
 from tests.upstream_stubs import reload_request
 from tests.version_clients import CLIENTS, MAX_ROWS, Client, RefusedError, Told
 
 FACTORS = (2, 3, 5, 7, 11)
-_TESTS = 8  # of this file
+_TESTS = 10  # of this file
 _LEAST_CHANGES = 2
 _PAUSE_SECONDS = min(1.0, SECONDS / 50)
 LABEL = "stable"
@@ -157,6 +157,16 @@ def copied(saved: Path, models: Path, number: int) -> None:
         partial.rename(models / name / str(number))
 
 
+async def published(server: RealServer, histories: Histories, saved: Path, models: Path, number: int) -> None:
+    """Puts a version of each model there, and waits until it is served."""
+    for history in histories.values():
+        history.begin((number, factor_of(number)))
+    copied(saved, models, number)
+    for name, history in histories.items():
+        await until(lambda: server.runtime.catalog.resolve(ModelRef(name)).version == number, seconds=60)  # noqa: B023
+        history.settle()
+
+
 @pytest.fixture(params=["h2corn", "grpcio"])
 def options(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Settings of the server; a batch holds less than the largest request."""
@@ -166,16 +176,27 @@ def options(request: pytest.FixtureRequest) -> dict[str, Any]:
 async def test_published_by_files(saved: Path, tmp_path: Path, options: dict[str, Any]) -> None:
     copied(saved, tmp_path, 1)
     histories = histories_of(1)
-    async with serving_models(tmp_path, **options | {"poll_seconds": 0.05}) as server:
-        catalog = server.runtime.catalog
-        async with Asking(server, histories).throughout(None) as changes:
-            async for number in changes:
-                for history in histories.values():
-                    history.begin((number, factor_of(number)))
-                copied(saved, tmp_path, number)
-                for name, history in histories.items():
-                    await until(lambda: catalog.resolve(ModelRef(name)).version == number, seconds=30)  # noqa: B023
-                    history.settle()
+    options["poll_seconds"] = 0.05
+    async with (
+        serving_models(tmp_path, **options) as server,
+        Asking(server, histories).throughout(None) as changes,
+    ):
+        async for number in changes:
+            await published(server, histories, saved, tmp_path, number)
+
+
+async def test_published_behind_a_gateway(saved: Path, tmp_path: Path, options: dict[str, Any]) -> None:
+    """The version before may be gone when the gateway learns of a new one, and has yet to ask what it takes."""
+    copied(saved, tmp_path, 1)
+    histories = histories_of(1)
+    options["tfserving_models"] = ",".join(NAMES)
+    async with (
+        serving_models(tmp_path, poll_seconds=0.05) as replica,
+        gateway_to(f"127.0.0.1:{replica.runtime.grpc_port}", **options) as server,
+        Asking(server, histories).throughout(None) as changes,
+    ):
+        async for number in changes:
+            await published(server, histories, saved, tmp_path, number)
 
 
 async def test_configured_anew(saved: Path, tmp_path: Path, options: dict[str, Any]) -> None:
