@@ -1,10 +1,16 @@
 """What both ports answer: gRPC and gRPC-Web where the content type says so, REST else."""
 
+import asyncio
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.transport.grpc.asgi import NATIVE, WEB, GrpcApp
+
+TASK = "tensorgate.task"
+"""Member of a scope: the task that answers it, to be cancelled by a server that sees that the client has gone."""
+GONE = "tensorgate.gone"
+"""Member of a scope: set by a server before it cancels the task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +29,18 @@ class Application:
         """Answers one request."""
         if scope["type"] != "http":
             return
-        for name, value in scope["headers"]:
-            if name == b"content-type" and value[: len(NATIVE)].lower() == NATIVE:
-                if value[: len(WEB)].lower() == WEB or "http.response.trailers" in scope.get("extensions", {}):
-                    await self.grpc(scope, receive, send)
-                    return
-                break
-        await self.rest(scope, receive, send)
+        scope[TASK] = asyncio.current_task()
+        try:
+            await (self.grpc if _is_grpc(scope) else self.rest)(scope, receive, send)
+        except asyncio.CancelledError:
+            if GONE not in scope:
+                raise
+
+
+def _is_grpc(scope: Scope) -> bool:
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            if value[: len(NATIVE)].lower() != NATIVE:
+                return False
+            return value[: len(WEB)].lower() == WEB or "http.response.trailers" in scope.get("extensions", {})
+    return False

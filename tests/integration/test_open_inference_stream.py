@@ -13,13 +13,15 @@ from tests.clients import error_outcome
 from tests.conftest import Served, serving, until
 from tests.open_inference import infer_request
 
+pytestmark = pytest.mark.usefixtures("with_grpc_server")
+
 METHOD = "inference.GRPCInferenceService/ModelStreamInfer"
 Call = Any
 
 
 @pytest.fixture(scope="module")
-async def served() -> AsyncIterator[Served]:
-    async with serving() as served:
+async def served(grpc_server: str) -> AsyncIterator[Served]:
+    async with serving(grpc_server=grpc_server) as served:
         yield served
 
 

@@ -15,6 +15,8 @@ from tensorgate.v1 import tensorgate_pb2 as pb
 from tests.clients import classify_request, error_outcome, forecast_request, status_outcome
 from tests.conftest import Served, serving, until
 
+pytestmark = pytest.mark.usefixtures("with_grpc_server")
+
 SERVICE = "tensorgate.v1.TensorgateService"
 BLACK = {"pixels": [[0] * 4] * 4}
 RAMP = [1, 2, 3, 4, 5, 6]
