@@ -45,9 +45,14 @@ class Calls:
     max_timeout: float
     report: Report
 
-    def deadline(self, wanted: float | None) -> Deadline:
-        """Returns the deadline of a call that begins now and wants that many seconds."""
-        return Deadline.after(min(self.default_timeout if wanted is None else wanted, self.max_timeout))
+    def deadline(self, wanted: float | None, *, sooner: float = 0.0) -> Deadline:
+        """Returns the deadline of a call that begins now and wants that many seconds.
+
+        Args:
+            wanted: As the client said, if it did.
+            sooner: Seconds by which the client is to be told before it gives up.
+        """
+        return Deadline.after(min(self.default_timeout if wanted is None else wanted, self.max_timeout), sooner=sooner)
 
     async def run_call(
         self,

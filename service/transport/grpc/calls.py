@@ -17,8 +17,9 @@ from service.transport.grpc.framing import check_message_size
 from service.transport.grpc.status import STATUS_DETAILS, status
 from service.transport.streams import OrderedStreams
 
-_SHARE, _MARGIN_SECONDS = 0.25, 0.03
-"""How much sooner than the client gives up it is told so: a call that it resets costs the connection more."""
+_SHARE, _MARGIN_SECONDS, _TELLING_SECONDS = 0.25, 0.03, 0.001
+"""How much sooner than the client gives up it is told so: a call that it resets costs the connection more. Calls that
+were sent together miss their deadlines together, and to tell each of them takes its time on a busy machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +147,11 @@ class GrpcCalls:
             timeout: Seconds that the client has for it, if it said so.
         """
         if timeout is not None:
-            timeout -= min(_MARGIN_SECONDS, timeout * _SHARE)
+            margin = _MARGIN_SECONDS + _TELLING_SECONDS * self._calls.admission.in_flight["requests"]
+            call.deadline = self._calls.deadline(timeout, sooner=min(margin, timeout * _SHARE))
         # A stream lives as long as its client wants; its messages have deadlines of their own.
-        if timeout is not None or isinstance(bound, Unary):
-            call.deadline = self._calls.deadline(timeout)
+        elif isinstance(bound, Unary):
+            call.deadline = self._calls.deadline(None)
 
     async def unary(self, bound: Unary, read: Callable[[HeldBytes], Awaitable[bytes]], call: Call) -> bytes | Refusal:
         """Answers a call of a unary method.
