@@ -206,7 +206,7 @@ class GrpcCalls:
 
         async def work(held: HeldBytes) -> None:
             if isinstance(method, OpenStream):
-                async for answer in method.serve(messages(held), call):
+                async for answer in method.serve(_one_by_one(messages(held), held), call):
                     await write([answer])
             else:
                 async for answers in self._streams.answers(messages(held), method, call, held):
@@ -226,6 +226,13 @@ def refusal(error: GatewayError, call: Call, codes: Mapping[ErrorKind, Code]) ->
     found = status(error, call.request_id, codes)
     metadata = ((REQUEST_ID, call.request_id), (STATUS_DETAILS, found.SerializeToString()))
     return Refusal(codes[error.kind], found.message, metadata)
+
+
+async def _one_by_one(messages: AsyncIterator[bytes], held: HeldBytes) -> AsyncIterator[bytes]:
+    """Yields the messages; the bytes of each are given back when the next one is asked for."""
+    async for message in messages:
+        yield message
+        held.give_back(len(message))
 
 
 async def _never(request: Any, call: Call) -> Any:
