@@ -147,7 +147,7 @@ class Server:
             OSError: When an address cannot be had.
         """
         settings = self._settings
-        socket = listen(settings.host, settings.rest_port, "REST")
+        socket = listen(settings.host, settings.rest_port, "REST", stall_timeout=settings.stall_timeout)
         try:
             self.grpc_port = self._grpc.listen(settings.host, settings.grpc_port)
         except OSError:
@@ -221,4 +221,5 @@ def _grpc_server(settings: Settings, app: ASGIApp, calls: GrpcCalls) -> GrpcServ
         app,
         services=calls.service_names,
         stall_timeout=settings.stall_timeout,
+        log_format=settings.log_format,
     )
