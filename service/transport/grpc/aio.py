@@ -12,6 +12,7 @@ from service.core.admission import HeldBytes
 from service.transport.call import REQUEST_ID
 from service.transport.grpc.aio_options import server_options
 from service.transport.grpc.calls import GrpcCalls, Refusal, Streaming, Unary
+from service.transport.grpc.framing import not_one
 
 _LAST_WORDS_SECONDS = 0.2
 """For answers that are on their way when the server stops."""
@@ -65,18 +66,24 @@ class _Handlers(grpc.GenericRpcHandler):
         bound = self._calls.find(handler_call_details.method)
 
         if isinstance(bound, Unary):
-            return grpc.unary_unary_rpc_method_handler(partial(self._unary, bound))
+            # As a stream of requests: else a client that sends none, or only the beginning of one, waits for ever.
+            return grpc.stream_unary_rpc_method_handler(partial(self._unary, bound))
         return grpc.stream_stream_rpc_method_handler(partial(self._stream, bound))
 
-    async def _unary(self, bound: Unary, data: bytes, context: Context) -> bytes:
+    async def _unary(self, bound: Unary, messages: AsyncIterator[bytes], context: Context) -> bytes:
         metadata = dict(context.invocation_metadata() or ())
         call = self._calls.call(bound, _text(metadata, REQUEST_ID))
         self._calls.set_timeout(call, bound, context.time_remaining())
 
         async def read(held: HeldBytes) -> bytes:
-            self._calls.check_size(len(data))
-            held.take(len(data))
-            return data
+            request: bytes | None = None
+            async for data in self._counted(messages, held):
+                if request is not None:
+                    raise not_one("more than one")
+                request = data
+            if request is None:
+                raise not_one("none")
+            return request
 
         answer = await self._calls.unary(bound, read, call)
         if isinstance(answer, Refusal):
@@ -90,20 +97,20 @@ class _Handlers(grpc.GenericRpcHandler):
         self._calls.set_timeout(call, bound, context.time_remaining())
         call.metadata = {name: value for name, value in metadata.items() if isinstance(value, str)}
 
-        async def read(held: HeldBytes) -> AsyncIterator[bytes]:
-            async for data in messages:
-                self._calls.check_size(len(data))
-                held.take(len(data))
-                yield data
-
         async def write(answers: list[bytes]) -> None:
             for answer in answers:
                 await context.write(answer)
 
-        failed = await self._calls.stream(bound, read, write, call)
+        failed = await self._calls.stream(bound, partial(self._counted, messages), write, call)
         if failed is not None:
             await context.abort(_STATUSES[failed.code], failed.message, failed.metadata)
         context.set_trailing_metadata(((REQUEST_ID, call.request_id),))
+
+    async def _counted(self, messages: AsyncIterator[bytes], held: HeldBytes) -> AsyncIterator[bytes]:
+        async for data in messages:
+            self._calls.check_size(len(data))
+            held.take(len(data))
+            yield data
 
 
 def _text(metadata: dict[str, Any], name: str) -> str | None:

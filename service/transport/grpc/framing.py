@@ -60,7 +60,7 @@ class MessageReader:
             self._buffer += body
             message = await self.next(held)
         if message is None:
-            raise _malformed("one message", "none")
+            raise not_one("none")
         if not self._is_over or self._buffer:
             await self._expect_end()
         return message
@@ -123,7 +123,7 @@ class MessageReader:
         while not (self._buffer or self._is_over):
             self._buffer += await self._event()
         if self._buffer:
-            raise _malformed("one message", "more than one")
+            raise not_one("more than one")
 
     async def _decompressed(self, message: bytes, held: HeldBytes) -> bytes:
         if self._encoding not in _COMPRESS:
@@ -145,6 +145,11 @@ def check_message_size(size: int, limit: int) -> None:
     if size > limit:
         expected = f"at most {limit} bytes (max_request_bytes)"
         raise invalid_input(Violation("body", expected, f"{size} bytes"), kind=ErrorKind.TOO_LARGE)
+
+
+def not_one(got: str) -> GatewayError:
+    """Returns the error of a unary call with no message, or more than one."""
+    return _malformed("one message", got)
 
 
 def framed(message: bytes, encoding: str = "") -> bytes:
