@@ -25,8 +25,14 @@ class Application:
             return
         for name, value in scope["headers"]:
             if name == b"content-type" and value[: len(NATIVE)].lower() == NATIVE:
-                if value[: len(WEB)].lower() == WEB or "http.response.trailers" in scope.get("extensions", {}):
+                if value[: len(WEB)].lower() == WEB or _takes_trailers(scope):
                     await self.grpc(scope, receive, send)
-                    return
-                break
+                else:
+                    await self.grpc.refuse(scope, send)
+                return
         await self.rest(scope, receive, send)
+
+
+def _takes_trailers(scope: Scope) -> bool:
+    """Tells whether gRPC can be answered; HTTP/1.1 has trailers too, but gRPC is not spoken over it."""
+    return scope["http_version"] == "2" and "http.response.trailers" in scope.get("extensions", {})

@@ -4,7 +4,7 @@ import socket
 
 _BACKLOG = 2048
 _KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
-"""Seconds without a word until the other side is asked whether it is there, seconds between two questions, and how many."""
+"""Seconds without a word after which the other side is asked whether it is there, and between questions; how many."""
 
 
 def listen(host: str, port: int, protocol: str, *, stall_timeout: float) -> socket.socket:

@@ -2,6 +2,7 @@
 
 import asyncio
 from time import monotonic
+from typing import cast
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -29,9 +30,8 @@ class StallLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
-        task = asyncio.current_task()
+        task = cast("asyncio.Task[object]", asyncio.current_task())
         sending = self._sending
-        assert task is not None
 
         async def send_in_time(event: Message) -> None:
             sending[task] = monotonic()

@@ -4,6 +4,7 @@ from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import Any
 
+from service.core.admission import HeldBytes
 from service.core.call import Call
 from service.errors import GatewayError
 from service.transport.call import REQUEST_ID
@@ -57,6 +58,19 @@ class GrpcApp:
                 call.metadata = text_of(scope["headers"])
                 failed = await calls.stream(bound, reader.all, writer.write, call)
                 await writer.end(_trailers(call) if failed is None else trailers_of(failed))
+
+    async def refuse(self, scope: Scope, send: Send) -> None:
+        """Refuses a call that came without what gRPC needs, in gRPC's words: its client may be behind a proxy."""
+        calls = self._calls
+        call = calls.call(calls.unanswerable, None)
+        answer = await calls.unary(calls.unanswerable, _nothing, call)
+        if not isinstance(answer, bytes):
+            with suppress(OSError):
+                await NativeWriter(send, "").end(trailers_of(answer))
+
+
+async def _nothing(held: HeldBytes) -> bytes:
+    return b""
 
 
 def _carried(headers: dict[bytes, bytes], encoding: str, receive: Receive, send: Send) -> tuple[Writer, Receive]:
