@@ -20,10 +20,6 @@ from service.transport.streams import OrderedStreams
 _SHARE, _MARGIN_SECONDS, _TELLING_SECONDS = 0.25, 0.03, 0.001
 """How much sooner than the client gives up it is told so: a call that it resets costs the connection more. Calls that
 were sent together miss their deadlines together, and to tell each of them takes its time on a busy machine."""
-_NEEDS = (
-    "gRPC needs HTTP/2 with the header te: trailers, and this came without; a proxy on the way may speak HTTP/1.1 to "
-    "the server; gRPC-Web goes over both"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +122,7 @@ class GrpcCalls:
         else:
             known = f"the services are {listed(sorted(self._services))}"
         error = GatewayError(ErrorKind.NOT_FOUND, f"there is no method {shown(path)}; {known}")
-        return _refusing(error, found.codes if found else statuses.GRPC)
-
-    @property
-    def unanswerable(self) -> Unary:
-        """What is called by those to whom no trailers can be sent."""
-        return _refusing(GatewayError(ErrorKind.NOT_SUPPORTED, _NEEDS), statuses.GRPC)
+        return refusing(error, found.codes if found else statuses.GRPC)
 
     def call(self, bound: Bound, request_id: str | None) -> Call:
         """Returns the state of a call that begins; its deadline is set next.
@@ -221,8 +212,8 @@ class GrpcCalls:
         return await self._calls.run_call(work, call, refuse, place=place)
 
 
-def _refusing(error: GatewayError, codes: Mapping[ErrorKind, Code]) -> Unary:
-    """Returns a method that refuses every call."""
+def refusing(error: GatewayError, codes: Mapping[ErrorKind, Code]) -> Unary:
+    """Returns a method that refuses every call with that error."""
 
     def refuse(_: bytes) -> None:
         raise error
