@@ -214,7 +214,7 @@ def _grpc_server(settings: Settings, app: ASGIApp, calls: GrpcCalls) -> GrpcServ
     if settings.grpc_server == "grpcio":
         from service.transport.grpc.aio import AioServer  # noqa: PLC0415
 
-        return AioServer(calls, max_request_bytes=settings.max_request_bytes)
+        return AioServer(calls, max_request_bytes=settings.max_request_bytes, stall_timeout=settings.stall_timeout)
     from service.transport.grpc.h2corn_server import H2cornServer  # noqa: PLC0415
 
     return H2cornServer(

@@ -1,5 +1,6 @@
 """The official gRPC server behind the same seam: ``grpcio`` takes bytes and gives bytes."""
 
+import asyncio
 import errno
 from collections.abc import AsyncIterator
 from functools import partial
@@ -9,6 +10,7 @@ import grpc
 from grpc import aio
 
 from service.core.admission import HeldBytes
+from service.errors import ErrorKind, GatewayError
 from service.transport.call import REQUEST_ID
 from service.transport.grpc.aio_options import server_options
 from service.transport.grpc.calls import GrpcCalls, Refusal, Streaming, Unary
@@ -27,10 +29,11 @@ class AioServer:
     Args:
         calls: The methods, and what a call means.
         max_request_bytes: How long a message may be.
+        stall_timeout: Seconds after which a client is let go that does not read the answers of its stream.
     """
 
-    def __init__(self, calls: GrpcCalls, *, max_request_bytes: int) -> None:
-        self._server = aio.server(handlers=[_Handlers(calls)], options=server_options(max_request_bytes))
+    def __init__(self, calls: GrpcCalls, *, max_request_bytes: int, stall_timeout: float) -> None:
+        self._server = aio.server(handlers=[_Handlers(calls, stall_timeout)], options=server_options(max_request_bytes))
 
     def listen(self, host: str, port: int) -> int:
         """Takes the address; returns the port, which the system chose if 0 was given.
@@ -58,8 +61,9 @@ class AioServer:
 class _Handlers(grpc.GenericRpcHandler):
     """Finds the handler of each call."""
 
-    def __init__(self, calls: GrpcCalls) -> None:
+    def __init__(self, calls: GrpcCalls, stall_timeout: float) -> None:
         self._calls = calls
+        self._stall_timeout = stall_timeout
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any]":
         """Returns the handler of a method, also of one that there is not."""
@@ -98,8 +102,12 @@ class _Handlers(grpc.GenericRpcHandler):
         call.metadata = {name: value for name, value in metadata.items() if isinstance(value, str)}
 
         async def write(answers: list[bytes]) -> None:
-            for answer in answers:
-                await context.write(answer)
+            try:
+                for answer in answers:
+                    async with asyncio.timeout(self._stall_timeout):
+                        await context.write(answer)
+            except (aio.BaseError, TimeoutError):
+                raise GatewayError(ErrorKind.CANCELLED, "the client went away") from None
 
         failed = await self._calls.stream(bound, partial(self._counted, messages), write, call)
         if failed is not None:
