@@ -25,13 +25,13 @@ class ErrorKind(StrEnum):
     UNSUPPORTED_FORMAT = "unsupported_format"
     """The message is in a format that is not understood here."""
     WRONG_MODEL_KIND = "wrong_model_kind"
-    """The model exists and does something else than what was asked of it."""
+    """The model exists and is of another kind than the request needs."""
     TOO_LARGE = "too_large"
     """The message, or what it holds, is over a limit."""
     MODEL_NOT_FOUND = "model_not_found"
     """There is no such model or version."""
     LABEL_NOT_FOUND = "label_not_found"
-    """No version of the model bears this label."""
+    """No version of the model has this label."""
     SIGNATURE_NOT_FOUND = "signature_not_found"
     """The model has no such signature."""
     NOT_FOUND = "not_found"
@@ -45,9 +45,9 @@ class ErrorKind(StrEnum):
     FAILED_PRECONDITION = "failed_precondition"
     """Something else would have to be so first, such as a version available before a label is put on it."""
     LOAD_FAILED = "load_failed"
-    """A model that was asked to be loaded could not be."""
+    """A model could not be loaded on request."""
     NOT_READY = "not_ready"
-    """The model is loading, or the server is going down."""
+    """The model is loading, or the server is shutting down."""
     OVERLOADED = "overloaded"
     """As many requests are in flight as are admitted."""
     BACKEND_UNAVAILABLE = "backend_unavailable"
@@ -59,7 +59,7 @@ class ErrorKind(StrEnum):
     CANCELLED = "cancelled"
     """The client went away."""
     INTERNAL = "internal"
-    """Anything unexpected; clients are told the request id and nothing else."""
+    """Anything unexpected; clients see the request id and nothing else."""
 
     @property
     def retryable(self) -> bool:
@@ -99,7 +99,7 @@ class Violation:
 
 
 class GatewayError(Exception):
-    """A failure that the client may be told about.
+    """A failure that may be reported to the client.
 
     Args:
         kind: What the failure means.
@@ -130,7 +130,7 @@ class GatewayError(Exception):
 
 
 class OutdatedVersionError(GatewayError):
-    """The version that a request was resolved to has left the backend: who resolves it anew may find another.
+    """The version that a request was resolved to has left the backend: the request is resolved and run once more.
 
     Args:
         message: One sentence for people.

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from service.codecs.json_numbers import decode_numbers
+from service.codecs.json_lists import decode_numbers
 from service.core.catalog import ModelRef
 from service.core.tensors import Tensor
 from service.errors import GatewayError, Violation, invalid_input, shown
@@ -254,7 +254,7 @@ class SignatureInfo(_Message):
 
 
 class ImageClassifierInfo(_Message):
-    """What an image classifier takes and tells apart."""
+    """What an image classifier takes, and its classes."""
 
     height: int
     width: int

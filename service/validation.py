@@ -11,7 +11,7 @@ from service.errors import GatewayError, Violation, invalid_input, shown
 Schema = TypeVar("Schema", bound=BaseModel)
 
 _MAX_VIOLATIONS = 20
-"""A request with a thousand mistakes is told of this many."""
+"""At most this many are reported, however many there are."""
 
 
 def validated(schema: type[Schema], fields: Mapping[str, Any]) -> Schema:

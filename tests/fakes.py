@@ -190,7 +190,7 @@ class FailingBackend(FakeBackend):
 
 
 class ControllableFake(FakeBackend):
-    """Can be told what to serve: the folder ``.../shades`` holds all versions that `FakeBackend` has of ``shades``.
+    """Controllable: the folder ``.../shades`` holds all versions that `FakeBackend` has of ``shades``.
 
     Attributes:
         damaged: Versions that cannot be loaded.

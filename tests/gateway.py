@@ -34,9 +34,8 @@ class Gateway:
 
     def states(self) -> list[str]:
         """Returns how the replicas stand, in the order of their addresses."""
-        return [
-            status.state.value for status in sorted(self.runtime._parts.backend.replicas(), key=lambda one: one.name)
-        ]  # type: ignore[attr-defined]
+        backend: Any = self.runtime._parts.backend
+        return [status.state.value for status in sorted(backend.replicas(), key=lambda one: one.name)]
 
     def versions(self) -> dict[int, str]:
         """Returns the states of the versions in the catalog."""

@@ -87,15 +87,22 @@ def _serving_replica(address: str, **settings: Any) -> AbstractAsyncContextManag
 
 @asynccontextmanager
 async def _model_server(config: Path) -> AsyncIterator[str]:
-    """Runs the real TensorFlow Serving; yields its gRPC address."""
-    program = os.environ[MODEL_SERVER]
-    port = free_port()
-    options = ["--rest_api_port=0", "--grpc_max_threads=64", "--enable_grpc_healthcheck_service=true"]
-    process = await asyncio.create_subprocess_exec(
-        program, f"--port={port}", f"--model_config_file={config}", *options, stderr=asyncio.subprocess.DEVNULL
-    )
+    """Runs the real TensorFlow Serving; yields its gRPC address once it listens, with all models loaded."""
+    address = f"127.0.0.1:{(port := free_port())}"
+    options = [f"--port={port}", "--rest_api_port=0", f"--model_config_file={config}", "--grpc_max_threads=64"]
+    options.append("--enable_grpc_healthcheck_service=true")
+    options.append("--allow_version_labels_for_unavailable_models=true")  # else a label stops the start
+    process = await asyncio.create_subprocess_exec(os.environ[MODEL_SERVER], *options)
+    ended = asyncio.create_task(process.wait())
     try:
-        yield f"127.0.0.1:{port}"
+        async with aio.insecure_channel(address) as channel:
+            ready = asyncio.create_task(channel.channel_ready())
+            await asyncio.wait({ready, ended}, timeout=60, return_when=asyncio.FIRST_COMPLETED)
+            listening = ready.done()
+            ready.cancel()
+        assert listening, "it does not listen; its log says why"
+        yield address
     finally:
-        process.kill()
-        await process.wait()
+        if not ended.done():
+            process.kill()
+        await ended

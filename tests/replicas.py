@@ -42,7 +42,10 @@ class Replica:
         reloading: While it is cleared, reloads wait.
         output: Name of its output.
         slow_metadata: A version of which it tells the signatures late.
+        crashes: Whether an inference ends it.
         nonsense: Whether it answers inferences with bytes that are no message.
+        shift: Default of a second input, ``shift`` float32 [?], that is added to ``y``; ``None`` where there is none.
+            As upstream does, it reports the input, and not the default.
     """
 
     def __init__(self, *versions: int) -> None:
@@ -63,7 +66,9 @@ class Replica:
         self.reloading.set()
         self.output = "y"
         self.slow_metadata = 0
+        self.crashes = False
         self.nonsense = False
+        self.shift: float | None = None
         self.port = 0
         self._server: aio.Server | None = None
 
@@ -140,8 +145,9 @@ class Replica:
             await context.abort(grpc.StatusCode.INTERNAL, "no metadata")
         shape = tf_pb.TensorShapeProto(dim=[tf_pb.TensorShapeProto.Dim(size=-1)])
         info = tf_pb.TensorInfo(name="x:0", dtype=tf_pb.DT_FLOAT, tensor_shape=shape)
+        inputs = {"x": info} if self.shift is None else {"x": info, "shift": info}
         definition = tf_pb.SignatureDef(
-            inputs={"x": info}, outputs={self.output: info}, method_name="tensorflow/serving/predict"
+            inputs=inputs, outputs={self.output: info}, method_name="tensorflow/serving/predict"
         )
         signatures = get_model_metadata_pb2.SignatureDefMap()
         signatures.signature_def["serving_default"].ParseFromString(definition.SerializeToString())
@@ -154,6 +160,9 @@ class Replica:
         self.asked.append(version)
         self.deadlines.append(context.time_remaining())
         await self.gate.wait()
+        if self.crashes:
+            self._stopping = asyncio.create_task(self.stop())
+            await asyncio.Event().wait()
         if self.failure is not None:
             await context.abort(*self.failure)
         if self.nonsense:
@@ -162,6 +171,10 @@ class Replica:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: Specific(m, {version})")
         tensor = request.inputs["x"]
         values = np.frombuffer(tensor.tensor_content, np.float32) + version
+        if "shift" in request.inputs:
+            values = values + np.frombuffer(request.inputs["shift"].tensor_content, np.float32)
+        elif self.shift is not None:
+            values = values + self.shift
         answer = predict_pb2.PredictResponse()
         answer.outputs[self.output].CopyFrom(tensor)
         answer.outputs[self.output].tensor_content = values.astype(np.float32).tobytes()

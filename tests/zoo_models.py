@@ -59,8 +59,8 @@ def config_of(folder: Path) -> str:
     """Returns the configuration that serves all models of the folder, with all their versions and the labels."""
     labels = " ".join(f'version_labels {{ key: "{name}" value: {version} }}' for name, version in LABELS.items())
     configs = "\n".join(
-        f'config {{ name: "{model.name}" base_path: "{model}" model_version_policy {{ all {{}} }} '
-        f"{labels if model.name == 'versions' else ''} }}"
+        f'config {{ name: "{model.name}" base_path: "{model}" model_platform: "tensorflow" '
+        f"model_version_policy {{ all {{}} }} {labels if model.name == 'versions' else ''} }}"
         for model in sorted(folder.iterdir())
     )
     return f"model_config_list {{\n{configs}\n}}"

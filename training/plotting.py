@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-# Told apart by readers with any colour vision (Okabe and Ito, 2008)
+# Distinguishable by readers with any colour vision (Okabe and Ito, 2008)
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#6E6E6E"
 
 

@@ -1,8 +1,8 @@
 """The models folder: versions appear in it whole, or not at all.
 
 A version is written as `models/.<name>-<random>.partial`, a name that no server scans, and moves to
-`models/<name>/<version>` by one rename. The writer holds a lock on its folder, so that the next run can tell what a
-killed run left behind from what another run is writing.
+`models/<name>/<version>` by one rename. The writer holds a lock on its folder, so that the next run can
+distinguish what a killed run left behind from what another run is writing.
 """
 
 import contextlib

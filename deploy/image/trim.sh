@@ -10,7 +10,9 @@ done
 find . -type f \( -name '*.py[ix]' -o -name '*.pxd' -o -name '*.[ach]' -o -name '*.cpp' -o -name '*.hpp' \) -delete
 rm -f numpy/_core/_simd.* numpy/_core/_*_tests.*
 rm -rf tensorflow/include clang numpy/_core/include numpy/distutils
-[ -d scipy ] || rm -rf numpy/f2py
+# What the gateway, which only carries arrays and messages, never loads.
+[ -d scipy ] || rm -rf numpy/f2py numpy/random numpy/fft numpy/ma numpy/polynomial numpy/testing pydantic/v1 \
+  google/api google/type google/longrunning google/logging google/cloud google/gapic grpc/framework
 # Pillow reads PNG, JPEG, GIF and BMP here; it does without what other formats and fonts need.
 rm -f PIL/_avif.* PIL/_webp.* PIL/_imagingcms.* PIL/_imagingft.* PIL/_imagingtk.*
 (cd pillow.libs && rm -f libavif-* libwebp* libsharpyuv-* liblcms2-* libharfbuzz-* libfreetype-* libbrotli* libpng16-*)
@@ -19,4 +21,5 @@ rm -rf pygments markdown_it mdurl
 # Of the pages that it brings, ours is the one made of swagger_*.
 rm -f offapi/redoc.js offapi/scalar.js offapi/swagger_preset.js
 # These come with their debugger's symbols.
-strip --strip-unneeded uvloop/*.so httptools/parser/*.so csimdjson*.so PIL/_imaging.*.so
+strip --strip-unneeded uvloop/*.so httptools/parser/*.so csimdjson*.so PIL/_imaging.*.so h2corn/*.so \
+  numpy/_core/_multiarray_umath.*.so pillow.libs/libXau-*

@@ -48,7 +48,7 @@ def apis(parts: Dependencies, accepting: Callable[[], bool]) -> list[Api]:
 
     Args:
         parts: Of the server.
-        accepting: Tells whether the server means to go on taking requests.
+        accepting: Returns whether the server admits requests.
     """
     return [_native(parts), _tfserving(parts), _open_inference(parts, accepting)]
 

@@ -90,7 +90,7 @@ class Server:
             max_request_bytes=settings.max_request_bytes,
         )
         app = self._application(calls, grpc_calls)
-        self._rest = RestServer(app, drain_seconds=settings.drain_timeout)
+        self._rest = RestServer(app, drain_seconds=settings.drain_timeout, stall_timeout=settings.stall_timeout)
         self._grpc = _grpc_server(settings, app, grpc_calls)
         self._changed = asyncio.Event()
         self._ready = asyncio.Event()

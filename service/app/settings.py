@@ -153,11 +153,11 @@ class Settings(BaseSettings):
         description="Runs under way at a time, of all models; with tfserving, on each replica, and 4 by default.",
     )
     max_batches_per_model: int = Field(
-        1,
+        default_factory=lambda values: 2 if values.get("backend") == "tfserving" else 1,
         ge=1,
         le=1024,
         description="Runs under way at a time of requests that could have been merged; with tfserving, on each "
-        "replica. 2 keeps a replica that is far away, or a GPU, busy between two runs; batches are smaller then.",
+        "replica, and 2 by default, which keeps it busy between two runs; batches are smaller then.",
     )
     max_queue_size: int = Field(
         256, ge=1, description="Requests that may wait for one model; more are refused at once, to be tried again."
@@ -183,7 +183,7 @@ class Settings(BaseSettings):
     default_timeout: Seconds = Field(30.0, description="Seconds for a request that states no timeout.")
     max_timeout: Seconds = Field(300.0, description="Seconds for a request at most, whatever it states.")
     stream_window: int = Field(
-        64, ge=1, le=65_536, description="Messages of one stream that are in the works at a time."
+        64, ge=1, le=65_536, description="Messages of one stream that are in progress at a time."
     )
     stream_idle_timeout: Seconds = Field(
         600.0, description="Seconds after which a stream ends on which no message comes."

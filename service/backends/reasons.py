@@ -19,5 +19,5 @@ def reason_in(text: str) -> str:
 
 
 def shortened(text: str) -> str:
-    """Returns the text, cut where it is longer than anybody reads."""
+    """Returns the text, cut to a readable length."""
     return text if len(text) <= _MAX_REASON else text[:_MAX_REASON] + "…"

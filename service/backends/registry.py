@@ -7,7 +7,7 @@ from typing import cast
 
 from service.core.model_config import ModelConfig
 from service.core.ports import Backend
-from service.core.replicas import NobodyObserves, ReplicaObserver
+from service.core.replicas import NullObserver, ReplicaObserver
 from service.core.versions import VersionPolicy
 
 BACKENDS = {
@@ -61,7 +61,7 @@ class BackendOptions:
         poll_seconds: How often to look for changes of the folder; 0 for never.
         configs: The models to serve, in place of all that the folder holds.
         tfserving: For the backend that forwards to TensorFlow Serving.
-        observer: Is told what happens to replicas.
+        observer: Is notified of what happens to replicas.
     """
 
     models: Path
@@ -71,7 +71,7 @@ class BackendOptions:
     poll_seconds: float = 0.0
     configs: tuple[ModelConfig, ...] | None = None
     tfserving: TfServingOptions = field(default_factory=TfServingOptions)
-    observer: ReplicaObserver = field(default_factory=NobodyObserves)
+    observer: ReplicaObserver = field(default_factory=NullObserver)
 
 
 def create_backend(choice: str, options: BackendOptions) -> Backend:

@@ -1,1 +1,1 @@
-"""Conversions between numpy arrays and what travels: one format a file."""
+"""Conversions between numpy arrays and wire formats, one format a file."""

@@ -1,4 +1,4 @@
-"""Booleans that travel as bytes, in any format."""
+"""Booleans encoded as bytes, in any format."""
 
 import numpy as np
 

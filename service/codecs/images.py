@@ -79,7 +79,7 @@ def _is_animated(image: Image.Image, where: str) -> bool:
 
 
 def _is_whole(data: bytes, image: Image.Image) -> bool:
-    """Tells whether the file has its end; damage inside is found by the model's decoder."""
+    """Returns whether the file has its end; damage inside is found by the model's decoder."""
     match image.format:
         case "PNG":
             try:

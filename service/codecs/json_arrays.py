@@ -19,8 +19,6 @@ from service.core.tensors import Tensor
 
 _MIN_LENGTH = 1024
 """Of a list's text, in bytes; a parser has made lists of what is shorter as soon, and many of them sooner."""
-_BYTES_A_STRING = 256
-"""Of a document with lists of numbers, at least; of one with more strings they are not worth the search."""
 _MAX_DEPTH = 32
 _MAX_KEPT = 4 * 1024 * 1024
 """Of a text, in bytes. A parser keeps memory for the longest that it has read, ten times as much and more."""
@@ -29,15 +27,16 @@ _SPACE = b" \t\n\r"
 _BEFORE = re.compile(rb"[ \t\n\r]*+:[ \t\n\r]*+(?=\[)")
 _NUMBERS_AND_SPACE = b"0123456789+-.eE" + _SPACE
 _MARK = "\0"
-"""Stands before the number of a list that was cut out; no string can hold it where there is no escape."""
+_MARK_IN_JSON = b"\\u0000"
+"""Begins the string that stands where a list was cut out; only an escape can put it into any other string."""
 _REFUSED = (ValueError, TypeError, RuntimeError)
-"""What the parser raises for what is no JSON, or has other values than those asked for."""
+"""What simdjson raises for what is no JSON, or has values of other types than those requested."""
 
 _parsers: list[simdjson.Parser] = []
-"""Those that nobody uses now. A parser belongs to one thread at a time."""
+"""The idle ones. A parser belongs to one thread at a time."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class NumericArray:
     """Nested lists of numbers, in a parsed document.
 
@@ -62,25 +61,26 @@ def parse_arrays(data: bytes) -> Any:
     Args:
         data: In UTF-8.
     """
-    if len(data) < _MIN_LENGTH or b"\\" in data:
-        return None
-    arrays, rest, done = list[NumericArray](), list[bytes](), 0
+    arrays, parts, done = list[NumericArray](), list[bytes](), 0
     for start, end in _candidates(data):
-        if (array := _array(data[start:end])) is not None:
-            rest += data[done:start], b'"\\u0000%d"' % len(arrays)
+        if (array := _read(data[start:end].rstrip(_SPACE))) is not None:
+            parts += data[done:start], b'"%b%d"' % (_MARK_IN_JSON, len(arrays))
             arrays.append(array)
             done = end
     if not arrays:
         return None
+    rest = b"".join((*parts, data[done:]))
+    if rest.count(_MARK_IN_JSON) > len(arrays):
+        return None
     try:
-        document = orjson.loads(b"".join((*rest, data[done:])))
+        document = orjson.loads(rest)
     except orjson.JSONDecodeError:
         return None
     return document if _put(arrays, document) else None
 
 
 def has_arrays(document: Any) -> bool:
-    """Tells whether there is an array in a document of `parse_arrays`."""
+    """Returns whether there is an array in a document of `parse_arrays`."""
     return any(isinstance(value, NumericArray) for members in _objects(document) for value in members.values())
 
 
@@ -93,83 +93,62 @@ def with_lists(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_lists(value: Any) -> Any:
-    """Returns what a parser makes of the text of an array, or of arrays in a list; any other value as it is."""
-    if isinstance(value, NumericArray):
-        return orjson.loads(value.text)
-    if isinstance(value, list) and value and isinstance(value[0], NumericArray):
-        return [as_lists(element) for element in value]
-    return value
+    """Returns what a parser makes of the text of an array; any other value as it is."""
+    return orjson.loads(value.text) if isinstance(value, NumericArray) else value
 
 
-def values_of(value: Any) -> Tensor | None:
-    """Returns the numbers of an array, or of arrays of one shape in a list; ``None`` for any other value."""
-    if isinstance(value, NumericArray):
-        return value.values
-    if not (isinstance(value, list) and value and isinstance(value[0], NumericArray)):
-        return None
-    if not all(isinstance(element, NumericArray) for element in value):
-        return None
-    if len({element.values.shape for element in value}) > 1:
-        return None
-    return np.stack([element.values for element in value])
+def stacked(rows: list[Any]) -> Any:
+    """Returns rows that are arrays of one shape as one array; of any others a list, which holds no arrays."""
+    if {type(row) for row in rows} != {NumericArray} or len({row.values.shape for row in rows}) > 1:
+        return [as_lists(row) for row in rows]
+    return NumericArray(np.stack([row.values for row in rows]), b"[%b]" % b",".join([row.text for row in rows]))
 
 
 def _candidates(data: bytes) -> Iterator[tuple[int, int]]:
-    """Yields where each list begins and ends that is a member of an object, and may be one of numbers.
+    """Yields where each text begins and ends that may be a list of numbers: after a colon, long, and without a quote.
 
-    Without escapes a string ends at the next quote.
+    Whether the quotes around it are those of strings, or stand within one, is not checked: within a string, the mark
+    that takes its place would end the string, and go on with what cannot come after one.
     """
-    opening = data.find(b'"')
-    strings = 0
-    while opening >= 0 and strings * _BYTES_A_STRING <= len(data):
-        strings += 1
-        closing = data.find(b'"', opening + 1)
-        opening = data.find(b'"', closing + 1) if closing >= 0 else -1
-        match = _BEFORE.match(data, closing + 1) if closing >= 0 else None
-        if match:
-            limit = len(data) if opening < 0 else opening
-            start, end = match.end(), _end(data, match.end(), limit)
-            if end - start >= _MIN_LENGTH:
-                yield start, end
+    quote = data.find(b'"')
+    while quote >= 0:
+        start = quote + 1
+        quote = data.rfind(b'"', start, start + _MIN_LENGTH)  # the last of those that come too soon
+        if quote < 0:
+            quote = data.find(b'"', start + _MIN_LENGTH)
+            limit = quote if quote >= 0 else len(data)
+            if limit - start >= _MIN_LENGTH and (match := _BEFORE.match(data, start)):
+                yield match.end(), _end(data, match.end(), limit)
 
 
 def _end(data: bytes, start: int, limit: int) -> int:
     """Returns where a list of numbers ends that begins there: before the next member, or the end of its object."""
     end = data.find(b"}", start, limit)
-    if end < 0:
-        end = data.rfind(b",", start, limit)
-    while end > start and data[end - 1] in _SPACE:
-        end -= 1
-    return end
+    return end if end >= 0 else max(start, data.rfind(b",", start, limit))
 
 
-def _array(text: bytes) -> NumericArray | None:
+def _read(text: bytes) -> NumericArray | None:
     """Returns the array; ``None`` when it is none, or its lists have different lengths."""
-    values = _values(text)
-    shape = None if values is None else _shape(text, values.size)
-    return None if values is None or shape is None else NumericArray(values.reshape(shape), text)
-
-
-def _values(text: bytes) -> Tensor | None:
-    """Returns the numbers in their order [N], of lists however long; ``None`` when the text is something else."""
     try:
         parser = _parsers.pop()
     except IndexError:
         parser = simdjson.Parser()
     try:
-        lists = parser.parse(text)
-        if not isinstance(lists, simdjson.Array):
-            return None
-        if b"." in text or b"e" in text or b"E" in text:
-            values = np.frombuffer(lists.as_buffer(of_type="d"), np.float64)
-        else:
-            values = _integers(lists)
+        array = _array(parser.parse(text), text)
     except _REFUSED:
-        return None
-    del lists  # a parser to which something refers cannot be used again
+        array = None
     if len(text) <= _MAX_KEPT:
         _parsers.append(parser)
-    return values
+    return array
+
+
+def _array(lists: Any, text: bytes) -> NumericArray | None:
+    if b"." in text or b"e" in text or b"E" in text:
+        values = np.frombuffer(lists.as_buffer(of_type="d"), np.float64)
+    else:
+        values = _integers(lists)
+    shape = _shape(lists, text, values.size)
+    return None if shape is None else NumericArray(values.reshape(shape), text)
 
 
 def _integers(lists: simdjson.Array) -> Tensor:
@@ -179,48 +158,54 @@ def _integers(lists: simdjson.Array) -> Tensor:
         return np.frombuffer(lists.as_buffer(of_type="u"), np.uint64)
 
 
-def _shape(text: bytes, size: int) -> tuple[int, ...] | None:
-    """Returns the shape of nested lists, known to be JSON and to hold so many numbers; ``None`` when they are uneven.
+def _shape(lists: Any, text: bytes, size: int) -> tuple[int, ...] | None:
+    """Returns the shape of nested lists that hold so many numbers; ``None`` when they are uneven.
 
-    What remains of the text without its numbers is the same for all lists of one shape: it is compared with that.
+    The first list of each level says what it would be. What remains of the text without its numbers is the same for all
+    lists of one shape: it is compared with that.
     """
     if text.find(b"[", 1) < 0:
         return (size,) if size else None
-    marks = text.translate(None, _NUMBERS_AND_SPACE)
-    depth = len(marks) - len(marks.lstrip(b"["))
-    if depth > _MAX_DEPTH:
-        return None
     lengths: list[int] = []
-    inner = b""
-    for level in range(depth):  # from the innermost lists outwards, as long as the first one of each level is
-        after_each = marks[depth - level + len(inner) :: len(inner) + 1]
-        length = len(after_each) - len(after_each.lstrip(b",")) + 1
-        lengths.insert(0, length)
-        inner = b"[%b]" % b",".join([inner] * length)
-    # A list of one number looks like one of none.
-    return tuple(lengths) if inner == marks and prod(lengths) == size else None
+    while isinstance(lists, simdjson.Array) and len(lists) and len(lengths) < _MAX_DEPTH:
+        lengths.append(len(lists))
+        lists = lists[0]
+    marks = text.translate(None, _NUMBERS_AND_SPACE)
+    # A list of one number looks like one of none: so the numbers are counted. What is too long is not made.
+    if prod(lengths) != size or _skeleton_length(lengths) != len(marks):
+        return None
+    skeleton = b""
+    for length in reversed(lengths):
+        skeleton = b"[%b]" % b",".join([skeleton] * length)
+    return tuple(lengths) if skeleton == marks else None
 
 
-def _objects(document: Any) -> Iterator[dict[str, Any]]:
-    """Yields the objects in which arrays may be."""
+def _skeleton_length(lengths: list[int]) -> int:
+    total = 0
+    for length in reversed(lengths):
+        total = length * (total + 1) + 1
+    return total
+
+
+def _objects(document: Any) -> list[dict[str, Any]]:
+    """Returns the objects in which arrays may be."""
     if not isinstance(document, dict):
-        return
-    yield document
+        return []
+    objects = [document]
     for value in document.values():
         if isinstance(value, dict):
-            yield value
+            objects.append(value)
         elif isinstance(value, list):
-            yield from (element for element in value if isinstance(element, dict))
+            objects += [element for element in value if isinstance(element, dict)]
+    return objects
 
 
 def _put(arrays: list[NumericArray], document: Any) -> bool:
     """Puts the arrays where their marks stand; returns whether each of them has found its place."""
-    places = [
-        (members, name, int(value[1:]))
-        for members in _objects(document)
-        for name, value in members.items()
-        if isinstance(value, str) and value.startswith(_MARK)
-    ]
-    for members, name, index in places:
-        members[name] = arrays[index]
-    return len(places) == len(arrays)
+    placed = 0
+    for members in _objects(document):
+        for name, value in members.items():
+            if isinstance(value, str) and value.startswith(_MARK):
+                members[name] = arrays[int(value[1:])]
+                placed += 1
+    return placed == len(arrays)

@@ -16,7 +16,7 @@ from service.core.bounds import InputBounds
 
 _BYTE_ORDER_MARK = "\ufeff"
 _SPACE = " \t\n\r"
-# A string that does not end is a match too: otherwise the search would begin anew at each of its quotes.
+# A string that does not end is a match too: otherwise the search would start again at each of its quotes.
 _STRING = r'"(?:[^"\\]|\\.)*"?'
 _TOKENS = re.compile(_STRING + r"|-?(?:Inf(?:inity)?|NaN)\b", re.DOTALL)
 _BRACKETS = re.compile(_STRING + r"|[][{}]", re.DOTALL)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from service.codecs.json_arrays import as_lists, values_of
-from service.codecs.nested import Leaves, flattened
+from service.codecs.json_arrays import NumericArray, as_lists
+from service.codecs.json_lists import Leaves, flattened, narrowed_to
 from service.core.bounds import InputBounds
 from service.core.tensors import NUMPY_DTYPES, STRING, Tensor, dtype_name
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input, shown
@@ -32,7 +32,7 @@ def decode_json_tensor(value: Any, dtype: str, *, bounds: InputBounds, where: st
     number, beyond the dtype's range they become infinite. A string is a string, in UTF-8, or ``{"b64": "..."}``.
 
     Args:
-        value: What a JSON parser made of it, or `parse_arrays`.
+        value: What a JSON parser made of it, or a `NumericArray`.
         dtype: TensorFlow's name of the dtype.
         bounds: Of its depth and its size.
         where: Path of the value, for errors.
@@ -45,9 +45,8 @@ def decode_json_tensor(value: Any, dtype: str, *, bounds: InputBounds, where: st
     leaves = _LEAVES.get(_family(dtype))
     if leaves is None:
         raise GatewayError(ErrorKind.NOT_SUPPORTED, f"{where}: {dtype} has no form in JSON")
-    numbers = values_of(value)
-    if numbers is not None:
-        if numbers.ndim <= bounds.max_json_depth and (tensor := _converted(numbers, dtype)) is not None:
+    if isinstance(value, NumericArray):
+        if value.values.ndim <= bounds.max_json_depth and (tensor := _converted(value.values, dtype)) is not None:
             bounds.check_shape(tensor.shape, where=where)
             return tensor
         value = as_lists(value)
@@ -83,6 +82,8 @@ def _converted(numbers: Tensor, dtype: str) -> Tensor | None:
         return _floats(numbers, target)
     if target.kind not in "iu" or numbers.dtype.kind not in "iu":
         return None
+    if numbers.dtype == target:
+        return numbers
     limits = np.iinfo(target)
     within = limits.min <= int(numbers.min()) and int(numbers.max()) <= limits.max
     return numbers.astype(target, copy=False) if within else None
@@ -90,8 +91,7 @@ def _converted(numbers: Tensor, dtype: str) -> Tensor | None:
 
 def _floats(numbers: Any, target: "np.dtype[Any]") -> Tensor:
     """Returns the numbers as floats: rounded to float64 first, and then to the dtype."""
-    with np.errstate(over="ignore"):
-        return np.asarray(numbers, np.float64).astype(target, copy=False)
+    return narrowed_to(target, np.asarray(numbers, np.float64))
 
 
 def _numbers(values: list[Any], target: "np.dtype[Any]", where: str) -> Tensor:
@@ -118,7 +118,7 @@ def _strings(values: list[Any], where: str) -> Tensor:
 
 
 def is_base64(value: Any) -> bool:
-    """Tells whether the value is an object that stands for bytes: ``{"b64": "..."}``."""
+    """Returns whether the value is an object that stands for bytes: ``{"b64": "..."}``."""
     return isinstance(value, dict) and len(value) == 1 and isinstance(value.get(_BASE64_KEY), str)
 
 

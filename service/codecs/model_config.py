@@ -72,7 +72,7 @@ def decode_reload(message: serving_pb.ModelServerConfig) -> list[ModelConfig]:
 
 
 def is_model_name(name: str) -> bool:
-    """Tells whether a model can have this name."""
+    """Returns whether a model can have this name."""
     try:
         name.encode()
     except UnicodeEncodeError:  # of a folder whose name is not UTF-8

@@ -20,7 +20,7 @@ FIELDS = {
     "float64": "fp64_contents",
     STRING: "bytes_contents",
 }
-"""The field of each dtype, by TensorFlow's name; float16 and bfloat16 have none, and travel as raw bytes only."""
+"""The field of each dtype, by TensorFlow's name; float16 and bfloat16 have none, and are sent as raw bytes only."""
 
 
 def decode_contents(contents: pb.InferTensorContents, dtype: str, shape: Sequence[int], *, where: str) -> Tensor:

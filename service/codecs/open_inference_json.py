@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from service.codecs.json_arrays import NumericArray, as_lists
+from service.codecs.json_lists import Leaves, flattened
 from service.codecs.json_tensor import decode_base64, decode_json_tensor, jsonable
-from service.codecs.nested import Leaves, flattened
 from service.core.bounds import InputBounds
 from service.core.tensors import STRING, Tensor
 from service.errors import Violation, invalid_input, shown
@@ -38,7 +38,7 @@ def decode_data(
     Raises:
         GatewayError: INVALID_INPUT that names the first element that is not as it should be, or TOO_LARGE.
     """
-    if not isinstance(data, list | NumericArray):
+    if not isinstance(data, (list, NumericArray)):
         if shape:
             raise invalid_input(Violation(where, "a list", shown(data)))
         data = [data]  # a tensor without dimensions may come as the value that it is

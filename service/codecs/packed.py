@@ -1,22 +1,25 @@
-"""Packed repeated fields of fixed-width numbers, written as the bytes that they are on the wire.
+"""Numbers on the wire of Protocol Buffers, as the bytes that they are there.
 
-Protocol Buffers writes a packed field as its tag, its length in bytes, and the numbers one after the other, the lowest
-byte first (https://protobuf.dev/programming-guides/encoding/#packed). An array has them in memory just so: to have a
-message read these bytes fills its field at a tiny part of what a Python object for each number costs.
+A packed field is its tag, its length in bytes, and the numbers one after the other, the lowest byte first
+(https://protobuf.dev/programming-guides/encoding/#packed). An array has them in memory just so: reading and writing
+these bytes costs a tiny part of what a Python object for each number does.
 """
 
-from functools import cache
+from collections.abc import Iterator
 
+import numpy as np
 from google.protobuf.message import Message
 
 from service.core.tensors import Tensor
 
-_LENGTH_DELIMITED = 2
+_VARINT, _LENGTH_DELIMITED, _FIXED64, _FIXED32 = 0, 2, 1, 5
+_FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
+_WIRE_DTYPES = {name: np.dtype(name).newbyteorder("<") for name in ("float32", "float64")}
 _FIXED_WIDTH = {"f4": "<f4", "f8": "<f8", "c8": "<c8", "c16": "<c16"}
 
 
 def is_packable(tensor: Tensor) -> bool:
-    """Tells whether the tensor's numbers have the same bytes in a packed field as in memory: floats, complex ones."""
+    """Returns whether the tensor's numbers have the same bytes in a packed field as in memory: floats, complex ones."""
     return tensor.dtype.str[1:] in _FIXED_WIDTH
 
 
@@ -30,20 +33,62 @@ def append_packed(message: Message, field: str, tensor: Tensor) -> None:
     """
     data = tensor.astype(_FIXED_WIDTH[tensor.dtype.str[1:]], copy=False).tobytes()
     if data:
-        message.MergeFromString(_tag(type(message), field) + _varint(len(data)) + data)
+        number = message.DESCRIPTOR.fields_by_name[field].number
+        message.MergeFromString(field_head(number, len(data)) + data)
 
 
-@cache
-def _tag(message: type[Message], field: str) -> bytes:
-    """Returns what stands before the length of a packed field."""
-    return _varint(message.DESCRIPTOR.fields_by_name[field].number << 3 | _LENGTH_DELIMITED)
+def read_packed(message: Message, field: str, dtype: str) -> Tensor:
+    """Returns all numbers of a packed field of ``float`` or ``double``, however they came, in an array of their own.
+
+    Args:
+        message: Has the field. It is serialized once, and so should hold little else.
+        field: Its name.
+        dtype: The field's, ``float32`` or ``float64``.
+    """
+    words = _WIRE_DTYPES[dtype]
+    size = len(getattr(message, field)) * words.itemsize
+    number = message.DESCRIPTOR.fields_by_name[field].number
+    if not size:
+        return np.empty(0, dtype)
+    data = message.SerializeToString()  # in which the field is in one piece, however it came
+    start = next(start for found, start, end in _delimited_fields(data) if found == number and end - start == size)
+    return np.frombuffer(data, words, size // words.itemsize, start).astype(dtype)
 
 
-def _varint(value: int) -> bytes:
-    """Returns a number of 0 or more, seven bits a byte, the least first."""
-    written = bytearray()
-    while value > 0x7F:
-        written.append(value & 0x7F | 0x80)
-        value >>= 7
-    written.append(value)
-    return bytes(written)
+def field_head(number: int, length: int) -> bytes:
+    """Returns what stands before the bytes of a length-delimited field: its tag, and how many bytes follow."""
+    head = bytearray()
+    for value in (number << 3 | _LENGTH_DELIMITED, length):
+        rest = value
+        while rest > 0x7F:  # seven bits a byte, the lowest first
+            head.append(rest & 0x7F | 0x80)
+            rest >>= 7
+        head.append(rest)
+    return bytes(head)
+
+
+def _delimited_fields(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yields the number of each length-delimited field of a well-formed message, and where its bytes begin and end."""
+    position = 0
+    while position < len(data):
+        tag, position = _read_varint(data, position)
+        kind = tag & 7
+        if kind == _LENGTH_DELIMITED:
+            length, position = _read_varint(data, position)
+            yield tag >> 3, position, position + length
+            position += length
+        elif kind == _VARINT:
+            _, position = _read_varint(data, position)
+        else:
+            position += _FIXED_SIZES.get(kind, 0)  # none is a tag that begins or ends a group of fields
+
+
+def _read_varint(data: bytes, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:  # its last byte
+            return value, position
+        shift += 7

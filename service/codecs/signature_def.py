@@ -10,9 +10,9 @@ _INTERNAL = "__saved_model_"
 
 
 def decode_signature(name: str, definition: tf_pb.SignatureDef) -> Signature | None:
-    """Returns a signature; ``None`` when it is TensorFlow's own, or one of its tensors has a dtype that cannot travel.
+    """Returns a signature; ``None`` when it is TensorFlow's own, or one of its tensors has an unsupported dtype.
 
-    TensorFlow Serving says nothing of defaults when it tells of signatures; inputs that have one look like all others.
+    TensorFlow Serving leaves out the defaults since 2.20. So where there are none, there may be some all the same.
     """
     if name.startswith(_INTERNAL):
         return None
@@ -22,13 +22,14 @@ def decode_signature(name: str, definition: tf_pb.SignatureDef) -> Signature | N
     return Signature(
         name=name,
         method_name=definition.method_name,
-        # A protobuf map has no order of its own; errors and lists are to have the same one each time.
+        # A protobuf map has no order of its own; errors and lists must have the same one each time.
         inputs={alias: _spec(info) for alias, info in sorted(definition.inputs.items())},
         outputs={alias: _spec(info) for alias, info in sorted(definition.outputs.items())},
         defaults={
             alias: decode_tensor(value, bounds=InputBounds(), where=f"defaults.{alias}")
             for alias, value in definition.defaults.items()
         },
+        defaults_known=bool(definition.defaults),
     )
 
 

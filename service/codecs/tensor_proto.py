@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from service.codecs.booleans import check_booleans
-from service.codecs.packed import append_packed, is_packable
+from service.codecs.packed import append_packed, field_head, is_packable, read_packed
 from service.core.bounds import InputBounds
 from service.core.tensors import NUMPY_DTYPES, STRING, Tensor, dtype_name
 from service.errors import ErrorKind, Violation, invalid_input
@@ -56,7 +56,10 @@ _FIELDS: dict[str, tuple[str, str]] = {
 Of 16-bit floats the field holds the bits, of complex numbers both parts by turns (TensorFlow's ``tensor.proto``).
 """
 _BITS = {"float16", "bfloat16"}
+_FLOATS = {"float32", "float64"}
 _CHUNK = 65_536
+_CONTENT = tf_pb.TensorProto.TENSOR_CONTENT_FIELD_NUMBER
+_NOTHING: Tensor = np.empty(0, np.uint8)
 
 
 Hold = Callable[[int], None]
@@ -73,9 +76,9 @@ def decode_tensor(
 
     Args:
         message: With its values in ``tensor_content`` or in the field of its dtype.
-        bounds: Of its size; asked before anything is allocated.
+        bounds: Of its size; checked before anything is allocated.
         where: Path of the tensor, for errors.
-        hold: Asked before values that did not come are allocated.
+        hold: Called before values that were not sent are allocated.
 
     Raises:
         GatewayError: INVALID_INPUT when it makes no tensor, TOO_LARGE, and what ``hold`` raises.
@@ -106,7 +109,7 @@ def decode_given(
     return _values(message, name, count, _Claims(bounds, where, hold)).reshape(shape), False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Claims:
     """Bounds what a tensor's shape claims beyond the values that came."""
 
@@ -133,7 +136,11 @@ def _content(data: bytes, name: str, count: int, where: str) -> Tensor:
 def _values(message: tf_pb.TensorProto, name: str, count: int, claims: _Claims) -> Tensor:
     field, held_as = _FIELDS[name]
     dtype = NUMPY_DTYPES[name]
-    given: Tensor = np.array(getattr(message, field), np.int32 if name in _BITS else held_as)
+    given: Tensor
+    if held_as in _FLOATS:
+        given = read_packed(message, field, held_as)
+    else:
+        given = np.array(getattr(message, field), np.int32 if name in _BITS else held_as)
     if name in _BITS:
         given = given.astype(held_as).view(dtype)
     elif dtype.kind == "c":
@@ -197,18 +204,48 @@ def encode_tensor(tensor: Tensor, message: tf_pb.TensorProto, *, as_content: boo
         GatewayError: NOT_SUPPORTED for a dtype that the wire does not have.
     """
     name = dtype_name(tensor)
-    message.dtype = _number(name)
-    shape = message.tensor_shape
-    shape.SetInParent()
-    add = shape.dim.add
-    for size in tensor.shape:
-        add(size=size)
+    _describe(name, tensor.shape, message)
     if name == STRING:
         message.string_val.extend(tensor.ravel().tolist())
     elif as_content:
         message.tensor_content = tensor.tobytes()
     else:
         _extend(message, tensor, name)
+
+
+def serialize_tensor(tensor: Tensor) -> tuple[bytes, Tensor]:
+    """Returns a serialized message in two parts: numbers are the second one, and not copied before both are joined.
+
+    Args:
+        tensor: Of any dtype that can be served; numbers travel as ``tensor_content``.
+
+    Raises:
+        GatewayError: NOT_SUPPORTED for a dtype that the wire does not have.
+    """
+    name = dtype_name(tensor)
+    if name != STRING:
+        return _content_head(name, tensor.shape, tensor.nbytes), np.ascontiguousarray(tensor)
+    message = tf_pb.TensorProto()
+    _describe(name, tensor.shape, message)
+    message.string_val.extend(tensor.ravel().tolist())
+    return message.SerializeToString(), _NOTHING
+
+
+def _content_head(name: str, shape: tuple[int, ...], size: int) -> bytes:
+    """Returns all of a serialized message that stands before so many bytes of ``tensor_content``."""
+    message = tf_pb.TensorProto()
+    _describe(name, shape, message)
+    return message.SerializeToString() + field_head(_CONTENT, size)
+
+
+def _describe(name: str, shape: tuple[int, ...], message: tf_pb.TensorProto) -> None:
+    """Fills in dtype and shape."""
+    message.dtype = _number(name)
+    shape_of = message.tensor_shape
+    shape_of.SetInParent()
+    add = shape_of.dim.add
+    for size in shape:
+        add(size=size)
 
 
 def _extend(message: tf_pb.TensorProto, tensor: Tensor, name: str) -> None:

@@ -13,10 +13,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="PNG, JPEG, GIF or BMP file")
     parser.add_argument("--top-k", type=int, default=3, metavar="K", help="classes to show for each image [3]")
     add_model(parser)
-    add_common(parser, _ask_classify)
+    add_common(parser, _call_classify)
 
 
-def _ask_classify(stub: TensorgateServiceStub, options: argparse.Namespace) -> None:
+def _call_classify(stub: TensorgateServiceStub, options: argparse.Namespace) -> None:
     request = pb.ClassifyRequest(
         model=model_name(stub, options, "image_classifier"),
         version=options.model_version,

@@ -24,17 +24,17 @@ _STATUS_DETAILS = "grpc-status-details-bin"
 
 
 class CommandError(Exception):
-    """The command cannot do what was asked; the message says why."""
+    """The command failed; the message says why."""
 
 
 def add_common(
-    parser: argparse.ArgumentParser, ask: Callable[[TensorgateServiceStub, argparse.Namespace], None]
+    parser: argparse.ArgumentParser, call: Callable[[TensorgateServiceStub, argparse.Namespace], None]
 ) -> None:
     """Adds the options of every command that calls a server.
 
     Args:
         parser: Of the command.
-        ask: Calls the server, and prints what it answers.
+        call: Calls the server, and prints what it answers.
     """
     parser.add_argument(
         "--address",
@@ -44,7 +44,7 @@ def add_common(
     )
     parser.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="for each call [30]")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
-    parser.set_defaults(run=lambda options: _run(ask, options))
+    parser.set_defaults(run=lambda options: _run(call, options))
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -55,12 +55,12 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--model-label", metavar="LABEL", help="the version that bears it")
 
 
-def _run(ask: Callable[[TensorgateServiceStub, argparse.Namespace], None], options: argparse.Namespace) -> int:
+def _run(call: Callable[[TensorgateServiceStub, argparse.Namespace], None], options: argparse.Namespace) -> int:
     unlimited = [("grpc.max_receive_message_length", -1)]
     try:
         with grpc.insecure_channel(options.address, options=unlimited) as channel:
-            ask(TensorgateServiceStub(channel), options)  # type: ignore[no-untyped-call]  # generated without types
-    except (CommandError, ValueError) as error:  # the second where a message cannot hold what was asked
+            call(TensorgateServiceStub(channel), options)  # type: ignore[no-untyped-call]  # generated without types
+    except (CommandError, ValueError) as error:  # the second where a message cannot hold the arguments
         sys.stderr.write(f"tensorgate: {error}\n")
         return FAILED
     except grpc.RpcError as error:
@@ -101,7 +101,7 @@ def model_name(stub: TensorgateServiceStub, options: argparse.Namespace, kind: s
 
 @contextmanager
 def table(answer: Message, options: argparse.Namespace, *columns: str) -> Iterator[Callable[..., None]]:
-    """Prints the rows that the body adds; or the answer as JSON, if that was asked for."""
+    """Prints the rows that the body adds; or the answer as JSON, if that was requested."""
     table = Table(*columns)
     yield lambda *cells: table.add_row(*map(Text, cells))  # as text, whatever brackets are in it
     if options.json:

@@ -25,10 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--horizon", type=int, metavar="STEPS", help="steps to forecast; all that the model gives by default"
     )
     add_model(parser)
-    add_common(parser, _ask_forecast)
+    add_common(parser, _call_forecast)
 
 
-def _ask_forecast(stub: TensorgateServiceStub, options: argparse.Namespace) -> None:
+def _call_forecast(stub: TensorgateServiceStub, options: argparse.Namespace) -> None:
     columns, values = _read_columns(options.file, options.column)
     request = pb.ForecastRequest(
         model=model_name(stub, options, "forecaster"),

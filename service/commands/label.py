@@ -15,10 +15,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("version", nargs="?", type=int, metavar="VERSION", help="which is to bear the label")
     what.add_argument("--remove", action="store_true", help="take the label away")
-    add_common(parser, _ask_label)
+    add_common(parser, _call_label)
 
 
-def _ask_label(stub: TensorgateServiceStub, options: argparse.Namespace) -> None:
+def _call_label(stub: TensorgateServiceStub, options: argparse.Namespace) -> None:
     if options.remove:
         removal = pb.DeleteLabelRequest(model=options.model, label=options.label)
         answer = stub.DeleteLabel(removal, timeout=options.timeout)

@@ -11,10 +11,10 @@ from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of ``tensorgate models``."""
-    add_common(parser, _ask_models)
+    add_common(parser, _call_models)
 
 
-def _ask_models(stub: TensorgateServiceStub, options: argparse.Namespace) -> None:
+def _call_models(stub: TensorgateServiceStub, options: argparse.Namespace) -> None:
     answer = stub.ListModels(pb.ListModelsRequest(), timeout=options.timeout)
     show_models(answer, list(answer.models), options)
 
@@ -25,11 +25,11 @@ def show_models(answer: Message, models: list[pb.Model], options: argparse.Names
         for model in models:
             for version in model.versions:
                 labels = ", ".join(sorted(label for label, number in model.labels.items() if number == version.version))
-                takes, gives = _takes_and_gives(version)
+                takes, gives = _inputs_and_outputs(version)
                 add_row(model.name, str(version.version), labels, version.state, version.kind, takes, gives)
 
 
-def _takes_and_gives(version: pb.ModelVersion) -> tuple[str, str]:
+def _inputs_and_outputs(version: pb.ModelVersion) -> tuple[str, str]:
     match version.WhichOneof("task"):
         case "image_classifier":
             task = version.image_classifier

@@ -1,4 +1,4 @@
-"""``tensorgate probe``: asks a running server whether it can answer; health checks run it, so it imports little."""
+"""``tensorgate probe``: checks whether a running server can answer; health checks run it, so it imports little."""
 
 import argparse
 import os

@@ -60,9 +60,9 @@ def _serve(options: argparse.Namespace) -> int:
         settings = load(flags, options.config)
         uvloop.run(serve(settings, lambda server: _announce(settings, server)))
     except (SettingsError, BackendChoiceError, GatewayError) as error:
-        return _complain(str(error))
+        return _report_error(str(error))
     except OSError as error:
-        return _complain(f"{error.strerror} (--host, --rest-port, --grpc-port)")
+        return _report_error(f"{error.strerror} (--host, --rest-port, --grpc-port)")
     except asyncio.CancelledError:
         status = INTERRUPTED
     # A run of TensorFlow cannot be interrupted, and an ordinary exit would wait for its thread. Nobody waits for its
@@ -81,6 +81,6 @@ def _announce(settings: Settings, server: Server) -> None:
         sys.stdout.flush()
 
 
-def _complain(message: str) -> int:
+def _report_error(message: str) -> int:
     sys.stderr.write(f"tensorgate: {message}\n")
     return BAD_USAGE

@@ -2,7 +2,7 @@
 
 There is no timer. A request that finds the backend idle runs at once and alone. While a run is under way, others wait
 in the queue of their model, version, signature and inner shapes; when it ends, the queue whose turn it is comes next,
-with as many of its requests as a batch may have rows, and then goes to the end of the line. One model has one run at a
+with as many of its requests as fit in a batch, and then goes to the end of the line. One model has one run at a
 time, and leaves the other places to other models: on one machine a second run would only take the cores from the first.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from service.core.call import Call
 from service.core.catalog import ModelVersion
-from service.core.merging import MergedRuns, Outputs, QueuedRequest, function_of, has_row_for_each
+from service.core.merging import MergedRuns, Outputs, QueuedRequest, has_row_for_each, signature_key
 from service.core.ports import Backend
 from service.core.request import InferenceRequest
 from service.errors import ErrorKind, GatewayError
@@ -56,7 +56,7 @@ class Batcher:
         backend: Runs them.
         limits: Of batches and queues.
         observe: Takes the name and version of the model, the rows and the requests of each run.
-        replicas: Tells how many replicas of the backend share the runs of a version, or all runs.
+        replicas: Returns how many replicas of the backend share the runs of a version, or all runs.
     """
 
     def __init__(
@@ -99,9 +99,10 @@ class Batcher:
         """
         version, signature, inputs, rows = request.version, request.signature, request.inputs, request.rows
         size = self._limits.max_batch_size
-        if size == 1 or not self._merged.can_merge(version, signature):
+        complete = len(inputs) == len(signature.inputs)  # else the backend fills in, or refuses, what is left out
+        if size == 1 or not complete or not self._merged.can_merge(version, signature):
             return await self._next(request, call, key=object())
-        key = (*function_of(version, signature), *(inputs[name].shape[1:] for name in signature.inputs))
+        key = (*signature_key(version, signature), *(inputs[name].shape[1:] for name in signature.inputs))
         if rows <= size:
             return await self._next(request, call, key=key)
         parts = []
@@ -152,7 +153,7 @@ class Batcher:
             call.add("queue", began - arrived)
             call.add("execute", now - began)
             if not queued.began:
-                # It was given up before its turn: its place in the queue is passed over.
+                # It was given up before its turn: its place in the queue is skipped.
                 self._left(name)
             del queued  # it refers to its error, whose traceback refers to this frame
 
@@ -203,7 +204,7 @@ class Batcher:
         task.add_done_callback(self._tasks.discard)
 
     def _taken(self, queue: _Queue) -> list[QueuedRequest]:
-        """Takes as many requests as a batch may have rows; those that nobody waits for any more are passed over."""
+        """Takes as many requests as fit in a batch; those that nobody waits for any more are skipped."""
         batch: list[QueuedRequest] = []
         rows = 0
         began = time.perf_counter()

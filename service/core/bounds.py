@@ -92,7 +92,7 @@ class InputBounds:
     def check_json(self, data: bytes) -> None:
         """Refuses a JSON document of more values than can be read without keeping everybody else waiting.
 
-        A parser does not let go of the interpreter before it is done, on whatever thread it runs.
+        A parser holds the interpreter lock until it is done, on whatever thread it runs.
 
         Raises:
             GatewayError: TOO_LARGE.

@@ -1,4 +1,4 @@
-"""One call: who asked what, until when it is worth answering, and where its time went.
+"""One call: its method, its model, its deadline, and where its time went.
 
 The transport makes a `Call` for each request; whoever handles the request adds to it; metrics, the access log and
 the answer's headers are all read from it.
@@ -16,9 +16,9 @@ from typing import cast
 from service.errors import ErrorKind, GatewayError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as every call has one: that would make it three times as slow to create
 class Deadline:
-    """The instant after which nobody waits for the answer.
+    """The instant after which nobody waits for the answer. Not to be changed.
 
     Attributes:
         at: In seconds of the monotonic clock, which is the event loop's clock too.

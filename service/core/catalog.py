@@ -46,7 +46,7 @@ class ModelVersion:
         return self.state is State.END and not self.error
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ModelRef:
     """What a request says of the model that it wants; the newest available version when it names none.
 
@@ -64,7 +64,7 @@ Listener = Callable[[ModelVersion], None]
 
 
 class Catalog:
-    """All versions that the backend has told of, by name and number."""
+    """All versions that the backend has reported, by name and number."""
 
     def __init__(self) -> None:
         self._models: dict[str, dict[int, ModelVersion]] = {}
@@ -72,7 +72,7 @@ class Catalog:
         self._listeners: list[Listener] = []
         self._announced = False
         self._expected: frozenset[str] = frozenset()
-        self._newest: dict[str, ModelVersion] = {}  # of each model that was asked for: the newest available version
+        self._newest: dict[str, ModelVersion] = {}  # of each model that was requested: the newest available version
 
     def subscribe(self, listener: Listener) -> None:
         """Has the listener called with each version whose entry changed."""
@@ -95,7 +95,7 @@ class Catalog:
             listener(replace(dropped, state=State.END, handle=None))
 
     def become(self, draft: "Catalog") -> None:
-        """Takes over all entries and labels of another catalog, at once; tells of each version that changes thereby."""
+        """Takes over all entries and labels of another catalog at once; notifies listeners of each changed version."""
         before = self._entries()
         self._models, self._labels = draft._models, draft._labels
         self._newest.clear()
@@ -116,7 +116,7 @@ class Catalog:
             self.put(version)
 
     def expect(self, names: Iterable[str]) -> None:
-        """Notes models that are to be there, though nothing may be known of them yet: requests for them are told so."""
+        """Sets the names of models that are to come: until one is known, requests for it fail with NOT_READY."""
         self._expected = frozenset(names)
 
     def set_labels(self, name: str, labels: Mapping[str, int]) -> None:
@@ -131,11 +131,11 @@ class Catalog:
         return name in self._models
 
     def has(self, name: str, version: int) -> bool:
-        """Tells whether there is an entry for the version."""
+        """Returns whether there is an entry for the version."""
         return version in self._models.get(name, {})
 
     def is_available(self, name: str) -> bool:
-        """Tells whether a version of the model is available."""
+        """Returns whether a version of the model is available."""
         return any(entry.state is State.AVAILABLE for entry in self._models.get(name, {}).values())
 
     def names(self) -> list[str]:
@@ -196,7 +196,7 @@ class Catalog:
         raise _not_found(Violation("version", f"one of the versions of {wanted.name!r}: {known}", str(number)))
 
     def labelled(self, name: str, label: str) -> int:
-        """Returns the version of a model that bears the label, whether it is available or not.
+        """Returns the version of a model that has the label, whether it is available or not.
 
         Raises:
             GatewayError: LABEL_NOT_FOUND.
@@ -221,7 +221,7 @@ class Catalog:
         return dict(sorted((readiness | missing).items()))
 
     def ready(self) -> bool:
-        """Tells whether the backend has announced its models, there is one, and each of them can answer."""
+        """Returns whether the backend has announced its models, there is one, and each of them can answer."""
         readiness = self.readiness()
         return self._announced and bool(readiness) and all(readiness.values())
 

@@ -1,4 +1,4 @@
-"""Control of the models while the server runs: which are served, and which versions bear which labels."""
+"""Control of the models while the server runs: which are served, and which versions have which labels."""
 
 import asyncio
 import re
@@ -19,7 +19,7 @@ NOT_ALLOWED = "clients may not change what is served here (allow_model_control i
 
 
 class ModelControl:
-    """Does what clients ask for, where the operator allows it and the backend can.
+    """Carries out the changes that clients request, where the operator allows them and the backend can.
 
     Args:
         catalog: The models that there are.
@@ -27,7 +27,7 @@ class ModelControl:
         allowed: Whether clients may change what is served (``allow_model_control``).
         root: Clients may name folders below this one, and no others.
         bounds: How long a name may be.
-        refusal: What clients are told where it is not allowed.
+        refusal: The error message where it is not allowed.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class ModelControl:
                     _check_label(draft, config.name, label, version)
             _set_labels(draft, configs)
 
-        await self._done(lambda: backend.reload(configs, accept))
+        await self._run_exclusively(lambda: backend.reload(configs, accept))
 
     async def follow(self, configs: Sequence[ModelConfig]) -> None:
         """Serves these models and no others, on the operator's word; labels may wait for their versions.
@@ -75,7 +75,7 @@ class ModelControl:
             GatewayError: NOT_SUPPORTED.
         """
         backend = self._controllable()
-        await self._done(lambda: backend.reload(configs, lambda draft: _set_labels(draft, configs)))
+        await self._run_exclusively(lambda: backend.reload(configs, lambda draft: _set_labels(draft, configs)))
 
     async def set_label(self, name: str, label: str, version: int) -> None:
         """Puts a label on a version, in place of the one that has it.
@@ -117,7 +117,7 @@ class ModelControl:
                 reason = _reason(self._catalog, name)
                 raise GatewayError(ErrorKind.LOAD_FAILED, f"failed to load {shown(name)}: {reason}")
 
-        await self._done(change)
+        await self._run_exclusively(change)
 
     async def unload(self, name: str) -> None:
         """Takes a model out of service; requests that hold it are answered.
@@ -126,13 +126,13 @@ class ModelControl:
             GatewayError: FORBIDDEN, NOT_SUPPORTED or MODEL_NOT_FOUND.
         """
         backend = self._permitted()
-        await self._done(lambda: backend.unload(name))
+        await self._run_exclusively(lambda: backend.unload(name))
 
-    async def _done(self, change: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Makes a change when it is its turn, and waits for it.
+    async def _run_exclusively(self, change: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Runs a change, one at a time, and waits for it.
 
-        Who gives up before its turn leaves nothing behind. A change that has begun goes on when nobody waits any more:
-        half of it would help no one.
+        A caller that gives up before its turn leaves nothing behind. A change that has begun is finished even if nobody
+        waits any more: half of it would help no one.
         """
         await self._changing.acquire()
         task = asyncio.create_task(change())
@@ -159,7 +159,7 @@ class ModelControl:
 
     def _controllable(self) -> ControllableBackend:
         if not isinstance(self._backend, ControllableBackend):
-            raise GatewayError(ErrorKind.NOT_SUPPORTED, "this backend cannot be told what to serve")
+            raise GatewayError(ErrorKind.NOT_SUPPORTED, "this backend cannot change what it serves")
         return self._backend
 
     def _check(self, configs: Sequence[ModelConfig]) -> None:

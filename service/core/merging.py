@@ -1,4 +1,4 @@
-"""One run for several requests: their rows put together, its rows taken apart, and a failure that only one deserves."""
+"""One run for several requests: inputs are concatenated, outputs split, and failures traced to the request at fault."""
 
 import asyncio
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -53,17 +53,17 @@ class MergedRuns:
         self._disabled: set[Hashable] = set()
 
     def can_merge(self, version: ModelVersion, signature: Signature) -> bool:
-        """Tells whether rows can be put together and taken apart: the first dimension of every tensor is free.
+        """Returns whether requests can be merged: the first dimension of every tensor is free.
 
-        A model of which that turned out not to be true is remembered.
+        Models for which that turned out not to hold are remembered.
         """
         if not signature.batchable or signature.defaults:
             return False
-        return not self._disabled or function_of(version, signature) not in self._disabled
+        return not self._disabled or signature_key(version, signature) not in self._disabled
 
     def disable_batching(self, version: ModelVersion, signature: Signature) -> None:
         """Remembers that the model does not work row by row, whatever its signature says."""
-        self._disabled.add(function_of(version, signature))
+        self._disabled.add(signature_key(version, signature))
 
     async def answer(self, batch: list[QueuedRequest]) -> None:
         """Runs requests together and answers each; where one may be to blame for a failure, in halves."""
@@ -101,7 +101,7 @@ class MergedRuns:
         latest = max((queued.deadline for queued in batch), key=lambda deadline: deadline.at)
         outputs = await self._backend.run(first.version, first.signature, inputs, latest)
         if not has_row_for_each(outputs, rows):
-            # Its signature says otherwise. Nobody's rows can be told apart.
+            # Its signature says otherwise. The rows cannot be assigned to requests.
             self.disable_batching(first.version, first.signature)
             raise GatewayError(ErrorKind.BACKEND_FAILED, "the model did not give a row for each row")
         answers = []
@@ -114,10 +114,10 @@ class MergedRuns:
 
 
 def has_row_for_each(outputs: Outputs, rows: int) -> bool:
-    """Tells whether every output has a row for each row of the inputs."""
+    """Returns whether every output has a row for each row of the inputs."""
     return all(tensor.ndim > 0 and len(tensor) == rows for tensor in outputs.values())
 
 
-def function_of(version: ModelVersion, signature: Signature) -> tuple[str, int, int, str]:
-    """Returns what tells a signature from all others, of versions that are gone and came back too."""
+def signature_key(version: ModelVersion, signature: Signature) -> tuple[str, int, int, str]:
+    """Returns a key for a signature that differs even where a version left and was loaded again."""
     return version.name, version.version, id(version.handle), signature.name

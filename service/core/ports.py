@@ -1,4 +1,4 @@
-"""The backend ports: what the core asks of whatever runs the models."""
+"""The backend ports: what the core requires of whatever runs the models."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
@@ -13,7 +13,7 @@ class Backend(Protocol):
     """Runs models. It raises no exceptions of its own libraries, only `GatewayError`."""
 
     async def start(self, catalog: Catalog) -> None:
-        """Finds the models and makes them ready, telling the catalog of each step, and of each change from then on.
+        """Finds and loads the models, and keeps the catalog up to date from then on.
 
         Returns when every model that was there is available or has failed. It is not called twice.
         """
@@ -23,13 +23,13 @@ class Backend(Protocol):
     ) -> Mapping[str, Tensor]:
         """Runs one signature on inputs that fit it.
 
-        Cancelling the call gives up waiting, and takes back work that has not begun.
+        Cancelling the call stops waiting, and cancels work that has not begun.
 
         Args:
             version: An available entry of the catalog.
             signature: One of its signatures.
             inputs: Tensors by input name, checked against the signature.
-            deadline: Until when anybody waits for the answer.
+            deadline: Until when the answer is waited for.
 
         Returns:
             Tensors by output name.
@@ -40,7 +40,7 @@ class Backend(Protocol):
         """
 
     async def close(self) -> None:
-        """Lets go of everything, also while it is starting."""
+        """Releases all resources, also while it is starting."""
 
 
 Accept = Callable[[Catalog], None]
@@ -49,7 +49,7 @@ Accept = Callable[[Catalog], None]
 
 @runtime_checkable
 class ControllableBackend(Backend, Protocol):
-    """A backend that can be told what to serve while it runs. It tells the catalog of what comes of it."""
+    """A backend whose set of models can be changed while it runs; the catalog receives the results."""
 
     async def reload(self, configs: Sequence[ModelConfig], accept: Accept) -> None:
         """Serves these models and no others.
@@ -62,7 +62,7 @@ class ControllableBackend(Backend, Protocol):
         """
 
     async def load(self, name: str) -> None:
-        """Looks at a model anew, and loads what is to be served of it; returns when that is done or has failed.
+        """Looks for versions of a model again and loads those to serve; returns when that is done or has failed.
 
         Raises:
             GatewayError: MODEL_NOT_FOUND.

@@ -1,4 +1,4 @@
-"""Replicas of a backend: what is told of them, and who is told."""
+"""Replicas of a backend: their status, and who is notified of what happens to them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ class ReplicaState(StrEnum):
     SERVING = "serving"
     """It gets requests."""
     NOT_SERVING = "not_serving"
-    """It answers, and says that it is not to get any: it loads, or goes down."""
+    """It answers, and reports that it is not to get any: it loads, or goes down."""
     EJECTED = "ejected"
     """It failed, and gets none until it answers again."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicaStatus:
-    """A replica as it stands.
+    """A snapshot of a replica.
 
     Attributes:
         name: Its address.
@@ -36,41 +36,41 @@ class ReplicaStatus:
 
 
 class ReplicaObserver(Protocol):
-    """Is told what happens to replicas."""
+    """Is notified of what happens to replicas."""
 
     def attempted(self, replica: str, code: str, seconds: float) -> None:
-        """A request to a replica is over: ``ok``, or a kind of error."""
+        """Reports that a request to a replica is over, with ``ok`` or a kind of error, after so many seconds."""
 
     def ejected(self, replica: str, reason: str) -> None:
-        """A replica gets no requests for now: ``probe`` or ``failures``."""
+        """Reports that a replica gets no requests for now, for the reason ``probe`` or ``failures``."""
 
     def left(self, replica: str) -> None:
-        """There is no such replica any more."""
+        """Reports that there is no such replica any more."""
 
     def retried(self, reason: str) -> None:
-        """A request goes to another replica: ``backend_unavailable``, ``overloaded``, ``ejected`` or ``version``."""
+        """Reports a retry: the reason is ``backend_unavailable``, ``overloaded``, ``ejected`` or ``version``."""
 
     def retry_refused(self) -> None:
-        """A request that failed was not tried again: there have been too many retries of late."""
+        """Reports that a failed request was not retried: there have been too many retries of late."""
 
 
-class NobodyObserves:
-    """Takes no notice."""
+class NullObserver:
+    """Ignores all notifications."""
 
     def attempted(self, replica: str, code: str, seconds: float) -> None:
-        """Takes no notice."""
+        """Does nothing."""
 
     def ejected(self, replica: str, reason: str) -> None:
-        """Takes no notice."""
+        """Does nothing."""
 
     def left(self, replica: str) -> None:
-        """Takes no notice."""
+        """Does nothing."""
 
     def retried(self, reason: str) -> None:
-        """Takes no notice."""
+        """Does nothing."""
 
     def retry_refused(self) -> None:
-        """Takes no notice."""
+        """Does nothing."""
 
 
 @runtime_checkable
@@ -78,7 +78,7 @@ class ReplicatedBackend(Protocol):
     """A backend that spreads its runs over replicas."""
 
     def replicas(self) -> Sequence[ReplicaStatus]:
-        """Returns all replicas as they stand."""
+        """Returns a snapshot of each replica."""
 
     def serving(self, version: ModelVersion | None = None) -> int:
         """Returns how many replicas share the runs of a version, or all runs; 1 at least."""

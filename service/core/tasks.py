@@ -106,7 +106,7 @@ def _is_forecaster(signature: Signature) -> bool:
 
 
 def _all_known(spec: TensorSpec, *, ranks: tuple[int, ...]) -> bool:
-    """Tells whether it is float32 with a free batch dimension and all others known."""
+    """Returns whether it is float32 with a free batch dimension and all others known."""
     shape = spec.shape
     return (
         spec.dtype == "float32"

@@ -33,7 +33,7 @@ NUMPY_DTYPES: Mapping[str, np.dtype[Any]] = {
 
 
 _NAMES = {dtype: name for name, dtype in NUMPY_DTYPES.items()}
-"""numpy makes the name of a dtype anew each time that it is asked, which costs more than the rest of a check."""
+"""numpy builds the name of a dtype at each access, which costs more than the rest of a check."""
 
 
 def dtype_name(tensor: Tensor) -> str:
@@ -84,6 +84,7 @@ class Signature:
         method_name: What the exporter calls it, such as ``tensorflow/serving/predict``.
         defaults: The values of inputs that need not be given.
         batchable: Whether it works row by row as far as it says: the first dimension of every tensor is free.
+        defaults_known: Whether there are no others; else any input may be left out, and the backend judges that.
     """
 
     name: str
@@ -91,9 +92,14 @@ class Signature:
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
     defaults: Mapping[str, Tensor] = field(default_factory=dict)
+    defaults_known: bool = True
     batchable: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         specs = (*self.inputs.values(), *self.outputs.values())
         free = all(spec.shape and spec.shape[0] is None for spec in specs)
         object.__setattr__(self, "batchable", bool(self.inputs) and free)
+
+    def is_required(self, name: str) -> bool:
+        """Returns whether this input has to be given, as far as that is known here."""
+        return self.defaults_known and name not in self.defaults

@@ -30,7 +30,7 @@ class GrpcService:
         methods: By their short names.
         descriptor: Describes it; its own name may have a prefix.
         codes: The code of each kind of error.
-        health_names: Further names by which clients ask after its health.
+        health_names: Further names for it in health checks.
     """
 
     name: str

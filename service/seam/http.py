@@ -11,7 +11,7 @@ from service.errors import GatewayError
 JSON = "application/json"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HttpRequest:
     """A request, read to its end.
 
@@ -31,7 +31,7 @@ class HttpRequest:
         return QueryParams(self.query_string)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HttpResponse:
     """A response.
 
@@ -48,7 +48,7 @@ class HttpResponse:
 
 
 Handle = Callable[[HttpRequest, Call], Awaitable[HttpResponse]]
-"""Answers a request; is called once more, to resolve the model anew, where it raises `OutdatedVersionError`."""
+"""Answers a request; is called once more, to resolve the model again, where it raises `OutdatedVersionError`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +56,10 @@ class Route:
     """A path and what answers it.
 
     Attributes:
-        verb: What the path is asked with; GET stands for HEAD as well.
+        verb: The HTTP method; GET stands for HEAD as well.
         template: The path, ``{name}`` where one segment of it may be anything.
         handle: Answers a request.
-        is_probe: Whether it asks after the server itself: it takes no place among the requests in flight, and is
+        is_probe: Whether it is a probe of the server itself: it takes no place among the requests in flight, and is
             reported only when it fails.
         place: What it is called in metrics and logs; by default the template.
     """
@@ -85,7 +85,7 @@ class RestApi:
     """The REST side of a protocol.
 
     Attributes:
-        owns: Tells whether a path is of this protocol, even if there is nothing.
+        owns: Returns whether a path is of this protocol, even if no route has it.
         refuse: Makes the response of an error for a request id.
         routes: Its paths.
         find: Finds the route of a verb and of a path as it was sent, where templates cannot say it. Raises

@@ -20,10 +20,10 @@ class Method(Generic[InT, RequestT, ResponseT, OutT]):
     Attributes:
         name: For metrics and logs; never the client's own text.
         parse: Turns what came into a request. Raises `GatewayError` for what is wrong with it.
-        handle: Answers the request. It is called once more, to resolve the model anew, where it raises
+        handle: Answers the request. It is called once more, to resolve the model again, where it raises
             `OutdatedVersionError`.
         serialize: Turns the response into what is sent.
-        is_probe: Whether it asks after the server itself: it takes no place among the requests in flight, and is
+        is_probe: Whether it is a probe of the server itself: it takes no place among the requests in flight, and is
             reported only when it fails.
     """
 

@@ -1,1 +1,1 @@
-"""What the server tells of itself: metrics and logs."""
+"""What the server reports about itself: metrics and logs."""

@@ -1,4 +1,4 @@
-"""Metrics that are read off what there is, at each scrape."""
+"""Metrics that are read from the current state at each scrape."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -15,7 +15,7 @@ class Queues(Collector):
         self._waiting = waiting
 
     def collect(self) -> Iterator[Metric]:
-        """Yields one sample for each model that is waited for."""
+        """Yields one sample for each model with waiting requests."""
         family = GaugeMetricFamily(
             "tensorgate_batch_queue_requests", "Requests that wait for their run.", labels=["model_name"]
         )
@@ -25,7 +25,7 @@ class Queues(Collector):
 
 
 class ModelStates(Collector):
-    """Reads the states off the catalog at each scrape, so that versions which are gone are gone here too."""
+    """Reads the states from the catalog at each scrape, so that versions which are gone are gone here too."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog

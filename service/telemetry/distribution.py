@@ -1,4 +1,4 @@
-"""Histograms that one thread alone touches."""
+"""Histograms for use by a single thread."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -34,17 +34,17 @@ class Series:
 
 
 class Distribution(Collector):
-    """A histogram, told as the library's own is, that only the event loop observes and collects.
+    """A histogram, exposed as the library's own is, that only the event loop observes and collects.
 
-    The library's takes two locks and a walk over the buckets for each value; every request has some nine of them, which
-    made a fifth of the time that this server spends on it.
+    The library's takes two locks and a walk over the buckets for each value. A request observes some nine values, which
+    took a fifth of the time that this server spends on it.
 
     Args:
         name: Of the metric.
         documentation: Likewise.
         labels: Their names.
         bounds: Upper bounds of the buckets, ascending.
-        registry: Tells it.
+        registry: Exposes it.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The metrics as they travel to who scrapes them."""
+"""The text that a scrape of the metrics returns."""
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder

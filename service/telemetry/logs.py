@@ -66,7 +66,7 @@ def configure(*, level: str, style: str) -> None:
         level: Name of the lowest level to write.
         style: One of `FORMATS`.
     """
-    # A descriptor of our own: what others write to standard error can then be told apart.
+    # A descriptor of our own: what others write to standard error can then be distinguished.
     handler = logging.StreamHandler(os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1))
     handler.setFormatter(_JsonFormatter() if style == "json" else _TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -1,7 +1,7 @@
 """Prometheus metrics: the only module that knows their names.
 
 Labels come from closed sets: a model's name is a label only once the catalog has found it, a method only once it is
-known to be one of ours. What is reported of a version that left the catalog is reported once more, and then forgotten,
+known to be one of ours. The series of a version that left the catalog are reported once more, and then removed,
 since clients may bring in models of any name. Failures count in the durations, with their code.
 """
 
@@ -27,7 +27,7 @@ from service.telemetry.replicas import ReplicaMetrics
 
 _UNKNOWN = "_unknown"
 _MOST_LEFT = 1000
-"""Versions that may leave before what was reported of them is forgotten, whether it is asked for or not."""
+"""Versions that may leave before their series are removed, whether they were scraped or not."""
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _LOAD_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
@@ -134,7 +134,7 @@ class Metrics:
             self._loads,
         )
         self._catalog = Catalog()
-        self._series: dict[tuple[str, str, str | None, int | None, str], _OneKind] = {}
+        self._series: dict[tuple[str, str, str | None, int | None, str], _RequestSeries] = {}
         self._reported: set[tuple[str, str]] = set()
         self._left = 0
         for what in ("requests", "streams"):
@@ -167,10 +167,10 @@ class Metrics:
 
     def observe(self, call: Call, code: str) -> None:
         """Counts a finished request."""
-        asked = (call.protocol, call.method, call.model, call.version, code)
-        series = self._series.get(asked)
+        labels = (call.protocol, call.method, call.model, call.version, code)
+        series = self._series.get(labels)
         if series is None:  # to find them one by one takes longer than to count
-            series = self._series[asked] = self._series_of(call, code)
+            series = self._series[labels] = self._series_of(call, code)
         series.requests.inc()
         series.durations.observe(call.elapsed())
         phases = series.phases
@@ -186,11 +186,11 @@ class Metrics:
         if code != OK:
             self._observe_failure(call, code)
 
-    def _series_of(self, call: Call, code: str) -> "_OneKind":
+    def _series_of(self, call: Call, code: str) -> "_RequestSeries":
         model, version = call.model or _UNKNOWN, _UNKNOWN if call.version is None else str(call.version)
         self._reported.add((model, version))
         labels = (call.protocol, call.method, model, version, code)
-        return _OneKind(model, version, self._requests.labels(*labels), self._durations.labels(*labels))
+        return _RequestSeries(model, version, self._requests.labels(*labels), self._durations.labels(*labels))
 
     def _observe_failure(self, call: Call, code: str) -> None:
         if code in _REJECTIONS:
@@ -218,7 +218,7 @@ class Metrics:
     def _state_changed(self, version: ModelVersion) -> None:
         if not self._catalog.has(version.name, version.version):
             self._left += 1
-            if self._left >= _MOST_LEFT:  # nobody asks
+            if self._left >= _MOST_LEFT:  # nobody scrapes
                 self._forget()
         elif version.load_seconds:
             self._reported.add((version.name, _UNKNOWN))
@@ -245,8 +245,8 @@ class Metrics:
 
 
 @dataclass(slots=True)
-class _OneKind:
-    """The series of all requests that have the same labels; those that not all have are made when one does."""
+class _RequestSeries:
+    """The series of all requests with the same labels; optional ones are made when first needed."""
 
     model: str
     version: str

@@ -1,4 +1,4 @@
-"""Metrics of a backend's replicas: how each stands, what it was asked, how often it was left out, what was retried."""
+"""Metrics of a backend's replicas: their states, requests, ejections and retries."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -50,7 +50,7 @@ class ReplicaMetrics:
         )
 
     def watch(self, replicas: Callable[[], Sequence[ReplicaStatus]]) -> None:
-        """Tells at each scrape how the replicas stand."""
+        """Reports the status of the replicas at each scrape."""
         self._registry.register(_Replicas(replicas))
 
     def attempted(self, replica: str, code: str, seconds: float) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,7 @@ class OrderedStreams:
 
     async def answers(
         self, messages: AsyncIterator[bytes], method: StreamMethod[Any, Any], stream: Call, held: HeldBytes
-    ) -> AsyncIterator[list[bytes]]:
+    ) -> AsyncGenerator[list[bytes], None]:
         """Yields the responses in the order of the requests: each time all that are ready.
 
         Args:

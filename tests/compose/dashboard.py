@@ -19,7 +19,7 @@ _VARIABLES = {"$__rate_interval": "1m", "$model": ".*"}
 _METRIC = re.compile(r"(?<![\w:])(tensorgate[\w:]*|up|process_\w+)(?=[\s{\[)]|$)")
 
 ONLY_TENSORFLOW_SERVING = ":tensorflow:"
-"""Begins the names of what only the real TensorFlow Serving tells."""
+"""Begins the names of what only the real TensorFlow Serving exposes."""
 
 ONLY_SOMETIMES = frozenset(
     {

@@ -43,7 +43,7 @@ class Answered:
 
 
 @dataclass(slots=True)
-class Told:
+class Outcomes:
     """What came of all requests.
 
     Attributes:
@@ -96,23 +96,23 @@ class SteadyLoad:
         self._images = images()
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Told]:
-        """Sends requests while the body runs; what came of them is told in full when it is over."""
-        told = Told()
+    async def running(self) -> AsyncIterator[Outcomes]:
+        """Sends requests while the body runs; their outcomes are complete when it is over."""
+        outcomes = Outcomes()
         # Several connections: one that is lost is not to look like many.
         channels = [aio.insecure_channel(self._address, [("grpc.use_local_subchannel_pool", 1)]) for _ in range(4)]
         limits = httpx.Limits(max_connections=200, max_keepalive_connections=20)
         async with httpx.AsyncClient(base_url=self._rest, timeout=DEADLINE, limits=limits) as rest:
-            sending = asyncio.create_task(self._send(told, channels, rest))
+            sending = asyncio.create_task(self._send(outcomes, channels, rest))
             try:
-                yield told
+                yield outcomes
             finally:
                 sending.cancel()
                 await asyncio.gather(sending, return_exceptions=True)
                 for channel in channels:
                     await channel.close()
 
-    async def _send(self, told: Told, channels: list[aio.Channel], rest: httpx.AsyncClient) -> None:
+    async def _send(self, outcomes: Outcomes, channels: list[aio.Channel], rest: httpx.AsyncClient) -> None:
         tasks: set[asyncio.Task[None]] = set()
         began = time.monotonic()
         number = 0
@@ -127,14 +127,14 @@ class SteadyLoad:
                         ask = self._tfserving(channel, index)
                     case _:
                         ask = self._over_rest(rest, index)
-                task = asyncio.create_task(self._answered(told, ask, index))
+                task = asyncio.create_task(self._answered(outcomes, ask, index))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
                 number += 1
         finally:
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _answered(self, told: Told, ask: Coroutine[Any, Any, Array], index: int) -> None:
+    async def _answered(self, outcomes: Outcomes, ask: Coroutine[Any, Any, Array], index: int) -> None:
         at = time.monotonic()
         try:
             scores = await ask
@@ -145,7 +145,7 @@ class SteadyLoad:
             code = f"HTTP {error.response.status_code}: {error.response.text[:80]}"
         except httpx.HTTPError as error:
             code = f"HTTP {type(error).__name__}"
-        told.answers.append(Answered(at, time.monotonic() - at, code))
+        outcomes.answers.append(Answered(at, time.monotonic() - at, code))
 
     async def _typed(self, channel: aio.Channel, index: int) -> Array:
         pixels = tg.Pixels(shape=[_SIDE, _SIDE, 1], values=self._images[index].ravel().tolist())

@@ -110,7 +110,7 @@ class ComposeSystem:
 
     def down(self) -> None:
         """Stops everything and removes it, volumes too."""
-        # Compose removes what belongs to the profiles that it is told of.
+        # Compose removes what belongs to the profiles that are named.
         self.compose("--profile", "*", "down", "--volumes", "--timeout", "5", "--remove-orphans")
 
     def containers(self, service: str) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.compose.conftest import WholeSystem
 from tests.compose.faults import FAULTS, Fault
-from tests.compose.steady_load import Array, SteadyLoad, Told
+from tests.compose.steady_load import Array, Outcomes, SteadyLoad
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(400)]
 
@@ -31,13 +31,13 @@ async def wait_until(condition: Callable[[], Awaitable[bool]], *, seconds: float
             await asyncio.sleep(0.2)
 
 
-def report(what: str, told: Told, *, last_failure: float, well: float) -> None:
+def report(what: str, outcomes: Outcomes, *, last_failure: float, well: float) -> None:
     """Prints a row of the table; and appends it to the file that TENSORGATE_TEST_FAULTS names."""
     row = {
         "fault": what,
-        "requests": len(told.answers),
-        "failed": dict(told.failures()),
-        "longest": round(told.longest(), 2),
+        "requests": len(outcomes.answers),
+        "failed": dict(outcomes.failures()),
+        "longest": round(outcomes.longest(), 2),
         "last_failure": round(last_failure, 1),
         "well": round(well, 1),
     }
@@ -47,10 +47,10 @@ def report(what: str, told: Told, *, last_failure: float, well: float) -> None:
             file.write(json.dumps(row) + "\n")
 
 
-def check(told: Told) -> None:
+def check(outcomes: Outcomes) -> None:
     """Nothing hangs, gets another request's answer, or fails without a meaning."""
-    assert told.hanging() == 0
-    assert told.failures()["wrong"] == 0
+    assert outcomes.hanging() == 0
+    assert outcomes.failures()["wrong"] == 0
     meanings = (
         "gRPC UNAVAILABLE",
         "gRPC RESOURCE_EXHAUSTED",
@@ -59,7 +59,7 @@ def check(told: Told) -> None:
         "HTTP 429",
         "HTTP 504",
     )
-    assert [code for code in told.failures() if not code.startswith(meanings)] == []
+    assert [code for code in outcomes.failures() if not code.startswith(meanings)] == []
 
 
 async def serving_replicas(gateway: str) -> int:
@@ -84,7 +84,7 @@ async def test_one_of_two_replicas_fails(system: WholeSystem, scores: Array, fau
     await wait_until(whole)
     replica = system.engine_containers("tfserving")[1]
     load = SteadyLoad(rest=f"http://{rest}", address=grpc, scores=scores, rate=_RATE)
-    async with load.running() as told:
+    async with load.running() as outcomes:
         await asyncio.sleep(_BEFORE)
         began = time.monotonic()
         await asyncio.to_thread(fault.make, replica)
@@ -94,9 +94,9 @@ async def test_one_of_two_replicas_fails(system: WholeSystem, scores: Array, fau
         await wait_until(whole)
         well = time.monotonic() - mended
         await asyncio.sleep(_AFTER)
-    report(f"a replica is {fault.name}", told, last_failure=told.last_failure_after(began), well=well)
-    check(told)
-    assert told.success() >= _ENOUGH, told.failures()
+    report(f"a replica is {fault.name}", outcomes, last_failure=outcomes.last_failure_after(began), well=well)
+    check(outcomes)
+    assert outcomes.success() >= _ENOUGH, outcomes.failures()
 
 
 async def test_a_gateway_behind_another_one_is_restarted(system: WholeSystem, scores: Array) -> None:
@@ -105,7 +105,7 @@ async def test_a_gateway_behind_another_one_is_restarted(system: WholeSystem, sc
 
     await wait_until(whole)
     load = SteadyLoad(rest=system.edge_rest, address=system.edge_grpc, scores=scores, rate=_RATE)
-    async with load.running() as told:
+    async with load.running() as outcomes:
         await asyncio.sleep(_BEFORE)
         began = time.monotonic()
         gateway = system.engine_containers("gateway")[0]
@@ -114,9 +114,14 @@ async def test_a_gateway_behind_another_one_is_restarted(system: WholeSystem, sc
         await wait_until(whole)
         well = time.monotonic() - mended
         await asyncio.sleep(_AFTER)
-    report("a gateway is restarted behind another one", told, last_failure=told.last_failure_after(began), well=well)
-    check(told)
-    assert told.success() >= _ENOUGH, told.failures()
+    report(
+        "a gateway is restarted behind another one",
+        outcomes,
+        last_failure=outcomes.last_failure_after(began),
+        well=well,
+    )
+    check(outcomes)
+    assert outcomes.success() >= _ENOUGH, outcomes.failures()
 
 
 async def test_every_container_is_rolled(system: WholeSystem, scores: Array) -> None:
@@ -129,7 +134,7 @@ async def test_every_container_is_rolled(system: WholeSystem, scores: Array) -> 
 
     await wait_until(whole)
     load = SteadyLoad(rest=system.edge_rest, address=system.edge_grpc, scores=scores, rate=_RATE / 2)
-    async with load.running() as told:
+    async with load.running() as outcomes:
         began = time.monotonic()
         for service in ("tfserving", "gateway"):
             for container in system.engine_containers(service):
@@ -138,6 +143,6 @@ async def test_every_container_is_rolled(system: WholeSystem, scores: Array) -> 
                 await wait_until(whole)
         well = time.monotonic() - began
         await asyncio.sleep(_AFTER)
-    report("every container is rolled", told, last_failure=told.last_failure_after(began), well=well)
-    check(told)
-    assert told.success() >= _ENOUGH, told.failures()
+    report("every container is rolled", outcomes, last_failure=outcomes.last_failure_after(began), well=well)
+    check(outcomes)
+    assert outcomes.success() >= _ENOUGH, outcomes.failures()

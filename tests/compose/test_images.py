@@ -75,7 +75,7 @@ def test_it_is_probed_as_it_says(gateway: str) -> None:
 
 def test_bytecode_of_all_that_it_runs_is_in_it(gateway: str) -> None:
     program = (
-        "import pathlib, sys, service.runtime, service.backends.tfserving.backend\n"
+        "import pathlib, sys, service.app.lifecycle, service.backends.tfserving.backend\n"
         "files = [m.__cached__ for m in sys.modules.values() if '/opt/' in (getattr(m, '__file__', None) or '')"
         " and getattr(m, '__cached__', None) and m.__file__.endswith('.py')]\n"
         "print(len(files) > 100, [file for file in files if not pathlib.Path(file).exists()])"

@@ -53,7 +53,7 @@ async def test_so_are_those_in_json_rows(clients: Clients, scores: Array) -> Non
 
 async def test_a_published_version_is_taken_up_and_fails_nobody(system: WholeSystem, scores: Array) -> None:
     load = SteadyLoad(rest=system.rest, address=system.grpc, scores=scores, rate=30)
-    async with load.running() as told, httpx.AsyncClient(base_url=system.rest, timeout=20) as rest:
+    async with load.running() as outcomes, httpx.AsyncClient(base_url=system.rest, timeout=20) as rest:
         run = ("run", "--rm", "--no-TTY", "--no-deps", "--entrypoint", "sh", "train", "-c", _PUBLISH)
         await asyncio.to_thread(system.compose, *run)
         async with asyncio.timeout(_SECONDS):
@@ -63,6 +63,6 @@ async def test_a_published_version_is_taken_up_and_fails_nobody(system: WholeSys
                     break
                 await asyncio.sleep(0.2)
         await asyncio.sleep(3)
-    assert not told.failures()
+    assert not outcomes.failures()
     answer = await asyncio.to_thread(httpx.get, f"{system.rest}/v1/models/digits/metadata")
     assert answer.json()["model_spec"]["version"] == "2"

@@ -61,8 +61,8 @@ def write_models(folder: Path, *, known_shapes: bool) -> str:
             model_version_policy {{ all {{}} }}
             version_labels {{ key: "stable" value: 123 }} version_labels {{ key: "canary" value: 124 }}
           }}
-          config {{ name: "hp2" base_path: "{folder}/hp2" }}
-          config {{ name: "hp2tf2" base_path: "{folder}/hp2tf2" }}
+          config {{ name: "hp2" base_path: "{folder}/hp2" model_platform: "tensorflow" }}
+          config {{ name: "hp2tf2" base_path: "{folder}/hp2tf2" model_platform: "tensorflow" }}
         }}"""
 
 
@@ -89,7 +89,7 @@ async def server(
 
 
 def refused_for_its_shape(server: RealServer, text: str) -> bool:
-    """Tells whether this is our earlier refusal."""
+    """Returns whether this is our earlier refusal."""
     return server.rest.headers["x-shapes"] == "known shapes" and "expected shape [" in text
 
 
@@ -117,9 +117,9 @@ async def test_rest(server: RealServer, title: str) -> None:
         return
     assert response.status_code == case["status"], answer
     if "error" in expected:
-        # A server behind this one does not tell of defaults, so neither can this one.
-        told = expected["error"].partition("defaults {")[0] + "}" if server.behind else expected["error"]
-        assert words(answer["error"]).rstrip("\n }") == words(told).rstrip("\n }")
+        # A server behind this one does not report defaults, so neither can this one.
+        text = expected["error"].partition("defaults {")[0] + "}" if server.behind else expected["error"]
+        assert words(answer["error"]).rstrip("\n }") == words(text).rstrip("\n }")
         assert {"code", "details", "request_id"} <= answer.keys()
         assert answer["request_id"] == response.headers["x-request-id"]
     elif "metadata" in expected and server.rest.headers["x-shapes"] == "unknown shapes":

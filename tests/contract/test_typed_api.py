@@ -185,7 +185,7 @@ async def test_failures_of_the_backend_keep_their_meaning(
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-async def test_an_unexpected_failure_tells_the_request_id_and_nothing_else(
+async def test_an_unexpected_failure_shows_the_request_id_and_nothing_else(
     served: Served, transport: Transport
 ) -> None:
     served.backend.failure = RuntimeError("/secret/path")

@@ -72,7 +72,7 @@ def test_every_line_of_the_log_is_an_entry(server: ServerProcess) -> None:
     assert any("TensorFlow" in entry["message"] for entry in entries)
 
 
-def test_each_version_tells_where_it_comes_from(models: Path) -> None:
+def test_each_version_states_its_origin(models: Path) -> None:
     for name in ("digits", "sunspots"):
         [version] = (models / name).iterdir()
         manifest = json.loads((version / "assets.extra/tensorgate.json").read_text())

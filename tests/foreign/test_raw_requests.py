@@ -129,9 +129,9 @@ def test_what_makes_no_sense_is_refused(zoo: Address, case: str) -> None:
     request, expected, message = REFUSED[case]
     [(status, body)] = say(zoo, request)
     assert status == expected
-    told = json.loads(body)
-    assert message in str(told.get("error", told.get("detail"))).encode()
-    assert told["request_id"]
+    error = json.loads(body)
+    assert message in str(error.get("error", error.get("detail"))).encode()
+    assert error["request_id"]
 
 
 def test_a_client_that_waits_for_leave_to_send_gets_it(zoo: Address) -> None:

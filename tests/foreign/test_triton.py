@@ -195,7 +195,7 @@ def test_a_stream_goes_on_after_an_error(triton: ForeignClient, zoo: Address, na
     assert late.startswith("no answer within")
 
 
-def test_a_stream_may_ask_to_be_told_when_a_request_has_its_last_answer(triton: ForeignClient, zoo: Address) -> None:
+def test_a_stream_marks_the_last_answer_on_request(triton: ForeignClient, zoo: Address) -> None:
     good = Question("scalar", {"x": np.array(1.5, np.float32)})
     [answer] = on_a_stream(triton, zoo, "grpc", [good], enable_empty_final_response=True)
     assert (answer["outputs"]["y"], answer["last"]) == (3, True)

@@ -161,7 +161,7 @@ def test_names_are_printed_as_they_are(server: ServerProcess, image: Path) -> No
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this machine")
 @pytest.mark.parametrize("options", [[], ["--json"]])
-def test_output_that_cannot_be_written_is_told(server: ServerProcess, options: list[str]) -> None:
+def test_output_that_cannot_be_written_is_reported(server: ServerProcess, options: list[str]) -> None:
     command = [sys.executable, "-m", "service", "models", "--address", server.grpc, *options]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False)

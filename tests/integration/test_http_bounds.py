@@ -1,11 +1,12 @@
 """HTTP itself: what is too long, too slow, or no HTTP; and offers of other protocols."""
 
 import asyncio
+import socket
 
 import pytest
 
 from service.transport.rest import http_protocol
-from tests.conftest import Served
+from tests.conftest import Served, serving, until
 
 CLASSIFY = "/api/v1/models/shades/classify"
 BLACK = {"images": [{"pixels": [[0] * 4] * 4}]}
@@ -68,3 +69,14 @@ async def test_heads_in_pieces_and_requests_in_one_piece_are_served(served: Serv
     for _ in range(3):
         assert (await reader.readuntil(b'{"status":"ok"}')).startswith(b"HTTP/1.1 200")
     writer.close()
+
+
+async def test_a_client_that_does_not_read_its_answer_is_let_go() -> None:
+    async with serving(stall_timeout=0.2) as served:
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", served.runtime.rest_port))
+            client.sendall(b"GET /docs/swagger-ui.js HTTP/1.1\r\nhost: x\r\n\r\n" * 4)
+            connections = served.runtime._rest.server_state.connections
+            await until(lambda: bool(connections))
+            await until(lambda: not connections)

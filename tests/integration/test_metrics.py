@@ -1,4 +1,4 @@
-"""What ``/metrics`` tells after requests of all sorts."""
+"""What ``/metrics`` exposes after requests of all sorts."""
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -45,14 +45,14 @@ async def test_what_clients_make_up_is_no_label(served: Served) -> None:
     assert await served.metric("tensorgate_requests_total", method="_other", code="not_found") == 5
 
 
-async def test_states_of_models_are_told(served: Served) -> None:
+async def test_states_of_models_are_reported(served: Served) -> None:
     state = "tensorgate_model_state"
     assert await served.metric(state, model_name="shades", model_version="2", state="AVAILABLE") == 1
     assert await served.metric(state, model_name="shades", model_version="3", state="AVAILABLE") == 0
     assert await served.metric(state, model_name="shades", model_version="3", state="END") == 1
 
 
-async def test_limits_are_told_beside_what_they_limit(served: Served) -> None:
+async def test_limits_are_reported_beside_what_they_limit(served: Served) -> None:
     for setting, limit in (("max_requests_in_flight", 512), ("max_bytes_in_flight", 2**29), ("max_queue_size", 256)):
         assert await served.metric("tensorgate_limit", setting=setting) == limit
 

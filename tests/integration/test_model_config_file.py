@@ -82,7 +82,7 @@ async def test_clients_may_not_change_it_where_the_operator_says_so_and_its_file
 
 
 @pytest.mark.parametrize("bad", ["model_config_list {", "", listing(), None, b"\xff"])
-async def test_a_file_that_turns_bad_changes_nothing_and_is_told_once(
+async def test_a_file_that_turns_bad_changes_nothing_and_is_reported_once(
     file: Path, bad: str | bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     def complaints() -> list[str]:

@@ -187,15 +187,15 @@ async def test_a_base_path_with_nothing_that_can_be_loaded_changes_nothing_unles
     if is_there:
         models.spoil("moved", "1")
     async with models.served(poll_seconds=0.02) as control:
-        told: list[object] = []
+        notified: list[object] = []
         held = models.catalog.resolve(ModelRef("steps")).handle
-        models.catalog.subscribe(told.append)
+        models.catalog.subscribe(notified.append)
         wanted = [models.config("steps", "moved"), models.config("new", "shades")]
         error = await refused(control.reload(wanted))
         assert error.kind is ErrorKind.LOAD_FAILED
         assert models.catalog.resolve(ModelRef("steps")).handle is held
         assert models.catalog.readiness() == {"shades": True, "steps": True, **({"moved": False} if is_there else {})}
-        assert not told
+        assert not notified
         models.publish("steps", "steps", "2")
         await until(lambda: models.states("steps") == {2: "AVAILABLE"})  # the folder is followed as before
         await control.follow(wanted)

@@ -68,7 +68,7 @@ async def test_a_model_says_what_it_takes_and_gives(served: Served, version: str
         ("echo_complex64", [-1], "COMPLEX64"),
     ],
 )
-async def test_shapes_and_datatypes_are_told(served: Served, model: str, shape: list[int], datatype: str) -> None:
+async def test_shapes_and_datatypes_are_reported(served: Served, model: str, shape: list[int], datatype: str) -> None:
     (tensor,) = (await served.rest.get(f"/v2/models/{model}")).json()["inputs"]
     assert (tensor["shape"], tensor["datatype"]) == (shape, datatype)
     assert members(await ask(served, "ModelMetadata", pb.ModelMetadataRequest(name=model)))["inputs"] == [tensor]

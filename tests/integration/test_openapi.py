@@ -1,4 +1,4 @@
-"""The OpenAPI document: what it tells of, and that its examples work."""
+"""The OpenAPI document: what it lists, and that its examples work."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any

@@ -227,7 +227,7 @@ async def test_messages_of_a_stream_are_counted(served: Served) -> None:
 
 
 @pytest.mark.parametrize("service", ["", SERVICE])
-async def test_health_is_told_for_the_server_and_each_service(served: Served, service: str) -> None:
+async def test_health_is_reported_for_the_server_and_each_service(served: Served, service: str) -> None:
     stub: Any = health_pb2_grpc.HealthStub(served.channel)
     answer = await stub.Check(health_pb2.HealthCheckRequest(service=service))
     assert answer.status == health_pb2.HealthCheckResponse.SERVING

@@ -6,8 +6,10 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+import tensorflow as tf
 from grpc import aio
 from grpc_health.v1 import health_pb2
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from service.wire import open_inference_pb2 as pb
 from tests.conftest import until
@@ -240,3 +242,49 @@ async def test_the_newest_version_answers_from_the_first_request_on() -> None:
     async with replicas(one), gateway(one) as served:
         assert await served.ask(0) == (200, {"predictions": [3.0]})
         await until(lambda: served.versions() == {3: "AVAILABLE", 2: "AVAILABLE", 1: "AVAILABLE"})
+
+
+async def predicted(channel: aio.Channel, **inputs: float) -> Any:
+    """Returns what TensorFlow Serving's Predict answers."""
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = "m"
+    for name, value in inputs.items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(np.array([value], np.float32)))
+    stub: Any = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+    return tf.make_ndarray((await stub.Predict(request)).outputs["y"]).tolist()
+
+
+async def test_an_input_that_is_left_out_may_have_a_default_that_only_the_replica_knows() -> None:
+    one = Replica()
+    one.shift = 100
+    async with (
+        replicas(one),
+        gateway(one) as served,
+        aio.insecure_channel(f"127.0.0.1:{served.runtime.grpc_port}") as channel,
+    ):
+        one.gate.clear()
+        first = asyncio.create_task(predicted(channel, x=0))
+        await until(lambda: served.runtime.admission.in_flight["requests"] == 1)
+        more = [{"x": 1.0}, {"x": 2.0, "shift": 10.0}, {"x": 3.0}, {"x": 4.0, "shift": 20.0}]
+        asked = [asyncio.create_task(predicted(channel, **inputs)) for inputs in more]
+        await until(lambda: served.runtime.admission.in_flight["requests"] == 5)
+        one.gate.set()
+        assert await first == [101]
+        assert [await task for task in asked] == [[102], [13], [104], [25]]
+
+
+async def test_what_the_replica_says_of_an_input_that_is_missing_is_passed_on() -> None:
+    one = Replica()
+    one.shift = 0
+    async with (
+        replicas(one),
+        gateway(one) as served,
+        aio.insecure_channel(f"127.0.0.1:{served.runtime.grpc_port}") as channel,
+    ):
+        text = "input size does not match signature: 1!=2"
+        one.failure = (grpc.StatusCode.INVALID_ARGUMENT, text)
+        with pytest.raises(aio.AioRpcError) as caught:
+            await predicted(channel, x=0)
+        assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.INVALID_ARGUMENT, text)
+        with pytest.raises(aio.AioRpcError, match=r"Sent extra: \{other\}"):
+            await predicted(channel, x=0, shift=1, other=2)

@@ -23,15 +23,15 @@ from tests.zoo_models import save_versions
 
 
 async def test_replicas_come_and_go_with_the_addresses_of_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.backends.tfserving.backend._LOOKUP_SECONDS", 0.05)
+    monkeypatch.setattr("service.backends.tfserving.backend._RESOLVE_SECONDS", 0.05)
     one, two = Replica(), Replica()
     async with replicas(one, two):
         known = [one.address]
 
-        async def replicas_of(*_: Any) -> frozenset[str]:
+        async def resolve(*_: Any) -> frozenset[str]:
             return frozenset(known)
 
-        monkeypatch.setattr("service.backends.tfserving.backend.replicas_of", replicas_of)
+        monkeypatch.setattr("service.backends.tfserving.backend.resolve", resolve)
         async with gateway(one, tfserving_addresses="dns:///replicas.example:8500") as served:
             assert (await served.ask(1))[0] == 200
             known[:] = [two.address]
@@ -48,15 +48,15 @@ async def test_replicas_come_and_go_with_the_addresses_of_a_name(monkeypatch: py
 
 
 async def test_a_replica_that_left_its_name_and_is_silent_loses_its_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.backends.tfserving.backend._LOOKUP_SECONDS", 0.05)
+    monkeypatch.setattr("service.backends.tfserving.backend._RESOLVE_SECONDS", 0.05)
     one, two = Replica(), Replica()
     async with replicas(one, two):
         known = [one.address, two.address]
 
-        async def replicas_of(*_: Any) -> frozenset[str]:
+        async def resolve(*_: Any) -> frozenset[str]:
             return frozenset(known)
 
-        monkeypatch.setattr("service.backends.tfserving.backend.replicas_of", replicas_of)
+        monkeypatch.setattr("service.backends.tfserving.backend.resolve", resolve)
         # No probe notices the silence before the replica has left.
         async with gateway(one, max_batch_size=1, probe_seconds=0.6) as served:
             await until(lambda: served.states() == ["serving", "serving"])

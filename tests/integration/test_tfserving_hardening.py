@@ -103,6 +103,35 @@ async def test_the_only_replica_is_not_left_out_for_failing() -> None:
         assert await served.ask(1) == GOOD
 
 
+async def test_a_replica_that_is_gone_is_ejected_by_the_first_request_and_not_for_saying_that_it_is_unavailable() -> (
+    None
+):
+    async with replicas(Replica(), Replica()) as (one, two), gateway(one, two, probe_seconds=3600) as served:
+        one.failure = two.failure = (grpc.StatusCode.UNAVAILABLE, "going down")
+        assert {(await served.ask(1))[0] for _ in range(2)} == {503}
+        assert served.states() == ["serving", "serving"]
+        one.failure = two.failure = None
+        await one.stop()
+        assert [await served.ask(1) for _ in range(4)] == [GOOD] * 4
+        assert sorted(served.states()) == ["ejected", "serving"]
+        assert (await served.metrics("tensorgate_replica_ejections_total")) == {
+            f'{{reason="failures",replica="{one.address}"}}': 1
+        }
+        assert (await served.metrics("tensorgate_backend_retries_total"))['{reason="backend_unavailable"}'] >= 3
+
+
+async def test_a_request_that_ends_replicas_does_not_end_them_all() -> None:
+    made = (Replica(), Replica(), Replica())
+    async with replicas(*made), gateway(*made, probe_seconds=3600) as served:
+        for replica in made:
+            replica.asked.clear()
+            replica.crashes = True
+        status, body = await served.ask(1)
+        assert (status, body["code"]) == (503, "backend_unavailable")
+        assert sorted(len(replica.asked) for replica in made) == [0, 1, 1]
+        assert sorted(served.states()) == ["ejected", "ejected", "serving"]
+
+
 async def test_nonsense_is_the_backends_fault() -> None:
     async with replicas(Replica()) as (one,), gateway(one) as served:
         one.nonsense = True

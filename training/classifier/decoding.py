@@ -1,6 +1,6 @@
 """Turns image files into pixels inside the graph, so that a served model takes PNG, JPEG, GIF and BMP as they are.
 
-The same code reads the images of a folder for training: what the model learned from is what it will be given.
+The same code reads the images of a folder for training: the model is trained on what it will be given.
 """
 
 from typing import Any

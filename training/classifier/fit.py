@@ -13,7 +13,7 @@ _BATCH = 64
 _LEARNING_RATE = 2e-3
 _PATIENCE = 25  # the validation part of a small data set is small too, and its loss uneven
 _EPOCHS = (10, 60)  # fewest and most, when the user does not say
-_IMAGES_SEEN = 90_000  # in between: about as many images as a small data set needs to be learned
+_IMAGES_SEEN = 90_000  # in between: about as many images as a small data set needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def fit(parts: Parts, classes: int, *, mirrored: bool, seed: int, epochs: int | 
     """Trains a classifier; the test part is not touched.
 
     Args:
-        parts: the divided images.
+        parts: the split images.
         classes: how many there are.
         mirrored: images may be mirrored.
         seed: makes the run repeatable on the same machine.

@@ -13,7 +13,7 @@ _OTHER_IMAGES = frozenset(
     {".avif", ".heic", ".heif", ".jp2", ".tif", ".tiff", ".webp"}
 )  # not to be passed over, silently
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".bmp"})
-_FEWEST_PER_CLASS = 5  # fewer could not be divided into three parts that all know the class
+_FEWEST_PER_CLASS = 5  # fewer cannot be split into three parts that all have the class
 _LONGEST_SIDE = 128
 
 
@@ -22,7 +22,7 @@ def read_folder(root: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple
 
     The size is the median of the heights and widths, at most 128 pixels on the longer side; the channels are 1 when
     every image is grey, otherwise 3. A file whose bytes occur twice in a class is read once, so that no image is
-    both learned from and tested on.
+    in both training and test part.
 
     Args:
         root: its sub-folders, sorted by name, are the classes; hidden ones and other files are passed over.

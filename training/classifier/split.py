@@ -1,4 +1,4 @@
-"""Divides labelled images into three parts that have the classes in equal shares and no image in common."""
+"""Splits labelled images into training, validation and test part: stratified, with no image in common."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from training.classifier.data import ImageData
 
 _TEST_SHARE = 0.2
-_VALIDATION_SHARE = 0.1  # of what is not tested on
+_VALIDATION_SHARE = 0.1  # of what is not in the test part
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What is learned from, what decides when to stop, and what the model is judged by."""
+    """The training part, the validation part, which decides when to stop, and the test part."""
 
     training: Part
     validation: Part
@@ -32,7 +32,7 @@ class Parts:
 
 
 def split(data: ImageData, seed: int) -> Parts:
-    """Divides the images into three parts.
+    """Splits the images into three parts.
 
     The test part is a fifth, or what the data set itself holds out; the validation part a tenth of the rest.
 
@@ -42,17 +42,17 @@ def split(data: ImageData, seed: int) -> Parts:
     """
     everything = np.arange(len(data.labels))
     if data.held_out:
-        learned, tested = everything[: -data.held_out], everything[-data.held_out :]
+        rest, tested = everything[: -data.held_out], everything[-data.held_out :]
     else:
-        learned, tested = _divided(everything, data.labels, _TEST_SHARE, seed)
-    trained, validated = _divided(learned, data.labels, _VALIDATION_SHARE, seed)
+        rest, tested = _split(everything, data.labels, _TEST_SHARE, seed)
+    trained, validated = _split(rest, data.labels, _VALIDATION_SHARE, seed)
     return Parts(*(Part(data.images[rows], data.labels[rows]) for rows in (trained, validated, tested)))
 
 
-def _divided(
+def _split(
     rows: NDArray[np.int64], labels: NDArray[np.int64], share: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Two stratified parts of some rows, the second with that share of each class, and at least one of it.
+    """Two stratified parts of some rows, the second with that share of each class, but at least one row of each.
 
     scikit-learn's stratified split would leave a small class out of a small part.
     """

@@ -1,4 +1,4 @@
-"""What one would use instead of a network: the last value, the last season, and a linear autoregression."""
+"""Baselines that a network must beat: the last value, the last season, and a linear autoregression."""
 
 from dataclasses import dataclass
 
@@ -45,17 +45,17 @@ class Autoregression:
         return values[..., self.order :]
 
 
-def autoregression(learned: NDArray[np.float64], *, period: int, most: int) -> Autoregression:
+def autoregression(values: NDArray[np.float64], *, period: int, most: int) -> Autoregression:
     """Fits an autoregression by least squares; its order is the one with the least AIC.
 
     Args:
-        learned: float64 [N], what may be learned from.
+        values: float64 [N], without the test part.
         period: steps in a season; orders a little past it are tried.
         most: the highest order allowed.
     """
-    highest = min(max(_FEWEST_LAGS, period + 1), most, len(learned) // 4)
-    lags = ar_select_order(learned, highest, ic="aic", trend="c").ar_lags
-    fitted = AutoReg(learned, max(lags) if lags else 0, trend="c").fit()
+    highest = min(max(_FEWEST_LAGS, period + 1), most, len(values) // 4)
+    lags = ar_select_order(values, highest, ic="aic", trend="c").ar_lags
+    fitted = AutoReg(values, max(lags) if lags else 0, trend="c").fit()
     return Autoregression(float(fitted.params[0]), np.asarray(fitted.params[1:], np.float64))
 
 

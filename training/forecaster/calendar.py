@@ -75,7 +75,7 @@ def _axis(path: Path, column: str, times: Sequence[tuple[int, str]]) -> _Axis:
 
 
 def _are_months(moments: Sequence[datetime.datetime]) -> bool:
-    """Tells whether all lie on the same day of a month, or each on the last day of its own."""
+    """Returns whether all lie on the same day of a month, or each on the last day of its own."""
     if len({(moment.day, moment.time()) for moment in moments}) == 1:
         return True
     last_days = all((moment + datetime.timedelta(days=1)).day == 1 for moment in moments)

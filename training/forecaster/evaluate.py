@@ -1,4 +1,4 @@
-"""Judges forecasts of a series' newest part, made again at every step (a rolling origin)."""
+"""Measures forecasts of a series' newest part, made again at every step (a rolling origin)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Errors:
         mae: float64 [H], per step of the horizon the mean absolute error over the origins whose truth is known there.
         over_horizon: the mean absolute error over the origins whose truth is known for the whole horizon, so that every
             step weighs the same.
-        scale: the mean absolute change from one value to the next in the learning part.
+        scale: the mean absolute change from one value to the next before the test part.
     """
 
     mae: NDArray[np.float64]
@@ -60,16 +60,16 @@ def errors(truth: NDArray[np.float64], forecast: NDArray[np.floating], scale: fl
     return Errors(np.nanmean(distance, axis=0), float(distance[complete].mean()), scale)
 
 
-def naive_scale(learned: NDArray[np.float64]) -> float:
-    """The denominator of MASE: the mean absolute error of repeating the last value, one step ahead, where was learned.
+def naive_scale(values: NDArray[np.float64]) -> float:
+    """The denominator of MASE: the mean absolute error of repeating the last value, one step ahead.
 
     Args:
-        learned: float64 [N], the target before the test part.
+        values: float64 [N], the target before the test part.
 
     Returns:
         Above zero; for a series that never changes the smallest positive number.
     """
-    return float(max(np.abs(np.diff(learned)).mean(), np.finfo(float).tiny))
+    return float(max(np.abs(np.diff(values)).mean(), np.finfo(float).tiny))
 
 
 def coverage(truth: NDArray[np.float64], low: NDArray[np.floating], high: NDArray[np.floating]) -> float:

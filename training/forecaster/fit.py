@@ -1,4 +1,4 @@
-"""Trains a forecaster: once to learn when to stop, and once more, that long, on all that may be learned from."""
+"""Trains a forecaster: once with early stopping, then again for as many epochs on training and validation part."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,13 +26,13 @@ _LEARNING_RATE = 3e-3
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is to be learned.
+    """A forecasting task.
 
     Attributes:
         data: the series.
         bounds: its parts.
-        window: steps of the past that a forecast sees.
-        horizon: steps it forecasts.
+        window: past steps that a forecast sees.
+        horizon: steps to forecast.
     """
 
     data: SeriesData
@@ -40,8 +40,8 @@ class Task:
     window: int
     horizon: int
 
-    def lesson(self, scaling: Scaling, first: int, end: int, *, steps: int) -> tuple[Any, Any]:
-        """Windows and what follows them, normalised, all that is to be forecast lying in [first, end).
+    def windows(self, scaling: Scaling, first: int, end: int, *, steps: int) -> tuple[Any, Any]:
+        """Windows and their targets, normalised; all targets lie in [first, end).
 
         Returns:
             float32 [N,window,F] and [N,steps].
@@ -57,9 +57,9 @@ class Fitted:
     """A trained forecaster and how it got there.
 
     Attributes:
-        forecaster: trained on all that may be learned from.
-        history: of the first training, per epoch, `loss` and `val_loss`.
-        best_epoch: where that was best, counted from 1; the length of the second.
+        forecaster: trained on training and validation part.
+        history: of the run with early stopping, per epoch, `loss` and `val_loss`.
+        best_epoch: the epoch with the least `val_loss`, counted from 1; the length of the second run.
     """
 
     forecaster: Forecaster
@@ -68,19 +68,19 @@ class Fitted:
 
 
 @dataclass(frozen=True, slots=True)
-class _Course:
-    """A network under training, twice from the same beginning."""
+class _Trainer:
+    """Trains a network twice from the same initial state."""
 
     network: keras.Model
     epochs: int
     display: Display
 
-    def first(self, lesson: tuple[Any, Any], validation: tuple[Any, Any]) -> dict[str, list[float]]:
-        """Trains with early stopping; the weights of the best epoch stay."""
+    def train(self, windows: tuple[Any, Any], validation: tuple[Any, Any]) -> dict[str, list[float]]:
+        """Trains with early stopping, keeps the weights of the best epoch and returns the history."""
         stopping = keras.callbacks.EarlyStopping("val_loss", patience=_PATIENCE, restore_best_weights=True)
         with self.display.epochs(self.epochs) as progress:
             history = self.network.fit(
-                *lesson,
+                *windows,
                 validation_data=validation,
                 batch_size=_BATCH,
                 epochs=self.epochs,
@@ -89,17 +89,17 @@ class _Course:
             )
         return {name: [float(value) for value in values] for name, values in history.history.items()}
 
-    def again(self, lesson: tuple[Any, Any], epochs: int) -> None:
-        """Trains on, for so many epochs."""
+    def retrain(self, windows: tuple[Any, Any], epochs: int) -> None:
+        """Trains for a fixed number of epochs."""
         with self.display.epochs(epochs) as progress:
-            self.network.fit(*lesson, batch_size=_BATCH, epochs=epochs, verbose=0, callbacks=[progress])
+            self.network.fit(*windows, batch_size=_BATCH, epochs=epochs, verbose=0, callbacks=[progress])
 
 
 def fit(task: Task, preset: str, *, seed: int, epochs: int | None, display: Display) -> Fitted:
     """Trains a forecaster; the test part is not touched.
 
     Args:
-        task: what is to be learned.
+        task: the series, its parts, and the sizes of window and horizon.
         preset: `quantile` or `plain`.
         seed: makes the run repeatable on the same machine.
         epochs: the most passes over the data; None takes the preset's.
@@ -111,58 +111,59 @@ def fit(task: Task, preset: str, *, seed: int, epochs: int | None, display: Disp
 
 
 def _fit_quantile(task: Task, epochs: int, display: Display) -> Fitted:
-    training, learning = task.bounds.training, task.bounds.learning
+    validation_start, test_start = task.bounds.validation_start, task.bounds.test_start
     power = best_power(task.data.target, task.bounds, window=task.window, horizon=task.horizon, period=task.data.period)
-    scaling, start = _beginning(task, training, power)
+    scaling, start = _initial(task, validation_start, power)
     network = build_quantile(task.window, task.data.values.shape[1], task.horizon, start=start, fused=True)
-    steps = epochs * -(-len(task.lesson(scaling, 0, training, steps=task.horizon)[0]) // _BATCH)
+    steps = epochs * -(-len(task.windows(scaling, 0, validation_start, steps=task.horizon)[0]) // _BATCH)
     schedule = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, steps)
     network.compile(keras.optimizers.Adam(schedule, clipnorm=1.0), _pinball, jit_compile=False)
     display.summary(network)
-    course, rewind = _Course(network, epochs, display), _rewinder(network)
-    lesson = task.lesson(scaling, 0, training, steps=task.horizon)
-    validation = task.lesson(scaling, training, learning, steps=task.horizon)
-    history = course.first(lesson, validation)
+    trainer, restore = _Trainer(network, epochs, display), _snapshot(network)
+    windows = task.windows(scaling, 0, validation_start, steps=task.horizon)
+    validation = task.windows(scaling, validation_start, test_start, steps=task.horizon)
+    history = trainer.train(windows, validation)
     best_epoch = int(np.argmin(history["val_loss"])) + 1
-    rewind()
-    scaling, start = _beginning(task, learning, power)
+    restore()
+    scaling, start = _initial(task, test_start, power)
     set_start(network, start)
-    course.again(task.lesson(scaling, 0, learning, steps=task.horizon), best_epoch)
+    trainer.retrain(task.windows(scaling, 0, test_start, steps=task.horizon), best_epoch)
     portable = build_quantile(task.window, network.input_shape[2], task.horizon, start=start, fused=False)
     portable.set_weights(network.get_weights())
     return Fitted(QuantileForecaster(portable, scaling), history, best_epoch)
 
 
 def _fit_plain(task: Task, epochs: int, display: Display) -> Fitted:
-    training, learning = task.bounds.training, task.bounds.learning
-    scaling = Scaling.fitted(task.data.values[:training])
+    validation_start, test_start = task.bounds.validation_start, task.bounds.test_start
+    scaling = Scaling.fitted(task.data.values[:validation_start])
     network = build_plain(task.window)
     network.compile("adam", "mse", jit_compile=False)
     display.summary(network)
-    course, rewind = _Course(network, epochs, display), _rewinder(network)
-    history = course.first(
-        task.lesson(scaling, 0, training, steps=1), task.lesson(scaling, training, learning, steps=1)
+    trainer, restore = _Trainer(network, epochs, display), _snapshot(network)
+    history = trainer.train(
+        task.windows(scaling, 0, validation_start, steps=1),
+        task.windows(scaling, validation_start, test_start, steps=1),
     )
     best_epoch = int(np.argmin(history["val_loss"])) + 1
     nothing = np.zeros((task.horizon, len(LEVELS)))
     residuals = _residual_quantiles(task, PlainForecaster(network, scaling, nothing))
-    rewind()
-    scaling = Scaling.fitted(task.data.values[:learning])
-    course.again(task.lesson(scaling, 0, learning, steps=1), best_epoch)
+    restore()
+    scaling = Scaling.fitted(task.data.values[:test_start])
+    trainer.retrain(task.windows(scaling, 0, test_start, steps=1), best_epoch)
     return Fitted(PlainForecaster(network, scaling, residuals), history, best_epoch)
 
 
-def _beginning(task: Task, end: int, power: float) -> tuple[Scaling, LinearStart]:
-    """The scaling, and the autoregression with its errors, that the values before `end` suggest."""
+def _initial(task: Task, end: int, power: float) -> tuple[Scaling, LinearStart]:
+    """The scaling and the autoregression with its errors, fitted on the values before `end`."""
     scaling = Scaling.fitted(task.data.values[:end], power=power)
     normalised = scaling.normalised(task.data.values[:end])[:, 0]
     model = autoregression(normalised, period=task.data.period, most=task.window)
-    past, told = task.lesson(scaling, 0, end, steps=task.horizon)
-    return scaling, LinearStart.of(model, past[..., 0], told)
+    past, targets = task.windows(scaling, 0, end, steps=task.horizon)
+    return scaling, LinearStart.of(model, past[..., 0], targets)
 
 
-def _rewinder(network: keras.Model) -> Callable[[], None]:
-    """Remembers weights and optimizer of a compiled network; calling the result brings both back.
+def _snapshot(network: keras.Model) -> Callable[[], None]:
+    """Saves weights and optimizer state of a compiled network; calling the result restores both.
 
     A second network would do, but would have to be traced again, which takes longer than its training.
     """
@@ -170,16 +171,16 @@ def _rewinder(network: keras.Model) -> Callable[[], None]:
     variables = [*network.variables, *network.optimizer.variables]
     values = [np.array(variable) for variable in variables]
 
-    def rewind() -> None:
+    def restore() -> None:
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
 
-    return rewind
+    return restore
 
 
 def _residual_quantiles(task: Task, forecaster: Forecaster) -> NDArray[np.float64]:
     """Per step of the horizon the quantiles of truth minus forecast on the validation part: float64 [H,Q]."""
-    origins = range(max(task.bounds.training, task.window), task.bounds.learning - task.horizon + 1)
+    origins = range(max(task.bounds.validation_start, task.window), task.bounds.test_start - task.horizon + 1)
     forecast, _ = predict(forecaster, histories(task.data.values, origins, task.window))
     residuals = futures(task.data.target, origins, task.horizon) - forecast
     return np.quantile(residuals, LEVELS, axis=0).T

@@ -17,7 +17,7 @@ MEDIAN = LEVELS.index(0.5)
 LINE, _SPREAD = "autoregression", "spread"
 _MEMBERS = 6
 _UNITS = 8
-_NOISE = 0.3  # standard deviations of the series, added while training, or a short series is learned by heart
+_NOISE = 0.3  # standard deviations of the series, added while training, or the network overfits a short series
 _DROPOUT = 0.5
 _SMALLEST_GAP = 1e-3  # between quantiles, for a series that is forecast without error
 
@@ -43,7 +43,7 @@ class LinearStart:
 
         Args:
             model: the autoregression.
-            histories: [N,window], what may be learned from.
+            histories: [N,window], without the test part.
             truth: [N,H], what followed.
         """
         window, horizon = histories.shape[1], truth.shape[1]
@@ -64,11 +64,9 @@ def build_plain(window: int) -> keras.Model:
 def build_quantile(window: int, features: int, horizon: int, *, start: LinearStart, fused: bool) -> keras.Model:
     """The network that forecasts the whole horizon at once.
 
-    A linear autoregression, which stays as it was given, and a small ensemble of LSTMs that learn side by side to
-    correct
-    it: each adds to its forecast, and puts the other quantiles around the result at distances that are summed up,
-        so that
-    quantiles cannot cross.
+    A linear autoregression, whose weights are fixed, and a small ensemble of LSTMs that are trained side by side to
+    correct it: each adds to its forecast, and puts the other quantiles around the result at distances that are summed
+    up, so that quantiles cannot cross.
 
     Args:
         window: steps of the past.

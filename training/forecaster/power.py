@@ -26,15 +26,15 @@ def best_power(target: NDArray[np.float64], bounds: Boundaries, *, window: int, 
     Returns:
         The power; 1 for a series with negative values.
     """
-    if target[: bounds.learning].min() < 0:
+    if target[: bounds.test_start].min() < 0:
         return 1.0
-    origins = range(bounds.training, bounds.learning - horizon + 1)
+    origins = range(bounds.validation_start, bounds.test_start - horizon + 1)
     truth = futures(target, origins, horizon)
 
     def error(power: float) -> float:
-        scaling = Scaling.fitted(target[: bounds.training, np.newaxis], power=power)
-        past = scaling.normalised(target[: bounds.learning, np.newaxis])[:, 0]
-        model = autoregression(past[: bounds.training], period=period, most=window)
+        scaling = Scaling.fitted(target[: bounds.validation_start, np.newaxis], power=power)
+        past = scaling.normalised(target[: bounds.test_start, np.newaxis])[:, 0]
+        model = autoregression(past[: bounds.validation_start], period=period, most=window)
         forecast = np.stack([model.forecast(past[:origin], horizon) for origin in origins])
         return float(np.abs(scaling.restored(forecast) - truth).mean())
 

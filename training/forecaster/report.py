@@ -47,7 +47,7 @@ class Report:
 
     Attributes:
         name: of the model.
-        task: what was learned.
+        task: the task it was trained for.
         preset: `quantile` or `plain`.
         fitted: the trained forecaster.
         evaluation: what was measured.
@@ -134,11 +134,12 @@ def _card(report: Report, verdict: Verdict) -> str:
 
 ## Data
 
-`{data.name}`, SHA-256 `{data.sha256()}`: {bounds.end:,} values, divided by time.
+`{data.name}`, SHA-256 `{data.sha256()}`: {bounds.end:,} values, split by time.
 
-- The first {bounds.training:,} were learned from, the next {bounds.learning - bounds.training:,} decided when to stop.
-- Then the network learned once more, that long, from both together.
-- The last {bounds.end - bounds.learning:,} are the test part, on which nothing was fitted, normalisation included.
+- The first {bounds.validation_start:,} are the training part.
+- The next {bounds.test_start - bounds.validation_start:,} are the validation part, which decided when to stop.
+- Then the network was trained again, for as many epochs, on both together.
+- The last {bounds.end - bounds.test_start:,} are the test part, on which nothing was fitted, normalisation included.
 
 ## Errors on the test part
 
@@ -152,7 +153,7 @@ Mean absolute error (and MASE) per step of the horizon:
 
 {table(["step", *names], steps)}
 
-MASE is in units of the mean change from one value to the next where was learned, {found.errors[OURS].scale:.4g}.
+MASE is in units of the mean change from one value to the next before the test part, {found.errors[OURS].scale:.4g}.
 
 ![Error per step](error_per_step.png)
 ![One step ahead](one_step.png)

@@ -1,4 +1,4 @@
-"""Puts a series on the scale that a network learns well on, and back; the same arithmetic in NumPy and in the graph."""
+"""Normalises a series for training and restores its units; the same arithmetic in NumPy and in the graph."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """A transformation fitted on what may be learned from.
+    """A normalisation fitted without the test part.
 
     Attributes:
         power: to which the forecast column is raised first; 1, or less for a column without negative values.
@@ -25,17 +25,17 @@ class Scaling:
     non_negative: bool
 
     @classmethod
-    def fitted(cls, learned: NDArray[np.float64], *, power: float = 1.0) -> Self:
+    def fitted(cls, values: NDArray[np.float64], *, power: float = 1.0) -> Self:
         """Fits the transformation.
 
         Args:
-            learned: float64 [N,F], without the test part; the first column is the one forecast.
+            values: float64 [N,F], without the test part; the first column is the one forecast.
             power: for the forecast column.
         """
-        values = _raised(learned, power)
-        deviation = values.std(axis=0)
-        non_negative = bool(learned[:, 0].min() >= 0)
-        return cls(power, values.mean(axis=0), np.where(deviation > 0, deviation, 1.0), non_negative)
+        raised = _raised(values, power)
+        deviation = raised.std(axis=0)
+        non_negative = bool(values[:, 0].min() >= 0)
+        return cls(power, raised.mean(axis=0), np.where(deviation > 0, deviation, 1.0), non_negative)
 
     def normalised(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Transforms values, [...,F]."""

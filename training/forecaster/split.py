@@ -1,4 +1,4 @@
-"""Divides a series by time: the oldest part to learn from, the newest to be tested on."""
+"""Splits a series by time into training, validation and test part, and cuts windows from it."""
 
 import itertools
 from dataclasses import dataclass
@@ -10,37 +10,32 @@ from numpy.typing import NDArray
 from training.errors import TrainingError
 
 _TEST_SHARE = 0.2
-_VALIDATION_SHARE = 0.2  # of what is not tested on
-_FEWEST_WINDOWS = 16  # less to learn from is no training
+_VALIDATION_SHARE = 0.2  # of what is not in the test part
+_FEWEST_WINDOWS = 16  # fewer are too few to train on
 
 
 @dataclass(frozen=True, slots=True)
 class Boundaries:
-    """Where the parts of a series end.
+    """Where the parts of a series begin and end.
 
     Attributes:
-        training: the first index that is not learned from before it is known when to stop.
-        learning: the first index of the test part; what lies before it may be learned from.
+        validation_start: the first index of the validation part; the training part lies before it.
+        test_start: the first index of the test part.
         end: the length of the series.
     """
 
-    training: int
-    learning: int
+    validation_start: int
+    test_start: int
     end: int
 
     @property
-    def validation_origins(self) -> range:
-        """The indices of the validation part, each the first of a forecast."""
-        return range(self.training, self.learning)
-
-    @property
     def test_origins(self) -> range:
-        """The indices of the test part, each the first of a forecast."""
-        return range(self.learning, self.end)
+        """The indices of the test part, each the origin of a forecast."""
+        return range(self.test_start, self.end)
 
 
 def boundaries(length: int, *, window: int, horizon: int) -> Boundaries:
-    """Divides a series: the last fifth for the test, the last fifth of the rest for validation.
+    """Splits a series: the last fifth for the test, the last fifth of the rest for validation.
 
     Args:
         length: of the series.
@@ -48,11 +43,11 @@ def boundaries(length: int, *, window: int, horizon: int) -> Boundaries:
         horizon: how many steps it forecasts.
 
     Raises:
-        TrainingError: the series is too short to learn anything from, or its parts are shorter than the horizon.
+        TrainingError: the series is too short to train on, or its parts are shorter than the horizon.
     """
-    found = _divided(length)
-    if not _suffices(found, window, horizon):
-        needed = next(size for size in itertools.count(length) if _suffices(_divided(size), window, horizon))
+    found = _split(length)
+    if not _is_long_enough(found, window, horizon):
+        needed = next(size for size in itertools.count(length) if _is_long_enough(_split(size), window, horizon))
         raise TrainingError(
             f"the series is too short: a window of {window} and a horizon of {horizon} need {needed} values, "
             f"got {length}"
@@ -76,7 +71,7 @@ def histories(values: NDArray[np.float64], origins: range, window: int) -> NDArr
 
 
 def futures(target: NDArray[np.float64], origins: range, horizon: int) -> NDArray[np.float64]:
-    """What a forecast should have said.
+    """The true values that a forecast is compared with.
 
     Args:
         target: [N].
@@ -90,12 +85,12 @@ def futures(target: NDArray[np.float64], origins: range, horizon: int) -> NDArra
     return sliding_window_view(longer, horizon)[list(origins)]
 
 
-def _divided(length: int) -> Boundaries:
-    learning = int(length * (1 - _TEST_SHARE))
-    return Boundaries(int(learning * (1 - _VALIDATION_SHARE)), learning, length)
+def _split(length: int) -> Boundaries:
+    test_start = int(length * (1 - _TEST_SHARE))
+    return Boundaries(int(test_start * (1 - _VALIDATION_SHARE)), test_start, length)
 
 
-def _suffices(found: Boundaries, window: int, horizon: int) -> bool:
-    windows = found.training - window - horizon + 1
-    shortest = min(found.learning - found.training, found.end - found.learning)
+def _is_long_enough(found: Boundaries, window: int, horizon: int) -> bool:
+    windows = found.validation_start - window - horizon + 1
+    shortest = min(found.test_start - found.validation_start, found.end - found.test_start)
     return windows >= _FEWEST_WINDOWS and shortest >= horizon

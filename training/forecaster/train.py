@@ -40,7 +40,7 @@ def train(options: ForecasterOptions, name: str, display: Display) -> Candidate:
     display.step(f"Loading {options.data}")
     task = _task(options)
     bounds = task.bounds
-    display.step(f"Training on {bounds.learning:,} of {bounds.end:,} values")
+    display.step(f"Training on {bounds.test_start:,} of {bounds.end:,} values")
     fitted = fit(task, options.preset, seed=options.seed, epochs=options.epochs, display=display)
     display.step(f"Evaluating at each of the last {len(bounds.test_origins):,} values")
     seen = histories(task.data.values, bounds.test_origins, task.window)
@@ -58,7 +58,7 @@ def train(options: ForecasterOptions, name: str, display: Display) -> Candidate:
         facts=_facts(report, options),
         methods=export.METHODS,
         cases=export.cases(seen, forecast, quantiles),
-        scale=float(task.data.target[: bounds.learning].std()) or 1.0,
+        scale=float(task.data.target[: bounds.test_start].std()) or 1.0,
         export=lambda folder: export.export(fitted.forecaster, folder),
         report=report.write,
     )
@@ -74,8 +74,10 @@ def _task(options: ForecasterOptions) -> Task:
             f"the plain preset forecasts from one column, got {len(data.columns)}: use --preset quantile"
         )
     bounds = boundaries(len(data.values), window=window, horizon=options.horizon)
-    if data.period > bounds.training:
-        raise TrainingError(f"--period: expected at most {bounds.training}, the learning part, got {data.period}")
+    if data.period > bounds.validation_start:
+        raise TrainingError(
+            f"--period: expected at most {bounds.validation_start}, the training part, got {data.period}"
+        )
     return Task(data, bounds, window, options.horizon)
 
 
@@ -86,7 +88,7 @@ def _evaluate(
     others: Mapping[str, NDArray[np.floating]],
 ) -> Evaluation:
     truth = futures(task.data.target, task.bounds.test_origins, task.horizon)
-    scale = naive_scale(task.data.target[: task.bounds.learning])
+    scale = naive_scale(task.data.target[: task.bounds.test_start])
     forecasts: dict[str, NDArray[np.floating]] = {OURS: forecast, **others}
     column = {level: quantiles[..., index] for index, level in enumerate(LEVELS)}
     return Evaluation(
@@ -100,7 +102,7 @@ def _baselines(task: Task) -> dict[str, NDArray[np.floating]]:
     """The forecasts of what one would use instead, fitted on the same values, at the same origins."""
     target, period = task.data.target, task.data.period
     at = (target, task.bounds.test_origins, task.horizon)
-    linear = baselines.autoregression(target[: task.bounds.learning], period=period, most=task.bounds.learning)
+    linear = baselines.autoregression(target[: task.bounds.test_start], period=period, most=task.bounds.test_start)
     found: dict[str, NDArray[np.floating]] = {f"AR({linear.order})": baselines.autoregressive(linear, *at)}
     if period > 1:
         found[f"seasonal naive ({period})"] = baselines.seasonal_naive(*at, period=period)
@@ -109,7 +111,7 @@ def _baselines(task: Task) -> dict[str, NDArray[np.floating]]:
 
 def _judgement(task: Task, found: Mapping[str, Errors]) -> Judgement:
     """Errors are over the horizon; the tolerance is a share of the published version's."""
-    tested = task.data.target[task.bounds.learning :]
+    tested = task.data.target[task.bounds.test_start :]
     return Judgement(
         measure="mean absolute error over the horizon",
         error=found[OURS].over_horizon,
@@ -130,9 +132,9 @@ def _facts(report: Report, options: ForecasterOptions) -> dict[str, object]:
             "name": data.name,
             "sha256": data.sha256(),
             "examples": {
-                "training": task.bounds.training,
-                "validation": task.bounds.learning - task.bounds.training,
-                "test": task.bounds.end - task.bounds.learning,
+                "training": task.bounds.validation_start,
+                "validation": task.bounds.test_start - task.bounds.validation_start,
+                "test": task.bounds.end - task.bounds.test_start,
             },
         },
         "input": {"window": task.window, "columns": list(data.columns), "dtype": "float32", "period": data.period},

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, cast
 from service.backends.registry import BackendOptions
 from service.backends.savedmodel import native_output
 from service.backends.savedmodel.folder import Key, verify
-from service.backends.savedmodel.shelf import Loading, Shelf
 from service.backends.savedmodel.source import ModelSource
+from service.backends.savedmodel.version_manager import Loading, VersionManager
 from service.core.call import Deadline
 from service.core.catalog import Catalog, ModelVersion, State
 from service.core.model_config import ModelConfig
@@ -36,8 +36,8 @@ class SavedModelBackend:
     """Loads the versions that the policies choose, follows the folders' changes, and runs on a pool of threads.
 
     A version replaces another only once it is loaded and warmed up; one that fails replaces none. A list of models
-    replaces another as a whole, or not at all. What is dropped lives
-    on until the last request that holds it is answered.
+    replaces another as a whole, or not at all. A dropped version lives on until the last request that holds it is
+    answered.
 
     TensorFlow is imported when the backend starts, on a thread, so that the servers answer meanwhile.
 
@@ -53,7 +53,7 @@ class SavedModelBackend:
         source = ModelSource(options.models.absolute(), options.policy)  # as the folders of a list are
         self._runs = ThreadPoolExecutor(options.threads, thread_name_prefix="run")
         self._loads = ThreadPoolExecutor(1, thread_name_prefix="load")
-        self._shelf = Shelf(
+        self._manager = VersionManager(
             source if options.configs is None else source.listing(options.configs),
             catalog=Catalog(),
             loading=Loading(self._loads, self._load),
@@ -62,10 +62,10 @@ class SavedModelBackend:
         self._polling: asyncio.Task[None] | None = None
 
     async def start(self, catalog: Catalog) -> None:
-        """Loads what the source holds, one version after the other, and begins to look for changes."""
-        self._shelf.catalog = catalog
+        """Loads the versions of the source one by one, and starts polling for changes."""
+        self._manager.catalog = catalog
         async with self._changing:
-            await self._shelf.fill()
+            await self._manager.start()
         if self._poll_seconds:
             self._polling = asyncio.create_task(self._poll())
 
@@ -76,45 +76,45 @@ class SavedModelBackend:
         return await self._run(cast("LoadedModel", version.handle), signature, inputs)
 
     async def close(self) -> None:
-        """Takes back what has not begun; what has begun runs to its end and is forgotten."""
+        """Cancels the loads and runs that have not begun; those that have run to their end and are ignored."""
         if self._polling is not None:
             self._polling.cancel()
         for pool in (self._loads, self._runs):
             pool.shutdown(wait=False, cancel_futures=True)
 
     async def reload(self, configs: Sequence[ModelConfig], accept: Accept) -> None:
-        """Serves the models of the list from now on; what both lists have is not loaded again."""
+        """Serves the models of the list from now on; versions that are served already are not loaded again."""
         async with self._changing:
-            draft = self._shelf.draft(configs)
+            draft = self._manager.draft(configs)
             try:
-                await draft.follow(settled={config.name for config in configs})
+                await draft.reconcile(settled={config.name for config in configs})
                 accept(draft.catalog)
             except Exception:
                 draft.clear()
                 raise
             else:
-                catalog = self._shelf.catalog
+                catalog = self._manager.catalog
                 catalog.become(draft.catalog)
-                self._shelf, draft.catalog = draft, catalog
+                self._manager, draft.catalog = draft, catalog
             finally:
-                await self._shelf.collect()
+                await self._manager.collect()
 
     async def load(self, name: str) -> None:
-        """Serves the model again, if it was unloaded, and what is new of it."""
+        """Serves the model again if it was unloaded, and loads its new versions."""
         async with self._changing:
             await self._require(name)
-            self._shelf.retry(name)
-            await self._shelf.follow(settled={name})
+            self._manager.retry(name)
+            await self._manager.reconcile(settled={name})
 
     async def unload(self, name: str) -> None:
-        """Drops the model's versions; its entries in the catalog say that it is over."""
+        """Drops the model's versions; the catalog lists them as ended."""
         async with self._changing:
             await self._require(name)
-            await self._shelf.unload(name)
+            await self._manager.unload(name)
 
     async def _require(self, name: str) -> None:
-        """Refuses a model of which there is neither anything in the catalog nor on disk."""
-        known = await self._shelf.known()
+        """Refuses a model that is neither served, nor unloaded, nor on disk."""
+        known = await self._manager.known()
         if name not in known:
             violation = Violation("model", f"one of {listed(known) or 'none'}", shown(name))
             raise GatewayError(ErrorKind.MODEL_NOT_FOUND, str(violation), [violation])
@@ -124,9 +124,9 @@ class SavedModelBackend:
             await asyncio.sleep(self._poll_seconds)
             try:
                 async with self._changing:
-                    await self._shelf.follow(settled=set())
+                    await self._manager.reconcile(settled=set())
             except Exception:
-                logger.exception("the models could not be followed; they are looked at again soon")
+                logger.exception("the models folder could not be scanned; it is scanned again soon")
 
     async def _load(self, key: Key, folder: Path) -> ModelVersion:
         model = await asyncio.get_running_loop().run_in_executor(

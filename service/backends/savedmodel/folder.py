@@ -1,4 +1,4 @@
-"""Folders of models: which versions there are, in TensorFlow Serving's layout, and whether they are whole."""
+"""Folders of models: which versions there are, in TensorFlow Serving's layout, and whether they are complete."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ Key = tuple[str, int]
 class FoundVersion:
     """A version on disk.
 
-    Two are equal when no file of the version has come, gone or changed in between.
+    Two are equal when no file of the version was added, removed or changed in between.
 
     Attributes:
         folder: Where it lies.
@@ -35,23 +35,23 @@ class FoundVersion:
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
-    """What a look at the models folder found.
+class Scan:
+    """The result of a scan of the models folder.
 
     Attributes:
         versions: All versions of all models.
-        unreadable: Models that could not be looked at, and why.
+        unreadable: Models that could not be read, and why.
     """
 
     versions: Mapping[Key, FoundVersion] = field(default_factory=dict)
     unreadable: Mapping[str, str] = field(default_factory=dict)
 
 
-def find_versions(models: Path) -> Findings:
+def find_versions(models: Path) -> Scan:
     """Returns what the folder holds.
 
     A version is a sub-folder of a model's folder whose name is a positive number and that holds a ``saved_model.pb``.
-    Everything else is passed over: what is still being written has another name.
+    Everything else is ignored: a version that is still being written has another name.
 
     Raises:
         OSError: When the folder itself cannot be read.
@@ -69,7 +69,7 @@ def find_versions(models: Path) -> Findings:
             unreadable[ascii(model.name)] = "its name is not UTF-8"
         except OSError as error:
             unreadable[model.name] = error.strerror or type(error).__name__
-    return Findings(versions, unreadable)
+    return Scan(versions, unreadable)
 
 
 def versions_in(base_path: Path) -> Iterator[tuple[int, FoundVersion]]:

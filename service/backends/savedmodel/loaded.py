@@ -94,12 +94,12 @@ def _loaded(folder: Path, threads: int) -> tuple[Any, Any]:
 
 
 def _is_servable(name: str, definition: Any) -> bool:
-    """Tells whether all tensors of the signature are plain ones, of dtypes that can travel."""
+    """Returns whether all tensors of the signature are dense, of supported dtypes."""
     if name.startswith(_INTERNAL):
         return False
     for alias, info in (*definition.inputs.items(), *definition.outputs.items()):
         if not info.name or not info.dtype or tf.dtypes.as_dtype(info.dtype).name not in NUMPY_DTYPES:
-            logger.warning("the signature %s is not served: %s is no tensor that can travel", name, alias)
+            logger.warning("the signature %s is not served: %s is not a dense tensor of a supported dtype", name, alias)
             return False
     return True
 
@@ -108,7 +108,7 @@ def _signature(name: str, definition: Any) -> Signature:
     return Signature(
         name=name,
         method_name=definition.method_name,
-        # A protobuf map has no order of its own; errors and lists are to have the same one each time.
+        # A protobuf map has no order of its own; errors and lists must have the same one each time.
         inputs={alias: _spec(info) for alias, info in sorted(definition.inputs.items())},
         outputs={alias: _spec(info) for alias, info in sorted(definition.outputs.items())},
         defaults={alias: tf.make_ndarray(value) for alias, value in definition.defaults.items()},

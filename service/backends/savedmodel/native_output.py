@@ -13,8 +13,8 @@ _STANDARD_ERROR = 2
 def logged(logger: logging.Logger) -> Iterator[None]:
     """Logs each line that is written to the file descriptor of standard error during the body, at level DEBUG.
 
-    TensorFlow writes some before it can be told not to, and a log is to be readable line by line. The handlers of
-    `service.telemetry.logs` have a descriptor of their own, so nothing else is caught.
+    TensorFlow writes some lines before its logging can be configured, and a log must be readable line by line. The
+    handlers of `service.telemetry.logs` have a descriptor of their own, so nothing else is caught.
     """
     with tempfile.TemporaryFile() as caught:
         kept = os.dup(_STANDARD_ERROR)

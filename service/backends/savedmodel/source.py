@@ -4,20 +4,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.backends.savedmodel.folder import Findings, FoundVersion, Key, find_versions, versions_in
+from service.backends.savedmodel.folder import FoundVersion, Key, Scan, find_versions, versions_in
 from service.core.model_config import ModelConfig
 from service.core.versions import VersionPolicy
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """What is to be served.
+    """The models to serve.
 
     Attributes:
         folder: Each of its sub-folders is a model, unless there is a list.
         policy: Which versions of those to serve.
         configs: The list, by name.
-        unloaded: Models that are not to be served for now.
+        unloaded: Models that are not served for now.
     """
 
     folder: Path
@@ -33,7 +33,7 @@ class ModelSource:
         """Returns the source in which these models, and no others, are not to be served."""
         return ModelSource(self.folder, self.policy, self.configs, unloaded)
 
-    def look(self) -> Findings:
+    def scan(self) -> Scan:
         """Returns what is on disk, of unloaded models too.
 
         Raises:
@@ -48,10 +48,10 @@ class ModelSource:
                 versions |= {(config.name, version): found for version, found in versions_in(config.base_path)}
             except OSError as error:
                 unreadable[config.name] = f"{config.base_path}: {error.strerror or type(error).__name__}"
-        return Findings(versions, unreadable)
+        return Scan(versions, unreadable)
 
     def has(self, name: str, folder: Path) -> bool:
-        """Tells whether a version in that folder is one of the model's, as the list has it."""
+        """Returns whether a version in that folder is one of the model's, as the list has it."""
         return self.configs is None or (name in self.configs and folder.parent == self.configs[name].base_path)
 
     def choose(self, name: str, versions: Sequence[int]) -> list[int]:

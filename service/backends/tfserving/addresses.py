@@ -1,4 +1,4 @@
-"""Addresses of replicas: what an operator writes, and what it stands for at the moment."""
+"""Addresses of replicas: as an operator writes them, and what they resolve to at the moment."""
 
 import asyncio
 import logging
@@ -60,7 +60,7 @@ def _parsed(text: str) -> Address:
     return Address(text, match["host"].strip("[]"), int(match["port"]), all_of_name=text.startswith(_DNS))
 
 
-async def replicas_of(addresses: Iterable[Address], before: frozenset[str]) -> frozenset[str]:
+async def resolve(addresses: Iterable[Address], before: frozenset[str]) -> frozenset[str]:
     """Returns a gRPC target for each replica that there is at the moment.
 
     Args:

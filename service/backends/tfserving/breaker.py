@@ -1,70 +1,85 @@
-"""The circuit breaker of one replica: when it is left out, and when it may come back."""
+"""The circuit breaker of one replica: when it gets no requests, and when it may have them again."""
 
 import time
 from collections.abc import Callable
+from enum import Enum
 
 _FAILURES = 10
-"""In a row, before a replica that answers at all is left out; one bad request makes several, as its batch is halved."""
+"""In a row, before the breaker of a replica that answers at all opens; one bad request makes several, as its batch is
+halved."""
 _FIRST_SECONDS = 1.0
 _LONGEST_SECONDS = 30.0
 
 
-class Breaker:
-    """Opens when a replica cannot be reached, or fails again and again; closes on the replica's next good answer.
+class BreakerState(Enum):
+    """Whether requests pass."""
 
-    Each time that it opens without a success in between, it stays open for longer.
+    CLOSED = "closed"
+    """They do."""
+    OPEN = "open"
+    """They do not, until a probe succeeds."""
+    HALF_OPEN = "half open"
+    """They do: the first success closes it, the first failure opens it again."""
+
+
+class CircuitBreaker:
+    """Opens when a replica cannot be reached, or fails again and again.
+
+    A successful probe closes it, or half-opens it where it had opened for failures. Each time that it opens for
+    failures without a success in between, it stays open for longer.
 
     Args:
-        clock: Tells seconds.
-
-    Attributes:
-        opened: When it opened, by the clock; ``None`` while it is closed.
+        clock: Returns seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.state = BreakerState.CLOSED
         self._clock = clock
         self._failures = 0
         self._times_opened = 0
-        self._until = 0.0
-        self._reached = True
-        self.opened: float | None = None
+        self._opened_at = 0.0
+        self._open_until = 0.0
+        self._reachable = True
 
-    def succeeded(self) -> None:
-        """Notes a good answer to a request."""
+    def record_success(self) -> None:
+        """Records a good answer to a request."""
         self._failures = 0
-        if self.opened is None:
+        if self.state is not BreakerState.OPEN:
+            self.state = BreakerState.CLOSED
             self._times_opened = 0
 
-    def failed(self) -> bool:
-        """Notes a failed answer; returns whether the breaker opens for it."""
+    def record_failure(self) -> bool:
+        """Records a failed request; returns whether the breaker opens for it."""
         self._failures += 1
-        if self.opened is not None or self._failures < _FAILURES:
+        closed = self.state is BreakerState.CLOSED
+        if self.state is BreakerState.OPEN or (closed and self._failures < _FAILURES):
             return False
-        self._open(min(_FIRST_SECONDS * 2**self._times_opened, _LONGEST_SECONDS), reached=True)
-        self._failures = _FAILURES - 1  # the next failure after its return is enough
+        self._open(min(_FIRST_SECONDS * 2**self._times_opened, _LONGEST_SECONDS), reachable=True)
         self._times_opened += 1
         return True
 
-    def unreachable(self) -> bool:
-        """Notes that there was no answer at all; returns whether the breaker opens for it."""
-        if self.opened is not None and not self._reached:
+    def record_unreachable(self) -> bool:
+        """Records that there was no answer at all; returns whether the breaker opens for it."""
+        if self.state is BreakerState.OPEN and not self._reachable:
             return False
-        self._open(0.0, reached=False)
+        self._open(0.0, reachable=False)
         return True
 
-    def probed(self) -> bool:
-        """Notes a good answer to a probe; returns whether the breaker closes for it."""
-        self._reached = True
-        if self.opened is None or self._clock() < self._until:
+    def record_probe(self) -> bool:
+        """Records a good answer to a probe; returns whether requests pass again because of it."""
+        self._reachable = True
+        if self.state is not BreakerState.OPEN or self._clock() < self._open_until:
             return False
-        self.opened = None
+        self.state = BreakerState.HALF_OPEN if self._failures >= _FAILURES else BreakerState.CLOSED
         return True
 
     def unreachable_seconds(self) -> float:
         """Returns for how long there has been no answer at all; 0 while there are any, good or bad."""
-        return 0.0 if self.opened is None or self._reached else self._clock() - self.opened
+        down = self.state is BreakerState.OPEN and not self._reachable
+        return self._clock() - self._opened_at if down else 0.0
 
-    def _open(self, seconds: float, *, reached: bool) -> None:
-        self.opened = self._clock()
-        self._until = self.opened + seconds
-        self._reached = reached
+    def _open(self, seconds: float, *, reachable: bool) -> None:
+        self.state = BreakerState.OPEN
+        self._opened_at = self._clock()
+        self._open_until = self._opened_at + seconds
+        self._reachable = reachable

@@ -1,4 +1,4 @@
-"""The retry budget: how many requests may be tried again, so that retries never become a storm of their own."""
+"""The retry budget: how many requests may be retried, so that retries never become a storm of their own."""
 
 import time
 from collections.abc import Callable
@@ -9,35 +9,35 @@ class RetryBudget:
 
     Args:
         ratio: Retries allowed for each request.
-        each_second: Retries allowed each second, beside those.
-        most: Retries that may have been saved up.
-        clock: Tells seconds.
+        per_second: Retries allowed each second, besides those.
+        max_saved: Retries that can be saved up.
+        clock: Returns seconds.
     """
 
     def __init__(
         self,
         *,
         ratio: float,
-        each_second: float = 10.0,
-        most: float = 100.0,
+        per_second: float = 10.0,
+        max_saved: float = 100.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ratio = ratio
-        self._each_second = each_second
-        self._most = most
+        self._per_second = per_second
+        self._max_saved = max_saved
         self._clock = clock
-        self._saved = min(each_second, most)
-        self._told = clock()
+        self._saved = min(per_second, max_saved)
+        self._updated_at = clock()
 
-    def earn(self) -> None:
-        """Notes a request."""
-        self._saved = min(self._saved + self._ratio, self._most)
+    def add_request(self) -> None:
+        """Counts a request: a share of a retry is saved up for it."""
+        self._saved = min(self._saved + self._ratio, self._max_saved)
 
-    def spend(self) -> bool:
-        """Takes one retry out of the budget; returns whether there was one."""
+    def take_retry(self) -> bool:
+        """Takes one retry from the budget; returns whether there was one."""
         now = self._clock()
-        self._saved = min(self._saved + (now - self._told) * self._each_second, self._most)
-        self._told = now
+        self._saved = min(self._saved + (now - self._updated_at) * self._per_second, self._max_saved)
+        self._updated_at = now
         if self._saved < 1:
             return False
         self._saved -= 1

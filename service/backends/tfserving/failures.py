@@ -1,4 +1,4 @@
-"""What failed calls of TensorFlow Serving mean: its codes and texts, by our kinds."""
+"""What failed calls of TensorFlow Serving mean: from its codes and texts to our kinds of errors."""
 
 from dataclasses import dataclass
 
@@ -26,10 +26,10 @@ _MEANINGS = (
     ("OOM when allocating", ErrorKind.BACKEND_FAILED),
 )
 """Texts that say more than their codes, which are those of a lack of room."""
-_ANSWERED = "received from peer"
-"""What gRPC notes of a status that the other side sent; all others were made up on this side."""
-_NOT_SENT = "failed to connect"
-"""What gRPC says of a call that never left this side."""
+_NOT_SENT = ("failed to connect", "DNS resolution failed", "errors resolving")
+"""What gRPC says of calls that were never sent."""
+_BROKEN = ("Socket closed", "Connection reset", "Stream removed")
+"""What it says of calls whose connection broke; it may note a moment later that there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,13 @@ class Failure:
     Attributes:
         error: What it means to whoever asked.
         unreachable: Whether there was no connection.
-        lost: Whether the call was under way when the connection broke: it may have been the reason.
+        crashed: Whether the connection broke while the call was under way: the request may have been the reason.
         faulty: Whether the replica may be to blame.
     """
 
     error: GatewayError
     unreachable: bool = False
-    lost: bool = False
+    crashed: bool = False
     faulty: bool = False
 
     @property
@@ -55,8 +55,13 @@ class Failure:
         return again or isinstance(self.error, OutdatedVersionError)
 
 
-def failure_of(error: aio.AioRpcError) -> Failure:
-    """Returns what a failed call means."""
+def failure_of(error: aio.AioRpcError, *, connected: bool = True) -> Failure:
+    """Returns what a failed call means.
+
+    Args:
+        error: As gRPC raised it; it does not say whether the replica sent this status, or gRPC on this side made it.
+        connected: Whether there was a connection right after it.
+    """
     code, text = error.code(), error.details() or ""
     if code is grpc.StatusCode.NOT_FOUND and text.startswith(_GONE):
         return Failure(OutdatedVersionError("the version was unloaded while the request was on its way; try again"))
@@ -64,9 +69,11 @@ def failure_of(error: aio.AioRpcError) -> Failure:
     if kind in {ErrorKind.OVERLOADED, ErrorKind.BACKEND_UNAVAILABLE}:
         kind = next((meaning for part, meaning in _MEANINGS if part in text), kind)
     if kind is ErrorKind.BACKEND_UNAVAILABLE:
-        answered = code is grpc.StatusCode.CANCELLED or _ANSWERED in (error.debug_error_string() or "")
         found = GatewayError(kind, "the backend cannot be reached", upstream=text)
-        return Failure(found, unreachable=not answered, lost=not answered and _NOT_SENT not in text, faulty=answered)
+        answered = connected and not any(part in text for part in (*_NOT_SENT, *_BROKEN))
+        if answered or code is grpc.StatusCode.CANCELLED:
+            return Failure(found, faulty=True)
+        return Failure(found, unreachable=True, crashed=not any(part in text for part in _NOT_SENT))
     if kind is ErrorKind.TIMEOUT:
         found = GatewayError(kind, "the backend gave no answer within the time that the request allowed")
     elif kind is ErrorKind.OVERLOADED:
@@ -76,11 +83,11 @@ def failure_of(error: aio.AioRpcError) -> Failure:
     return Failure(found, faulty=kind in {ErrorKind.BACKEND_FAILED, ErrorKind.TIMEOUT})
 
 
-def lost() -> Failure:
+def disconnected() -> Failure:
     """Returns the failure of a call whose connection was closed on this side."""
     return Failure(GatewayError(ErrorKind.BACKEND_UNAVAILABLE, "the backend stopped answering"), unreachable=True)
 
 
-def senseless(what: str) -> Failure:
+def invalid_answer(what: str) -> Failure:
     """Returns the failure of a call whose answer makes no sense."""
     return Failure(GatewayError(ErrorKind.BACKEND_FAILED, f"the backend's answer makes no sense: {what}"), faulty=True)

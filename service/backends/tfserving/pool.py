@@ -1,4 +1,4 @@
-"""The pool: which replica gets a request, and what happens when it does not answer."""
+"""The pool: which replica gets a request, and which one next when that gives no answer."""
 
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
@@ -11,37 +11,37 @@ from service.core.replicas import ReplicaObserver, ReplicaState
 from service.errors import ErrorKind, GatewayError, OutdatedVersionError
 from service.wire import tensorflow_serving_pb2 as pb
 
-_MOST_LOST = 2
-"""Replicas that one request may be lost on: a request that ends them is not to end them all."""
+_MAX_CRASHES = 2
+"""Replicas whose connection may break on one request: a request that crashes them is not to crash them all."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Able:
+class _Candidates:
     """The replicas that have a version.
 
     Attributes:
         serving: Those that get requests.
-        left_out: Those that were left out; asked when there are no others.
+        ejected: Those that do not; asked when there are no others.
     """
 
     serving: tuple[Replica, ...]
-    left_out: tuple[Replica, ...]
+    ejected: tuple[Replica, ...]
 
 
 class Pool:
-    """Sends each request to the replica that has the least to do, and to another one where that is safe and helps.
+    """Sends each request to the replica with the fewest requests in flight, and retries on another where that is safe.
 
-    An inference changes nothing, so it may be run twice. It is tried again when a replica could not be reached, is
-    going down, has no room, lost the version, or was left out while it worked on it; never when it answered.
+    An inference changes nothing, so it may be run twice. It is retried when a replica could not be reached, is going
+    down, has no room, lost the version, or was ejected while it worked on it; never when it answered.
 
     Args:
-        max_retries: How often one request may be tried again.
+        max_retries: How often one request may be retried.
         budget: How often all of them together may be.
-        observer: Is told of retries.
-        look_again: Asks all replicas what they serve; called when a version turns out to be on none any more.
+        observer: Gets reports of retries.
+        refresh: Asks all replicas what they serve; called when a version turns out to be on none any more.
 
     Attributes:
-        replicas: All that there are, by name; who changes it says so (`changed`).
+        replicas: All that there are, by name; who changes it calls `changed`.
     """
 
     def __init__(
@@ -50,20 +50,20 @@ class Pool:
         max_retries: int,
         budget: RetryBudget,
         observer: ReplicaObserver,
-        look_again: Callable[[], Awaitable[None]],
+        refresh: Callable[[], Awaitable[None]],
     ) -> None:
         self.replicas: dict[str, Replica] = {}
         self._max_retries = max_retries
         self._budget = budget
         self._observer = observer
-        self._look_again = look_again
+        self._refresh = refresh
         self._sent = 0
-        self._known: dict[Key, _Able] = {}
+        self._candidates: dict[Key, _Candidates] = {}
         self._serving: list[Replica] | None = None
 
     def changed(self) -> None:
-        """Notes that a replica's state or versions have changed, or that there are others."""
-        self._known.clear()
+        """Forgets what was worked out: a replica's state or versions have changed, or there are other replicas."""
+        self._candidates.clear()
         self._serving = None
 
     def serving(self) -> list[Replica]:
@@ -74,7 +74,7 @@ class Pool:
 
     def count(self, key: Key) -> int:
         """Returns how many replicas get requests for a version."""
-        return len(self._able(key).serving)
+        return len(self._candidates_for(key).serving)
 
     async def predict(self, key: Key, request: bytes, deadline: Deadline) -> pb.PredictResponse:
         """Has a serialized ``PredictRequest`` answered.
@@ -87,37 +87,37 @@ class Pool:
         Raises:
             GatewayError: What it failed with in the end; BACKEND_UNAVAILABLE when there is no replica to ask.
         """
-        self._budget.earn()
+        self._budget.add_request()
         tried: list[Replica] = []
-        lost = 0
+        crashes = 0
         while True:
             try:
-                replica = self._chosen(key, tried)
+                replica = self._choose(key, tried)
             except OutdatedVersionError:
-                await self._look_again()  # so that who resolves the request anew finds what there is now
+                await self._refresh()  # so that who resolves the request anew finds what there is now
                 raise
             try:
-                return await replica.predict(request, deadline, replaceable=len(self._able(key).serving) > 1)
+                return await replica.predict(request, deadline, replaceable=self.count(key) > 1)
             except EjectedError:
                 reason, error = "ejected", _unavailable("the replica stopped answering")
             except CallError as failed:
                 error = failed.failure.error
-                lost += failed.failure.lost
+                crashes += failed.failure.crashed
                 if not failed.failure.retryable:
                     raise error from None
                 reason = "version" if isinstance(error, OutdatedVersionError) else str(error.kind)
             tried.append(replica)
             if isinstance(error, OutdatedVersionError):
-                replica.tells({other: status for other, status in replica.versions.items() if other != key})
-            if lost < _MOST_LOST and self._may_retry(key, tried, deadline):
+                replica.report_versions({other: status for other, status in replica.versions.items() if other != key})
+            if crashes < _MAX_CRASHES and self._may_retry(key, tried, deadline):
                 self._observer.retried(reason)
                 continue
             if isinstance(error, OutdatedVersionError):
-                await self._look_again()
+                await self._refresh()
             raise error
 
     async def predict_on(self, replica: Replica, request: bytes, deadline: Deadline) -> pb.PredictResponse:
-        """Has one replica answer, whatever becomes of it.
+        """Has one replica answer, without retries.
 
         Raises:
             GatewayError: What it failed with.
@@ -129,29 +129,29 @@ class Pool:
         except CallError as failed:
             raise failed.failure.error from None
 
-    def _able(self, key: Key) -> _Able:
-        able = self._known.get(key)
-        if able is None:
+    def _candidates_for(self, key: Key) -> _Candidates:
+        candidates = self._candidates.get(key)
+        if candidates is None:
             having = [replica for replica in self.replicas.values() if replica.serves(key)]
-            able = self._known[key] = _Able(
+            candidates = self._candidates[key] = _Candidates(
                 tuple(replica for replica in having if replica.state is ReplicaState.SERVING),
                 tuple(replica for replica in having if replica.state is ReplicaState.EJECTED),
             )
-        return able
+        return candidates
 
-    def _chosen(self, key: Key, tried: Collection[Replica]) -> Replica:
-        """Returns the replica with the least to do, of those not tried yet if there are any.
+    def _choose(self, key: Key, tried: Collection[Replica]) -> Replica:
+        """Returns the replica with the fewest requests in flight, of those not tried yet if there are any.
 
         Raises:
             GatewayError: OutdatedVersionError or BACKEND_UNAVAILABLE when there is none.
         """
-        able = self._able(key)
-        for replicas in (able.serving, able.left_out):
-            fresh = [replica for replica in replicas if replica not in tried] if tried else replicas
-            if candidates := fresh or replicas:
-                chosen = min(candidates, key=lambda replica: (replica.rests, replica.in_flight, replica.used))
+        candidates = self._candidates_for(key)
+        for replicas in (candidates.serving, candidates.ejected):
+            untried = [replica for replica in replicas if replica not in tried] if tried else replicas
+            if choice := untried or replicas:
+                chosen = min(choice, key=lambda replica: (replica.backing_off, replica.in_flight, replica.last_used))
                 self._sent += 1
-                chosen.used = self._sent
+                chosen.last_used = self._sent
                 return chosen
         if self.serving():
             raise OutdatedVersionError("the version is on no replica any more; try again")
@@ -160,11 +160,11 @@ class Pool:
     def _may_retry(self, key: Key, tried: Collection[Replica], deadline: Deadline) -> bool:
         if len(tried) > self._max_retries or deadline.remaining() <= 0:
             return False
-        able = self._able(key)
+        candidates = self._candidates_for(key)
         # With nobody else to ask, the same replica would be asked again at once: that helps nobody.
-        if all(replica in tried for replica in (*able.serving, *able.left_out)):
+        if all(replica in tried for replica in (*candidates.serving, *candidates.ejected)):
             return False
-        if self._budget.spend():
+        if self._budget.take_retry():
             return True
         self._observer.retry_refused()
         return False

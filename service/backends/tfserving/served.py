@@ -15,19 +15,19 @@ from service.errors import GatewayError
 logger = logging.getLogger(__name__)
 
 _REMEMBERED_SECONDS = 3.0
-"""For so long a replica that was left out is taken to have what it had: it may be back at once."""
-_TOGETHER_SECONDS = 30.0
+"""For so long an ejected replica is taken to have what it had: it may be back at once."""
+_ROLLOUT_SECONDS = 30.0
 """For so long a new version waits for those replicas that do not have it yet."""
-_AT_A_TIME = 4
+_CONCURRENCY = 4
 """Versions that are described at a time: that takes their replica's threads."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
-"""Seconds until a version that could not be described is looked at again; twice as many each time."""
+"""Seconds until a version that could not be described is tried again; twice as many each time."""
 _BY_LIFE = (State.AVAILABLE, State.LOADING, State.START, State.UNLOADING, State.END)
-_NOBODY = "no replica that serves it answers"
+_NO_REPLICA = "no replica that serves it answers"
 
 
 class ServedVersions:
-    """Keeps a catalog in step with what the replicas say.
+    """Keeps a catalog in step with what the replicas report.
 
     Args:
         replicas: Returns all that there are.
@@ -42,29 +42,29 @@ class ServedVersions:
         self._describe = describe
         self._described: dict[Key, ModelVersion] = {}
         self._describing: dict[Key, asyncio.Task[None]] = {}
-        self._places = asyncio.Semaphore(_AT_A_TIME)
-        self._doubted: set[Key] = set()
-        self._troubles: dict[Key, _Trouble] = {}
+        self._semaphore = asyncio.Semaphore(_CONCURRENCY)
+        self._stale: set[Key] = set()
+        self._failed: dict[Key, _Failed] = {}
         self._first_seen: dict[Key, float] = {}
 
-    def follow(self) -> None:
-        """Brings the catalog up to date, as far as the replicas have told; what is new is described first."""
+    def update(self) -> None:
+        """Brings the catalog in step with the replicas' reports; new versions are described before they are served."""
         statuses = self._statuses()
         available = {key for key, status in statuses.items() if status.state is State.AVAILABLE}
         now = time.monotonic()
         for key in available - self._describing.keys():
-            trouble = self._troubles.get(key)
-            if key in self._doubted or (key not in self._described and (trouble is None or trouble.again <= now)):
+            failed = self._failed.get(key)
+            if key in self._stale or (key not in self._described and (failed is None or failed.retry_at <= now)):
                 self._describing[key] = asyncio.create_task(self._learn(key))
-        for gone in (self._described.keys() - available, self._troubles.keys() - available):
+        for gone in (self._described.keys() - available, self._failed.keys() - available):
             for key in gone:
                 self._described.pop(key, None)
-                self._troubles.pop(key, None)
+                self._failed.pop(key, None)
         self._enter(self.entries(statuses))
 
-    def doubt(self, replica: Replica) -> None:
-        """Has everything described anew that a replica serves which was away: it may come back with other models."""
-        self._doubted |= {key for key in self._described if replica.serves(key)}
+    def invalidate(self, replica: Replica) -> None:
+        """Has everything that a recovered replica serves described again: it may have come back with other models."""
+        self._stale |= {key for key in self._described if replica.serves(key)}
 
     async def settled(self) -> None:
         """Waits until all that is available is described, or could not be."""
@@ -92,12 +92,12 @@ class ServedVersions:
             return ModelVersion(*key, status.state, error=status.error)
         if key in self._described and not self._awaits_newer(key):
             return self._described[key]
-        if key in self._troubles:
-            return ModelVersion(*key, State.END, error=self._troubles[key].reason)
+        if key in self._failed:
+            return ModelVersion(*key, State.END, error=self._failed[key].reason)
         return ModelVersion(*key, State.LOADING)
 
     def _awaits_newer(self, key: Key) -> bool:
-        """Tells whether a newer version is about to be described for the first time, before anybody was served any."""
+        """Returns whether a newer version is about to be described for the first time, and none has been served yet."""
         name, version = key
         newer = (other for other in self._describing if other[0] == name and other[1] > version)
         return any(other not in self._described for other in newer) and not self.catalog.is_available(name)
@@ -109,7 +109,7 @@ class ServedVersions:
         for entry in entries.values():
             self._put(entry)
         for key in before.keys() - entries.keys():
-            self._leave(key, before[key])
+            self._drop(key, before[key])
 
     def _put(self, entry: ModelVersion) -> None:
         known = self.catalog.has(entry.name, entry.version)
@@ -118,24 +118,24 @@ class ServedVersions:
         if before is None or before != entry or before.handle is not entry.handle:
             self.catalog.put(entry)
 
-    def _leave(self, key: Key, entry: ModelVersion) -> None:
+    def _drop(self, key: Key, entry: ModelVersion) -> None:
         if any(replica.state is ReplicaState.SERVING for replica in self._replicas()):
             self.catalog.drop(*key)
-        elif entry.error != _NOBODY:
-            self.catalog.put(ModelVersion(*key, State.START, error=_NOBODY))
+        elif entry.error != _NO_REPLICA:
+            self.catalog.put(ModelVersion(*key, State.START, error=_NO_REPLICA))
 
     async def _learn(self, key: Key) -> None:
-        self._doubted.discard(key)
+        self._stale.discard(key)
         try:
-            async with self._places:
+            async with self._semaphore:
                 found = await self._describe(key)
         except Exception as error:
-            self._noted(key, error)
+            self._record_failure(key, error)
         else:
             before = self._described.get(key)
             if before is None or before != found:  # what is the same as before stays the same one
                 self._described[key] = found
-            self._troubles.pop(key, None)
+            self._failed.pop(key, None)
         finally:
             del self._describing[key]
         entries = self.entries()
@@ -143,22 +143,23 @@ class ServedVersions:
             if other[0] == key[0]:
                 self._put(entries[other])
 
-    def _noted(self, key: Key, error: Exception) -> None:
+    def _record_failure(self, key: Key, error: Exception) -> None:
         if key in self._described:
-            return  # it was looked at anew, and could not be: what was known holds until more is
+            return  # it was known before, and could not be described again: what was known holds until more is
         reason = error.message if isinstance(error, GatewayError) else shortened(f"{type(error).__name__}: {error}")
-        before = self._troubles.get(key)
+        before = self._failed.get(key)
         if before is None or before.reason != reason:
             logger.error("version %d of model %s cannot be served: %s", key[1], key[0], reason)
         pause = _FIRST_PAUSE if before is None else min(2 * before.pause, _LONGEST_PAUSE)
-        self._troubles[key] = _Trouble(reason, pause, time.monotonic() + pause)
+        self._failed[key] = _Failed(reason, pause, time.monotonic() + pause)
 
     def _statuses(self) -> dict[Key, VersionStatus]:
         """Returns the state of each version, of all replicas together."""
-        told = [replica for replica in self._replicas() if _counts(replica)]
         statuses: dict[Key, VersionStatus] = {}
         counts: dict[Key, int] = {}
-        for replica in told:
+        for replica in self._replicas():
+            if not _counts(replica):
+                continue
             for key, status in replica.versions.items():
                 counts[key] = counts.get(key, 0) + replica.serves(key)
                 known = statuses.get(key)
@@ -166,34 +167,33 @@ class ServedVersions:
                     statuses[key] = status
         now = time.monotonic()
         self._first_seen = {key: self._first_seen.get(key, now) for key, count in counts.items() if count}
-        for key in _too_early(
-            counts, {key for key in counts if now - self._first_seen.get(key, now) < _TOGETHER_SECONDS}
-        ):
+        new = {key for key in counts if now - self._first_seen.get(key, now) < _ROLLOUT_SECONDS}
+        for key in _too_early(counts, new):
             statuses[key] = VersionStatus(State.LOADING)
         return statuses
 
 
 @dataclass(frozen=True, slots=True)
-class _Trouble:
+class _Failed:
     """Why a version could not be described, and when that is tried again.
 
     Attributes:
         pause: Seconds between the last two tries.
-        again: When, by the monotonic clock.
+        retry_at: When, by the monotonic clock.
     """
 
     reason: str
     pause: float
-    again: float
+    retry_at: float
 
 
-def _too_early(counts: Mapping[Key, int], young: Set[Key]) -> list[Key]:
+def _too_early(counts: Mapping[Key, int], new: Set[Key]) -> list[Key]:
     """Returns the new versions that most replicas still lack: the few that have one are not to get all requests."""
     early = []
     most: dict[str, int] = {}
     for name, version in sorted(counts):
         count = counts[name, version]
-        if 0 < count < most.get(name, 0) and (name, version) in young:
+        if 0 < count < most.get(name, 0) and (name, version) in new:
             early.append((name, version))
         most[name] = max(most.get(name, 0), count)
     return early
@@ -201,5 +201,5 @@ def _too_early(counts: Mapping[Key, int], young: Set[Key]) -> list[Key]:
 
 def _counts(replica: Replica) -> bool:
     if replica.state is ReplicaState.EJECTED:
-        return replica.out_seconds() < _REMEMBERED_SECONDS
+        return replica.unreachable_seconds() < _REMEMBERED_SECONDS
     return replica.state is ReplicaState.SERVING

@@ -90,7 +90,7 @@ class Classifier:
     async def _run_located(self, version: ModelVersion, files: dict[int, bytes], call: Call) -> Mapping[str, Tensor]:
         """Runs image files; if the model refuses them, says which is the first that it refuses.
 
-        Only the model's own decoder knows that, so it is asked again, for half of those in question each time.
+        Only the model's own decoder knows that, so the first is found by bisection.
         """
         try:
             return await self._run(version, list(files.values()), call)

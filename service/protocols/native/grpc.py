@@ -55,7 +55,7 @@ class NativeGrpc:
     Attributes:
         engine: Notes models on calls.
         catalog: Has the models.
-        bounds: Asked before a message is looked at.
+        bounds: Checked before a message is parsed.
         classifier: Answers Classify.
         forecaster: Answers Forecast.
         labels: Puts labels on versions.

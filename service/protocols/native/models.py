@@ -1,4 +1,4 @@
-"""What the server serves, as both transports tell it."""
+"""What the server serves, as both transports report it."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -56,7 +56,7 @@ def list_models(catalog: Catalog) -> ListModelsResponse:
 
 
 def get_model(engine: Engine, catalog: Catalog, request: GetModelRequest, call: Call) -> ModelInfo:
-    """Returns one model, with all its versions or the one that was asked for.
+    """Returns one model, with all its versions or the requested one.
 
     Raises:
         GatewayError: MODEL_NOT_FOUND or LABEL_NOT_FOUND; TOO_LARGE for a name that is too long.

@@ -41,7 +41,7 @@ _TEXT = frozenset({"label"})
 
 
 def owns(path: str) -> bool:
-    """Tells whether a path is of this API."""
+    """Returns whether a path is of this API."""
     return path.startswith("/api/")
 
 
@@ -52,7 +52,7 @@ class NativeRest:
     Attributes:
         engine: Notes models on calls.
         catalog: Has the models.
-        bounds: Asked before a body is looked at.
+        bounds: Checked before a body is parsed.
         classifier: Answers classify.
         forecaster: Answers forecast.
         labels: Puts labels on versions.

@@ -1,7 +1,7 @@
 """Errors as the Open Inference Protocol shows them over REST.
 
-What is wrong with the input is 400 and everything that the server failed at is 500: its clients tell no more apart
-than that. What they must tell apart to know whether to try again has a status of its own.
+Errors in the input are 400 and failures of the server 500: its clients distinguish no more than that. What they must
+distinguish to know whether to retry has a status of its own.
 """
 
 from service.codecs.json_tensor import dump_json

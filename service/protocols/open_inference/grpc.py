@@ -1,7 +1,7 @@
 """The Open Inference Protocol over gRPC."""
 
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from service.core.bounds import InputBounds
 from service.core.call import Call
@@ -13,8 +13,10 @@ from service.protocols.open_inference.grpc_messages import decode_request, encod
 from service.protocols.open_inference.inference import Inference
 from service.protocols.open_inference.models import ServedModels
 from service.seam.grpc import GrpcService, Handle, method_of, stream_of
-from service.seam.method import StreamMethod
 from service.wire import open_inference_pb2 as pb
+
+if TYPE_CHECKING:
+    from service.seam.method import StreamMethod
 
 NAME = "inference.GRPCInferenceService"
 
@@ -30,7 +32,7 @@ class OpenInferenceGrpc:
     """The handlers of the Open Inference Protocol.
 
     Args:
-        models: Answers every question but inference.
+        models: Answers all requests but inference.
         inference: Answers inference.
         bounds: Of messages.
     """

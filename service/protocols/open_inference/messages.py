@@ -31,7 +31,7 @@ class RequestedOutput:
     parameters: Parameters
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class InferMessage:
     """A request, decoded.
 
@@ -50,7 +50,7 @@ class InferMessage:
     raw: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class InputHead:
     """What an input says of its tensor, found to be within bounds.
 

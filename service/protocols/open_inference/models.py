@@ -1,4 +1,4 @@
-"""What is served, as both transports tell it: metadata, readiness, the repository and its control."""
+"""What is served, as both transports report it: metadata, readiness, the repository and its control."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -69,14 +69,14 @@ class IndexEntry(TypedDict):
 
 
 class ServedModels:
-    """Answers every question but inference.
+    """Answers all requests but inference.
 
     Args:
         engine: Resolves models and signatures.
         catalog: Has the models.
         control: Loads and unloads them.
         bounds: Of names.
-        accepting: Tells whether the server means to go on taking requests.
+        accepting: Returns whether the server admits requests.
     """
 
     def __init__(
@@ -95,11 +95,11 @@ class ServedModels:
         self._accepting = accepting
 
     def ready(self) -> bool:
-        """Tells whether every model can answer."""
+        """Returns whether every model can answer."""
         return self._accepting() and self._catalog.ready()
 
     def server_metadata(self) -> ServerMetadata:
-        """Returns what the server says of itself."""
+        """Returns the name, version and extensions of the server."""
         return {"name": "tensorgate", "version": service.__version__, "extensions": list(EXTENSIONS)}
 
     def resolve(self, name: str, version: str, call: Call) -> ModelVersion:
@@ -144,7 +144,7 @@ class ServedModels:
         }
 
     def model_ready(self, name: str, version: str, call: Call) -> bool:
-        """Tells whether the version can answer.
+        """Returns whether the version can answer.
 
         Raises:
             GatewayError: MODEL_NOT_FOUND, LABEL_NOT_FOUND or TOO_LARGE; INVALID_INPUT for a number that no version
@@ -209,7 +209,7 @@ def _tensors(specs: Mapping[str, TensorSpec]) -> list[TensorMetadata]:
     return [
         {
             "name": name,
-            # Complex numbers cannot be served by this protocol; what they are is told nevertheless.
+            # Complex numbers cannot be served by this protocol; their datatype is reported nevertheless.
             "datatype": DATATYPES.get(spec.dtype, spec.dtype.upper()),
             "shape": [_FREE] if spec.shape is None else [_FREE if size is None else size for size in spec.shape],
         }

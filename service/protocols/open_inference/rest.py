@@ -32,7 +32,7 @@ _OK, _UNAVAILABLE = 200, 503
 
 
 def owns(path: str) -> bool:
-    """Tells whether a path is of this protocol."""
+    """Returns whether a path is of this protocol."""
     return path == PREFIX or path.startswith(PREFIX + "/")
 
 
@@ -40,7 +40,7 @@ class OpenInferenceRest:
     """The handlers of the Open Inference Protocol.
 
     Args:
-        models: Answers every question but inference.
+        models: Answers all requests but inference.
         inference: Answers inference.
         bounds: Of bodies.
     """

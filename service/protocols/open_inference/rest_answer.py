@@ -1,4 +1,4 @@
-"""Answers to inference requests over REST: JSON, with raw tensors after it where they were asked for."""
+"""Answers to inference requests over REST: JSON, with raw tensors after it where they were requested."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,6 +1,5 @@
 """Bodies of inference requests over REST: JSON, JSON with raw tensors after it, or one raw tensor and no JSON."""
 
-from collections.abc import Mapping
 from math import prod
 from typing import Any
 
@@ -67,7 +66,7 @@ def decode_body(body: bytes, length: int, *, bounds: InputBounds) -> InferMessag
     """Returns the request.
 
     Args:
-        body: JSON, and then the raw tensors that it tells of, in its order.
+        body: JSON, and then the raw tensors that it announces, in its order.
         length: Bytes of the JSON.
         bounds: Of the tensors and of the JSON.
 
@@ -162,7 +161,7 @@ class _Blobs:
         if self._used < len(self._data):
             got = f"{len(self._data) - self._used} bytes after them"
             raise invalid_input(
-                Violation("body", f"the {self._used} bytes that the inputs' {BINARY_DATA_SIZE} tell of", got)
+                Violation("body", f"the {self._used} bytes that the inputs' {BINARY_DATA_SIZE} state", got)
             )
 
 
@@ -183,18 +182,20 @@ def _head(index: int, members: Json, bounds: InputBounds) -> InputHead:
 
 
 def _tensor(head: InputHead, members: Json, blobs: _Blobs, bounds: InputBounds) -> Tensor:
-    parameters: Mapping[str, Any] = members.get("parameters") or {}
-    where, inside = path(head.where, "data"), path(head.where, "parameters")
+    where = path(head.where, "data")
+    data = members.get("data")
+    parameters: Json | None = members.get("parameters")
+    if not parameters:
+        return decode_data(data, head.dtype, head.shape, is_base64=False, bounds=bounds, where=where)
+    inside = path(head.where, "parameters")
     if parameters.get(BINARY_DATA_SIZE) is not None:
-        if members.get("data") is not None:
+        if data is not None:
             raise invalid_input(Violation(where, f"nothing, as there is {BINARY_DATA_SIZE}", "data"))
         size = required(parameters, BINARY_DATA_SIZE, int, where=inside)
         blob = blobs.take(size, where=path(inside, BINARY_DATA_SIZE))
         return decode_raw(blob, head.dtype, head.shape, where=where)
-    content_type = optional(parameters, CONTENT_TYPE, str, "", where=inside)
-    return decode_data(
-        members.get("data"), head.dtype, head.shape, is_base64=content_type == BASE64, bounds=bounds, where=where
-    )
+    is_base64 = optional(parameters, CONTENT_TYPE, str, "", where=inside) == BASE64
+    return decode_data(data, head.dtype, head.shape, is_base64=is_base64, bounds=bounds, where=where)
 
 
 def _output(index: int, value: Any, bounds: InputBounds) -> RequestedOutput:

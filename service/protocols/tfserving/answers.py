@@ -1,5 +1,6 @@
 """Answers of TensorFlow Serving's REST API: outputs and results to JSON."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -85,4 +86,5 @@ def regressions_json(result: serving_pb.RegressionResult) -> bytes:
 
 
 def _float(value: float) -> Any:
-    return jsonable(np.array(value, np.float32))
+    number = np.float32(value)
+    return number if math.isfinite(value) else jsonable(np.array(number))

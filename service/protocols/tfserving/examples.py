@@ -89,7 +89,7 @@ def _fill(example: tf_pb.Example, value: Any, where: str) -> None:
 
 
 def _extend(feature: tf_pb.Feature, elements: list[Any]) -> bool:
-    """Adds elements that are all numbers of one kind, or all strings; tells whether they are."""
+    """Adds elements that are all numbers of one kind, or all strings; returns whether they are."""
     kinds = set(map(type, elements))
     if kinds == {float}:
         feature.float_list.value.extend(elements)

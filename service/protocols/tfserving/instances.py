@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from service.codecs.json_arrays import NumericArray, as_lists, has_arrays, with_lists
+from service.codecs.json_arrays import NumericArray, as_lists, has_arrays, stacked, with_lists
 from service.codecs.json_tensor import decode_json_tensor, is_base64
 from service.core.bounds import InputBounds
 from service.core.tensors import Signature, Tensor
@@ -20,7 +20,7 @@ _COLUMN = re.compile(r"([^\[]*)\[([0-9]+)\](.*)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class PredictBody:
-    """What a body asks for.
+    """The parsed body of a predict request.
 
     Attributes:
         inputs: Tensors by name.
@@ -94,7 +94,7 @@ def _named_rows(instances: list[Any], signature: Signature, bounds: InputBounds)
             raise invalid_input(Violation(f"{INSTANCES}[{index}]", expected, listed(sorted(row)) or "none"))
     inputs = {}
     for name, spec in signature.inputs.items():
-        column = [row[name] for row in instances]
+        column = stacked([row[name] for row in instances])
         try:
             inputs[name] = decode_json_tensor(column, spec.dtype, bounds=bounds, where=name)
         except GatewayError as error:

@@ -109,15 +109,15 @@ class Task:
 
 
 def tasks_of(engine: Engine, version: ModelVersion, request: serving_pb.MultiInferenceRequest) -> list[Task]:
-    """Returns what a MultiInference request asks for.
+    """Returns the tasks of a MultiInference request.
 
     Raises:
         GatewayError: In upstream's words.
     """
     tasks: list[Task] = []
-    for asked in request.tasks:
-        name = asked.model_spec.signature_name
-        match asked.method_name:
+    for wanted in request.tasks:
+        name = wanted.model_spec.signature_name
+        match wanted.method_name:
             case "tensorflow/serving/classify":
                 signature = classify_signature(engine, version, name, text=_NO_SIGNATURE_OF_SEVERAL)
             case "tensorflow/serving/regress":
@@ -128,7 +128,7 @@ def tasks_of(engine: Engine, version: ModelVersion, request: serving_pb.MultiInf
         if any(task.signature.name == signature.name for task in tasks):
             text = f"Duplicate evaluation of signature: {signature.name}"
             raise GatewayError(ErrorKind.INVALID_INPUT, wording.shortened(text))
-        tasks.append(Task(signature, asked.method_name, name))
+        tasks.append(Task(signature, wanted.method_name, name))
     if len({task.signature.inputs[INPUTS].tensor_name for task in tasks}) > 1:
         raise GatewayError(ErrorKind.INVALID_INPUT, "Input tensor must be the same for all Signatures.")
     return tasks

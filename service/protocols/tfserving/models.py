@@ -1,4 +1,4 @@
-"""What TensorFlow Serving tells of models: the states of their versions, and their signatures."""
+"""What TensorFlow Serving reports of models: the states of their versions, and their signatures."""
 
 from collections.abc import Mapping
 
@@ -74,7 +74,7 @@ def signature_map(version: ModelVersion) -> serving_pb.SignatureDefMap:
 
 
 def signature_def(signature: Signature, *, with_defaults: bool = False) -> tf_pb.SignatureDef:
-    """Returns a signature as the SavedModel has it; upstream tells of defaults in errors, and not in metadata."""
+    """Returns a signature as the SavedModel has it; upstream lists defaults in errors, and not in metadata."""
     message = tf_pb.SignatureDef(
         inputs=_tensor_infos(signature.inputs),
         outputs=_tensor_infos(signature.outputs),

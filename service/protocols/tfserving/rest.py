@@ -37,16 +37,16 @@ _NO_SIGNATURE = 'Serving signature name: "{name}" not found in signature def'
 
 
 def owns(path: str) -> bool:
-    """Tells whether a path is one of this API's, in whatever case it is written."""
+    """Returns whether a path is one of this API's, in whatever case it is written."""
     return path[: len(PREFIX)].lower() == PREFIX
 
 
 class TfServingRest:
-    """All paths below ``/v1/``: it tells them apart itself, as upstream's do not read like a router's.
+    """All paths below ``/v1/``, matched here, as upstream's patterns are not those of a router.
 
     Args:
         engine: Has the models and runs them.
-        catalog: Tells of the models.
+        catalog: Has the models.
         bounds: Of bodies.
     """
 
@@ -162,7 +162,7 @@ def _place(match: re.Match[str]) -> str:
 
 
 def _params(match: re.Match[str]) -> dict[str, str]:
-    """Returns what stands in the places of the path; its parts are decoded after they were told apart."""
+    """Returns the parameters of the path, decoded after it was split."""
     return {name: unquote(text) for name in ("name", "version", "label") if (text := match[name]) is not None}
 
 

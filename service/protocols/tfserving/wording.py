@@ -70,13 +70,13 @@ def wrong_inputs(error: GatewayError, signature: Signature, names: Collection[st
 def refused(
     error: GatewayError, signature: Signature, inputs: Mapping[str, Tensor], wanted: Sequence[str]
 ) -> GatewayError:
-    """Rewords what the engine found wrong with tensors and wanted outputs; shapes are told in our own words.
+    """Rewords what the engine found wrong with tensors and wanted outputs; shapes are reported in our own words.
 
     Args:
         error: What the engine found.
         signature: What was called.
         inputs: What came, by the signature's names.
-        wanted: Names of the outputs that were asked for.
+        wanted: Names of the requested outputs.
     """
     if error.upstream and error.kind in _SAID_BY_THE_MODEL:
         return error.reworded(shortened(error.upstream))

@@ -1,6 +1,7 @@
 """What a gRPC call means, whatever server carries it: its call, deadline, status and details."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -32,7 +33,7 @@ class OpenStream:
     """
 
     name: str
-    serve: Callable[[AsyncIterator[bytes], Call], AsyncIterator[bytes]]
+    serve: Callable[[AsyncIterator[bytes], Call], AsyncGenerator[bytes, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,15 +201,20 @@ class GrpcCalls:
         method = bound.method
 
         async def work(held: HeldBytes) -> None:
+            # Closed at once however this ends: what is under way is not to outlive the call.
             if isinstance(method, OpenStream):
-                async for answer in method.serve(_one_by_one(messages(held), held), call):
-                    await write([answer])
+                async with aclosing(method.serve(_one_by_one(messages(held), held), call)) as answers:
+                    async for answer in answers:
+                        await write([answer])
             else:
-                async for answers in self._streams.answers(messages(held), method, call, held):
-                    await write(answers)
+                async with aclosing(self._streams.answers(messages(held), method, call, held)) as ready:
+                    async for some in ready:
+                        await write(some)
+
+        def refuse(error: GatewayError, call: Call) -> Refusal:
+            return refusal(error, call, bound.codes)
 
         place = None if isinstance(method, OpenStream) else "streams"
-        refuse = lambda error, call: refusal(error, call, bound.codes)  # noqa: E731
         return await self._calls.run_call(work, call, refuse, place=place)
 
 

@@ -4,10 +4,9 @@ Source: https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from typing import cast
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from typing import TYPE_CHECKING, cast
 
-from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2
 
 from service.core.call import Call
@@ -15,6 +14,9 @@ from service.errors import ErrorKind, GatewayError, Violation, shown
 from service.seam.grpc import method_of, parser_of
 from service.seam.method import BytesMethod
 from service.transport.grpc.calls import OpenStream
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import ServiceDescriptor
 
 NAME = "grpc.health.v1.Health"
 _DESCRIPTOR = cast("ServiceDescriptor", health_pb2.DESCRIPTOR.services_by_name["Health"])
@@ -69,7 +71,7 @@ class Health:
             raise GatewayError(ErrorKind.MODEL_NOT_FOUND, str(known), [known])
         return _Response(status=self._status(request.service))
 
-    async def watch(self, messages: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
+    async def watch(self, messages: AsyncIterator[bytes], call: Call) -> AsyncGenerator[bytes, None]:
         """Answers Watch: the state as it is, and each change of it, until the client goes away."""
         async for data in messages:
             service = _parse(data).service

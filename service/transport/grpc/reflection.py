@@ -4,7 +4,7 @@ The messages of other people's protocols are ours by name (`protos/service/wire`
 the real ones. Clients are to see the real names, so these are described in a pool of their own.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from typing import Any, cast
 
 from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
@@ -36,7 +36,7 @@ def reflection_methods(services: Iterable[tuple[str, ServiceDescriptor]]) -> dic
     own = [f"{package}.{_SERVICE}" for package in (V1, V1ALPHA)]
     servicer: Any = reflection.aio.ReflectionServicer((*described, health.NAME, *own), pool=_pool(described.items()))
 
-    async def serve(messages: AsyncIterator[bytes], call: Call) -> AsyncIterator[bytes]:
+    async def serve(messages: AsyncIterator[bytes], call: Call) -> AsyncGenerator[bytes, None]:
         requests = (_parse(data) async for data in messages)
         async for answer in servicer.ServerReflectionInfo(requests, None):
             yield answer.SerializeToString()

@@ -25,9 +25,18 @@ _LONGEST_END = 4
 class BoundedHttpProtocol(HttpToolsProtocol):
     """Holds the head of a request back until it is whole; refuses one that is too long or too slow.
 
+    Args:
+        stall_timeout: Seconds after which a client is let go that does not read its answer.
+        given: What uvicorn gives its protocols.
+
     A request that offers another protocol (``Upgrade: h2c``, as some clients always do) is served as it is: the parser
     would take its body for that protocol, so it does not get to see the offer.
     """
+
+    def __init__(self, stall_timeout: float, **given: Any) -> None:
+        super().__init__(**given)
+        self._stall_timeout = stall_timeout
+        self._stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Starts to wait for the first request."""
@@ -39,6 +48,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops waiting, and stops the work that nobody waits for any more."""
         self._stop_timer()
+        self._stop_waiting_for_reader()
         cycle = self.cycle
         super().connection_lost(exc)
         if cycle is not None and not cycle.response_complete:
@@ -46,6 +56,21 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             if (task := scope.get(TASK)) is not None:
                 scope[GONE] = True
                 task.cancel()
+
+    def pause_writing(self) -> None:
+        """Gives the client a while to read its answer, and then lets it go."""
+        super().pause_writing()
+        self._stalled = self.loop.call_later(self._stall_timeout, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Stops waiting: the client reads."""
+        self._stop_waiting_for_reader()
+        super().resume_writing()
+
+    def _stop_waiting_for_reader(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
     def data_received(self, data: bytes) -> None:
         """Passes on what the client sends, heads as a whole."""

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -18,14 +19,15 @@ class RestServer(uvicorn.Server):
     Args:
         app: The ASGI application.
         drain_seconds: How long a stop waits for requests in flight.
+        stall_timeout: Seconds after which a client is let go that does not read its answer.
     """
 
-    def __init__(self, app: ASGIApp, *, drain_seconds: float) -> None:
+    def __init__(self, app: ASGIApp, *, drain_seconds: float, stall_timeout: float) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
                 loop="none",
-                http=BoundedHttpProtocol,
+                http=partial(BoundedHttpProtocol, stall_timeout),  # type: ignore[arg-type]  # called, and nothing else
                 ws="none",
                 lifespan="off",
                 log_config=None,

@@ -129,7 +129,7 @@ def test_warm_up_records_are_valid_and_the_model_answers_them(version: Path, mod
     assert sizes == {key: [1, 2, 4, 8, 16, 32] for key in model.signatures}
 
 
-def test_the_manifest_tells_what_the_version_is_and_hashes_every_file(version: Path) -> None:
+def test_the_manifest_states_what_the_version_is_and_hashes_every_file(version: Path) -> None:
     manifest = json.loads((version / "assets.extra" / "tensorgate.json").read_text())
     assert (manifest["kind"], manifest["name"], manifest["version"]) == ("classifier", "digits", 1)
     assert manifest["data"]["name"] == "digits"

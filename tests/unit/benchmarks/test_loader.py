@@ -185,7 +185,7 @@ def test_a_refused_call_does_not_count() -> None:
         _burst(OIP_RPC, address)
 
 
-def test_a_broken_stream_is_told() -> None:
+def test_a_broken_stream_is_reported() -> None:
     def refuse(_: bytes) -> bytes:
         raise OSError("full")
 
@@ -196,7 +196,7 @@ def test_a_broken_stream_is_told() -> None:
         _burst(OIP_STREAM, address)
 
 
-def test_an_http_status_is_told() -> None:
+def test_an_http_status_is_reported() -> None:
     with _http_server(_echo_json, status=429) as address, pytest.raises(LoadError, match=r"HTTP/1\.1 429"):
         _burst(OIP_REST, address)
 
@@ -218,6 +218,6 @@ def test_an_answer_of_another_size_does_not_count() -> None:
         _burst(OIP_RPC, address, sizes=(1, 17))
 
 
-def test_nobody_there_is_told() -> None:
+def test_a_refused_connection_is_reported() -> None:
     with pytest.raises(LoadError, match="connect: Connection refused"):
         _burst(replace(OIP_RPC), "127.0.0.1:1")

@@ -93,7 +93,7 @@ def test_a_report_takes_three_rounds(capsys: pytest.CaptureFixture[str]) -> None
     assert "at least 3 rounds" in capsys.readouterr().err
 
 
-def test_a_profile_tells_functions_from_what_is_below_them() -> None:
+def test_a_profile_distinguishes_functions_from_their_callees() -> None:
     text = summary(["main;serve;run 3", "main;serve 1", "main;main;run 4"])
     own, below = text.split("\n\n")
     assert own.splitlines()[1:] == [" 87.5 %  run", " 12.5 %  serve"]

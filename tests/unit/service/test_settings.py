@@ -18,7 +18,7 @@ def file(tmp_path: Path) -> Path:
     return written
 
 
-def test_it_listens_to_this_machine_alone_unless_told_otherwise() -> None:
+def test_it_listens_to_this_machine_alone_by_default() -> None:
     assert load({}).host == "127.0.0.1"
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from service.codecs.packed import append_packed, is_packable
+from service.codecs.packed import append_packed, is_packable, read_packed
 from service.wire import open_inference_pb2 as oip
 from service.wire import tensorflow_pb2 as tf_pb
 
@@ -40,3 +40,29 @@ def test_rows_that_are_not_next_to_each_other_and_big_endian_numbers() -> None:
 @pytest.mark.parametrize("dtype", ["bool", "int8", "int64", "uint32", "float16", "object"])
 def test_other_numbers_have_other_bytes_on_the_wire(dtype: str) -> None:
     assert not is_packable(np.zeros(1, dtype))
+
+
+@pytest.mark.parametrize(("field", "dtype"), [("float_val", "float32"), ("double_val", "float64")])
+@given(data=st.data())
+def test_numbers_are_read_bit_by_bit_whatever_else_the_message_holds(
+    field: str, dtype: str, data: st.DataObject
+) -> None:
+    array = data.draw(arrays(dtype, st.integers(0, 70)))
+    message = tf_pb.TensorProto(dtype=tf_pb.DT_UINT64, int_val=[7], string_val=[b"x" * 200], uint64_val=[2**63])
+    message.tensor_shape.dim.add(size=2**40)
+    append_packed(message, field, array)
+    numbers = read_packed(message, field, dtype)
+    assert numbers.tobytes() == array.tobytes()
+    assert numbers.flags.aligned
+    assert numbers.flags.writeable
+
+
+def test_numbers_that_came_in_pieces_and_unpacked_are_read_in_their_order() -> None:
+    one, two, three = (np.float32(number).tobytes() for number in (1, 2, 3))
+    packed, single = b"\x2a\x04", b"\x2d"  # the field 5, with a length, and as 32 bits
+    group = b"\xab\x02" + packed + one + b"\xac\x02"  # the field 37, which is unknown, and begins and ends
+    message = tf_pb.TensorProto.FromString(
+        group + packed + one + single + two + packed + three + b"\xd1\x02" + b"8" * 8
+    )
+    assert read_packed(message, "float_val", "float32").tolist() == [1, 2, 3]
+    assert read_packed(tf_pb.TensorProto.FromString(group), "float_val", "float32").tolist() == []

@@ -14,7 +14,7 @@ async def test_a_thread_that_outlives_its_request_takes_nothing() -> None:
     outcome: list[ErrorKind] = []
 
     async def request() -> None:
-        with admission.admitted() as held:
+        with admission.admitted(None) as held:
             held.take(10)
 
             def work() -> None:
@@ -41,7 +41,7 @@ async def test_a_thread_that_outlives_its_request_takes_nothing() -> None:
 
 def test_what_is_given_back_can_be_taken_again() -> None:
     admission = Admission(requests=1, streams=1, request_bytes=100)
-    with admission.admitted() as one, admission.held() as other:
+    with admission.admitted(None) as one, admission.admitted(None) as other:
         one.take(60)
         with pytest.raises(GatewayError, match="max_bytes_in_flight"):
             other.take(60)

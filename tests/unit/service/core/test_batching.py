@@ -19,7 +19,7 @@ MODEL = ModelVersion("m", 1, State.AVAILABLE, {"serving_default": DOUBLE})
 
 
 class Gated:
-    """Doubles; each run waits for its turn, refuses numbers below zero, and fails when it is told to."""
+    """Doubles; each run waits for its turn, refuses numbers below zero, and fails on demand."""
 
     def __init__(self) -> None:
         self.turns = asyncio.Semaphore(0)

@@ -54,13 +54,13 @@ async def test_as_many_are_admitted_as_the_limits_say() -> None:
 
 async def test_bytes_are_given_back() -> None:
     admission = Admission(requests=1, streams=1, request_bytes=10)
-    with admission.admitted() as one, admission.admitted(None) as other:
+    with admission.admitted(None) as one, admission.admitted(None) as other:
         one.take(6)
         with pytest.raises(GatewayError, match="max_bytes_in_flight"):
             other.take(5)
         one.give_back(3)
         other.take(5)
-    with admission.admitted() as one:
+    with admission.admitted(None) as one:
         one.take(10)
 
 

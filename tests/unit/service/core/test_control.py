@@ -108,7 +108,7 @@ async def test_links_do_not_lead_out_of_the_models_folder(tmp_path: Path) -> Non
     assert error.kind is ErrorKind.INVALID_INPUT
 
 
-async def test_a_model_that_cannot_be_loaded_is_told_with_its_reason_and_moves_no_label() -> None:
+async def test_a_model_that_cannot_be_loaded_is_reported_with_its_reason_and_moves_no_label() -> None:
     control, catalog, backend = await started(config(policy=only(1), labels={"stable": 1}))
     backend.damaged = {("other", 1), ("other", 2)}
     error = await refused(control.reload([config(labels={"stable": 2}), config("other")]))
@@ -218,7 +218,7 @@ async def test_where_it_is_not_allowed_clients_change_nothing_and_the_operator_d
     assert catalog.labels("shades") == {"stable": 1}
 
 
-async def test_a_backend_that_cannot_be_told_still_has_labels() -> None:
+async def test_a_backend_without_control_still_has_labels() -> None:
     control, catalog, _ = await started(backend=FakeBackend())
     for doing in (control.reload([]), control.follow([]), control.load("shades"), control.unload("shades")):
         assert (await refused(doing)).kind is ErrorKind.NOT_SUPPORTED
@@ -259,17 +259,17 @@ async def test_who_gives_up_before_the_turn_leaves_nothing_behind() -> None:
     assert backend.loads == loads + 1
 
 
-async def test_a_reload_is_told_of_only_once_it_is_accepted() -> None:
+async def test_listeners_are_notified_of_a_reload_only_once_it_is_accepted() -> None:
     control, catalog, backend = await started(config(policy=only(1), labels={"stable": 1}))
-    told: list[str] = []
-    catalog.subscribe(lambda entry: told.append(f"{entry.name} {entry.version} {entry.state}"))
+    notified: list[str] = []
+    catalog.subscribe(lambda entry: notified.append(f"{entry.name} {entry.version} {entry.state}"))
     backend.damaged = {("bad", 1), ("bad", 2)}
     await refused(control.reload([config(policy=only(2)), config("other"), config("bad")]))
     await refused(control.reload([config("other", labels={"stable": 9})]))
-    assert not told
+    assert not notified
     assert states(catalog, "shades") == {1: "AVAILABLE"}
     await control.reload([config("other", only(2))])
-    assert told == ["other 2 AVAILABLE", "shades 1 END"]
+    assert notified == ["other 2 AVAILABLE", "shades 1 END"]
 
 
 async def test_labels_of_models_that_are_gone_are_not_kept() -> None:

@@ -1,3 +1,5 @@
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,9 @@ from service.core.catalog import Catalog, ModelRef
 from service.core.engine import Engine
 from service.errors import ErrorKind, GatewayError
 from tests.fakes import FakeBackend, batcher
+
+if TYPE_CHECKING:
+    from service.core.tensors import Tensor
 
 
 async def started(max_request_rows: int = 8) -> tuple[Engine, FakeBackend, Call]:
@@ -29,7 +34,7 @@ async def test_what_is_wrong_never_reaches_the_backend() -> None:
     engine, backend, call = await started(max_request_rows=4)
     version = engine.resolve(ModelRef("shades"), call)
     good = {"images": np.zeros((4, 4, 4, 1), np.float32)}
-    cases = {
+    cases: dict[ErrorKind, tuple[str, dict[str, Tensor]]] = {
         ErrorKind.SIGNATURE_NOT_FOUND: ("nope", good),
         ErrorKind.INVALID_INPUT: ("serving_default", {"images": np.zeros((4, 4, 1))}),
         ErrorKind.TOO_LARGE: ("serving_default", {"images": np.zeros((5, 4, 4, 1), np.float32)}),

@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from service.core.signature import check_inputs
+from service.core.signature import check_inputs, check_names
 from service.core.tensors import Signature, Tensor, TensorSpec
 from service.errors import ErrorKind, GatewayError
 
@@ -32,6 +34,20 @@ def test_an_input_without_batch_dimension_is_one_row() -> None:
     assert check_inputs(signature(x=TensorSpec("float32", (3,))), {"x": np.zeros(3, np.float32)}) == 1
 
 
+def test_inputs_with_a_default_may_be_left_out_and_any_where_the_defaults_are_not_known() -> None:
+    left, right = np.zeros((4, 2), np.float32), np.zeros(4, np.int64)
+    assert refusal(PAIR, left=left) == ["inputs.right: expected int64 [?], got nothing"]
+    assert check_inputs(replace(PAIR, defaults={"right": right}), {"left": left}) == 4
+    assert refusal(replace(PAIR, defaults={"right": right}), right=right) == [
+        "inputs.left: expected float32 [?, 2], got nothing"
+    ]
+    unknown = replace(PAIR, defaults_known=False)
+    assert [check_inputs(unknown, inputs) for inputs in ({"left": left}, {"right": right}, {})] == [4, 4, 1]
+    check_names(unknown, {"left"})
+    assert len(refusal(unknown, left=left, middle=left)) == 1
+    assert refusal(unknown, left=left[0]) == ["inputs.left: expected shape [?, 2], got shape [2]"]
+
+
 def test_an_unknown_rank_takes_any_shape() -> None:
     spec = signature(x=TensorSpec("float32", None))
     assert check_inputs(spec, {"x": np.zeros((2, 2, 2), np.float32)}) == 1
@@ -53,7 +69,7 @@ def test_a_wrong_dtype_is_refused() -> None:
     assert text == "inputs.images: expected dtype float32, got dtype float64"
 
 
-def test_everything_that_is_wrong_is_told_at_once() -> None:
+def test_everything_that_is_wrong_is_reported_at_once() -> None:
     texts = refusal(PAIR, left=np.zeros((1, 3), np.float64), middle=np.zeros(1))
     assert texts == [
         "inputs.middle: expected the inputs left, right, got an input that the signature does not have",

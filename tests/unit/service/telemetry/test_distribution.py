@@ -14,7 +14,7 @@ BOUNDS = (0.0005, 0.01, 0.25, 1.0, 30.0)
         )
     )
 )
-def test_it_tells_what_the_library_would(values: list[tuple[str, float]]) -> None:
+def test_it_exposes_what_the_library_would(values: list[tuple[str, float]]) -> None:
     disable_created_metrics()  # type: ignore[no-untyped-call]
     ours, theirs = CollectorRegistry(), CollectorRegistry()
     distribution = Distribution("seconds", "How long.", ["what"], bounds=BOUNDS, registry=ours)
@@ -25,7 +25,7 @@ def test_it_tells_what_the_library_would(values: list[tuple[str, float]]) -> Non
     assert generate_latest(ours) == generate_latest(theirs)
 
 
-def test_a_series_that_is_removed_is_told_no_more() -> None:
+def test_a_series_that_is_removed_is_no_longer_exposed() -> None:
     registry = CollectorRegistry()
     distribution = Distribution("rows", "How many.", ["model", "version"], bounds=(1, 2), registry=registry)
     distribution.labels("m", "1").observe(1)

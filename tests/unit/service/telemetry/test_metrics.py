@@ -1,4 +1,4 @@
-"""What is told of models that come and go."""
+"""What is reported of models that come and go."""
 
 import pytest
 
@@ -29,21 +29,21 @@ def use(made: Metrics, entry: ModelVersion) -> None:
     made.observe_batch(entry, 1, 1)
 
 
-def told(made: Metrics) -> str:
+def exposed(made: Metrics) -> str:
     return made.exposition("")[0].decode()
 
 
-def test_what_left_is_told_once_more_and_then_forgotten() -> None:
+def test_what_left_is_reported_once_more_and_then_forgotten() -> None:
     made, catalog = watched()
     for entry in (version("kept", 1), version("kept", 2), version("gone", 1)):
         catalog.put(entry)
         use(made, entry)
     catalog.drop("kept", 1)
     catalog.drop("gone", 1)
-    last = told(made)
+    last = exposed(made)
     for line in ('tensorgate_batch_rows_count{model_name="gone"', 'load_duration_seconds_count{model_name="gone"} 1.0'):
         assert line in last
-    after = told(made)
+    after = exposed(made)
     assert "gone" not in after
     assert 'model_name="kept",model_version="1"' not in after
     assert after.count('model_name="kept"') < last.count('model_name="kept"')
@@ -59,10 +59,10 @@ def test_a_request_that_ends_after_its_version_left_brings_it_back_once() -> Non
     made, catalog = watched()
     catalog.put(version("gone", 1))
     catalog.drop("gone", 1)
-    told(made)
+    exposed(made)
     use(made, version("gone", 1))
-    assert "gone" in told(made)
-    assert "gone" not in told(made)
+    assert "gone" in exposed(made)
+    assert "gone" not in exposed(made)
 
 
 def test_a_version_that_comes_back_in_between_goes_on() -> None:
@@ -73,7 +73,7 @@ def test_a_version_that_comes_back_in_between_goes_on() -> None:
         catalog.drop("m", 1)
     catalog.put(version("m", 1))
     for _ in range(2):
-        assert 'tensorgate_batch_rows_count{model_name="m",model_version="1"} 2.0' in told(made)
+        assert 'tensorgate_batch_rows_count{model_name="m",model_version="1"} 2.0' in exposed(made)
 
 
 def test_series_do_not_pile_up_where_nobody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,4 +84,4 @@ def test_series_do_not_pile_up_where_nobody_asks(monkeypatch: pytest.MonkeyPatch
         catalog.put(entry)
         use(made, entry)
         catalog.drop(entry.name, 1)
-    assert told(made).count("tensorgate_batch_rows_count{") == 5
+    assert exposed(made).count("tensorgate_batch_rows_count{") == 5

@@ -47,9 +47,9 @@ def test_the_reference_errors_on_sunspots_are_those_measured_elsewhere() -> None
     bounds = boundaries(len(target), window=33, horizon=10)
     origins = bounds.test_origins
     truth = futures(target, origins, 10)
-    linear = baselines.autoregression(target[: bounds.learning], period=11, most=50)
+    linear = baselines.autoregression(target[: bounds.test_start], period=11, most=50)
     assert linear.order == 9
-    scale = naive_scale(target[: bounds.learning])
+    scale = naive_scale(target[: bounds.test_start])
     forecasts = {
         (15.1, 22.7): baselines.autoregressive(linear, target, origins, 10),
         (27.9, 29.3): baselines.seasonal_naive(target, origins, 10, period=11),

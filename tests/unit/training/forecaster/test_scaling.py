@@ -48,7 +48,7 @@ def test_the_power_is_chosen_without_the_test_part() -> None:
     chosen = best_power(target, bounds, window=33, horizon=10, period=11)
     assert chosen == pytest.approx(2 / 3)
     changed = target.copy()
-    changed[bounds.learning :] = 1e6
+    changed[bounds.test_start :] = 1e6
     assert best_power(changed, bounds, window=33, horizon=10, period=11) == chosen
 
 

@@ -11,7 +11,7 @@ from training.forecaster.split import Boundaries, boundaries, futures, histories
 
 
 def test_the_last_fifth_is_for_the_test() -> None:
-    assert boundaries(309, window=33, horizon=10) == Boundaries(training=197, learning=247, end=309)
+    assert boundaries(309, window=33, horizon=10) == Boundaries(validation_start=197, test_start=247, end=309)
 
 
 def test_a_short_series_is_refused_with_the_length_it_needs() -> None:
@@ -23,7 +23,7 @@ def test_a_short_series_is_refused_with_the_length_it_needs() -> None:
 
 
 @given(length=st.integers(1, 400), window=st.integers(1, 50), horizon=st.integers(1, 20))
-def test_no_lesson_sees_a_value_of_a_later_part(length: int, window: int, horizon: int) -> None:
+def test_no_window_sees_a_value_of_a_later_part(length: int, window: int, horizon: int) -> None:
     try:
         bounds = boundaries(length, window=window, horizon=horizon)
     except TrainingError:
@@ -31,13 +31,13 @@ def test_no_lesson_sees_a_value_of_a_later_part(length: int, window: int, horizo
     values = np.arange(length, dtype=float)[:, np.newaxis]  # each value is its own time
     task = Task(SeriesData("time", values, ("t",), 1, window), bounds, window, horizon)
     identity = Scaling(1.0, np.zeros(1), np.ones(1), non_negative=False)
-    seen, told = task.lesson(identity, 0, bounds.training, steps=horizon)
-    assert told.max() < bounds.training
-    assert len(seen) == bounds.training - window - horizon + 1
-    np.testing.assert_array_equal(seen[:, -1, 0] + 1, told[:, 0])
-    _, told = task.lesson(identity, bounds.training, bounds.learning, steps=horizon)
-    assert told.min() >= bounds.training
-    assert told.max() < bounds.learning
+    seen, targets = task.windows(identity, 0, bounds.validation_start, steps=horizon)
+    assert targets.max() < bounds.validation_start
+    assert len(seen) == bounds.validation_start - window - horizon + 1
+    np.testing.assert_array_equal(seen[:, -1, 0] + 1, targets[:, 0])
+    _, targets = task.windows(identity, bounds.validation_start, bounds.test_start, steps=horizon)
+    assert targets.min() >= bounds.validation_start
+    assert targets.max() < bounds.test_start
 
 
 def test_histories_end_where_futures_begin_and_unknown_truth_is_nan() -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from service.backends.tfserving.addresses import Address, AddressError, parse_addresses, replicas_of
+from service.backends.tfserving.addresses import Address, AddressError, parse_addresses, resolve
 
 
 def test_all_forms_are_read() -> None:
@@ -24,12 +24,12 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 
 async def test_each_address_of_a_name_is_a_replica_and_a_plain_one_is_not_looked_up() -> None:
     addresses = parse_addresses("dns:///127.0.0.1:7,nowhere.invalid:8,unix:/run/x")
-    assert await replicas_of(addresses, frozenset()) == {"127.0.0.1:7", "nowhere.invalid:8", "unix:/run/x"}
+    assert await resolve(addresses, frozenset()) == {"127.0.0.1:7", "nowhere.invalid:8", "unix:/run/x"}
 
 
 async def test_a_name_that_cannot_be_looked_up_changes_nothing() -> None:
     before = frozenset({"10.0.0.1:7"})
-    assert await replicas_of(parse_addresses("dns:///nowhere.invalid:7"), before) == before
+    assert await resolve(parse_addresses("dns:///nowhere.invalid:7"), before) == before
 
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 64])

@@ -1,4 +1,4 @@
-from service.backends.tfserving.breaker import Breaker
+from service.backends.tfserving.breaker import BreakerState, CircuitBreaker
 
 
 class Clock:
@@ -9,59 +9,66 @@ class Clock:
         return self.now
 
 
-def failing(breaker: Breaker) -> int:
+def failing(breaker: CircuitBreaker) -> int:
     """Returns how many failures it takes."""
     for count in range(1, 100):
-        if breaker.failed():
+        if breaker.record_failure():
             return count
     raise AssertionError
 
 
+def state_of(breaker: CircuitBreaker) -> BreakerState:
+    return breaker.state
+
+
 def test_it_opens_after_some_failures_in_a_row_and_only_those() -> None:
-    breaker = Breaker()
+    breaker = CircuitBreaker()
     assert failing(breaker) == 10
-    breaker = Breaker()
+    breaker = CircuitBreaker()
     for _ in range(9):
-        assert not any(breaker.failed() for _ in range(9))
-        breaker.succeeded()
-    assert breaker.opened is None
+        assert not any(breaker.record_failure() for _ in range(9))
+        breaker.record_success()
+    assert state_of(breaker) is BreakerState.CLOSED
 
 
-def test_it_closes_on_a_probe_once_its_time_is_over_and_opens_for_longer_each_time() -> None:
+def test_a_probe_half_opens_it_once_its_time_is_over_and_it_opens_for_longer_each_time() -> None:
     clock = Clock()
-    breaker = Breaker(clock)
+    breaker = CircuitBreaker(clock)
     failing(breaker)
     waits = []
     for _ in range(7):
         began = clock.now
-        while not breaker.probed():
+        while not breaker.record_probe():
             clock.now += 0.5
         waits.append(clock.now - began)
-        assert breaker.opened is None
-        assert failing(breaker) == 1  # one more failure is enough when it is back
+        assert state_of(breaker) is BreakerState.HALF_OPEN
+        assert failing(breaker) == 1
+        assert state_of(breaker) is BreakerState.OPEN
     assert waits == [1, 2, 4, 8, 16, 30, 30]
 
 
-def test_a_success_when_it_is_back_forgets_the_past() -> None:
+def test_a_success_closes_it_and_forgets_the_past() -> None:
     clock = Clock()
-    breaker = Breaker(clock)
+    breaker = CircuitBreaker(clock)
     failing(breaker)
     clock.now += 60
-    assert breaker.probed()
-    breaker.succeeded()
+    assert breaker.record_probe()
+    breaker.record_success()
+    assert state_of(breaker) is BreakerState.CLOSED
     assert failing(breaker) == 10
     clock.now += 1
-    assert breaker.probed()
+    assert breaker.record_probe()
 
 
 def test_what_cannot_be_reached_is_out_at_once_and_back_with_its_first_answer() -> None:
     clock = Clock()
-    breaker = Breaker(clock)
-    assert breaker.unreachable()
-    assert not breaker.unreachable()
-    assert not breaker.failed()
+    breaker = CircuitBreaker(clock)
+    assert breaker.record_unreachable()
+    assert not breaker.record_unreachable()
+    assert not breaker.record_failure()
     clock.now += 2.5
     assert breaker.unreachable_seconds() == 2.5
-    assert breaker.probed()
-    assert not breaker.probed()
+    assert breaker.record_probe()
+    assert not breaker.record_probe()
     assert breaker.unreachable_seconds() == 0
+    assert state_of(breaker) is BreakerState.CLOSED

@@ -11,14 +11,14 @@ class Clock:
 def spent(budget: RetryBudget) -> int:
     """Returns how many retries it allows now."""
     count = 0
-    while budget.spend():
+    while budget.take_retry():
         count += 1
     return count
 
 
 def test_a_few_retries_a_second_are_always_allowed() -> None:
     clock = Clock()
-    budget = RetryBudget(ratio=0.2, each_second=10, clock=clock)
+    budget = RetryBudget(ratio=0.2, per_second=10, clock=clock)
     assert spent(budget) == 10
     clock.now += 0.5
     assert spent(budget) == 5
@@ -27,8 +27,8 @@ def test_a_few_retries_a_second_are_always_allowed() -> None:
 
 
 def test_beyond_these_retries_are_a_share_of_the_requests() -> None:
-    budget = RetryBudget(ratio=0.25, each_second=0, clock=Clock())
+    budget = RetryBudget(ratio=0.25, per_second=0, clock=Clock())
     assert spent(budget) == 0
     for _ in range(40):
-        budget.earn()
+        budget.add_request()
     assert spent(budget) == 10

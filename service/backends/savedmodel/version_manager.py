@@ -1,4 +1,4 @@
-"""The versions that are served of one source, and how they follow what is on disk."""
+"""Keeps the served versions of one source in step with what is on disk."""
 
 import asyncio
 import gc
@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from service.backends.savedmodel.folder import Findings, FoundVersion, Key
+from service.backends.savedmodel.folder import FoundVersion, Key, Scan
 from service.backends.savedmodel.source import ModelSource
 from service.core.catalog import Catalog, ModelVersion, State
 from service.core.model_config import ModelConfig
@@ -23,7 +23,7 @@ class Loading:
     """How versions are loaded.
 
     Attributes:
-        pool: For what must not keep the event loop.
+        pool: Runs what would block the event loop.
         load: Returns the version in a folder, available; raises where there is none.
     """
 
@@ -31,13 +31,15 @@ class Loading:
     load: Callable[[Key, Path], Awaitable[ModelVersion]]
 
 
-class Shelf:
-    """Serves what the policies choose of a source, and tells the catalog. Its methods are to be called one at a time.
+class VersionManager:
+    """Loads and drops versions as the policies of a source choose, and keeps the catalog up to date.
+
+    Its methods must be called one at a time.
 
     Args:
-        source: What is to be served.
-        catalog: Is told.
-        loading: How.
+        source: The models to serve.
+        catalog: Receives the state of each version.
+        loading: How versions are loaded.
 
     Attributes:
         catalog: May be replaced by one with the same entries.
@@ -51,25 +53,25 @@ class Shelf:
         self._folders: dict[Key, Path] = {}
         self._failed: dict[Key, FoundVersion] = {}
         self._seen: Mapping[Key, FoundVersion] = {}
-        self._troubles: set[str] = set()
+        self._problems: set[str] = set()
 
-    async def fill(self) -> None:
-        """Announces and loads what the source holds, one version after the other."""
-        findings = await self._find() or Findings()
-        if not findings.versions:
+    async def start(self) -> None:
+        """Announces the versions of the source and loads them one by one."""
+        scan = await self._scan() or Scan()
+        if not scan.versions:
             logger.error("there is no model in %s: expected <name>/<version>/saved_model.pb", self._source)
-        self._seen = findings.versions
+        self._seen = scan.versions
         self.catalog.announce(ModelVersion(*key, State.START) for key in self._wanted(self._seen))
         await self._load_missing(self._seen)
 
-    def draft(self, configs: Sequence[ModelConfig]) -> "Shelf":
-        """Returns a shelf for the models of a list, with a catalog of its own; it has what is served here of them.
+    def draft(self, configs: Sequence[ModelConfig]) -> "VersionManager":
+        """Returns a manager for the models of a list, with a catalog of its own; it shares the versions served here.
 
-        What lies in another folder is another model: it does not stand in for one that cannot be read.
+        A version in another folder belongs to another model: it does not stand in for one that cannot be read.
         """
         source = self._source.listing(configs)
-        draft = Shelf(source, catalog=Catalog(), loading=self._loading)
-        draft._troubles = self._troubles
+        draft = VersionManager(source, catalog=Catalog(), loading=self._loading)
+        draft._problems = self._problems
         draft._seen = {key: found for key, found in self._seen.items() if source.has(key[0], found.folder)}
         for key, version in self._served.items():
             if source.has(key[0], self._folders[key]):
@@ -77,17 +79,17 @@ class Shelf:
         return draft
 
     def clear(self) -> None:
-        """Lets go of all versions of a draft; its catalog is emptied, as an error may still refer to it."""
+        """Drops all versions of a draft and empties its catalog, as an error may still refer to it."""
         self._served.clear()
         self.catalog.become(Catalog())
 
     async def known(self) -> list[str]:
         """Returns the names of all models that are served, were unloaded, or are on disk."""
-        found = await self._find() or Findings()
+        found = await self._scan() or Scan()
         return sorted({key[0] for key in (*found.versions, *self._served)} | self._source.unloaded)
 
     def retry(self, name: str) -> None:
-        """Has a model that was unloaded, or what failed of it, loaded when the source is followed next."""
+        """Has the next `reconcile` load the model if it was unloaded, and its versions that failed."""
         if name in self._source.unloaded:
             for entry in self.catalog.versions(name) if name in self.catalog else []:
                 self.catalog.drop(name, entry.version)
@@ -98,24 +100,24 @@ class Shelf:
             self.catalog.drop(*key)
 
     async def unload(self, name: str) -> None:
-        """Drops the model's versions; its entries in the catalog say that it is over."""
+        """Drops the model's versions; the catalog lists them as ended."""
         self._source = self._source.with_unloaded(self._source.unloaded | {name})
         for key in [key for key in self._served if key[0] == name]:
             await self._drop(key)
         for entry in self.catalog.versions(name) if name in self.catalog else []:
             self.catalog.put(ModelVersion(name, entry.version, State.END))
 
-    async def follow(self, *, settled: Set[str]) -> None:
-        """Loads what has come, then drops what is no longer wanted.
+    async def reconcile(self, *, settled: Set[str]) -> None:
+        """Loads new versions, then drops those that are no longer wanted.
 
         Args:
-            settled: Models whose files are known to be whole; of others, a version that has changed since the last look
-                is still being copied here by someone.
+            settled: Models whose files are known to be complete; of others, a version that has changed since the last
+                look is taken to be still in the middle of a copy.
         """
-        findings = await self._find()
-        if findings is None:
+        scan = await self._scan()
+        if scan is None:
             return  # not there, for now: what is served stays
-        found = {**findings.versions, **{k: v for k, v in self._seen.items() if k[0] in findings.unreadable}}
+        found = {**scan.versions, **{k: v for k, v in self._seen.items() if k[0] in scan.unreadable}}
         candidates = {
             key: version
             for key, version in found.items()
@@ -130,11 +132,11 @@ class Shelf:
             await self._drop(key)
 
     async def collect(self) -> None:
-        """Frees what was dropped: a loaded model is full of reference cycles."""
+        """Frees dropped versions: a loaded model is full of reference cycles."""
         await asyncio.get_running_loop().run_in_executor(self._loading.pool, gc.collect)
 
     async def _load_missing(self, found: Mapping[Key, FoundVersion]) -> None:
-        """Loads what is wanted and not served yet; where one fails, what the policy chooses in its place."""
+        """Loads the wanted versions that are not served yet; where one fails, the policy chooses another."""
         while missing := [key for key in self._wanted(found) if key not in self._served]:
             await self._load(missing[0], found[missing[0]])
 
@@ -147,7 +149,7 @@ class Shelf:
         await self.collect()  # its memory is to be free before the next one comes
 
     def _wanted(self, found: Mapping[Key, FoundVersion]) -> dict[Key, FoundVersion]:
-        """Returns what is to be served: by the policies, among the versions that did not fail as they are."""
+        """Returns the versions to serve: what the policies choose among those that have not failed unchanged."""
         candidates: dict[str, list[int]] = {}
         for name, version in found:
             if self._failed.get((name, version)) != found[name, version]:
@@ -158,21 +160,21 @@ class Shelf:
             for version in self._source.choose(name, versions)
         }
 
-    async def _find(self) -> Findings | None:
-        """Returns what is on disk; ``None`` when the folder cannot be read. Complains once of each trouble."""
-        findings = None
+    async def _scan(self) -> Scan | None:
+        """Returns what is on disk; ``None`` when the folder cannot be read. Logs each problem once."""
+        scan = None
         try:
-            findings = await asyncio.get_running_loop().run_in_executor(self._loading.pool, self._source.look)
-            troubles = {f"the model {name} cannot be read: {why}" for name, why in findings.unreadable.items()}
+            scan = await asyncio.get_running_loop().run_in_executor(self._loading.pool, self._source.scan)
+            problems = {f"the model {name} cannot be read: {why}" for name, why in scan.unreadable.items()}
         except OSError as error:
-            troubles = {f"the models folder {self._source} cannot be read: {error.strerror}"}
-        for trouble in sorted(troubles - self._troubles):
-            logger.error(trouble)
-        self._troubles = troubles
-        return findings
+            problems = {f"the models folder {self._source} cannot be read: {error.strerror}"}
+        for problem in sorted(problems - self._problems):
+            logger.error(problem)
+        self._problems = problems
+        return scan
 
     async def _load(self, key: Key, found: FoundVersion) -> None:
-        """Makes a version available, or notes why it cannot be."""
+        """Makes a version available, or records why it failed."""
         self.catalog.put(ModelVersion(*key, State.LOADING))
         self._failed.pop(key, None)
         began = time.monotonic()

@@ -1,20 +1,25 @@
-"""Probes: whether a replica answers, whether it takes requests, and what it serves."""
+"""What a replica is asked besides inference: its health, the versions that it has, and their signatures."""
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc import aio
 
 from service.backends.reasons import shortened
 from service.backends.tfserving.connection import CallError
+from service.backends.tfserving.failures import failure_of
 from service.backends.tfserving.replica import Key, Replica, VersionStatus
+from service.codecs.signature_def import decode_signature
 from service.core.catalog import State
+from service.core.tensors import Signature
+from service.errors import ErrorKind, GatewayError
 from service.wire import tensorflow_serving_pb2 as pb
 
-_AT_A_TIME = 2
-"""Questions to one replica: each takes one of the threads that it has for inference."""
-_MOST_VERSIONS = 1000
+_CONCURRENCY = 2
+"""Probes of one replica at a time: each takes one of the threads that it has for inference."""
+_MAX_VERSIONS = 1000
 """Of one model that are looked at, the newest first; a replica never forgets those that it had."""
 _STATES = {
     pb.ModelVersionStatus.START: State.START,
@@ -23,6 +28,7 @@ _STATES = {
     pb.ModelVersionStatus.UNLOADING: State.UNLOADING,
     pb.ModelVersionStatus.END: State.END,
 }
+_SIGNATURE_DEF = "signature_def"
 
 
 class ProbeError(Exception):
@@ -39,41 +45,46 @@ class ProbeError(Exception):
 
 
 async def probe_health(replica: Replica, names: Collection[str], *, seconds: float) -> None:
-    """Asks a replica for its health, and tells it what it said; one without a health service, for a model.
+    """Has a replica report its health; one without a health service is asked for a model instead.
 
-    One that has no room for the question is alive, and busy: what it said before holds.
+    One that has no room for the question is alive, and busy: its last report holds.
+
+    Args:
+        replica: To ask.
+        names: Of the models.
+        seconds: For the answer.
 
     Raises:
-        ProbeError: When it did not answer within so many seconds, or said that it cannot.
+        ProbeError: When it did not answer in time, or could not.
     """
     try:
         async with asyncio.timeout(seconds):
-            willing = await replica.connection.healthy(seconds=seconds)
-            if willing is None:
+            serving = await replica.connection.check_health(seconds=seconds)
+            if serving is None:
                 await _versions(replica, next(iter(names), ""), seconds)
-                willing = True
+                serving = True
     except (TimeoutError, aio.AioRpcError, CallError) as error:
         if isinstance(error, aio.AioRpcError) and error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
             return
         raise _probe_error(error, seconds) from None
-    replica.answered(willing=willing)
+    replica.report_health(serving=serving)
 
 
 async def probe_versions(replica: Replica, names: Iterable[str], *, seconds: float) -> None:
-    """Asks a replica for the states of these models, and tells it what it said; what it did not answer stays as it was.
+    """Has a replica report the states of these models; where it does not answer, its last report holds.
 
     Args:
-        replica: One that answers.
+        replica: One that is healthy.
         names: Of the models.
         seconds: For each of them.
     """
-    places = asyncio.Semaphore(_AT_A_TIME)
+    semaphore = asyncio.Semaphore(_CONCURRENCY)
     known: dict[str, dict[Key, VersionStatus]] = {}
     for key, status in replica.versions.items():
         known.setdefault(key[0], {})[key] = status
 
     async def versions(name: str) -> Mapping[Key, VersionStatus]:
-        async with places:
+        async with semaphore:
             try:
                 async with asyncio.timeout(seconds):
                     return await _versions(replica, name, seconds)
@@ -81,18 +92,45 @@ async def probe_versions(replica: Replica, names: Iterable[str], *, seconds: flo
                 return known.get(name, {})
 
     found = await asyncio.gather(*(versions(name) for name in names))
-    replica.tells({key: status for part in found for key, status in part.items()})
+    replica.report_versions({key: status for part in found for key, status in part.items()})
+
+
+async def fetch_signatures(replica: Replica, key: Key, *, seconds: float) -> dict[str, Signature]:
+    """Returns the signatures of a version that can be served, by name.
+
+    Raises:
+        GatewayError: When the replica does not answer, or has none.
+    """
+    spec = pb.ModelSpec(name=key[0])
+    spec.version.value = key[1]
+    request = pb.GetModelMetadataRequest(model_spec=spec, metadata_field=[_SIGNATURE_DEF])
+    try:
+        answer = await replica.connection.call(
+            "GetModelMetadata", request, pb.GetModelMetadataResponse, seconds=seconds
+        )
+        definitions = pb.SignatureDefMap.FromString(answer.metadata[_SIGNATURE_DEF].value).signature_def
+    except aio.AioRpcError as error:
+        raise failure_of(error).error from None
+    except CallError as failed:
+        raise failed.failure.error from None
+    except DecodeError:
+        raise GatewayError(ErrorKind.BACKEND_FAILED, "its metadata cannot be parsed") from None
+    decoded = (decode_signature(name, definitions[name]) for name in sorted(definitions))
+    signatures = {signature.name: signature for signature in decoded if signature is not None}
+    if not signatures:
+        raise GatewayError(ErrorKind.BACKEND_FAILED, "its metadata have no signature that can be served")
+    return signatures
 
 
 async def _versions(replica: Replica, name: str, seconds: float) -> dict[Key, VersionStatus]:
     request = pb.GetModelStatusRequest(model_spec=pb.ModelSpec(name=name))
     try:
-        answer = await replica.connection.ask("GetModelStatus", request, pb.GetModelStatusResponse, seconds=seconds)
+        answer = await replica.connection.call("GetModelStatus", request, pb.GetModelStatusResponse, seconds=seconds)
     except aio.AioRpcError as error:
         if error.code() is grpc.StatusCode.NOT_FOUND:
             return {}
         raise
-    newest = sorted(answer.model_version_status, key=lambda status: -status.version)[:_MOST_VERSIONS]
+    newest = sorted(answer.model_version_status, key=lambda status: -status.version)[:_MAX_VERSIONS]
     return {
         (name, status.version): VersionStatus(
             _STATES.get(status.state, State.START), shortened(status.status.error_message)

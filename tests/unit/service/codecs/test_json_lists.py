@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from service.codecs.json_numbers import decode_numbers
+from service.codecs.json_lists import decode_numbers
 from service.errors import ErrorKind, GatewayError
 
 FINITE = arrays.arrays(

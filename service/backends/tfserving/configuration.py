@@ -1,4 +1,4 @@
-"""Which models the replicas are asked for, and how they are told what to serve."""
+"""The configuration of the replicas: which models they are asked for, and how they are given others to serve."""
 
 import asyncio
 import logging
@@ -26,15 +26,14 @@ _RELOAD_SECONDS = 300.0
 ResultT = TypeVar("ResultT")
 
 
-class Configuring:
-    """Knows the names of the models: those that were given, else those of the configuration, else of the folder.
+class Configuration:
+    """The names of the models: those that were given, else those of the configuration, else of the folder.
 
     TensorFlow Serving has no method that lists its models, so they must be known from elsewhere.
 
     Attributes:
-        names: Of the models to ask for.
-        expected: Of the models that are to be there.
-        told: Whether replicas were told what to serve since they started.
+        expected: Names of the models that are to be there.
+        pushed: Whether replicas were given a configuration since this server started.
     """
 
     def __init__(self, options: BackendOptions) -> None:
@@ -42,21 +41,21 @@ class Configuring:
         self._folder = options.models
         self._configs = options.configs
         self._coming: tuple[str, ...] = ()
-        self._passed_over: set[str] = set()
-        self.told = False
+        self._ignored: set[str] = set()
+        self.pushed = False
         self.expected: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Those that are expected, and those that a reload is about to bring."""
+        """Names of the models to ask for: those that are expected, and those that a reload is about to bring."""
         return tuple(dict.fromkeys((*self.expected, *self._coming)))
 
-    def unlisted(self) -> bool:
-        """Tells whether the names are only those of a folder, which may hold more than the replicas serve."""
+    def from_folder(self) -> bool:
+        """Returns whether the names are only those of a folder, which may hold more than the replicas serve."""
         return not self._given and self._configs is None
 
-    async def look(self) -> None:
-        """Finds out the names anew."""
+    async def refresh(self) -> None:
+        """Reads the names again."""
         if self._given:
             self.expected = self._given
         elif self._configs is not None:
@@ -64,80 +63,81 @@ class Configuring:
         else:
             names = await asyncio.to_thread(_sub_folders, self._folder)
             self.expected = tuple(name for name in names if is_model_name(name))
-            for name in set(names) - {*self.expected} - self._passed_over:
-                logger.warning("%s is passed over: it cannot be the name of a model", ascii(name))
-            self._passed_over = set(names) - {*self.expected}
+            ignored = set(names) - {*self.expected}
+            for name in ignored - self._ignored:
+                logger.warning("%s is ignored: it cannot be the name of a model", ascii(name))
+            self._ignored = ignored
 
-    async def change(
+    async def apply(
         self, configs: Sequence[ModelConfig], replicas: Iterable[Replica], check: Callable[[], Awaitable[ResultT]]
     ) -> ResultT:
-        """Has the replicas serve these models, and looks whether that came true.
+        """Has the replicas serve these models, and checks the result.
 
-        One replica is told first, and the others once it has succeeded.
+        One replica gets them first, and the others once it has succeeded.
 
         Args:
             configs: Of the models.
-            replicas: Those that can be told.
-            check: Looks at what came of it, of all `names`.
+            replicas: Those that can be reached.
+            check: Checks what came of it, of all `names`.
 
         Returns:
             What ``check`` returns.
 
         Raises:
             GatewayError: LOAD_FAILED when a replica could not do it, or BACKEND_UNAVAILABLE; or what ``check`` raises.
-                The replicas have then been told to serve what they served before, if that is known.
+                The replicas have then been given their former configuration back, if that is known.
         """
         replicas = list(replicas)
         if not replicas:
             raise GatewayError(ErrorKind.BACKEND_UNAVAILABLE, "no replica of the backend answers")
         first, *others = replicas
         self._coming = tuple(config.name for config in configs)
-        told = [first]
+        reached = [first]
         try:
-            await _told(first, configs)
-            told += others
-            for failed in await asyncio.gather(*(_told(other, configs) for other in others), return_exceptions=True):
+            await _push(first, configs)
+            reached += others
+            for failed in await asyncio.gather(*(_push(other, configs) for other in others), return_exceptions=True):
                 if failed is not None:
                     raise failed
             result = await check()
         except BaseException:
-            await asyncio.shield(self._take_back(told))
+            await asyncio.shield(self._roll_back(reached))
             raise
         finally:
             self._coming = ()
-        self._given, self._configs, self.told = (), tuple(configs), True
-        await self.look()
+        self._given, self._configs, self.pushed = (), tuple(configs), True
+        await self.refresh()
         return result
 
-    async def repeat(self, replica: Replica) -> None:
-        """Tells a replica that came late, or came back, what the others were told since they started."""
-        if self.told and self._configs is not None:
+    async def push_to(self, replica: Replica) -> None:
+        """Gives a replica that came late, or came back, the configuration that the others were given."""
+        if self.pushed and self._configs is not None:
             try:
-                await _told(replica, self._configs)
+                await _push(replica, self._configs)
             except GatewayError as error:
                 logger.error("the replica %s cannot serve what the others do: %s", replica.name, error.message)
 
-    async def _take_back(self, replicas: Sequence[Replica]) -> None:
+    async def _roll_back(self, replicas: Sequence[Replica]) -> None:
         if self._configs is not None:
             former = self._configs
-            await asyncio.gather(*(_told(replica, former) for replica in replicas), return_exceptions=True)
+            await asyncio.gather(*(_push(replica, former) for replica in replicas), return_exceptions=True)
 
 
-async def _told(replica: Replica, configs: Sequence[ModelConfig]) -> None:
+async def _push(replica: Replica, configs: Sequence[ModelConfig]) -> None:
     try:
-        await _reloaded(replica, configs)
+        await _reload(replica, configs)
     except GatewayError as error:
         if "label" not in error.upstream or not any(config.labels for config in configs):
             raise
         # A replica refuses labels of versions that it has not loaded yet. This server keeps labels of its own, and
         # decides itself whether they may wait for their versions.
-        await _reloaded(replica, [replace(config, labels={}) for config in configs])
+        await _reload(replica, [replace(config, labels={}) for config in configs])
 
 
-async def _reloaded(replica: Replica, configs: Sequence[ModelConfig]) -> None:
+async def _reload(replica: Replica, configs: Sequence[ModelConfig]) -> None:
     request = pb.ReloadConfigRequest(config=encode_reload(configs))
     try:
-        answer = await replica.connection.ask(
+        answer = await replica.connection.call(
             "HandleReloadConfigRequest", request, pb.ReloadConfigResponse, seconds=_RELOAD_SECONDS
         )
     except aio.AioRpcError as error:
