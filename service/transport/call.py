@@ -61,6 +61,7 @@ class Calls:
         refuse: Callable[[GatewayError, Call], RefusalT],
         *,
         place: str | None,
+        reads: bool = False,
     ) -> OutT | RefusalT:
         """Does what is the same for every call around its work: place, deadline, errors, report.
 
@@ -70,6 +71,8 @@ class Calls:
             refuse: Makes the answer of an error.
             place: What the call takes a place of: ``requests`` or ``streams``; ``None`` for probes, which are not
                 limited, and reported only when they fail.
+            reads: Whether the work reads a body first, and takes the place then (`HeldBytes.admit`): a client that does
+                not send what it announced keeps no place from others.
 
         Raises:
             CancelledError: When the client went away.
@@ -78,7 +81,7 @@ class Calls:
         code: str = OK
         try:
             # The deadline bounds the time that reading takes, too.
-            with call.deadline.enforced(), self.admission.admitted(place) as held:
+            with call.deadline.enforced(), self.admission.admitted(place, later=reads) as held:
                 call.hold = held.take
                 return await work(held)
         except asyncio.CancelledError:

@@ -164,6 +164,7 @@ class GrpcCalls:
 
         async def work(held: HeldBytes) -> bytes:
             data = await read(held)
+            held.admit()
             call.size = len(data)
             begun = perf_counter()
             request = method.parse(data)
@@ -178,7 +179,8 @@ class GrpcCalls:
         def refuse(error: GatewayError, call: Call) -> Refusal:
             return refusal(error, call, bound.codes)
 
-        return await self._calls.run_call(work, call, refuse, place=None if method.is_probe else "requests")
+        place = None if method.is_probe else "requests"
+        return await self._calls.run_call(work, call, refuse, place=place, reads=True)
 
     async def stream(
         self,

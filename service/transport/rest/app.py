@@ -70,6 +70,7 @@ class RestApp:
                 raise refused or AssertionError
             route, params = found
             body = b"" if scope["method"] in _WITHOUT_BODY else await self._body(headers, receive, held)
+            held.admit()
             call.size = len(body)
             request = HttpRequest(params, scope["query_string"], headers, body)
             return await answered_again(lambda: route.handle(request, call))
@@ -80,7 +81,8 @@ class RestApp:
 
         is_probe = found is not None and found[0].is_probe
         try:
-            response = await self._calls.run_call(work, call, refuse, place=None if is_probe else "requests")
+            place = None if is_probe else "requests"
+            response = await self._calls.run_call(work, call, refuse, place=place, reads=True)
         except asyncio.CancelledError:
             if scope.get(GONE):
                 return
