@@ -147,7 +147,7 @@ class Server:
             OSError: When an address cannot be had.
         """
         settings = self._settings
-        socket = listen(settings.host, settings.rest_port, "REST")
+        socket = listen(settings.host, settings.rest_port, "REST", stall_timeout=settings.stall_timeout)
         try:
             self.grpc_port = self._grpc.listen(settings.host, settings.grpc_port)
         except OSError:
@@ -214,11 +214,12 @@ def _grpc_server(settings: Settings, app: ASGIApp, calls: GrpcCalls) -> GrpcServ
     if settings.grpc_server == "grpcio":
         from service.transport.grpc.aio import AioServer  # noqa: PLC0415
 
-        return AioServer(calls, max_request_bytes=settings.max_request_bytes)
+        return AioServer(calls, max_request_bytes=settings.max_request_bytes, stall_timeout=settings.stall_timeout)
     from service.transport.grpc.h2corn_server import H2cornServer  # noqa: PLC0415
 
     return H2cornServer(
         app,
         services=calls.service_names,
         stall_timeout=settings.stall_timeout,
+        log_format=settings.log_format,
     )

@@ -24,18 +24,19 @@ class Admission:
         self.draining = asyncio.Event()
         """Set from the moment when nothing is admitted any more."""
 
-    def admitted(self, what: str | None = "requests") -> "HeldBytes":
+    def admitted(self, what: str | None = "requests", *, later: bool = False) -> "HeldBytes":
         """Returns what holds a place for its body, and counts the bytes that it holds meanwhile.
 
         Entering it raises GatewayError: NOT_READY while draining, OVERLOADED when no place is free.
 
         Args:
             what: ``requests`` or ``streams``; ``None`` for a probe, which takes no place.
+            later: Whether the place is taken by `HeldBytes.admit` only, once there is something to do.
         """
-        return HeldBytes(self, self._bytes, what)
+        return HeldBytes(self, self._bytes, what, later=later)
 
-    def enter(self, what: str) -> None:
-        """Takes a place.
+    def check(self, what: str) -> None:
+        """Looks whether a place is free.
 
         Raises:
             GatewayError: NOT_READY or OVERLOADED.
@@ -47,6 +48,14 @@ class Admission:
                 ErrorKind.OVERLOADED,
                 f"{self.in_flight[what]} {what} are in flight, as many as max_{what}_in_flight admits",
             )
+
+    def enter(self, what: str) -> None:
+        """Takes a place.
+
+        Raises:
+            GatewayError: NOT_READY or OVERLOADED.
+        """
+        self.check(what)
         self.in_flight[what] += 1
         self._idle.clear()
 
@@ -93,18 +102,22 @@ class HeldBytes:
         taken: In bytes.
     """
 
-    __slots__ = ("_admission", "_closed", "_total", "_what", "taken")
+    __slots__ = ("_admission", "_closed", "_has_place", "_later", "_total", "_what", "taken")
 
-    def __init__(self, admission: Admission, total: _Bytes, what: str | None) -> None:
+    def __init__(self, admission: Admission, total: _Bytes, what: str | None, *, later: bool) -> None:
         self._admission = admission
         self._total = total
         self._what = what
+        self._later = later
+        self._has_place = False
         self._closed = False
         self.taken = 0
 
     def __enter__(self) -> "HeldBytes":
-        if self._what is not None:
-            self._admission.enter(self._what)
+        if self._what is not None and self._later:
+            self._admission.check(self._what)
+        else:
+            self.admit()
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -112,8 +125,18 @@ class HeldBytes:
             self._closed = True
             self._total.held -= self.taken
             self.taken = 0
-        if self._what is not None:
+        if self._has_place and self._what is not None:
             self._admission.leave(self._what)
+
+    def admit(self) -> None:
+        """Takes the place.
+
+        Raises:
+            GatewayError: NOT_READY or OVERLOADED.
+        """
+        if self._what is not None:
+            self._admission.enter(self._what)
+            self._has_place = True
 
     def take(self, size: int) -> None:
         """Takes more.

@@ -29,9 +29,9 @@ class Deadline:
     allowed: float
 
     @classmethod
-    def after(cls, seconds: float) -> "Deadline":
-        """Returns the deadline that many seconds from now."""
-        return cls(time.monotonic() + seconds, seconds)
+    def after(cls, seconds: float, *, sooner: float = 0.0) -> "Deadline":
+        """Returns the deadline that many seconds from now, or by so many sooner than is said of it."""
+        return cls(time.monotonic() + seconds - sooner, seconds)
 
     def remaining(self) -> float:
         """Returns the seconds that are left; negative when the deadline has passed."""

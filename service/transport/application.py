@@ -31,16 +31,22 @@ class Application:
             return
         scope[TASK] = asyncio.current_task()
         try:
-            await (self.grpc if _is_grpc(scope) else self.rest)(scope, receive, send)
+            await self._answer(scope, receive, send)
         except asyncio.CancelledError:
             if GONE not in scope:
                 raise
 
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        for name, value in scope["headers"]:
+            if name == b"content-type" and value[: len(NATIVE)].lower() == NATIVE:
+                if value[: len(WEB)].lower() == WEB or _takes_trailers(scope):
+                    await self.grpc(scope, receive, send)
+                else:
+                    await self.grpc.refuse(scope, send)
+                return
+        await self.rest(scope, receive, send)
 
-def _is_grpc(scope: Scope) -> bool:
-    for name, value in scope["headers"]:
-        if name == b"content-type":
-            if value[: len(NATIVE)].lower() != NATIVE:
-                return False
-            return value[: len(WEB)].lower() == WEB or "http.response.trailers" in scope.get("extensions", {})
-    return False
+
+def _takes_trailers(scope: Scope) -> bool:
+    """Returns whether gRPC can be answered; HTTP/1.1 has trailers too, but gRPC is not spoken over it."""
+    return scope["http_version"] == "2" and "http.response.trailers" in scope.get("extensions", {})

@@ -45,9 +45,14 @@ class Calls:
     max_timeout: float
     report: Report
 
-    def deadline(self, wanted: float | None) -> Deadline:
-        """Returns the deadline of a call that begins now and wants that many seconds."""
-        return Deadline.after(min(self.default_timeout if wanted is None else wanted, self.max_timeout))
+    def deadline(self, wanted: float | None, *, sooner: float = 0.0) -> Deadline:
+        """Returns the deadline of a call that begins now and wants that many seconds.
+
+        Args:
+            wanted: As the client said, if it did.
+            sooner: Seconds by which the client is to be told before it gives up.
+        """
+        return Deadline.after(min(self.default_timeout if wanted is None else wanted, self.max_timeout), sooner=sooner)
 
     async def run_call(
         self,
@@ -56,6 +61,7 @@ class Calls:
         refuse: Callable[[GatewayError, Call], RefusalT],
         *,
         place: str | None,
+        reads: bool = False,
     ) -> OutT | RefusalT:
         """Does what is the same for every call around its work: place, deadline, errors, report.
 
@@ -65,6 +71,8 @@ class Calls:
             refuse: Makes the answer of an error.
             place: What the call takes a place of: ``requests`` or ``streams``; ``None`` for probes, which are not
                 limited, and reported only when they fail.
+            reads: Whether the work reads a body first, and takes the place then (`HeldBytes.admit`): a client that does
+                not send what it announced keeps no place from others.
 
         Raises:
             CancelledError: When the client went away.
@@ -73,7 +81,7 @@ class Calls:
         code: str = OK
         try:
             # The deadline bounds the time that reading takes, too.
-            with call.deadline.enforced(), self.admission.admitted(place) as held:
+            with call.deadline.enforced(), self.admission.admitted(place, later=reads) as held:
                 call.hold = held.take
                 return await work(held)
         except asyncio.CancelledError:

@@ -101,12 +101,14 @@ def test_h2corns_port_upgrades_to_http_2_but_knows_no_http_1_0(server: ServerPro
 def question(model: str = "double") -> bytes:
     """Returns a message as gRPC frames it."""
     x = {"name": "x", "datatype": "FP32", "shape": [2]}
-    return framed(pb.ModelInferRequest(model_name=model, inputs=[x], raw_input_contents=[np.float32([1, 2]).tobytes()]))
+    return framed(
+        pb.ModelInferRequest(model_name=model, inputs=[x], raw_input_contents=[np.array([1, 2], np.float32).tobytes()])
+    )
 
 
 def answer() -> pb.ModelInferResponse:
     y = {"name": "y", "datatype": "FP32", "shape": [2]}
-    content = np.float32([2, 4]).tobytes()
+    content = np.array([2, 4], np.float32).tobytes()
     return pb.ModelInferResponse(model_name="double", model_version="1", outputs=[y], raw_output_contents=[content])
 
 

@@ -1,5 +1,6 @@
 """The official gRPC server behind the same seam: ``grpcio`` takes bytes and gives bytes."""
 
+import asyncio
 import errno
 from collections.abc import AsyncIterator
 from functools import partial
@@ -9,9 +10,11 @@ import grpc
 from grpc import aio
 
 from service.core.admission import HeldBytes
+from service.errors import ErrorKind, GatewayError
 from service.transport.call import REQUEST_ID
 from service.transport.grpc.aio_options import server_options
 from service.transport.grpc.calls import GrpcCalls, Refusal, Streaming, Unary
+from service.transport.grpc.framing import not_one
 
 _LAST_WORDS_SECONDS = 0.2
 """For answers that are on their way when the server stops."""
@@ -26,10 +29,11 @@ class AioServer:
     Args:
         calls: The methods, and what a call means.
         max_request_bytes: How long a message may be.
+        stall_timeout: Seconds after which a client is let go that does not read the answers of its stream.
     """
 
-    def __init__(self, calls: GrpcCalls, *, max_request_bytes: int) -> None:
-        self._server = aio.server(handlers=[_Handlers(calls)], options=server_options(max_request_bytes))
+    def __init__(self, calls: GrpcCalls, *, max_request_bytes: int, stall_timeout: float) -> None:
+        self._server = aio.server(handlers=[_Handlers(calls, stall_timeout)], options=server_options(max_request_bytes))
 
     def listen(self, host: str, port: int) -> int:
         """Takes the address; returns the port, which the system chose if 0 was given.
@@ -57,26 +61,33 @@ class AioServer:
 class _Handlers(grpc.GenericRpcHandler):
     """Finds the handler of each call."""
 
-    def __init__(self, calls: GrpcCalls) -> None:
+    def __init__(self, calls: GrpcCalls, stall_timeout: float) -> None:
         self._calls = calls
+        self._stall_timeout = stall_timeout
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any]":
         """Returns the handler of a method, also of one that there is not."""
         bound = self._calls.find(handler_call_details.method)
 
         if isinstance(bound, Unary):
-            return grpc.unary_unary_rpc_method_handler(partial(self._unary, bound))
+            # As a stream of requests: else a client that sends none, or only the beginning of one, waits for ever.
+            return grpc.stream_unary_rpc_method_handler(partial(self._unary, bound))
         return grpc.stream_stream_rpc_method_handler(partial(self._stream, bound))
 
-    async def _unary(self, bound: Unary, data: bytes, context: Context) -> bytes:
+    async def _unary(self, bound: Unary, messages: AsyncIterator[bytes], context: Context) -> bytes:
         metadata = dict(context.invocation_metadata() or ())
         call = self._calls.call(bound, _text(metadata, REQUEST_ID))
         self._calls.set_timeout(call, bound, context.time_remaining())
 
         async def read(held: HeldBytes) -> bytes:
-            self._calls.check_size(len(data))
-            held.take(len(data))
-            return data
+            request: bytes | None = None
+            async for data in self._counted(messages, held):
+                if request is not None:
+                    raise not_one("more than one")
+                request = data
+            if request is None:
+                raise not_one("none")
+            return request
 
         answer = await self._calls.unary(bound, read, call)
         if isinstance(answer, Refusal):
@@ -90,20 +101,24 @@ class _Handlers(grpc.GenericRpcHandler):
         self._calls.set_timeout(call, bound, context.time_remaining())
         call.metadata = {name: value for name, value in metadata.items() if isinstance(value, str)}
 
-        async def read(held: HeldBytes) -> AsyncIterator[bytes]:
-            async for data in messages:
-                self._calls.check_size(len(data))
-                held.take(len(data))
-                yield data
-
         async def write(answers: list[bytes]) -> None:
-            for answer in answers:
-                await context.write(answer)
+            try:
+                for answer in answers:
+                    async with asyncio.timeout(self._stall_timeout):
+                        await context.write(answer)
+            except (aio.BaseError, TimeoutError):
+                raise GatewayError(ErrorKind.CANCELLED, "the client went away") from None
 
-        failed = await self._calls.stream(bound, read, write, call)
+        failed = await self._calls.stream(bound, partial(self._counted, messages), write, call)
         if failed is not None:
             await context.abort(_STATUSES[failed.code], failed.message, failed.metadata)
         context.set_trailing_metadata(((REQUEST_ID, call.request_id),))
+
+    async def _counted(self, messages: AsyncIterator[bytes], held: HeldBytes) -> AsyncIterator[bytes]:
+        async for data in messages:
+            self._calls.check_size(len(data))
+            held.take(len(data))
+            yield data
 
 
 def _text(metadata: dict[str, Any], name: str) -> str | None:

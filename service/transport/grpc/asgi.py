@@ -5,10 +5,12 @@ from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import Any
 
+from service.core.admission import HeldBytes
 from service.core.call import Call
-from service.errors import GatewayError
+from service.errors import ErrorKind, GatewayError
+from service.seam import statuses
 from service.transport.call import REQUEST_ID
-from service.transport.grpc.calls import GrpcCalls, Streaming, Unary, refusal
+from service.transport.grpc.calls import GrpcCalls, Streaming, Unary, refusing
 from service.transport.grpc.framing import MessageReader, Receive, answer_encoding
 from service.transport.grpc.metadata import text_of, timeout_of, trailers_of
 from service.transport.grpc.writers import NativeWriter, Pairs, Send, WebWriter, Writer, from_base64
@@ -20,6 +22,10 @@ WEB = b"application/grpc-web"
 _WEB_TEXT = b"application/grpc-web-text"
 
 _REQUEST_ID = REQUEST_ID.encode()
+_NEEDS = (
+    "gRPC needs HTTP/2 with the header te: trailers, and this came without; a proxy on the way may speak HTTP/1.1 to "
+    "the server; gRPC-Web goes over both"
+)
 
 
 class GrpcApp:
@@ -50,7 +56,7 @@ class GrpcApp:
                     timeout = math.inf  # as long as any call may take: nothing tells that a client of HTTP/1.1 is gone
                 calls.set_timeout(call, bound, timeout)
             except GatewayError as error:
-                await writer.end(trailers_of(refusal(error, call, bound.codes)))
+                await self._refuse(refusing(error, bound.codes), call, writer)
                 return
             if isinstance(bound, Unary):
                 answer = await calls.unary(bound, reader.only, call)
@@ -62,6 +68,21 @@ class GrpcApp:
                 call.metadata = text_of(scope["headers"])
                 failed = await calls.stream(bound, reader.all, writer.write, call)
                 await writer.end(_trailers(call) if failed is None else trailers_of(failed))
+
+    async def refuse(self, scope: Scope, send: Send) -> None:
+        """Refuses a call that came without what gRPC needs, in gRPC's words: its client may be behind a proxy."""
+        refused = refusing(GatewayError(ErrorKind.NOT_SUPPORTED, _NEEDS), statuses.GRPC)
+        with suppress(OSError):
+            await self._refuse(refused, self._calls.call(refused, None), NativeWriter(send, ""))
+
+    async def _refuse(self, refused: Unary, call: Call, writer: Writer) -> None:
+        answer = await self._calls.unary(refused, _nothing, call)
+        if not isinstance(answer, bytes):
+            await writer.end(trailers_of(answer))
+
+
+async def _nothing(held: HeldBytes) -> bytes:
+    return b""
 
 
 def _carried(headers: dict[bytes, bytes], encoding: str, receive: Receive, send: Send) -> tuple[Writer, Receive]:

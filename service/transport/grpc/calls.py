@@ -18,8 +18,9 @@ from service.transport.grpc.framing import check_message_size
 from service.transport.grpc.status import STATUS_DETAILS, status
 from service.transport.streams import OrderedStreams
 
-_SHARE, _MARGIN_SECONDS = 0.25, 0.03
-"""How much sooner than the client gives up it is told so: a call that it resets costs the connection more."""
+_SHARE, _MARGIN_SECONDS, _TELLING_SECONDS = 0.25, 0.03, 0.001
+"""How much sooner than the client gives up it is told so: a call that it resets costs the connection more. Calls that
+were sent together miss their deadlines together, and to tell each of them takes its time on a busy machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +123,7 @@ class GrpcCalls:
         else:
             known = f"the services are {listed(sorted(self._services))}"
         error = GatewayError(ErrorKind.NOT_FOUND, f"there is no method {shown(path)}; {known}")
-
-        def refuse(_: bytes) -> None:
-            raise error
-
-        method: BytesMethod = Method(OTHER_METHOD, refuse, _never, bytes)
-        return Unary(method, found.codes if found else statuses.GRPC)
+        return refusing(error, found.codes if found else statuses.GRPC)
 
     def call(self, bound: Bound, request_id: str | None) -> Call:
         """Returns the state of a call that begins; its deadline is set next.
@@ -147,10 +143,11 @@ class GrpcCalls:
             timeout: Seconds that the client has for it, if it said so.
         """
         if timeout is not None:
-            timeout -= min(_MARGIN_SECONDS, timeout * _SHARE)
+            margin = _MARGIN_SECONDS + _TELLING_SECONDS * self._calls.admission.in_flight["requests"]
+            call.deadline = self._calls.deadline(timeout, sooner=min(margin, timeout * _SHARE))
         # A stream lives as long as its client wants; its messages have deadlines of their own.
-        if timeout is not None or isinstance(bound, Unary):
-            call.deadline = self._calls.deadline(timeout)
+        elif isinstance(bound, Unary):
+            call.deadline = self._calls.deadline(None)
 
     async def unary(self, bound: Unary, read: Callable[[HeldBytes], Awaitable[bytes]], call: Call) -> bytes | Refusal:
         """Answers a call of a unary method.
@@ -167,6 +164,7 @@ class GrpcCalls:
 
         async def work(held: HeldBytes) -> bytes:
             data = await read(held)
+            held.admit()
             call.size = len(data)
             begun = perf_counter()
             request = method.parse(data)
@@ -181,7 +179,8 @@ class GrpcCalls:
         def refuse(error: GatewayError, call: Call) -> Refusal:
             return refusal(error, call, bound.codes)
 
-        return await self._calls.run_call(work, call, refuse, place=None if method.is_probe else "requests")
+        place = None if method.is_probe else "requests"
+        return await self._calls.run_call(work, call, refuse, place=place, reads=True)
 
     async def stream(
         self,
@@ -206,7 +205,7 @@ class GrpcCalls:
         async def work(held: HeldBytes) -> None:
             # Closed at once however this ends: what is under way is not to outlive the call.
             if isinstance(method, OpenStream):
-                async with aclosing(method.serve(messages(held), call)) as answers:
+                async with aclosing(method.serve(_one_by_one(messages(held), held), call)) as answers:
                     async for answer in answers:
                         await write([answer])
             else:
@@ -221,6 +220,16 @@ class GrpcCalls:
         return await self._calls.run_call(work, call, refuse, place=place)
 
 
+def refusing(error: GatewayError, codes: Mapping[ErrorKind, Code]) -> Unary:
+    """Returns a method that refuses every call with that error."""
+
+    def refuse(_: bytes) -> None:
+        raise error
+
+    method: BytesMethod = Method(OTHER_METHOD, refuse, _never, bytes)
+    return Unary(method, codes)
+
+
 def _bound(method: BytesMethod | StreamMethod[Any, Any] | OpenStream, codes: Mapping[ErrorKind, Code]) -> Bound:
     return Unary(method, codes) if isinstance(method, Method) else Streaming(method, codes)
 
@@ -230,6 +239,13 @@ def refusal(error: GatewayError, call: Call, codes: Mapping[ErrorKind, Code]) ->
     found = status(error, call.request_id, codes)
     metadata = ((REQUEST_ID, call.request_id), (STATUS_DETAILS, found.SerializeToString()))
     return Refusal(codes[error.kind], found.message, metadata)
+
+
+async def _one_by_one(messages: AsyncIterator[bytes], held: HeldBytes) -> AsyncIterator[bytes]:
+    """Yields the messages; the bytes of each are given back when the next one is asked for."""
+    async for message in messages:
+        yield message
+        held.give_back(len(message))
 
 
 async def _never(request: Any, call: Call) -> Any:

@@ -56,10 +56,11 @@ class MessageReader:
             held.take(len(body) - _PREFIX_SIZE)
             message: bytes | None = body[_PREFIX_SIZE:]
         else:
+            held.take(len(body))
             self._buffer += body
             message = await self.next(held)
         if message is None:
-            raise _malformed("one message", "none")
+            raise not_one("none")
         if not self._is_over or self._buffer:
             await self._expect_end()
         return message
@@ -74,29 +75,30 @@ class MessageReader:
             yield message
 
     async def next(self, held: HeldBytes) -> bytes | None:
-        """Returns the next message, and counts its bytes before it is held; ``None`` after the last.
+        """Returns the next message; ``None`` after the last.
+
+        Its bytes count as they come: what is only announced is not held, and takes nothing from others.
 
         Raises:
             GatewayError: As `only`.
         """
-        if not await self._fill(_PREFIX_SIZE):
+        if not await self._fill(_PREFIX_SIZE, held):
             return None
         flag, size = _PREFIX.unpack_from(self._buffer)
         check_message_size(size, self._limit)
         if flag > _COMPRESSED:
             raise _malformed("a message whose first byte is 0 or 1", str(flag))
-        held.take(size)
         end = _PREFIX_SIZE + size
-        if not await self._fill(end):
-            raise _malformed(f"a message of {size} bytes", "nothing")
+        await self._fill(end, held)
         with memoryview(self._buffer) as view:
             message = bytes(view[_PREFIX_SIZE:end])
         del self._buffer[:end]
+        held.give_back(_PREFIX_SIZE)
         if flag == _COMPRESSED:
             message = await self._decompressed(message, held)
         return message
 
-    async def _fill(self, size: int) -> bool:
+    async def _fill(self, size: int, held: HeldBytes) -> bool:
         """Reads until so many bytes are there; tells whether there are, where there are none of them at all."""
         buffer = self._buffer
         while len(buffer) < size:
@@ -104,7 +106,9 @@ class MessageReader:
                 if buffer:
                     raise _malformed(f"{size} bytes", f"{len(buffer)}, and then the end of the body")
                 return False
-            buffer += await self._event()
+            body = await self._event()
+            held.take(len(body))
+            buffer += body
         return True
 
     async def _event(self) -> bytes:
@@ -119,7 +123,7 @@ class MessageReader:
         while not (self._buffer or self._is_over):
             self._buffer += await self._event()
         if self._buffer:
-            raise _malformed("one message", "more than one")
+            raise not_one("more than one")
 
     async def _decompressed(self, message: bytes, held: HeldBytes) -> bytes:
         if self._encoding not in _COMPRESS:
@@ -141,6 +145,11 @@ def check_message_size(size: int, limit: int) -> None:
     if size > limit:
         expected = f"at most {limit} bytes (max_request_bytes)"
         raise invalid_input(Violation("body", expected, f"{size} bytes"), kind=ErrorKind.TOO_LARGE)
+
+
+def not_one(got: str) -> GatewayError:
+    """Returns the error of a unary call with no message, or more than one."""
+    return _malformed("one message", got)
 
 
 def framed(message: bytes, encoding: str = "") -> bytes:

@@ -9,11 +9,13 @@ import socket
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import h2corn
 from starlette.types import ASGIApp
 
 from service.transport.sockets import listen
+from service.transport.stalls import StallLimit
 
 _MAX_STREAMS = 1024
 """Calls of one connection at a time; clients keep the next ones back. More than are admitted by default."""
@@ -34,11 +36,15 @@ class H2cornServer:
         app: The application.
         services: Names of the gRPC services among what it answers.
         stall_timeout: Seconds after which a client is let go that does not read its answers.
+        log_format: ``json`` or ``text``, of what h2corn itself has to say.
     """
 
-    def __init__(self, app: ASGIApp, *, services: Iterable[str], stall_timeout: float) -> None:
-        self._app = app
+    def __init__(
+        self, app: ASGIApp, *, services: Iterable[str], stall_timeout: float, log_format: Literal["json", "text"]
+    ) -> None:
+        self._app = StallLimit(app, stall_timeout)
         self._stall_timeout = stall_timeout
+        self._log_format = log_format
         # How long a message may be and how long it may take to come is decided where calls are answered.
         self._policies = tuple(
             h2corn.RequestPolicy(
@@ -57,7 +63,7 @@ class H2cornServer:
         Raises:
             OSError: When the address cannot be had.
         """
-        listening = listen(host, port, "gRPC")
+        listening = listen(host, port, "gRPC", stall_timeout=self._stall_timeout)
         # While it drains, new connections would wait in the backlog: the duplicate is to turn them away.
         self._sockets = [listening, listening.dup()]
         taken: int = listening.getsockname()[1]
@@ -72,6 +78,7 @@ class H2cornServer:
                 lifespan="off",
                 grpc=True,
                 access_log=False,
+                log_format=self._log_format,
                 date_header=False,
                 max_concurrent_streams=_MAX_STREAMS,
                 limit_request_head_size=_MAX_HEAD_BYTES,

@@ -3,9 +3,12 @@
 import re
 from base64 import b64encode
 from binascii import a2b_base64
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol
 
+from service.core.offload import offloaded
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input
 from service.transport.grpc.framing import ACCEPTED_ENCODINGS, Receive, framed, framed_trailers
 
@@ -28,7 +31,11 @@ class Writer(Protocol):
     """Sends the answers of one call."""
 
     async def only(self, message: bytes, trailers: Pairs) -> None:
-        """Sends the only answer, and how the call ended."""
+        """Sends the only answer, and how the call ended.
+
+        Raises:
+            OSError: When the client went away.
+        """
 
     async def write(self, messages: list[bytes]) -> None:
         """Sends answers.
@@ -38,7 +45,11 @@ class Writer(Protocol):
         """
 
     async def end(self, trailers: Pairs) -> None:
-        """Sends how the call ended."""
+        """Sends how the call ended.
+
+        Raises:
+            OSError: When the client went away.
+        """
 
 
 class NativeWriter:
@@ -56,21 +67,25 @@ class NativeWriter:
 
     async def only(self, message: bytes, trailers: Pairs) -> None:
         """Sends the only answer, and how the call ended."""
+        body = await self._framed(message) if self._encoding else framed(message)
         await self._start()
-        await self._send({"type": "http.response.body", "body": framed(message, self._encoding), "more_body": False})
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
         await self._send({"type": "http.response.trailers", "headers": trailers, "more_trailers": False})
 
     async def write(self, messages: list[bytes]) -> None:
         """Sends answers."""
-        if not self._started:
-            await self._start()
-        for body in joined([framed(message, self._encoding) for message in messages]):
-            await sent(self._send, {"type": "http.response.body", "body": body, "more_body": True})
+        encoding = self._encoding
+        frames = [await self._framed(message) if encoding else framed(message) for message in messages]
+        with gone_is_cancelled():
+            if not self._started:
+                await self._start()
+            for body in joined(frames):
+                await self._send({"type": "http.response.body", "body": body, "more_body": True})
 
     async def end(self, trailers: Pairs) -> None:
         """Sends how the call ended: in the headers, where nothing was sent before."""
         if not self._started:
-            headers = [(b"content-type", b"application/grpc"), *trailers]
+            headers = [*_START["headers"], *trailers]
             await self._send({"type": "http.response.start", "status": 200, "headers": headers})
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
             return
@@ -79,10 +94,14 @@ class NativeWriter:
 
     async def _start(self) -> None:
         self._started = True
-        start = _START
+        start = {**_START}  # whoever passes it on may add to it
         if self._encoding:
-            start = {**start, "headers": [*start["headers"], (b"grpc-encoding", self._encoding.encode())]}
+            start["headers"] = [*start["headers"], (b"grpc-encoding", self._encoding.encode())]
         await self._send(start)
+
+    async def _framed(self, message: bytes) -> bytes:
+        """Compresses a message, where nobody has to wait for it."""
+        return await offloaded(len(message), partial(framed, message, self._encoding))
 
 
 class WebWriter:
@@ -109,10 +128,11 @@ class WebWriter:
 
     async def write(self, messages: list[bytes]) -> None:
         """Sends answers."""
-        if not self._started:
-            await self._start()
-        for body in joined([framed(message) for message in messages]):
-            await self._body(body, more=True)
+        with gone_is_cancelled():
+            if not self._started:
+                await self._start()
+            for body in joined([framed(message) for message in messages]):
+                await self._body(body, more=True)
 
     async def end(self, trailers: Pairs) -> None:
         """Sends how the call ended."""
@@ -123,20 +143,21 @@ class WebWriter:
     async def _start(self) -> None:
         self._started = True
         headers = [(b"content-type", self._content_type)]
-        await sent(self._send, {"type": "http.response.start", "status": 200, "headers": headers})
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def _body(self, data: bytes, *, more: bool) -> None:
-        await sent(self._send, {"type": "http.response.body", "body": self._encode(data), "more_body": more})
+        await self._send({"type": "http.response.body", "body": self._encode(data), "more_body": more})
 
 
-async def sent(send: Send, event: MutableMapping[str, Any]) -> None:
-    """Sends an event.
+@contextmanager
+def gone_is_cancelled() -> Iterator[None]:
+    """Makes what `send` raises when the client went away an error that is none of the server's.
 
     Raises:
-        GatewayError: CANCELLED when the client went away.
+        GatewayError: CANCELLED.
     """
     try:
-        await send(event)
+        yield
     except OSError:
         raise GatewayError(ErrorKind.CANCELLED, "the client went away") from None
 

@@ -64,6 +64,7 @@ class RestApp:
                 raise refused or AssertionError
             route, params = found
             body = b"" if scope["method"] in _WITHOUT_BODY else await self._body(headers, receive, held)
+            held.admit()
             call.size = len(body)
             request = HttpRequest(params, scope["query_string"], headers, body)
             return await answered_again(lambda: route.handle(request, call))
@@ -73,7 +74,8 @@ class RestApp:
             return _with_advice(respond(error, call.request_id), error)
 
         is_probe = found is not None and found[0].is_probe
-        response = await self._calls.run_call(work, call, refuse, place=None if is_probe else "requests")
+        place = None if is_probe else "requests"
+        response = await self._calls.run_call(work, call, refuse, place=place, reads=True)
         with suppress(OSError):  # the client went away
             await _send(response, scope, send, call)
 
