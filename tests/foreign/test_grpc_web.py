@@ -109,7 +109,9 @@ def url_of(server: ServerProcess, port: str) -> str:
 
 def double(*values: float, model: str = "double") -> pb.ModelInferRequest:
     x = {"name": "x", "datatype": "FP32", "shape": [len(values)]}
-    return pb.ModelInferRequest(model_name=model, inputs=[x], raw_input_contents=[np.float32(values).tobytes()])
+    return pb.ModelInferRequest(
+        model_name=model, inputs=[x], raw_input_contents=[np.array(values, np.float32).tobytes()]
+    )
 
 
 def doubled(answer: pb.ModelInferResponse) -> list[float]:

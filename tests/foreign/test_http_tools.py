@@ -101,13 +101,16 @@ def test_h2corns_port_upgrades_to_http_2_but_knows_no_http_1_0(server: ServerPro
 def question(model: str = "double") -> bytes:
     """Returns a message as gRPC frames it."""
     x = {"name": "x", "datatype": "FP32", "shape": [2]}
-    return framed(pb.ModelInferRequest(model_name=model, inputs=[x], raw_input_contents=[np.float32([1, 2]).tobytes()]))
+    return framed(pb.ModelInferRequest(model_name=model, inputs=[x], raw_input_contents=[raw(1, 2)]))
 
 
 def answer() -> pb.ModelInferResponse:
     y = {"name": "y", "datatype": "FP32", "shape": [2]}
-    content = np.float32([2, 4]).tobytes()
-    return pb.ModelInferResponse(model_name="double", model_version="1", outputs=[y], raw_output_contents=[content])
+    return pb.ModelInferResponse(model_name="double", model_version="1", outputs=[y], raw_output_contents=[raw(2, 4)])
+
+
+def raw(*values: float) -> bytes:
+    return np.array(values, np.float32).tobytes()
 
 
 def framed(message: pb.ModelInferRequest | pb.ModelInferResponse | pb.ModelStreamInferResponse) -> bytes:
