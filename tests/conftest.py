@@ -200,4 +200,4 @@ def _assert_ends_well(server: ServerProcess) -> None:
 
 @pytest.fixture(scope="session")
 def default_server(default_servers: Callable[[str], ServerProcess]) -> ServerProcess:
-    return default_servers(GRPC_SERVERS[0])
+    return default_servers(os.environ.get("TENSORGATE_GRPC_SERVER", GRPC_SERVERS[0]))
