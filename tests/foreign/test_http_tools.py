@@ -101,27 +101,16 @@ def test_h2corns_port_upgrades_to_http_2_but_knows_no_http_1_0(server: ServerPro
 def question(model: str = "double") -> bytes:
     """Returns a message as gRPC frames it."""
     x = {"name": "x", "datatype": "FP32", "shape": [2]}
-<<<<<<< HEAD
-    return framed(
-        pb.ModelInferRequest(model_name=model, inputs=[x], raw_input_contents=[np.array([1, 2], np.float32).tobytes()])
-    )
-=======
     return framed(pb.ModelInferRequest(model_name=model, inputs=[x], raw_input_contents=[raw(1, 2)]))
->>>>>>> wt-foreign
 
 
 def answer() -> pb.ModelInferResponse:
     y = {"name": "y", "datatype": "FP32", "shape": [2]}
-<<<<<<< HEAD
-    content = np.array([2, 4], np.float32).tobytes()
-    return pb.ModelInferResponse(model_name="double", model_version="1", outputs=[y], raw_output_contents=[content])
-=======
     return pb.ModelInferResponse(model_name="double", model_version="1", outputs=[y], raw_output_contents=[raw(2, 4)])
 
 
 def raw(*values: float) -> bytes:
     return np.array(values, np.float32).tobytes()
->>>>>>> wt-foreign
 
 
 def framed(message: pb.ModelInferRequest | pb.ModelInferResponse | pb.ModelStreamInferResponse) -> bytes:
