@@ -4,10 +4,10 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import hypothesis
@@ -21,6 +21,8 @@ from tests.fakes import FakeBackend
 from tests.processes import ROOT, ServerProcess, server_process
 
 TRAINING_SECONDS = 300
+
+Result = TypeVar("Result")
 
 # How fast the machine is, is no matter of tests.
 hypothesis.settings.register_profile(
@@ -56,7 +58,7 @@ class Served:
         return total
 
 
-async def until(condition: Callable[[], bool], *, seconds: float = 10) -> None:
+async def until(condition: Callable[[], bool], *, seconds: float = 30) -> None:
     """Waits for something that happens in another task soon.
 
     Raises:
@@ -65,6 +67,20 @@ async def until(condition: Callable[[], bool], *, seconds: float = 10) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  # what is waited for is no event
             await asyncio.sleep(0.01)
+
+
+async def too_late(served: "Served", ask: Callable[[float], Awaitable[Result]]) -> tuple[Result, float]:
+    """Asks what the gate holds up with ever more seconds to answer it in, until they suffice to begin a run.
+
+    Returns:
+        What was answered to the first that was begun, and the seconds that it had.
+    """
+    before = served.backend.runs
+    for seconds in (0.05, 0.3, 2, 15):
+        answer = await ask(seconds)
+        if served.backend.runs > before:
+            return answer, seconds
+    raise AssertionError("no request was begun")
 
 
 @asynccontextmanager
