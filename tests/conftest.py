@@ -5,11 +5,11 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import hypothesis
@@ -27,6 +27,8 @@ TRAINING_SECONDS = 300
 GRPC_SERVERS = ("h2corn", "grpcio")
 _OVER_REST = re.compile(r"rest|http|\bv[12]\b", re.IGNORECASE)
 """What clients of REST are called, where a test is told by which to ask."""
+
+Result = TypeVar("Result")
 
 # How fast the machine is, is no matter of tests.
 hypothesis.settings.register_profile(
@@ -62,7 +64,7 @@ class Served:
         return total
 
 
-async def until(condition: Callable[[], bool], *, seconds: float = 10) -> None:
+async def until(condition: Callable[[], bool], *, seconds: float = 30) -> None:
     """Waits for something that happens in another task soon.
 
     Raises:
@@ -71,6 +73,20 @@ async def until(condition: Callable[[], bool], *, seconds: float = 10) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  # what is waited for is no event
             await asyncio.sleep(0.01)
+
+
+async def too_late(served: "Served", ask: Callable[[float], Awaitable[Result]]) -> tuple[Result, float]:
+    """Asks what the gate holds up with ever more seconds to answer it in, until they suffice to begin a run.
+
+    Returns:
+        What was answered to the first that was begun, and the seconds that it had.
+    """
+    before = served.backend.runs
+    for seconds in (0.05, 0.3, 2, 15):
+        answer = await ask(seconds)
+        if served.backend.runs > before:
+            return answer, seconds
+    raise AssertionError("no request was begun")
 
 
 @asynccontextmanager
