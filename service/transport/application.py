@@ -37,14 +37,13 @@ class Application:
                 raise
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        for name, value in scope["headers"]:
-            if name == b"content-type" and value[: len(NATIVE)].lower() == NATIVE:
-                if value[: len(WEB)].lower() == WEB or _takes_trailers(scope):
-                    await self.grpc(scope, receive, send)
-                else:
-                    await self.grpc.refuse(scope, send)
-                return
-        await self.rest(scope, receive, send)
+        content_type = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
+        if content_type[: len(NATIVE)].lower() != NATIVE:
+            await self.rest(scope, receive, send)
+        elif content_type[: len(WEB)].lower() == WEB or _takes_trailers(scope):
+            await self.grpc(scope, receive, send)
+        else:
+            await self.grpc.refuse(scope, send)
 
 
 def _takes_trailers(scope: Scope) -> bool:
