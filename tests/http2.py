@@ -144,9 +144,8 @@ class Http2:
         return await self.answer(stream)
 
     def reset(self, stream: int, code: int = 8) -> None:
-        """Resets a stream; by default it is cancelled."""
-        self.h2.reset_stream(stream, code)
-        self.flush()
+        """Resets a stream, even one that has ended; by default it is cancelled."""
+        self.write(frame(RST_STREAM, code.to_bytes(4, "big"), stream=stream))
 
     async def answer(self, stream: int) -> Answer:
         """Waits until the stream is over."""
