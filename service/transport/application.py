@@ -28,7 +28,7 @@ class Application:
                 if value[: len(WEB)].lower() == WEB or _takes_trailers(scope):
                     await self.grpc(scope, receive, send)
                 else:
-                    await self.grpc.refuse(scope, send)
+                    await self.grpc.refuse(receive, send)
                 return
         await self.rest(scope, receive, send)
 
