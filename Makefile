@@ -72,7 +72,7 @@ protos: $(PROTOS_VENV)/.done ## Generate the code of all protocols
 protos-check: $(PROTOS_VENV)/.done ## Fail when the generated code is not what the protocols say
 	$(PROTOS_VENV)/bin/python protos/generate.py --check
 
-clients: $(CLIENTS) ## Install the clients that others wrote, to be tested with
+clients: $(CLIENTS) $(CLIENTS_VENV)/node/.done ## Install the clients that others wrote, to be tested with
 
 requirements: $(TOOLS_VENV)/.done ## Resolve the pinned requirement files anew
 	$(TOOLS_VENV)/bin/python requirements/resolve.py
@@ -116,6 +116,13 @@ $(CLIENTS_VENV)/%/.done: requirements/clients/%.txt
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
+
+# Tests of these are skipped where there is no npm.
+$(CLIENTS_VENV)/node/.done: requirements/clients/node/package.json requirements/clients/node/package-lock.json
+	@mkdir -p $(@D) && cp $^ $(@D)
+	@if command -v npm >/dev/null; \
+	then npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@; \
+	else echo "no npm on this machine: clients in JavaScript are left out"; fi
 
 $(TOOLS_VENV)/.done:
 	$(PYTHON) -m venv $(TOOLS_VENV)

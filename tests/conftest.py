@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import hypothesis
@@ -16,11 +18,17 @@ from grpc import aio
 
 from service.app.lifecycle import Server
 from service.app.settings import load
+from service.core.catalog import State
 from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
 from tests.fakes import FakeBackend
 from tests.processes import ROOT, ServerProcess, server_process
 
 TRAINING_SECONDS = 300
+GRPC_SERVERS = ("h2corn", "grpcio")
+_OVER_REST = re.compile(r"rest|http|\bv[12]\b", re.IGNORECASE)
+"""What clients of REST are called, where a test is told by which to ask."""
+
+Result = TypeVar("Result")
 
 # How fast the machine is, is no matter of tests.
 hypothesis.settings.register_profile(
@@ -56,7 +64,7 @@ class Served:
         return total
 
 
-async def until(condition: Callable[[], bool], *, seconds: float = 10) -> None:
+async def until(condition: Callable[[], bool], *, seconds: float = 30) -> None:
     """Waits for something that happens in another task soon.
 
     Raises:
@@ -65,6 +73,20 @@ async def until(condition: Callable[[], bool], *, seconds: float = 10) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  # what is waited for is no event
             await asyncio.sleep(0.01)
+
+
+async def too_late(served: "Served", ask: Callable[[float], Awaitable[Result]]) -> tuple[Result, float]:
+    """Asks what the gate holds up with ever more seconds to answer it in, until they suffice to begin a run.
+
+    Returns:
+        What was answered to the first that was begun, and the seconds that it had.
+    """
+    before = served.backend.runs
+    for seconds in (0.05, 0.3, 2, 15):
+        answer = await ask(seconds)
+        if served.backend.runs > before:
+            return answer, seconds
+    raise AssertionError("no request was begun")
 
 
 @asynccontextmanager
@@ -112,11 +134,45 @@ async def serving_replica(models: str, **settings: Any) -> AsyncIterator[Served]
         )
         async with Server(front) as runtime:
             await runtime.ready()
+            await until(lambda: not _loads(runtime))  # ready it is with the newest version of each model
             async with (
                 httpx.AsyncClient(base_url=f"http://127.0.0.1:{runtime.rest_port}", timeout=20) as rest,
                 aio.insecure_channel(f"127.0.0.1:{runtime.grpc_port}") as channel,
             ):
                 yield Served(runtime, backend, rest, channel)
+
+
+def _loads(runtime: Server) -> bool:
+    catalog = runtime.catalog
+    return any(entry.state is State.LOADING for name in catalog.names() for entry in catalog.versions(name))
+
+
+@pytest.fixture(scope="module", params=GRPC_SERVERS)
+def grpc_server(request: pytest.FixtureRequest) -> str:
+    """Names the server of the gRPC port: whatever depends on this is tested with each of them."""
+    return str(request.param)
+
+
+@pytest.fixture
+def with_grpc_server(grpc_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes it that of the servers that the test starts by itself."""
+    monkeypatch.setenv("TENSORGATE_GRPC_SERVER", grpc_server)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what goes over REST alone, but for the first gRPC server: with the others it is the same."""
+    again = [item for item in items if isinstance(item, pytest.Function) and _is_again_over_rest(item)]
+    config.hook.pytest_deselected(items=again)
+    left_out = set(again)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _is_again_over_rest(item: pytest.Function) -> bool:
+    params = item.callspec.params if hasattr(item, "callspec") else {}
+    if params.get("grpc_server", GRPC_SERVERS[0]) == GRPC_SERVERS[0]:
+        return False
+    by = [str(params[name]) for name in ("transport", "speaker", "way", "name") if name in params]
+    return item.get_closest_marker("over_rest") is not None or any(map(_OVER_REST.search, by))
 
 
 @pytest.fixture
@@ -139,8 +195,25 @@ def default_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def default_server(default_models: Path) -> Iterator[ServerProcess]:
-    with server_process("--models", str(default_models)) as server:
-        assert "Tensorgate serves digits, sunspots" in server.announcement()
+def default_servers(default_models: Path) -> Iterator[Callable[[str], ServerProcess]]:
+    """Returns what serves the two default models by the gRPC server of a name; each is started when it is needed."""
+    with ExitStack() as servers:
+
+        @cache
+        def server(grpc_server: str) -> ServerProcess:
+            arguments = ("--models", str(default_models), "--grpc-server", grpc_server)
+            started = servers.enter_context(server_process(*arguments))
+            servers.callback(lambda: _assert_ends_well(started))
+            assert "Tensorgate serves digits, sunspots" in started.announcement()
+            return started
+
         yield server
-        assert server.stop() == 0
+
+
+def _assert_ends_well(server: ServerProcess) -> None:
+    assert server.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def default_server(default_servers: Callable[[str], ServerProcess]) -> ServerProcess:
+    return default_servers(os.environ.get("TENSORGATE_GRPC_SERVER", GRPC_SERVERS[0]))

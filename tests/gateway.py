@@ -19,7 +19,7 @@ class Gateway:
         self.runtime = runtime
         self.rest = rest
 
-    async def ask(self, *values: float, path: str = "m", timeout: float = 5) -> tuple[int, Any]:
+    async def ask(self, *values: float, path: str = "m", timeout: float = 20) -> tuple[int, Any]:
         """Returns status and body of an inference."""
         response = await self.rest.post(
             f"/v1/models/{path}:predict", json={"instances": list(values)}, headers={"X-Request-Timeout": str(timeout)}
@@ -31,6 +31,11 @@ class Gateway:
         lines = (await self.rest.get("/metrics")).text.splitlines()
         samples = (line.rpartition(" ") for line in lines if line.partition("{")[0].partition(" ")[0] == name)
         return {sample[len(name) :]: float(value) for sample, _, value in samples if float(value)}
+
+    @property
+    def pool(self) -> Any:
+        """The replicas, as the backend has them."""
+        return self.runtime._parts.backend._pool  # type: ignore[attr-defined]
 
     def states(self) -> list[str]:
         """Returns how the replicas stand, in the order of their addresses."""
@@ -57,6 +62,6 @@ async def gateway(*behind: Replica, ready: bool = True, **settings: Any) -> Asyn
     }
     async with Server(load(options | settings)) as runtime:
         if ready:
-            await asyncio.wait_for(runtime.ready(), 10)
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{runtime.rest_port}", timeout=20) as rest:
+            await asyncio.wait_for(runtime.ready(), 30)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{runtime.rest_port}", timeout=40) as rest:
             yield Gateway(runtime, rest)

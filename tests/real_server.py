@@ -72,15 +72,16 @@ async def serving_config(backend: str, config: Path, **settings: Any) -> AsyncIt
     elif backend == "tfserving":
         async with (
             serving_models(models, model_config_file=config) as replica,
-            _serving_replica(f"127.0.0.1:{replica.runtime.grpc_port}", **settings) as server,
+            gateway_to(f"127.0.0.1:{replica.runtime.grpc_port}", **settings) as server,
         ):
             yield server
     else:
-        async with _model_server(config) as address, _serving_replica(address, **settings) as server:
+        async with _model_server(config) as address, gateway_to(address, **settings) as server:
             yield server
 
 
-def _serving_replica(address: str, **settings: Any) -> AbstractAsyncContextManager[RealServer]:
+def gateway_to(address: str, **settings: Any) -> AbstractAsyncContextManager[RealServer]:
+    """Serves what the server at that address does, which speaks TensorFlow Serving's protocol."""
     options = {"backend": "tfserving", "tfserving_addresses": address, "probe_seconds": 0.1}
     return serving_models(Path("no folder"), **options, **settings)
 

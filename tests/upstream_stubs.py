@@ -32,14 +32,14 @@ class Stubs:
 
 
 @asynccontextmanager
-async def serving_zoo(folder: Path) -> AsyncIterator[Stubs]:
+async def serving_zoo(folder: Path, **settings: Any) -> AsyncIterator[Stubs]:
     """Writes the models of every form, and upstream's first, and serves them while the body runs."""
     models = folder / "models"
     zoo_models.save_zoo(models)
     upstream_models.save_half_plus_two(models / "half" / "1")
     config = folder / "models.config"
     config.write_text(zoo_models.config_of(models))
-    async with serving_models(models, model_config_file=config) as server:
+    async with serving_models(models, model_config_file=config, **settings) as server:
         yield Stubs(server, models)
 
 

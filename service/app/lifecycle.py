@@ -31,7 +31,14 @@ from service.transport.streams import OrderedStreams
 
 logger = logging.getLogger(__name__)
 
-_EXPOSED_HEADERS = (REQUEST_ID, "grpc-status", "grpc-message", "grpc-status-details-bin")
+_EXPOSED_HEADERS = (
+    REQUEST_ID,
+    "grpc-status",
+    "grpc-message",
+    "grpc-status-details-bin",
+    "inference-header-content-length",
+    "retry-after",
+)
 """What scripts in browsers may read of an answer, beside its body."""
 
 

@@ -118,12 +118,10 @@ class Batcher:
 
     async def _next(self, request: InferenceRequest, call: Call, *, key: Hashable) -> Outputs:
         """Runs at once where there is a place, else when it is this request's turn."""
-        queue = self._queues.get(key)
-        if queue is None:
-            queue = self._queues[key] = _Queue(request.version)
+        queue = self._queues.get(key) or _Queue(request.version)
         arrived = time.perf_counter()
         if not queue.waiting and self._has_place(queue):
-            self._begin(queue)
+            self._begin(key, queue)
             try:
                 self._observe(request.version, request.rows, 1)
                 return await self._backend.run(request.version, request.signature, request.inputs, call.deadline)
@@ -142,6 +140,7 @@ class Batcher:
                 f"{self._waiting[name]} requests wait for model {name!r}, as many as max_queue_size admits",
             )
         if not queue.waiting:
+            self._queues[key] = queue
             self._served_next.append(key)
         queue.waiting.append(queued)
         self._waiting[name] = self._waiting.get(name, 0) + 1
@@ -168,7 +167,8 @@ class Batcher:
             None
         ) and queue.running < limits.max_batches_per_model * self._replicas(queue.version)
 
-    def _begin(self, queue: _Queue) -> None:
+    def _begin(self, key: Hashable, queue: _Queue) -> None:
+        self._queues[key] = queue
         queue.running += 1
         self._running += 1
 
@@ -197,7 +197,7 @@ class Batcher:
             if not queue.waiting and not queue.running:
                 self._queues.pop(key, None)
             return
-        self._begin(queue)
+        self._begin(key, queue)
         # In a context of its own: what it logs is not about the request that happened to make room for it.
         task = asyncio.create_task(self._run_batch(key, queue, batch), context=Context())
         self._tasks.add(task)

@@ -22,8 +22,8 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", params=BACKENDS)
-async def server(request: pytest.FixtureRequest, zoo: Path) -> AsyncIterator[RealServer]:
-    async with serving_config(request.param, zoo, **LIMITS) as server:
+async def server(request: pytest.FixtureRequest, grpc_server: str, zoo: Path) -> AsyncIterator[RealServer]:
+    async with serving_config(request.param, zoo, grpc_server=grpc_server, **LIMITS) as server:
         yield server
 
 

@@ -9,6 +9,8 @@ from service.errors import ErrorKind
 from tests.clients import Grpc, Outcome, Rest
 from tests.conftest import Served, serving, until
 
+pytestmark = pytest.mark.usefixtures("with_grpc_server")
+
 TRANSPORTS = [Rest, Grpc]
 
 BLACK = {"pixels": [[0] * 4] * 4}

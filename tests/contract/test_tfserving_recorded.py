@@ -78,12 +78,12 @@ def test_the_real_tensorflow_serving() -> None:
 
 @pytest.fixture(scope="module", params=BACKENDS)
 async def server(
-    request: pytest.FixtureRequest, shapes: str, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, grpc_server: str, shapes: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[RealServer]:
     folder = tmp_path_factory.mktemp("upstream")
     config = tmp_path_factory.mktemp("config") / "models.config"
     config.write_text(write_models(folder, known_shapes=shapes == "known shapes"))
-    async with serving_config(request.param, config) as server:
+    async with serving_config(request.param, config, grpc_server=grpc_server) as server:
         server.rest.headers["x-shapes"] = shapes
         yield server
 
@@ -100,6 +100,7 @@ def words(text: str) -> str:
     return text.strip()
 
 
+@pytest.mark.over_rest
 @pytest.mark.parametrize("title", REST)
 async def test_rest(server: RealServer, title: str) -> None:
     case = REST[title]

@@ -11,6 +11,8 @@ from service.errors import ErrorKind, GatewayError
 from tests.clients import Grpc, Rest
 from tests.conftest import Served, serving
 
+pytestmark = pytest.mark.usefixtures("with_grpc_server")
+
 TRANSPORTS = [Rest, Grpc]
 Transport = Callable[[Served], Any]
 

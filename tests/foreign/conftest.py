@@ -1,6 +1,8 @@
 """Servers as processes, and the clients that others wrote."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 
 import pytest
 
@@ -14,22 +16,35 @@ BORROWED = "borrowed"
 
 
 @pytest.fixture(scope="session")
-def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
-    """Serves models of every form."""
+def zoos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Address]]:
+    """Returns what serves models of every form by the gRPC server of a name; each is started when it is needed."""
     folder, config = tmp_path_factory.mktemp("zoo"), tmp_path_factory.mktemp("config") / "models.config"
     listing = zoo_models.save_zoo(folder)
     borrowed = f'config {{ name: "{BORROWED}" base_path: "{folder / "vector"}" }}'
     config.write_text(listing.removesuffix("}") + borrowed + "\n}")
     limits = [word for name, limit in LIMITS.items() for word in (f"--{name.replace('_', '-')}", str(limit))]
-    with server_process("--models", str(folder), "--model-config-file", str(config), *limits) as server:
-        server.announcement()
-        yield Address.of(server)
+    with ExitStack() as servers:
+
+        @cache
+        def address(grpc_server: str) -> Address:
+            models = ("--models", str(folder), "--model-config-file", str(config))
+            server = servers.enter_context(server_process(*models, "--grpc-server", grpc_server, *limits))
+            server.announcement()
+            return Address.of(server)
+
+        yield address
 
 
-@pytest.fixture(scope="session")
-def defaults(default_server: ServerProcess) -> Address:
+@pytest.fixture(scope="module")
+def zoo(zoos: Callable[[str], Address], grpc_server: str) -> Address:
+    """Serves models of every form."""
+    return zoos(grpc_server)
+
+
+@pytest.fixture(scope="module")
+def defaults(default_servers: Callable[[str], ServerProcess], grpc_server: str) -> Address:
     """Serves the two default models."""
-    return Address.of(default_server)
+    return Address.of(default_servers(grpc_server))
 
 
 @pytest.fixture

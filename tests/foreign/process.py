@@ -1,8 +1,9 @@
 """Clients that others wrote, as processes: a script of ours, run by their own interpreter, does what it is told."""
 
 import os
+import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -87,12 +88,34 @@ class ForeignClient:
 @contextmanager
 def foreign_client(environment: str) -> Iterator[ForeignClient]:
     """Runs the script of that environment while the body runs; skips where the environment was not made."""
-    stamp = ENVIRONMENTS / environment / ".done"
-    if not stamp.exists():
-        pytest.skip(f"{stamp.relative_to(ROOT)} is missing: make clients")
+    python = environment_folder(environment) / "bin/python"
     # Its own packages alone: nothing of ours may be what it imports.
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    command = [str(stamp.with_name("bin") / "python"), "-W", "ignore", str(SCRIPTS / f"speak_{environment}.py")]
+    with _running([str(python), "-W", "ignore", str(SCRIPTS / f"speak_{environment}.py")], variables) as client:
+        yield client
+
+
+@contextmanager
+def node_client(script: str) -> Iterator[ForeignClient]:
+    """Runs a script of JavaScript while the body runs; skips where there is no Node.js, or its packages are not."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no Node.js on this machine (Debian: apt-get install nodejs npm)")
+    packages = environment_folder("node") / "node_modules"
+    with _running([node, str(SCRIPTS / script)], os.environ | {"NODE_PATH": str(packages)}) as client:
+        yield client
+
+
+def environment_folder(environment: str) -> Path:
+    """Returns the folder of an environment; skips where it was not made."""
+    folder = ENVIRONMENTS / environment
+    if not (folder / ".done").exists():
+        pytest.skip(f"{folder.relative_to(ROOT)}/.done is missing: make clients")
+    return folder
+
+
+@contextmanager
+def _running(command: Sequence[str], variables: Mapping[str, str]) -> Iterator[ForeignClient]:
     with subprocess.Popen(
         command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
     ) as process:

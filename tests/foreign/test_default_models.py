@@ -20,7 +20,7 @@ def images() -> Array:
     return pixels
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def reference(triton: ForeignClient, defaults: Address, images: Array) -> Said:
     return triton.ask(defaults, "grpc", Question("digits", {"images": images}))
 

@@ -40,6 +40,7 @@ def test_what_it_cannot_say_is_no_fault_of_the_server(kserve: ForeignClient, zoo
         assert caught.value.status is None
 
 
+@pytest.mark.over_rest
 def test_strings_over_rest(kserve: ForeignClient, zoo: Address) -> None:
     said = kserve.ask(zoo, "v2", Question("words", {"text": texts(["añb", ""])}, outputs=["upper", "raw_bytes"]))
     assert_same(dict(said.outputs), {"upper": texts(["AñB", ""]), "raw_bytes": texts(["añb", ""])})
@@ -67,6 +68,7 @@ def test_state(kserve: ForeignClient, zoo: Address, name: str) -> None:
     assert kserve.call(zoo, name, "is_model_ready", model_name="nope") is False
 
 
+@pytest.mark.over_rest
 def test_version_1_predicts(kserve: ForeignClient, zoo: Address) -> None:
     def predict(model: str, *instances: object) -> object:
         return kserve.call(zoo, "v1", "infer", model_name=model, data={"instances": list(instances)})

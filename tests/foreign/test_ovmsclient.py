@@ -33,6 +33,7 @@ def test_predict_over_grpc(ovmsclient: ForeignClient, zoo: Address, case: str) -
     assert_same(predict(ovmsclient, zoo, "grpc", case), SAYABLE[case].outputs)
 
 
+@pytest.mark.over_rest
 @pytest.mark.parametrize("case", sorted(SAYABLE.keys() - {"strings, and bytes that are none", "zero rows"}))
 def test_predict_over_rest(ovmsclient: ForeignClient, zoo: Address, case: str) -> None:
     for output, array in predict(ovmsclient, zoo, "http", case).items():

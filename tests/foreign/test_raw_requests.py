@@ -10,6 +10,8 @@ import pytest
 
 from tests.foreign.process import Address
 
+pytestmark = pytest.mark.over_rest
+
 BODY = json.dumps({"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": [3]}]}).encode()
 PACKED = gzip.compress(BODY)
 POST = b"POST /v2/models/modes/infer HTTP/1.1\r\nhost: x\r\n"

@@ -1,5 +1,6 @@
 """tritonclient, all four clients of it, against a running server."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from tests.foreign.cases import ALL_REFUSALS, CASES, COMPLEX, assert_refused
 from tests.foreign.process import Address, ForeignClient, RaisedError
 from tests.generic_cases import assert_same, floats, numbers_of
+from tests.processes import server_process
 from tests.questions import Question, texts
 
 NAMES = ("http", "http-aio", "grpc", "grpc-aio")
@@ -149,14 +151,24 @@ def test_the_repository(triton: ForeignClient, zoo: Address, borrowed: str, name
         assert said in caught.value.message
 
 
+@pytest.fixture(scope="module")
+def held(grpc_server: str) -> Iterator[Address]:
+    """Serves models that give no answer while anybody waits for one."""
+    backend = ("--backend", "tests.fakes:SlowBackend")
+    with server_process(*backend, "--grpc-server", grpc_server, TENSORGATE_TEST_SLOW_SECONDS="600") as server:
+        server.announcement()
+        yield Address.of(server)
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_time_limits(triton: ForeignClient, zoo: Address, name: str) -> None:
-    question = Question("scalar", {"x": np.array(1.5, np.float32)})
+def test_time_limits(triton: ForeignClient, held: Address, zoo: Address, name: str) -> None:
+    question = Question("double", {"x": floats(1.5)})
     with pytest.raises(RaisedError, match=r"504|DEADLINE_EXCEEDED"):
-        triton.ask(zoo, name, question, timeout=1)  # microseconds, which the server keeps
+        triton.ask(held, name, question, timeout=1)  # microseconds, which the server keeps
     if name.startswith("grpc"):
         with pytest.raises(RaisedError, match="DEADLINE_EXCEEDED"):
-            triton.ask(zoo, name, question, client_timeout=1e-6)
+            triton.ask(held, name, question, client_timeout=1e-6)
+        question = Question("scalar", {"x": np.array(1.5, np.float32)})
         assert triton.ask(zoo, name, question, client_timeout=20).outputs["y"] == 3
 
 

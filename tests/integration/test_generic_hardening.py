@@ -1,6 +1,5 @@
 """Requests of the generic protocols made to hurt: each is refused for what it claims, and nothing is left of it."""
 
-import asyncio
 import gc
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,7 +12,7 @@ from service.errors import ErrorKind, GatewayError
 from service.wire import open_inference_pb2 as oip
 from service.wire import tensorflow_pb2 as tf_pb
 from service.wire import tensorflow_serving_pb2 as tfs
-from tests.conftest import Served, serving
+from tests.conftest import Served, serving, until
 from tests.questions import Question, rpc_error
 from tests.real_server import RealServer
 from tests.speakers import SPEAKERS
@@ -112,8 +111,7 @@ async def test_a_refused_request_leaves_nothing_for_the_collector(served: Served
                     await call(message.SerializeToString())
             for path in ("/v1/models/sum:predict", "/v2/models/sum/infer", "/api/v1/models/shades/classify"):
                 assert (await served.rest.post(path, json={"inputs": "x"})).is_error
-        await asyncio.sleep(0.1)
-        assert len(alive()) <= before
+        await until(lambda: len(alive()) <= before)
     finally:
         gc.enable()
 

@@ -15,7 +15,7 @@ from PIL import Image
 from service.codecs.images import check_encoded
 from tensorgate.v1 import tensorgate_pb2 as pb
 from tests.clients import classify_request, error_outcome, forecast_request, problem_outcome
-from tests.conftest import Served, serving, until
+from tests.conftest import Served, serving, too_late, until
 
 CLASSIFY = "/api/v1/models/shades/classify"
 FORECAST = "/api/v1/models/steps/forecast"
@@ -98,8 +98,12 @@ async def test_files_that_unpack_to_much_are_run_a_few_at_a_time(served: Served)
     assert len(answer.results) == 4
     assert served.backend.runs == 4
     served.backend.gate.clear()
-    with pytest.raises(grpc.aio.AioRpcError):
-        await served.stub.Classify(classify_request("shades", images=images), timeout=0.3)
+
+    async def ask(seconds: float) -> None:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await served.stub.Classify(classify_request("shades", images=images), timeout=seconds)
+
+    await too_late(served, ask)
     served.backend.gate.set()
     await until(lambda: served.backend.cancelled == 1)
     assert served.backend.runs == 5
@@ -134,7 +138,7 @@ async def test_open_streams_take_no_place_from_requests() -> None:
 
 
 async def test_an_idle_stream_ends() -> None:
-    async with serving(stream_idle_timeout=0.1) as served:
+    async with serving(stream_idle_timeout=0.5) as served:
         stream = served.stub.ForecastStream()
         await stream.write(forecast_request("steps", series=[RAMP]))
         assert (await stream.read()).response.model == "steps"
@@ -235,11 +239,11 @@ async def test_rows_of_a_stream_are_counted_once(served: Served) -> None:
 
 
 async def test_a_stream_that_its_client_cancels_late_was_cancelled() -> None:
-    async with serving(default_timeout=0.1) as served:
+    async with serving(default_timeout=1) as served:
         stream = served.stub.ForecastStream()
         await stream.write(forecast_request("steps", series=[RAMP]))
         await stream.read()
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(1.1)
         stream.cancel()
         async with asyncio.timeout(10):
             while await served.metric("tensorgate_requests_total", code="cancelled") != 1:  # noqa: ASYNC110

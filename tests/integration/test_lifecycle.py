@@ -62,7 +62,7 @@ async def test_it_is_ready_only_once_the_models_are(monkeypatch: pytest.MonkeyPa
 
 
 async def test_a_stop_lets_requests_in_flight_finish_and_takes_no_new_ones() -> None:
-    async with serving(drain_delay=0.2, max_batches_in_flight=3, max_batches_per_model=3) as served:
+    async with serving(drain_delay=2, max_batches_in_flight=3, max_batches_per_model=3) as served:
         served.backend.gate.clear()
         over_rest = asyncio.create_task(served.rest.post(CLASSIFY, json=BLACK))
         over_grpc = served.stub.Classify(classify_request("shades", **BLACK))
@@ -70,7 +70,7 @@ async def test_a_stop_lets_requests_in_flight_finish_and_takes_no_new_ones() -> 
         await stream.write(classify_request("shades", **BLACK))
         await until(lambda: served.backend.runs == 3)
         stopping = asyncio.create_task(served.runtime.__aexit__(None, None, None))
-        await asyncio.sleep(0.1)
+        await until(lambda: not served.runtime._accepting())
         # Still serving, so that load balancers can notice; but not ready.
         assert (await served.rest.get("/readyz")).json()["accepting"] is False
         assert await health(served) == health_pb2.HealthCheckResponse.NOT_SERVING
@@ -100,7 +100,7 @@ async def test_what_does_not_finish_in_time_is_given_up() -> None:
         request = asyncio.create_task(served.rest.post(CLASSIFY, json=BLACK))
         call = served.stub.Classify(classify_request("shades", **BLACK))
         await until(lambda: served.backend.runs == 2)
-        await asyncio.wait_for(served.runtime.__aexit__(None, None, None), 10)
+        await asyncio.wait_for(served.runtime.__aexit__(None, None, None), 25)
         with pytest.raises(grpc.aio.AioRpcError):
             await call
         with pytest.raises(httpx.HTTPError):
@@ -112,7 +112,7 @@ async def test_a_watch_of_the_health_service_does_not_hold_up_a_stop() -> None:
         stub: Any = health_pb2_grpc.HealthStub(served.channel)
         watch = stub.Watch(health_pb2.HealthCheckRequest())
         assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
-        await asyncio.wait_for(served.runtime.__aexit__(None, None, None), 10)
+        await asyncio.wait_for(served.runtime.__aexit__(None, None, None), 25)
 
 
 async def test_an_address_that_is_taken_is_an_error(served: Served) -> None:
@@ -132,10 +132,12 @@ def test_a_signal_ends_the_process_with_status_zero(number: int) -> None:
 
 
 def test_a_request_in_flight_is_answered_before_the_process_ends() -> None:
-    with server_process(*SLOW) as server:
+    with server_process(*SLOW, TENSORGATE_TEST_SLOW_SECONDS="4") as server:
         server.announcement()
         answers: list[httpx.Response] = []
-        asking = threading.Thread(target=lambda: answers.append(httpx.post(server.rest + CLASSIFY, json=BLACK)))
+        asking = threading.Thread(
+            target=lambda: answers.append(httpx.post(server.rest + CLASSIFY, json=BLACK, timeout=60))
+        )
         asking.start()
         while "tensorgate_requests_in_flight 1.0" not in httpx.get(server.rest + "/metrics").text:
             pass

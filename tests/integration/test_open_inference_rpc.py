@@ -14,6 +14,8 @@ from service.wire import open_inference_pb2 as pb
 from tests.conftest import Served, until
 from tests.open_inference import ask, infer_request, refused, strings_of, zoo
 
+pytestmark = pytest.mark.usefixtures("with_grpc_server")
+
 FLOATS = np.array([[1, 2], [3, 4]], np.float32)
 A = {"name": "a", "datatype": "FP32", "shape": [2, 2]}
 B = {"name": "b", "datatype": "FP32", "shape": [2, 2]}
@@ -23,8 +25,8 @@ RAW = FLOATS.tobytes()
 
 
 @pytest.fixture(scope="module")
-async def served() -> AsyncIterator[Served]:
-    async with zoo() as served:
+async def served(grpc_server: str) -> AsyncIterator[Served]:
+    async with zoo(grpc_server=grpc_server) as served:
         yield served
 
 

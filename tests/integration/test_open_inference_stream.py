@@ -13,13 +13,15 @@ from tests.clients import error_outcome
 from tests.conftest import Served, serving, until
 from tests.open_inference import infer_request
 
+pytestmark = pytest.mark.usefixtures("with_grpc_server")
+
 METHOD = "inference.GRPCInferenceService/ModelStreamInfer"
 Call = Any
 
 
 @pytest.fixture(scope="module")
-async def served() -> AsyncIterator[Served]:
-    async with serving() as served:
+async def served(grpc_server: str) -> AsyncIterator[Served]:
+    async with serving(grpc_server=grpc_server) as served:
         yield served
 
 
@@ -188,12 +190,12 @@ async def test_a_stream_ends_after_what_it_took_when_the_server_goes_down() -> N
 
 
 async def test_a_stream_is_not_idle_while_something_is_in_the_works() -> None:
-    async with serving(stream_idle_timeout=0.1) as served:
+    async with serving(stream_idle_timeout=0.5) as served:
         served.backend.gate.clear()
         call = stream(served)
         await call.write(double(1))
         await until(lambda: served.backend.runs == 1)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.7)
         served.backend.gate.set()
         assert doubled(await call.read()) == 2
         assert error_outcome(await ended(call)).code == "timeout"

@@ -29,8 +29,12 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+Answered = Callable[[], Awaitable[None]]
+"""Waits until everyone is answered who asks from now on."""
+
+
 async def asked_throughout(
-    server: RealServer, question: Question, happening: Callable[[], Awaitable[None]]
+    server: RealServer, question: Question, happening: Callable[[Answered], Awaitable[None]]
 ) -> dict[str, list[Said]]:
     """Asks the question in every protocol, over and over, until what happens is over; returns all that came back."""
     over = asyncio.Event()
@@ -40,9 +44,14 @@ async def asked_throughout(
         while not over.is_set():
             answers[name].append(await SPEAKERS[name].ask(server, question))
 
+    async def answered() -> None:
+        before = {name: len(said) for name, said in answers.items()}
+        # One more may have been asked before.
+        await until(lambda: all(len(said) >= before[name] + 2 for name, said in answers.items()))
+
     asking = [asyncio.create_task(ask(name)) for name in SPEAKERS]
     try:
-        await happening()
+        await happening(answered)
     finally:
         over.set()
         await asyncio.gather(*asking)
@@ -63,11 +72,12 @@ async def test_a_version_is_published(saved: Path, tmp_path: Path) -> None:
     async with serving_models(tmp_path, poll_seconds=0.05) as server:
         catalog = server.runtime.catalog
 
-        async def publish() -> None:
+        async def publish(answered: Answered) -> None:
+            await answered()
             shutil.copytree(saved / "3", tmp_path / "versions" / ".3.partial")
             (tmp_path / "versions" / ".3.partial").rename(tmp_path / "versions" / "3")
             await until(lambda: [entry.version for entry in catalog.versions("versions")] == [3], seconds=30)
-            await asyncio.sleep(0.2)
+            await answered()
 
         answers = await asked_throughout(server, Question("versions", ZERO), publish)
         for name, said in answers.items():
@@ -91,11 +101,11 @@ async def test_a_label_is_moved(saved: Path, tmp_path: Path) -> None:
         label = "/api/v1/models/versions/labels/stable"
         await server.rest.put(label, json={"version": 1})
 
-        async def move() -> None:
+        async def move(answered: Answered) -> None:
             for version in (2, 1, 2):
-                await asyncio.sleep(0.2)
+                await answered()
                 assert (await server.rest.put(label, json={"version": version})).is_success
-            await asyncio.sleep(0.2)
+            await answered()
 
         answers = await asked_throughout(server, Question("versions", ZERO, version="stable"), move)
         for name, said in answers.items():
@@ -121,7 +131,8 @@ async def test_a_reload_fails(saved: Path, tmp_path: Path) -> None:
         wrong = [bad, older, f"{both} {bad}", config("versions", "moved", label) + bad]
         await models.HandleReloadConfigRequest(reload_request(f"model_config_list {{ {both} }}"))
 
-        async def fail() -> None:
+        async def fail(answered: Answered) -> None:
+            await answered()
             for text in wrong:
                 with pytest.raises(grpc.aio.AioRpcError):
                     await models.HandleReloadConfigRequest(reload_request(f"model_config_list {{ {text} }}"))

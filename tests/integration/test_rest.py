@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.clients import problem_outcome
-from tests.conftest import Served, serving, until
+from tests.conftest import Served, serving, too_late, until
 
 CLASSIFY = "/api/v1/models/shades/classify"
 FORECAST = "/api/v1/models/steps/forecast"
@@ -175,10 +175,14 @@ async def test_a_request_id_that_is_none_is_replaced(served: Served, request_id:
 
 async def test_a_request_ends_with_its_timeout(served: Served) -> None:
     served.backend.gate.clear()
-    response = await served.rest.post(CLASSIFY, json=BLACK, headers={"x-request-timeout": "0.05"})
+
+    async def ask(seconds: float) -> httpx.Response:
+        return await served.rest.post(CLASSIFY, json=BLACK, headers={"x-request-timeout": str(seconds)})
+
+    response, seconds = await too_late(served, ask)
     outcome = problem_outcome(response)
     assert (response.status_code, outcome.code) == (504, "timeout")
-    assert "0.05 s" in outcome.message
+    assert f"{seconds:g} s" in outcome.message
     assert served.backend.cancelled == 1
 
 

@@ -12,6 +12,8 @@ from service.wire import tensorflow_serving_pb2 as tfs_pb
 from tests.clients import error_outcome
 from tests.conftest import Served, serving
 
+pytestmark = pytest.mark.usefixtures("with_grpc_server")
+
 MIB = 1024 * 1024
 _SETTINGS, _MAX_CONCURRENT_STREAMS = 4, 3
 

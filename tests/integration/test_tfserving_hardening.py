@@ -38,7 +38,7 @@ async def test_the_only_replica_may_hang_while_the_gateway_starts() -> None:
         async with gateway(one, ready=False) as served:
             await until(lambda: served.states() == ["ejected"])
             one.silent.set()
-            await asyncio.wait_for(served.runtime.ready(), 10)
+            await asyncio.wait_for(served.runtime.ready(), 30)
             assert await served.ask(1) == GOOD
 
 

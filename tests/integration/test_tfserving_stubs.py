@@ -18,12 +18,14 @@ from tensorflow_serving.apis import (
 from tests.real_server import serving_models
 from tests.upstream_stubs import Stubs, examples, predict, refusal, serving_zoo, with_examples
 
+pytestmark = pytest.mark.usefixtures("with_grpc_server")
+
 Code = grpc.StatusCode
 
 
 @pytest.fixture(scope="module")
-async def stubs(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stubs]:
-    async with serving_zoo(tmp_path_factory.mktemp("zoo")) as stubs:
+async def stubs(grpc_server: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stubs]:
+    async with serving_zoo(tmp_path_factory.mktemp("zoo"), grpc_server=grpc_server) as stubs:
         yield stubs
 
 

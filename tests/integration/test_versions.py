@@ -104,8 +104,9 @@ async def test_what_is_dropped_lives_until_its_last_request_is_answered(tmp_path
         outputs = await folder.runtime._parts.backend.run(held, signature, inputs, Deadline.after(9))
         assert outputs["forecast"].tolist() == [[1, 2, 3]]
         del held
-        await asyncio.to_thread(gc.collect)
-        assert loaded() is None
+        async with asyncio.timeout(30):
+            while loaded() is not None:  # where another thread is collecting, this one's does nothing
+                await asyncio.to_thread(gc.collect)
 
 
 @pytest.mark.parametrize(

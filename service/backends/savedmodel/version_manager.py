@@ -102,8 +102,7 @@ class VersionManager:
     async def unload(self, name: str) -> None:
         """Drops the model's versions; the catalog lists them as ended."""
         self._source = self._source.with_unloaded(self._source.unloaded | {name})
-        for key in [key for key in self._served if key[0] == name]:
-            await self._drop(key)
+        await self._drop({key for key in self._served if key[0] == name})
         for entry in self.catalog.versions(name) if name in self.catalog else []:
             self.catalog.put(ModelVersion(name, entry.version, State.END))
 
@@ -128,8 +127,7 @@ class VersionManager:
             del self._failed[key]
             self.catalog.drop(*key)
         await self._load_missing(candidates)
-        for key in self._served.keys() - self._wanted(candidates).keys():
-            await self._drop(key)
+        await self._drop(self._served.keys() - self._wanted(candidates).keys())
 
     async def collect(self) -> None:
         """Frees dropped versions: a loaded model is full of reference cycles."""
@@ -140,13 +138,16 @@ class VersionManager:
         while missing := [key for key in self._wanted(found) if key not in self._served]:
             await self._load(missing[0], found[missing[0]])
 
-    async def _drop(self, key: Key) -> None:
-        del self._served[key], self._folders[key]
-        if key[0] in self._source.unloaded:
-            self.catalog.put(ModelVersion(*key, State.END))
-        else:
-            self.catalog.drop(*key)
-        await self.collect()  # its memory is to be free before the next one comes
+    async def _drop(self, keys: Set[Key]) -> None:
+        """Takes versions out of service, all at once: no older one is to answer after a newer one has."""
+        for key in keys:
+            del self._served[key], self._folders[key]
+            if key[0] in self._source.unloaded:
+                self.catalog.put(ModelVersion(*key, State.END))
+            else:
+                self.catalog.drop(*key)
+        if keys:
+            await self.collect()  # their memory is to be free before the next ones come
 
     def _wanted(self, found: Mapping[Key, FoundVersion]) -> dict[Key, FoundVersion]:
         """Returns the versions to serve: what the policies choose among those that have not failed unchanged."""

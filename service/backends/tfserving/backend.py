@@ -23,7 +23,7 @@ from service.core.ports import Accept
 from service.core.replicas import ReplicaStatus
 from service.core.tasks import describe
 from service.core.tensors import Signature, Tensor, byte_size
-from service.errors import ErrorKind, GatewayError
+from service.errors import ErrorKind, GatewayError, OutdatedVersionError
 
 logger = logging.getLogger(__name__)
 
@@ -132,6 +132,13 @@ class TfServingBackend:
         replica = next((replica for replica in self._pool.serving() if replica.serves(key)), None)
         if replica is None:
             raise GatewayError(ErrorKind.BACKEND_UNAVAILABLE, "no replica that serves it answers")
+        try:
+            return await self._describe_on(replica, key)
+        except OutdatedVersionError:
+            replica.report_missing(key)
+            raise
+
+    async def _describe_on(self, replica: Replica, key: Key) -> ModelVersion:
         signatures = await fetch_signatures(replica, key, seconds=_DESCRIBE_SECONDS)
         version = ModelVersion(*key, State.AVAILABLE, signatures=signatures)
         deadline = Deadline.after(_DESCRIBE_SECONDS)

@@ -28,7 +28,7 @@ _MEANINGS = (
 """Texts that say more than their codes, which are those of a lack of room."""
 _NOT_SENT = ("failed to connect", "DNS resolution failed", "errors resolving")
 """What gRPC says of calls that were never sent."""
-_BROKEN = ("Socket closed", "Connection reset", "Stream removed")
+_BROKEN = ("Socket closed", "Connection reset", "Stream removed", "Cancelling all calls")
 """What it says of calls whose connection broke; it may note a moment later that there is none."""
 
 
@@ -71,7 +71,9 @@ def failure_of(error: aio.AioRpcError, *, connected: bool = True) -> Failure:
     if kind is ErrorKind.BACKEND_UNAVAILABLE:
         found = GatewayError(kind, "the backend cannot be reached", upstream=text)
         answered = connected and not any(part in text for part in (*_NOT_SENT, *_BROKEN))
-        if answered or code is grpc.StatusCode.CANCELLED:
+        if code is grpc.StatusCode.CANCELLED:  # not by this side: a server that ends does so to its calls
+            return Failure(found, faulty=True, crashed=True)
+        if answered:
             return Failure(found, faulty=True)
         return Failure(found, unreachable=True, crashed=not any(part in text for part in _NOT_SENT))
     if kind is ErrorKind.TIMEOUT:

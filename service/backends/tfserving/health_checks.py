@@ -58,6 +58,8 @@ class HealthChecker:
 
     async def check(self) -> None:
         """Checks the replica, and waits for its report of versions; all who ask meanwhile share one check."""
+        if self._versions is not None:
+            await _shared(self._versions)  # it may have been asked for before what this check is to find out
         await _shared(self._started())
         if self._versions is not None:
             await _shared(self._versions)

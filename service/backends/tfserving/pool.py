@@ -108,7 +108,7 @@ class Pool:
                 reason = "version" if isinstance(error, OutdatedVersionError) else str(error.kind)
             tried.append(replica)
             if isinstance(error, OutdatedVersionError):
-                replica.report_versions({other: status for other, status in replica.versions.items() if other != key})
+                replica.report_missing(key)
             if crashes < _MAX_CRASHES and self._may_retry(key, tried, deadline):
                 self._observer.retried(reason)
                 continue

@@ -53,6 +53,7 @@ class Replica:
     Attributes:
         connection: To it.
         versions: What it last reported of each version.
+        outdated: Whether a version turned out to have left since then.
         configured: Whether it has the configuration that the others have; until then it gets no requests.
         last_used: Number of the last request that it got: of two that are equally free, the one used earlier is chosen.
     """
@@ -67,6 +68,7 @@ class Replica:
     ) -> None:
         self.name = name
         self.versions: Mapping[Key, VersionStatus] = {}
+        self.outdated = False
         self.configured = True
         self.last_used = 0
         self.connection = Connection(name, connect)
@@ -165,7 +167,13 @@ class Replica:
 
     def report_versions(self, versions: Mapping[Key, VersionStatus]) -> None:
         """Takes the states of all versions that it has."""
-        self.versions = versions
+        self.versions, self.outdated = versions, False
+        self._on_change()
+
+    def report_missing(self, key: Key) -> None:
+        """Takes note that it does not have a version any more; what it has instead is known after the next report."""
+        self.versions = {other: status for other, status in self.versions.items() if other != key}
+        self.outdated = True
         self._on_change()
 
     def report_unreachable(self, reason: str) -> None:

@@ -10,7 +10,7 @@ from service.backends.reasons import shortened
 from service.backends.tfserving.replica import Key, Replica, VersionStatus
 from service.core.catalog import Catalog, ModelRef, ModelVersion, State
 from service.core.replicas import ReplicaState
-from service.errors import GatewayError
+from service.errors import GatewayError, OutdatedVersionError
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class ServedVersions:
             if status.state is State.END and not status.error and key[0] in alive:
                 continue  # it was replaced by another one
             entries[key] = self._entry(key, status)
-        return entries
+        return entries | self._kept(entries, statuses)
 
     def close(self) -> None:
         """Stops describing."""
@@ -96,6 +96,24 @@ class ServedVersions:
             return ModelVersion(*key, State.END, error=self._failed[key].reason)
         return ModelVersion(*key, State.LOADING)
 
+    def _kept(
+        self, entries: Mapping[Key, ModelVersion], statuses: Mapping[Key, VersionStatus]
+    ) -> dict[Key, ModelVersion]:
+        """Returns the versions that have left and stay in the catalog until what replaces them is described.
+
+        A request for one of them waits until then, and is resolved anew; without them it would be refused.
+        """
+        coming = {
+            key[0]
+            for key, status in statuses.items()
+            if status.state is State.AVAILABLE and key not in self._described and key not in self._failed
+        }
+        if any(replica.outdated for replica in self._replicas() if replica.state is ReplicaState.SERVING):
+            coming.update(self.catalog.names())
+        coming -= {key[0] for key, entry in entries.items() if entry.state is State.AVAILABLE}
+        newest = (self.catalog.find(ModelRef(name)) for name in coming if name in self.catalog)
+        return {(entry.name, entry.version): entry for entry in newest if entry.state is State.AVAILABLE}
+
     def _awaits_newer(self, key: Key) -> bool:
         """Returns whether a newer version is about to be described for the first time, and none has been served yet."""
         name, version = key
@@ -106,8 +124,8 @@ class ServedVersions:
         before = {
             (entry.name, entry.version): entry for name in self.catalog.names() for entry in self.catalog.versions(name)
         }
-        for entry in entries.values():
-            self._put(entry)
+        for key in sorted(entries, reverse=True):  # the newest first: it is the one that answers
+            self._put(entries[key])
         for key in before.keys() - entries.keys():
             self._drop(key, before[key])
 
@@ -129,6 +147,8 @@ class ServedVersions:
         try:
             async with self._semaphore:
                 found = await self._describe(key)
+        except OutdatedVersionError:
+            pass  # it left meanwhile: its replica knows, and is asked again
         except Exception as error:
             self._record_failure(key, error)
         else:
@@ -138,10 +158,7 @@ class ServedVersions:
             self._failed.pop(key, None)
         finally:
             del self._describing[key]
-        entries = self.entries()
-        for other in sorted(entries, reverse=True):  # the newest first: it is the one that answers
-            if other[0] == key[0]:
-                self._put(entries[other])
+        self._enter(self.entries())
 
     def _record_failure(self, key: Key, error: Exception) -> None:
         if key in self._described:

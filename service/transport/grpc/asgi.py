@@ -1,5 +1,6 @@
 """gRPC and gRPC-Web as an ASGI application; h2corn carries the first over HTTP/2, any server the second."""
 
+import math
 from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import Any
@@ -9,7 +10,7 @@ from service.core.call import Call
 from service.errors import ErrorKind, GatewayError
 from service.seam import statuses
 from service.transport.call import REQUEST_ID
-from service.transport.grpc.calls import GrpcCalls, Unary, refusing
+from service.transport.grpc.calls import GrpcCalls, Streaming, Unary, refusing
 from service.transport.grpc.framing import MessageReader, Receive, answer_encoding
 from service.transport.grpc.metadata import text_of, timeout_of, trailers_of
 from service.transport.grpc.writers import NativeWriter, Pairs, Send, WebWriter, Writer, from_base64
@@ -39,7 +40,8 @@ class GrpcApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one call."""
-        headers: dict[bytes, bytes] = dict(scope["headers"])
+        # Of several of one name the first: by the first content type it was found to be gRPC.
+        headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         encoding = headers.get(b"grpc-encoding", b"").decode("latin-1")
         writer, receive = _carried(headers, encoding, receive, send)
         calls = self._calls
@@ -49,7 +51,10 @@ class GrpcApp:
         reader = MessageReader(receive, encoding=encoding, limit=calls.max_request_bytes)
         with suppress(OSError):  # the client went away; what came of its call is reported
             try:
-                calls.set_timeout(call, bound, timeout_of(headers.get(b"grpc-timeout")))
+                timeout = timeout_of(headers.get(b"grpc-timeout"))
+                if timeout is None and isinstance(writer, WebWriter) and isinstance(bound, Streaming):
+                    timeout = math.inf  # as long as any call may take: nothing tells that a client of HTTP/1.1 is gone
+                calls.set_timeout(call, bound, timeout)
             except GatewayError as error:
                 await self._refuse(refusing(error, bound.codes), call, receive, writer)
                 return

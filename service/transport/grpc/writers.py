@@ -1,6 +1,8 @@
 """How answers are sent: with HTTP trailers, or as gRPC-Web has it, which browsers can read."""
 
-from base64 import b64decode, b64encode
+import re
+from base64 import b64encode
+from binascii import a2b_base64
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from functools import partial
@@ -15,6 +17,8 @@ Pairs = list[tuple[bytes, bytes]]
 
 _JOINED_BYTES = 64 * 1024
 """Answers that are ready together travel together, up to this size."""
+_PADDED = re.compile(rb"[^=]+=*|=+")
+"""Base64 up to its padding."""
 _START: MutableMapping[str, Any] = {
     "type": "http.response.start",
     "status": 200,
@@ -186,16 +190,15 @@ def from_base64(receive: Receive) -> Receive:
 
 
 def _decoded(text: bytes) -> bytes:
-    parts = []
-    while text:
-        padding = text.find(b"=")
-        end = len(text) if padding < 0 else (padding // 4 + 1) * 4
-        try:
-            parts.append(b64decode(text[:end], validate=True))
-        except ValueError:
-            raise invalid_input(
-                Violation("body", "base64, as the content type says", f"{len(text)} other bytes"),
-                kind=ErrorKind.MALFORMED,
-            ) from None
-        text = text[end:]
-    return b"".join(parts)
+    try:
+        data = b"".join([a2b_base64(part, strict_mode=True) for part in _PADDED.findall(text)])
+    except ValueError:
+        raise _no_base64(text) from None
+    if len(data) != len(text) * 3 // 4 - text.count(b"="):  # too much padding is overlooked
+        raise _no_base64(text)
+    return data
+
+
+def _no_base64(text: bytes) -> GatewayError:
+    violation = Violation("body", "base64, as the content type says", f"{len(text)} other bytes")
+    return invalid_input(violation, kind=ErrorKind.MALFORMED)

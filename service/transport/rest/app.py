@@ -1,6 +1,5 @@
 """REST as an ASGI application: finds the route, reads the body, answers, shows errors as the path's protocol does."""
 
-import asyncio
 import math
 import re
 from collections.abc import Sequence
@@ -20,10 +19,6 @@ from service.transport.rest.routing import MethodNotAllowedError, Router
 
 TIMEOUT = "x-request-timeout"
 RETRY_AFTER_SECONDS = "1"
-TASK = "tensorgate.task"
-"""Member of a scope: the task that answers it, to be cancelled by a server that sees that the client has gone."""
-GONE = "tensorgate.gone"
-"""Member of a scope: set by a server before it cancels the task."""
 
 _SECONDS = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 """A number as JSON and most languages write it; Python's own ``float`` also reads 1_0, and digits of all scripts."""
@@ -50,7 +45,6 @@ class RestApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
-        scope[TASK] = asyncio.current_task()
         headers = Headers(scope=scope)
         call = Call("rest", OTHER_METHOD, request_id_of(headers.get(REQUEST_ID)), self._calls.deadline(None))
         path: str = scope["path"]
@@ -80,13 +74,8 @@ class RestApp:
             return _with_advice(respond(error, call.request_id), error)
 
         is_probe = found is not None and found[0].is_probe
-        try:
-            place = None if is_probe else "requests"
-            response = await self._calls.run_call(work, call, refuse, place=place, reads=True)
-        except asyncio.CancelledError:
-            if scope.get(GONE):
-                return
-            raise
+        place = None if is_probe else "requests"
+        response = await self._calls.run_call(work, call, refuse, place=place, reads=True)
         with suppress(OSError):  # the client went away
             await _send(response, scope, send, call)
 

@@ -10,8 +10,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.errors import ErrorKind, GatewayError
 from service.seam.problem import MEDIA_TYPE, problem
+from service.transport.application import GONE, TASK
 from service.transport.call import request_id_of
-from service.transport.rest.app import GONE, TASK
 
 MAX_HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 30.0

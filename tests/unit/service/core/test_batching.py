@@ -46,6 +46,7 @@ class Merging:
     """A batcher in front of a gated backend."""
 
     def __init__(self, **limits: int) -> None:
+        self.calls: list[Call] = []
         self.backend = Gated()
         self.seen: list[tuple[int, int]] = []
         self.batcher = Batcher(
@@ -66,8 +67,6 @@ class Merging:
 
         return asyncio.create_task(asked())
 
-    calls: list[Call]
-
     async def settle(self) -> None:
         for _ in range(10):
             await asyncio.sleep(0)
@@ -77,14 +76,8 @@ class Merging:
             self.backend.turns.release()
 
 
-def merging(**limits: int) -> Merging:
-    made = Merging(**limits)
-    made.calls = []
-    return made
-
-
 async def test_an_idle_backend_is_asked_at_once_and_those_who_wait_meanwhile_are_merged() -> None:
-    front = merging()
+    front = Merging()
     first = front.ask(1)
     await front.settle()
     assert front.backend.runs == [[1]]
@@ -102,7 +95,7 @@ async def test_an_idle_backend_is_asked_at_once_and_those_who_wait_meanwhile_are
 
 
 async def test_a_batch_has_no_more_rows_than_allowed() -> None:
-    front = merging(max_batch_size=3)
+    front = Merging(max_batch_size=3)
     asked = [front.ask(0), front.ask(1, 2), front.ask(3, 4), front.ask(5)]
     await front.settle()
     front.let(9)
@@ -111,7 +104,7 @@ async def test_a_batch_has_no_more_rows_than_allowed() -> None:
 
 
 async def test_a_large_request_is_run_whole_where_the_model_does_not_give_a_row_for_each_row() -> None:
-    front = merging(max_batch_size=2)
+    front = Merging(max_batch_size=2)
     front.backend.merges_rows = True
     for runs in ([[1, 2], [1, 2, 3, 4, 5]], [[1, 2, 3, 4, 5]]):
         front.backend.runs.clear()
@@ -122,7 +115,7 @@ async def test_a_large_request_is_run_whole_where_the_model_does_not_give_a_row_
 
 
 async def test_a_large_request_is_run_in_parts_and_put_together() -> None:
-    front = merging(max_batch_size=2)
+    front = Merging(max_batch_size=2)
     asked = front.ask(1, 2, 3, 4, 5)
     front.let(9)
     assert await asked == [2, 4, 6, 8, 10]
@@ -130,7 +123,7 @@ async def test_a_large_request_is_run_in_parts_and_put_together() -> None:
 
 
 async def test_several_runs_may_be_under_way() -> None:
-    front = merging(max_batches_in_flight=2, max_batches_per_model=2)
+    front = Merging(max_batches_in_flight=2, max_batches_per_model=2)
     asked = [front.ask(value) for value in (1, 2, 3)]
     await front.settle()
     assert front.backend.runs == [[1], [2]]
@@ -139,7 +132,7 @@ async def test_several_runs_may_be_under_way() -> None:
 
 
 async def test_a_model_leaves_the_other_places_to_others() -> None:
-    front = merging(max_batches_in_flight=2)
+    front = Merging(max_batches_in_flight=2)
     other = replace(MODEL, name="n")
     asked = [front.ask(1), front.ask(2), front.ask(3), front.ask(4, model=other), front.ask(5, model=other)]
     await front.settle()
@@ -152,7 +145,7 @@ async def test_a_model_leaves_the_other_places_to_others() -> None:
 
 
 async def test_other_shapes_models_and_versions_are_not_merged() -> None:
-    front = merging()
+    front = Merging()
     other = replace(MODEL, version=2)
     asked = [front.ask(1), front.ask(2), front.ask(3, width=2), front.ask(4, model=other), front.ask(5)]
     await front.settle()
@@ -162,13 +155,13 @@ async def test_other_shapes_models_and_versions_are_not_merged() -> None:
 
 
 async def test_models_take_turns() -> None:
-    front = merging(max_batch_size=1)
+    front = Merging(max_batch_size=1)
     other = replace(MODEL, name="n")
     asked = [front.ask(0), *(front.ask(value) for value in (1, 2, 3)), front.ask(9, model=other)]
     await front.settle()
     front.let(9)
     await asyncio.gather(*asked)
-    front = merging(max_batch_size=2)
+    front = Merging(max_batch_size=2)
     asked = [front.ask(0), *(front.ask(value, value) for value in (1, 2, 3)), front.ask(9, model=other)]
     await front.settle()
     front.let(9)
@@ -177,7 +170,7 @@ async def test_models_take_turns() -> None:
 
 
 async def test_one_bad_request_fails_alone() -> None:
-    front = merging()
+    front = Merging()
     asked = [front.ask(0), *(front.ask(value) for value in (1, 2, -3, 4, 5, -6, 7))]
     await front.settle()
     front.let(50)
@@ -192,7 +185,7 @@ async def test_one_bad_request_fails_alone() -> None:
 
 
 async def test_what_nobody_can_be_blamed_for_fails_all_at_once() -> None:
-    front = merging()
+    front = Merging()
     front.backend.failure = GatewayError(ErrorKind.BACKEND_UNAVAILABLE, "gone")
     asked = [front.ask(value) for value in (1, 2, 3)]
     await front.settle()
@@ -203,7 +196,7 @@ async def test_what_nobody_can_be_blamed_for_fails_all_at_once() -> None:
 
 
 async def test_a_request_that_is_given_up_is_taken_out_of_its_queue() -> None:
-    front = merging()
+    front = Merging()
     first, second, third = front.ask(1), front.ask(2), front.ask(3)
     await front.settle()
     second.cancel()
@@ -215,7 +208,7 @@ async def test_a_request_that_is_given_up_is_taken_out_of_its_queue() -> None:
 
 
 async def test_a_request_that_is_given_up_while_it_runs_does_not_stop_the_others() -> None:
-    front = merging()
+    front = Merging()
     first, second, third = front.ask(1), front.ask(2), front.ask(3)
     await front.settle()
     front.let(1)
@@ -228,7 +221,7 @@ async def test_a_request_that_is_given_up_while_it_runs_does_not_stop_the_others
 
 
 async def test_when_all_give_up_the_place_is_free_again() -> None:
-    front = merging()
+    front = Merging()
     asked = [front.ask(value) for value in (1, 2, 3)]
     await front.settle()
     for task in asked:
@@ -242,7 +235,7 @@ async def test_when_all_give_up_the_place_is_free_again() -> None:
 
 
 async def test_no_more_wait_for_a_model_than_allowed() -> None:
-    front = merging(max_queue_size=2)
+    front = Merging(max_queue_size=2)
     asked = [front.ask(value) for value in (1, 2, 3, 4)]
     other = front.ask(5, model=replace(MODEL, name="n"))
     await front.settle()
@@ -255,8 +248,22 @@ async def test_no_more_wait_for_a_model_than_allowed() -> None:
     assert await other == [10]
 
 
+@pytest.mark.parametrize("size", [1, 128])
+async def test_nothing_is_kept_of_what_is_refused(size: int) -> None:
+    front = Merging(max_queue_size=1, max_batch_size=size)
+    asked = [front.ask(1), front.ask(2)]
+    await front.settle()
+    queues = dict(front.batcher._queues)
+    refused = [front.ask(3, width=width) for width in (2, 3)]
+    assert all(isinstance(each, GatewayError) for each in await asyncio.gather(*refused, return_exceptions=True))
+    assert front.batcher._queues == queues
+    front.let(9)
+    await asyncio.gather(*asked)
+    assert front.batcher._queues == {}
+
+
 async def test_a_model_that_does_not_work_row_by_row_is_not_merged_again() -> None:
-    front = merging()
+    front = Merging()
     front.backend.merges_rows = True
     asked = [front.ask(value) for value in (1, 2, 3)]
     await front.settle()
@@ -281,7 +288,7 @@ async def test_a_model_that_does_not_work_row_by_row_is_not_merged_again() -> No
     ],
 )
 async def test_signatures_without_rows_of_their_own_are_run_one_by_one(signature: Signature) -> None:
-    front = merging()
+    front = Merging()
     model = replace(MODEL, signatures={"serving_default": signature})
     asked = [front.ask(value, model=model) for value in (1, 2, 3)]
     await front.settle()
