@@ -43,7 +43,7 @@ class Application:
         elif content_type[: len(WEB)].lower() == WEB or _takes_trailers(scope):
             await self.grpc(scope, receive, send)
         else:
-            await self.grpc.refuse(scope, send)
+            await self.grpc.refuse(receive, send)
 
 
 def _takes_trailers(scope: Scope) -> bool:
