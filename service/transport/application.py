@@ -38,7 +38,9 @@ class Application:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         for name, value in scope["headers"]:
-            if name == b"content-type" and value[: len(NATIVE)].lower() == NATIVE:
+            if name == b"content-type":  # of several the first counts, here as there
+                if value[: len(NATIVE)].lower() != NATIVE:
+                    break
                 if value[: len(WEB)].lower() == WEB or _takes_trailers(scope):
                     await self.grpc(scope, receive, send)
                 else:

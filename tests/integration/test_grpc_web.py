@@ -213,7 +213,7 @@ async def test_pages_of_the_origins_that_are_named_may_ask(served: Served, port:
     response = await post(url, bytes(5), headers={"origin": ORIGIN})
     assert response.headers["access-control-allow-origin"] == ORIGIN
     exposed = {name.strip() for name in response.headers["access-control-expose-headers"].split(",")}
-    assert exposed == {"x-request-id", "grpc-status", "grpc-message", "grpc-status-details-bin"}
+    assert {"x-request-id", "grpc-status", "grpc-message", "grpc-status-details-bin"} <= exposed
 
 
 async def test_without_any_no_page_may(port: str) -> None:
