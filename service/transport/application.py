@@ -37,6 +37,7 @@ class Application:
                 raise
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Of several the first counts, as where calls are answered.
         content_type = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
         if content_type[: len(NATIVE)].lower() != NATIVE:
             await self.rest(scope, receive, send)
