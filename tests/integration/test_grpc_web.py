@@ -184,7 +184,7 @@ async def test_a_watch_whose_client_is_gone_is_over() -> None:
         async with gone_afterwards(served, WATCH, health_pb2.HealthCheckRequest()) as reader:
             assert await reader.readuntil(b"\r\n\r\n")  # so it has begun
         async with asyncio.timeout(10):
-            while await served.metric("tensorgate_requests_total", method=WATCH, code="cancelled") == 0:
+            while await served.metric("tensorgate_requests_total", method=WATCH, code="cancelled") == 0:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
 
