@@ -27,7 +27,9 @@ def client_of(served: Served, port: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=f"http://127.0.0.1:{PORTS[port](served)}", timeout=SECONDS)
 
 
-def preflight(origin: str, method: str = "POST", headers: str = "content-type,x-grpc-web,x-request-id") -> dict[str, str]:
+def preflight(
+    origin: str, method: str = "POST", headers: str = "content-type,x-grpc-web,x-request-id"
+) -> dict[str, str]:
     return {
         "origin": origin,
         "access-control-request-method": method,
