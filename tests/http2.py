@@ -18,7 +18,6 @@ SECONDS = 30
 """For whatever is waited for: how fast the machine is, is no matter of tests."""
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
-_READ_BYTES = 1 << 16
 
 Pairs = Iterable[tuple[bytes, bytes]]
 
@@ -144,9 +143,8 @@ class Http2:
         return await self.answer(stream)
 
     def reset(self, stream: int, code: int = 8) -> None:
-        """Resets a stream; by default it is cancelled."""
-        self.h2.reset_stream(stream, code)
-        self.flush()
+        """Resets a stream, even one that has ended; by default it is cancelled."""
+        self.write(frame(RST_STREAM, code.to_bytes(4, "big"), stream=stream))
 
     async def answer(self, stream: int) -> Answer:
         """Waits until the stream is over."""
@@ -174,11 +172,15 @@ class Http2:
             await self.until(lambda: self.closed)
 
     async def pump(self) -> None:
-        """Takes in what comes."""
-        with suppress(OSError):
-            while data := await self._read():
+        """Takes in what comes, a frame at a time."""
+        with suppress(OSError, asyncio.IncompleteReadError):
+            while one := await self._read():
+                if one[3] == GOAWAY:  # after which the state machine would take no more, and a server may have more
+                    self.gone = int.from_bytes(one[13:17], "big")
+                    self._changed.set()
+                    continue
                 try:
-                    events = self.h2.receive_data(data)
+                    events = self.h2.receive_data(one)
                 except h2.exceptions.ProtocolError:  # what was written past the state machine was news to it
                     break
                 for event in events:
@@ -190,11 +192,10 @@ class Http2:
 
     async def _read(self) -> bytes:
         await self.reads.wait()
-        return await self._reader.read(_READ_BYTES)
+        head = await self._reader.readexactly(9)
+        return head + await self._reader.readexactly(int.from_bytes(head[:3], "big"))
 
     def _take(self, event: Any) -> None:
-        if isinstance(event, h2.events.ConnectionTerminated):
-            self.gone = int(event.error_code or 0)
         if isinstance(event, h2.events.PingAckReceived):
             self.pongs += 1
         answer = self.answers.get(getattr(event, "stream_id", None) or 0)

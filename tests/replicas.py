@@ -39,6 +39,7 @@ class Replica:
         refusal: What it answers to the next configurations, in place of success.
         models: Names of the models that it has, all with these versions; of ``bad`` it cannot tell the signatures.
         probe_failure: What every probe is refused with, while it is set.
+        telling: While it is cleared, it does not tell which versions it has.
         reloading: While it is cleared, reloads wait.
         output: Name of its output.
         slow_metadata: A version of which it tells the signatures late.
@@ -62,6 +63,8 @@ class Replica:
         self.refusal = ""
         self.models = {"m"}
         self.probe_failure: tuple[grpc.StatusCode, str] | None = None
+        self.telling = asyncio.Event()
+        self.telling.set()
         self.reloading = asyncio.Event()
         self.reloading.set()
         self.output = "y"
@@ -129,6 +132,7 @@ class Replica:
         return health_pb2.HealthCheckResponse(status=self.health)
 
     async def _status(self, request: Any, context: Any) -> Any:
+        await self.telling.wait()
         if self.probe_failure is not None:
             await context.abort(*self.probe_failure)
         if request.model_spec.name not in self.models:

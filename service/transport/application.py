@@ -37,13 +37,14 @@ class Application:
                 raise
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Of several the first counts, as where calls are answered.
         content_type = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
         if content_type[: len(NATIVE)].lower() != NATIVE:
             await self.rest(scope, receive, send)
         elif content_type[: len(WEB)].lower() == WEB or _takes_trailers(scope):
             await self.grpc(scope, receive, send)
         else:
-            await self.grpc.refuse(scope, send)
+            await self.grpc.refuse(receive, send)
 
 
 def _takes_trailers(scope: Scope) -> bool:

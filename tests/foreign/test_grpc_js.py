@@ -15,7 +15,7 @@ from google.rpc import status_pb2
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from tests.clients import Outcome, status_outcome
-from tests.conftest import Served, serving, until
+from tests.conftest import Served, serving, too_late, until
 from tests.foreign.process import ForeignClient, node_client
 
 TYPED, TFSERVING = "tensorgate.v1.TensorgateService", "tensorflow.serving.PredictionService"
@@ -201,12 +201,10 @@ async def test_a_call_ends_with_its_deadline(js: Speaker) -> None:
     async with serving() as served:
         served.backend.gate.clear()
         js = Speaker(js.client, address_of(served))
-        told = await js.do("call", f"{TYPED}/Classify", classify(0), seconds=0.5)
-        assert told["code"] == grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
-        await until(lambda: served.backend.cancelled == 1)
-        told = await js.do("call", f"{TYPED}/ClassifyStream", classify(0), seconds=0.5)
-        assert told["code"] == grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
-        await until(lambda: served.backend.cancelled == 2)
+        for count, method in enumerate((f"{TYPED}/Classify", f"{TYPED}/ClassifyStream"), 1):
+            told, _ = await too_late(served, lambda seconds: js.do("call", method, classify(0), seconds=seconds))  # noqa: B023
+            assert told["code"] == grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
+            await until(lambda: served.backend.cancelled == count)  # noqa: B023
         await until(lambda: not any(served.runtime.admission.in_flight.values()))
 
 

@@ -4,6 +4,7 @@ import asyncio
 import struct
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -171,25 +172,30 @@ async def test_a_watch_shows_the_state_and_ends_in_time(port: str) -> None:
 async def test_a_call_whose_client_is_gone_stops_costing(method: str) -> None:
     async with serving() as served:
         served.backend.gate.clear()
-        await leave(served, method, CLASSIFY_BLACK, until_=lambda: served.backend.runs == 1)
+        async with gone_afterwards(served, method, CLASSIFY_BLACK):
+            await until(lambda: served.backend.runs == 1)
         await until(lambda: served.backend.cancelled == 1)
         await until(lambda: not any(served.runtime.admission.in_flight.values()))
         assert await served.metric("tensorgate_requests_total", method=method, code="cancelled") == 1
 
 
-async def test_a_watch_whose_client_is_gone_is_over(served: Served) -> None:
-    others = asyncio.all_tasks()
-    await leave(served, WATCH, health_pb2.HealthCheckRequest(), until_=lambda: asyncio.all_tasks() > others)
-    await until(lambda: asyncio.all_tasks() <= others)
+async def test_a_watch_whose_client_is_gone_is_over() -> None:
+    async with serving() as served:
+        async with gone_afterwards(served, WATCH, health_pb2.HealthCheckRequest()) as reader:
+            assert await reader.readuntil(b"\r\n\r\n")  # so it has begun
+        async with asyncio.timeout(10):
+            while await served.metric("tensorgate_requests_total", method=WATCH, code="cancelled") == 0:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
 
 
-async def leave(served: Served, method: str, message: Message, *, until_: Any) -> None:
-    """Calls a method on the REST port, and goes away."""
-    _, writer = await asyncio.open_connection("127.0.0.1", served.runtime.rest_port)
+@asynccontextmanager
+async def gone_afterwards(served: Served, method: str, message: Message) -> AsyncIterator[asyncio.StreamReader]:
+    """Calls a method on the REST port, and goes away after the body."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.runtime.rest_port)
     body = frame(message)
     lines = f"POST /{method} HTTP/1.1", "host: x", f"content-type: {BINARY}", f"content-length: {len(body)}"
     writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
-    await until(until_)
+    yield reader
     writer.close()
     await writer.wait_closed()
 

@@ -183,8 +183,9 @@ async def test_a_form_with_too_many_files_says_so() -> None:
         files = [("f", ("f", b"x"))] * 5
         outcome = problem_outcome(await served.rest.post(CLASSIFY, files=files))
         assert (outcome.code, outcome.where) == ("too_large", ("images",))
-    async with serving() as served:
-        outcome = problem_outcome(await served.rest.post(CLASSIFY, files=[("f", ("f", b"x"))] * 10_001))
+    async with serving(default_timeout=300) as served:
+        files = [("f", ("f", b"x"))] * 10_001
+        outcome = problem_outcome(await served.rest.post(CLASSIFY, files=files, timeout=300))
         assert outcome.code == "too_large"
 
 

@@ -47,6 +47,28 @@ async def test_replicas_come_and_go_with_the_addresses_of_a_name(monkeypatch: py
             await until(lambda: served.states() == ["serving", "serving"])
 
 
+async def test_requests_wait_for_a_replica_that_takes_over_and_has_yet_to_tell_its_versions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("service.backends.tfserving.backend._RESOLVE_SECONDS", 0.05)
+    one, two = Replica(1), Replica(2)
+    two.telling.clear()
+    async with replicas(one, two):
+        known = [one.address]
+
+        async def resolve(*_: Any) -> frozenset[str]:
+            return frozenset(known)
+
+        monkeypatch.setattr("service.backends.tfserving.backend.resolve", resolve)
+        async with gateway(one, tfserving_addresses="dns:///replicas.example:8500", probe_timeout=30) as served:
+            known[:] = [two.address]
+            await until(lambda: [status.name for status in served.runtime._parts.backend.replicas()] == [two.address])  # type: ignore[attr-defined]
+            asked = [asyncio.create_task(served.ask(value)) for value in range(5)]
+            await until(lambda: served.runtime.admission.in_flight["requests"] == 5)
+            two.telling.set()
+            assert [await task for task in asked] == [(200, {"predictions": [value + 2.0]}) for value in range(5)]
+
+
 async def test_a_replica_that_left_its_name_and_is_silent_loses_its_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.backends.tfserving.backend._RESOLVE_SECONDS", 0.05)
     one, two = Replica(), Replica()

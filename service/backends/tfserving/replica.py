@@ -53,7 +53,7 @@ class Replica:
     Attributes:
         connection: To it.
         versions: What it last reported of each version.
-        outdated: Whether a version turned out to have left since then.
+        outdated: Whether that is not what it has: before its first report, and once a version turned out to have left.
         configured: Whether it has the configuration that the others have; until then it gets no requests.
         last_used: Number of the last request that it got: of two that are equally free, the one used earlier is chosen.
     """
@@ -68,7 +68,7 @@ class Replica:
     ) -> None:
         self.name = name
         self.versions: Mapping[Key, VersionStatus] = {}
-        self.outdated = False
+        self.outdated = True
         self.configured = True
         self.last_used = 0
         self.connection = Connection(name, connect)

@@ -18,6 +18,8 @@ from service.transport.grpc.framing import not_one
 
 _LAST_WORDS_SECONDS = 0.2
 """For answers that are on their way when the server stops."""
+_CANCELLATION_SECONDS = 0.1
+"""Within which it is known why no more messages come: the end of them and a cancellation look the same at first."""
 _STATUSES = {status.value[0]: status for status in grpc.StatusCode}
 
 Context = aio.ServicerContext[Any, Any]
@@ -86,6 +88,8 @@ class _Handlers(grpc.GenericRpcHandler):
                     raise not_one("more than one")
                 request = data
             if request is None:
+                # Where the client has cancelled the call, this is cancelled meanwhile.
+                await asyncio.sleep(_CANCELLATION_SECONDS)
                 raise not_one("none")
             return request
 

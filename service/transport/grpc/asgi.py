@@ -56,7 +56,7 @@ class GrpcApp:
                     timeout = math.inf  # as long as any call may take: nothing tells that a client of HTTP/1.1 is gone
                 calls.set_timeout(call, bound, timeout)
             except GatewayError as error:
-                await self._refuse(refusing(error, bound.codes), call, writer)
+                await self._refuse(refusing(error, bound.codes), call, receive, writer)
                 return
             if isinstance(bound, Unary):
                 answer = await calls.unary(bound, reader.only, call)
@@ -69,20 +69,20 @@ class GrpcApp:
                 failed = await calls.stream(bound, reader.all, writer.write, call)
                 await writer.end(_trailers(call) if failed is None else trailers_of(failed))
 
-    async def refuse(self, scope: Scope, send: Send) -> None:
+    async def refuse(self, receive: Receive, send: Send) -> None:
         """Refuses a call that came without what gRPC needs, in gRPC's words: its client may be behind a proxy."""
         refused = refusing(GatewayError(ErrorKind.NOT_SUPPORTED, _NEEDS), statuses.GRPC)
         with suppress(OSError):
-            await self._refuse(refused, self._calls.call(refused, None), NativeWriter(send, ""))
+            await self._refuse(refused, self._calls.call(refused, None), receive, NativeWriter(send, ""))
 
-    async def _refuse(self, refused: Unary, call: Call, writer: Writer) -> None:
-        answer = await self._calls.unary(refused, _nothing, call)
+    async def _refuse(self, refused: Unary, call: Call, receive: Receive, writer: Writer) -> None:
+        async def read(held: HeldBytes) -> bytes:
+            await receive()  # with a body that nobody read, a connection of HTTP/1.1 may end before its answer is there
+            return b""
+
+        answer = await self._calls.unary(refused, read, call)
         if not isinstance(answer, bytes):
             await writer.end(trailers_of(answer))
-
-
-async def _nothing(held: HeldBytes) -> bytes:
-    return b""
 
 
 def _carried(headers: dict[bytes, bytes], encoding: str, receive: Receive, send: Send) -> tuple[Writer, Receive]:

@@ -60,12 +60,23 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Gives the client a while to read its answer, and then lets it go."""
         super().pause_writing()
-        self._stalled = self.loop.call_later(self._stall_timeout, self.transport.abort)
+        self._wait_for_reader()
 
     def resume_writing(self) -> None:
         """Stops waiting: the client reads."""
         self._stop_waiting_for_reader()
         super().resume_writing()
+
+    def _wait_for_reader(self) -> None:
+        left = self.transport.get_write_buffer_size()
+        self._stalled = self.loop.call_later(self._stall_timeout, self._look_at_reader, left)
+
+    def _look_at_reader(self, left: int) -> None:
+        """Goes on waiting for a client that has read some of it meanwhile."""
+        if self.transport.get_write_buffer_size() < left:
+            self._wait_for_reader()
+        else:
+            self.transport.abort()
 
     def _stop_waiting_for_reader(self) -> None:
         if self._stalled is not None:
