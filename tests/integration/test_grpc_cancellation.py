@@ -1,4 +1,4 @@
-"""Calls that end before their answer is there, or just then: missed deadlines, cancelled calls, clients that go away."""
+"""Calls that end before their answer is there, or just then: missed deadlines, cancellations, clients that go away."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Connections that are odd, slow or many: what is no HTTP/2, what never comes to an end, and a thousand calls at once."""
+"""Connections that are odd, slow or full: what is no HTTP/2, what never ends, and a thousand calls at once."""
 
 import asyncio
 import contextlib
@@ -146,8 +146,11 @@ def option(name: str) -> int:
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="not on this system")
 def test_connections_have_what_lets_go_of_clients_that_are_gone() -> None:
-    with listen("127.0.0.1", 0, "test", stall_timeout=7.5) as listening:
-        with socket.create_connection(listening.getsockname(), SECONDS), listening.accept()[0] as accepted:
-            assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
-            assert accepted.getsockopt(socket.IPPROTO_TCP, option("TCP_KEEPIDLE")) == 60
-            assert accepted.getsockopt(socket.IPPROTO_TCP, option("TCP_USER_TIMEOUT")) == 7500
+    with (
+        listen("127.0.0.1", 0, "test", stall_timeout=7.5) as listening,
+        socket.create_connection(listening.getsockname(), SECONDS),
+        listening.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert accepted.getsockopt(socket.IPPROTO_TCP, option("TCP_KEEPIDLE")) == 60
+        assert accepted.getsockopt(socket.IPPROTO_TCP, option("TCP_USER_TIMEOUT")) == 7500

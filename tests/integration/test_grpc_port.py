@@ -171,7 +171,9 @@ async def test_the_grpc_port_refuses_http_1_0(served: Served) -> None:
     assert (await say(served.runtime.grpc_port, b"GET /livez HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.1 400")
 
 
-async def test_grpc_web_is_answered_on_both_ports_and_by_both_versions(served: Served, client: httpx.AsyncClient) -> None:
+async def test_grpc_web_is_answered_on_both_ports_and_by_both_versions(
+    served: Served, client: httpx.AsyncClient
+) -> None:
     headers: Any = {"content-type": "application/grpc-web+proto"}
     bodies = [(await each.post(RPC, content=GOOD, headers=headers)).content for each in (served.rest, client)]
     bodies.append((await asked(served, "POST", RPC, GOOD, **headers)).body)

@@ -44,7 +44,9 @@ async def test_answers_that_nobody_reads_are_let_go_all_at_once() -> None:
             await until(lambda: served.backend.runs == 100, seconds=SECONDS)
             assert (await served.stub.Classify(REQUEST)).model == "shades"
             # On the connection of a slow reader as well, once what it does not read is let go.
-            await client.until(lambda: all(answer.reset is not None or answer.ended for answer in client.answers.values()))
+            await client.until(
+                lambda: all(answer.reset is not None or answer.ended for answer in client.answers.values())
+            )
             assert unfinished() < before + 20
             assert (await served.stub.Classify(REQUEST)).model == "shades"
         assert served.runtime.admission.bytes_held() == 0
@@ -67,6 +69,25 @@ async def test_a_stream_whose_answers_nobody_reads_is_read_no_further_and_let_go
         assert await served.metric("tensorgate_requests_total", code="internal") == 0
         assert (await served.stub.Classify(REQUEST)).model == "shades"
         feeding.cancel()
+
+
+@pytest.mark.parametrize("grpc_server", SERVERS)
+async def test_an_upload_that_nobody_reads_leaves_room_for_the_others_of_its_connection(grpc_server: str) -> None:
+    async with (
+        serving(grpc_server=grpc_server, stream_window=1) as served,
+        connected(served.runtime.grpc_port) as client,
+    ):
+        served.backend.gate.clear()
+        feeding = [asyncio.create_task(feed(client, infer(250_000))) for _ in range(3)]
+        await until(lambda: served.runtime.admission.in_flight["streams"] == 3)
+        for _ in range(5):
+            stream = client.start(grpc_headers(INFER))
+            await client.send(stream, infer(250_000), end=True)
+        await until(lambda: served.runtime.admission.in_flight["requests"] == 5)
+        for task in feeding:
+            task.cancel()
+        served.backend.gate.set()
+        assert (await client.answer(stream)).status == 0
 
 
 async def feed(client: Http2, one: bytes) -> None:
@@ -101,7 +122,10 @@ async def test_a_stream_that_is_read_slowly_comes_whole(grpc_server: str) -> Non
 
 def binary(size: int) -> bytes:
     """Returns a request of Open Inference over HTTP/1.1 whose answer is a head and four bytes for each number."""
-    text = b'{"inputs":[{"name":"x","shape":[%d],"datatype":"FP32","parameters":{"binary_data_size":%d}}],' % (size, 4 * size)
+    text = b'{"inputs":[{"name":"x","shape":[%d],"datatype":"FP32","parameters":{"binary_data_size":%d}}],' % (
+        size,
+        4 * size,
+    )
     text += b'"outputs":[{"name":"y","parameters":{"binary_data":true}}]}'
     head = b"POST /v2/models/double/infer HTTP/1.1\r\nhost: x\r\ninference-header-content-length: %d\r\n" % len(text)
     return head + b"content-length: %d\r\n\r\n" % (len(text) + 4 * size) + text + bytes(4 * size)
@@ -123,7 +147,7 @@ def connect(port: int) -> socket.socket:
 
 
 def is_open(client: socket.socket) -> bool:
-    """Tells whether the server still has the connection: what it gives up after its last byte, nobody tells the client."""
+    """Tells whether the server still has the connection: a client that reads nothing is not told when it is let go."""
     ends = [f"0100007F:{port:04X}" for _, port in (client.getpeername(), client.getsockname())]
     lines = [line.split() for line in SYSTEMS_CONNECTIONS.read_text().splitlines()]
     return any(line[1:4] == [*ends, "01"] for line in lines)
