@@ -71,6 +71,25 @@ async def test_a_stream_whose_answers_nobody_reads_is_read_no_further_and_let_go
         feeding.cancel()
 
 
+@pytest.mark.parametrize("grpc_server", SERVERS)
+async def test_an_upload_that_nobody_reads_leaves_room_for_the_others_of_its_connection(grpc_server: str) -> None:
+    async with (
+        serving(grpc_server=grpc_server, stream_window=1) as served,
+        connected(served.runtime.grpc_port) as client,
+    ):
+        served.backend.gate.clear()
+        feeding = [asyncio.create_task(feed(client, infer(250_000))) for _ in range(3)]
+        await until(lambda: served.runtime.admission.in_flight["streams"] == 3)
+        for _ in range(5):
+            stream = client.start(grpc_headers(INFER))
+            await client.send(stream, infer(250_000), end=True)
+        await until(lambda: served.runtime.admission.in_flight["requests"] == 5)
+        for task in feeding:
+            task.cancel()
+        served.backend.gate.set()
+        assert (await client.answer(stream)).status == 0
+
+
 async def feed(client: Http2, one: bytes) -> None:
     """Sends messages for as long as the server takes them."""
     stream = client.start(grpc_headers(STREAM))
@@ -128,7 +147,11 @@ def connect(port: int) -> socket.socket:
 
 
 def is_open(client: socket.socket) -> bool:
+<<<<<<< HEAD
     """Returns whether the server still has the connection: what it gives up after its last byte, no client sees."""
+=======
+    """Tells whether the server still has the connection: a client that reads nothing is not told when it is let go."""
+>>>>>>> wt-survive
     ends = [f"0100007F:{port:04X}" for _, port in (client.getpeername(), client.getsockname())]
     lines = [line.split() for line in SYSTEMS_CONNECTIONS.read_text().splitlines()]
     return any(line[1:4] == [*ends, "01"] for line in lines)

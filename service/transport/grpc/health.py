@@ -5,7 +5,7 @@ Source: https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from grpc_health.v1 import health_pb2
 
@@ -23,6 +23,8 @@ _DESCRIPTOR = cast("ServiceDescriptor", health_pb2.DESCRIPTOR.services_by_name["
 
 _parse = parser_of(health_pb2.HealthCheckRequest)
 _Response = health_pb2.HealthCheckResponse
+_messages: Any = health_pb2
+"""Whose types are known without those of List."""
 
 
 class Health:
@@ -57,6 +59,7 @@ class Health:
         """Returns the methods by path."""
         return {
             f"/{NAME}/Check": method_of(NAME, _DESCRIPTOR, "Check", self.check, is_probe=True),
+            f"/{NAME}/List": method_of(NAME, _DESCRIPTOR, "List", self.list_all, is_probe=True),
             f"/{NAME}/Watch": OpenStream(f"{NAME}/Watch", self.watch),
         }
 
@@ -70,6 +73,12 @@ class Health:
             known = Violation("service", "one of the services that reflection lists", shown(request.service))
             raise GatewayError(ErrorKind.MODEL_NOT_FOUND, str(known), [known])
         return _Response(status=self._status(request.service))
+
+    async def list_all(self, request: Any, call: Call) -> Any:
+        """Answers List: what Check says of each service."""
+        return _messages.HealthListResponse(
+            statuses={name: _Response(status=self._status(name)) for name in self._names}
+        )
 
     async def watch(self, messages: AsyncIterator[bytes], call: Call) -> AsyncGenerator[bytes, None]:
         """Answers Watch: the state as it is, and each change of it, until the client goes away."""

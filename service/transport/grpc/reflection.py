@@ -33,12 +33,19 @@ def reflection_methods(services: Iterable[tuple[str, ServiceDescriptor]]) -> dic
         services: Each with its name on the wire, of which its descriptor's name has one prefix more or none.
     """
     described = dict(services)
+    methods = {f"{name}.{method}": name for name, service in described.items() for method in service.methods_by_name}
     own = [f"{package}.{_SERVICE}" for package in (V1, V1ALPHA)]
     servicer: Any = reflection.aio.ReflectionServicer((*described, health.NAME, *own), pool=_pool(described.items()))
 
     async def serve(messages: AsyncIterator[bytes], call: Call) -> AsyncGenerator[bytes, None]:
-        requests = (_parse(data) async for data in messages)
-        async for answer in servicer.ServerReflectionInfo(requests, None):
+        async def requests() -> AsyncIterator[reflection_pb2.ServerReflectionRequest]:
+            async for data in messages:
+                request = _parse(data)
+                if service := methods.get(request.file_containing_symbol):  # a pool finds no methods by their names
+                    request.file_containing_symbol = service
+                yield request
+
+        async for answer in servicer.ServerReflectionInfo(requests(), None):
             yield answer.SerializeToString()
 
     return {f"/{name}/{_METHOD}": OpenStream(f"{name}/{_METHOD}", serve) for name in own}
