@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """Connections that are odd, slow or many: what is no HTTP/2, what never ends, and a thousand calls at once."""
-=======
-"""Connections that are odd, slow or full: what is no HTTP/2, what never ends, and a thousand calls at once."""
->>>>>>> wt-survive
 
 import asyncio
 import contextlib

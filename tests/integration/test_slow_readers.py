@@ -147,11 +147,7 @@ def connect(port: int) -> socket.socket:
 
 
 def is_open(client: socket.socket) -> bool:
-<<<<<<< HEAD
     """Returns whether the server still has the connection: what it gives up after its last byte, no client sees."""
-=======
-    """Tells whether the server still has the connection: a client that reads nothing is not told when it is let go."""
->>>>>>> wt-survive
     ends = [f"0100007F:{port:04X}" for _, port in (client.getpeername(), client.getsockname())]
     lines = [line.split() for line in SYSTEMS_CONNECTIONS.read_text().splitlines()]
     return any(line[1:4] == [*ends, "01"] for line in lines)
