@@ -146,13 +146,14 @@ class Catalog:
         """Returns all versions of a model, the newest first.
 
         Raises:
-            GatewayError: MODEL_NOT_FOUND; NOT_READY when it is expected, and nothing is known of it yet.
+            GatewayError: MODEL_NOT_FOUND; NOT_READY when it is expected and nothing is known of it yet, or the backend
+                has not said yet which models there are.
         """
         if name not in self._models:
-            if name in self._expected:
+            if name in self._expected or not self._announced:
                 text = f"model {shown(name)} is not available: nothing is known of its versions yet"
                 raise GatewayError(ErrorKind.NOT_READY, text)
-            known = listed(self.names()) or "none yet"
+            known = listed(self.names()) or "none"
             raise _not_found(Violation("model", f"one of the models served: {known}", shown(name)))
         return sorted(self._models[name].values(), key=lambda entry: -entry.version)
 

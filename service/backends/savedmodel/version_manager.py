@@ -71,6 +71,7 @@ class VersionManager:
         """
         source = self._source.listing(configs)
         draft = VersionManager(source, catalog=Catalog(), loading=self._loading)
+        draft.catalog.announce(())  # what is not in the list will not be there
         draft._problems = self._problems
         draft._seen = {key: found for key, found in self._seen.items() if source.has(key[0], found.folder)}
         for key, version in self._served.items():

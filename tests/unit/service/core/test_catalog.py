@@ -50,6 +50,17 @@ def test_it_is_not_ready_before_the_backend_has_announced_its_models() -> None:
     assert not made.ready()
 
 
+def test_no_model_is_unknown_before_the_backend_has_announced_its_models() -> None:
+    made = Catalog()
+    with pytest.raises(GatewayError, match="nothing is known of its versions yet") as raised:
+        made.versions("a")
+    assert raised.value.kind is ErrorKind.NOT_READY
+    made.announce(())
+    with pytest.raises(GatewayError) as raised:
+        made.versions("a")
+    assert raised.value.kind is ErrorKind.MODEL_NOT_FOUND
+
+
 def test_it_is_not_ready_without_a_model() -> None:
     assert not catalog().ready()
 
