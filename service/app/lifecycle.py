@@ -15,6 +15,7 @@ from service.app.settings import Settings
 from service.core.admission import Admission
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelVersion
+from service.errors import OK
 from service.telemetry import logs
 from service.transport import openapi
 from service.transport.application import Application
@@ -76,6 +77,7 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._logged = settings.access_log
         self._parts = Dependencies.of(settings)
         self._draining = False
         self._apis = apis(self._parts, self._accepting)
@@ -142,7 +144,8 @@ class Server:
 
     def _report(self, call: Call, code: str) -> None:
         self._parts.metrics.observe(call, code)
-        logs.log_access(call, code)
+        if self._logged == "all" or (self._logged == "failed" and code != OK):
+            logs.log_access(call, code)
 
     def _accepting(self) -> bool:
         return not (self._draining or self.admission.draining.is_set())

@@ -87,11 +87,11 @@ class Settings(BaseSettings):
         description="Runs under way at a time in this process; by default one a core.",
     )
     tensorflow_threads: int = Field(
-        default_factory=lambda: max(1, (os.cpu_count() or 1) - 1),
+        default_factory=lambda: os.cpu_count() or 1,
         ge=1,
         le=1024,
         description="Threads that share the work of one operation of TensorFlow in this process; by default one a "
-        "core, but for the core that the requests themselves need.",
+        "core.",
     )
     version_policy: str = Field(
         "latest",
@@ -196,6 +196,10 @@ class Settings(BaseSettings):
     )
     drain_timeout: Seconds = Field(20.0, description="Seconds that requests in flight have to finish in after that.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level to log.")
+    access_log: Literal["all", "failed", "none"] = Field(
+        "failed",
+        description="Which requests are logged, a line each: all, those that failed, or none; all costs throughput.",
+    )
     log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for people.")
 
     @model_validator(mode="after")

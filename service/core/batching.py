@@ -222,6 +222,9 @@ class Batcher:
 
     async def _run_batch(self, key: Hashable, queue: _Queue, batch: list[QueuedRequest]) -> None:
         try:
-            await self._merged.answer(batch)
+            answered = await self._merged.run(batch)
         finally:
-            self._end(key, queue)
+            self._end(key, queue)  # the next run begins before these answers are encoded
+        for queued, outputs in answered:
+            if queued.wanted:
+                queued.answer.set_result(outputs)

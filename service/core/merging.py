@@ -1,7 +1,7 @@
 """One run for several requests: inputs are concatenated, outputs split, and failures traced to the request at fault."""
 
 import asyncio
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,31 +65,33 @@ class MergedRuns:
         """Remembers that the model does not work row by row, whatever its signature says."""
         self._disabled.add(signature_key(version, signature))
 
-    async def answer(self, batch: list[QueuedRequest]) -> None:
-        """Runs requests together and answers each; where one may be to blame for a failure, in halves."""
+    async def run(self, batch: list[QueuedRequest]) -> Iterable[tuple[QueuedRequest, Outputs]]:
+        """Runs requests together; where one may be to blame for a failure, in halves.
+
+        Returns:
+            Those that have an answer, each with it; the others have been told why they have none.
+        """
         try:
-            answers = await self._run_merged(batch)
+            return zip(batch, await self._run_merged(batch), strict=True)
         except asyncio.CancelledError:
             for queued in batch:
                 queued.answer.cancel()
             raise
         except Exception as error:
-            await self._answer_failed(batch, error)
-            return
-        for queued, answer in zip(batch, answers, strict=True):
-            if queued.wanted:
-                queued.answer.set_result(answer)
+            return await self._run_apart(batch, error)
 
-    async def _answer_failed(self, batch: list[QueuedRequest], error: Exception) -> None:
+    async def _run_apart(self, batch: list[QueuedRequest], error: Exception) -> Iterable[tuple[QueuedRequest, Outputs]]:
         if len(batch) > 1 and isinstance(error, GatewayError) and error.kind in _BLAME:
             middle = len(batch) // 2
+            answered: list[tuple[QueuedRequest, Outputs]] = []
             for half in (batch[:middle], batch[middle:]):
                 if wanted := [queued for queued in half if queued.wanted]:
-                    await self.answer(wanted)
-            return
+                    answered += await self.run(wanted)
+            return answered
         for queued in batch:
             if queued.wanted:
                 queued.answer.set_exception(error)
+        return ()
 
     async def _run_merged(self, batch: list[QueuedRequest]) -> Sequence[Outputs]:
         first = batch[0].request

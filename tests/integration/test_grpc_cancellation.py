@@ -163,7 +163,8 @@ def is_of_h2corn(entry: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("grpc_server", SERVERS)
 async def test_however_a_call_ends_the_log_has_no_error_and_each_call_once(grpc_server: str) -> None:
-    with server_process("--backend", "tests.fakes:FakeBackend", "--grpc-server", grpc_server) as server:
+    options = ("--backend", "tests.fakes:FakeBackend", "--grpc-server", grpc_server, "--access-log", "all")
+    with server_process(*options) as server:
         server.announcement()
         port = int(server.grpc.rpartition(":")[2])
         for end in ENDS.values():

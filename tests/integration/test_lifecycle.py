@@ -165,8 +165,18 @@ def test_a_second_signal_ends_the_process_at_once() -> None:
         asking.join()
 
 
+@pytest.mark.parametrize(("logged", "expected"), [("failed", ["two"]), ("none", [])])
+def test_of_the_requests_only_those_are_logged_that_are_to_be(logged: str, expected: list[str]) -> None:
+    with server_process(*FAKE, "--access-log", logged) as server:
+        server.announcement()
+        httpx.post(server.rest + CLASSIFY, json=BLACK, headers={"x-request-id": "one"})
+        httpx.post(server.rest + CLASSIFY, json={}, headers={"x-request-id": "two"})
+        assert server.stop() == 0
+        assert [entry["request_id"] for entry in server.entries("tensorgate.access")] == expected
+
+
 def test_each_request_has_one_line_in_the_log_and_probes_have_none() -> None:
-    with server_process(*FAKE) as server:
+    with server_process(*FAKE, "--access-log", "all") as server:
         server.announcement()
         for path in ("/livez", "/readyz", "/metrics", "/openapi.json", "/docs"):
             assert httpx.get(server.rest + path).status_code == 200
