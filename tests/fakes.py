@@ -9,8 +9,8 @@ import numpy as np
 
 from service.backends.registry import BackendOptions
 from service.core.batching import Batcher, BatchLimits
-from service.core.call import Deadline
 from service.core.catalog import Catalog, ModelVersion, State
+from service.core.deadline import Deadline
 from service.core.model_config import ModelConfig
 from service.core.ports import Accept, Backend
 from service.core.tasks import describe

@@ -4,86 +4,12 @@ The transport makes a `Call` for each request; whoever handles the request adds 
 the answer's headers are all read from it.
 """
 
-import asyncio
-import math
 import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import cast
 
-from service.errors import ErrorKind, GatewayError
-
-
-@dataclass(slots=True)  # not frozen, as every call has one: that would make it three times as slow to create
-class Deadline:
-    """The instant after which nobody waits for the answer. Not to be changed.
-
-    Attributes:
-        at: In seconds of the monotonic clock, which is the event loop's clock too.
-        allowed: How many seconds there were at the start; for the error text.
-    """
-
-    at: float
-    allowed: float
-
-    @classmethod
-    def after(cls, seconds: float, *, sooner: float = 0.0) -> "Deadline":
-        """Returns the deadline that many seconds from now, or by so many sooner than is said of it."""
-        return cls(time.monotonic() + seconds - sooner, seconds)
-
-    def remaining(self) -> float:
-        """Returns the seconds that are left; negative when the deadline has passed."""
-        return self.at - time.monotonic()
-
-    def enforced(self) -> "_Enforced":
-        """Returns what cancels its body when the deadline passes, and does not begin it when that has happened already.
-
-        It raises GatewayError: TIMEOUT, in place of the body's outcome.
-        """
-        return _Enforced(self)
-
-    def timeout(self) -> GatewayError:
-        """Returns the error of a request whose deadline has passed."""
-        return GatewayError(ErrorKind.TIMEOUT, f"no answer within the {self.allowed:.3g} s that the request allowed")
-
-
-NO_DEADLINE = Deadline(math.inf, math.inf)
-"""Of what may take as long as it wants."""
-
-
-class _Enforced:
-    """A deadline held to, as `asyncio.timeout_at` holds to one; a class of its own, as every request passes it."""
-
-    __slots__ = ("_cancellations", "_deadline", "_passed", "_task", "_timer")
-
-    def __init__(self, deadline: Deadline) -> None:
-        self._deadline = deadline
-        self._passed = False
-        self._timer: asyncio.TimerHandle | None = None
-
-    def __enter__(self) -> None:
-        if self._deadline.remaining() <= 0:
-            raise self._deadline.timeout()
-        self._task = cast("asyncio.Task[object]", asyncio.current_task())
-        self._cancellations = self._task.cancelling()
-        if self._deadline.at != math.inf:
-            self._timer = self._task.get_loop().call_at(self._deadline.at, self._pass)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None  # it refers to this, and this refers to it
-        # Where somebody else has cancelled the task as well, it stays cancelled.
-        if self._passed and self._task.uncancel() <= self._cancellations and kind is asyncio.CancelledError:
-            raise self._deadline.timeout() from None
-
-    def _pass(self) -> None:
-        self._passed = True
-        self._task.cancel()
+from service.core.deadline import Deadline
 
 
 def _hold_nothing(_: int) -> None:

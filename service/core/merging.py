@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.core.call import Deadline
 from service.core.catalog import ModelVersion
+from service.core.deadline import Deadline
 from service.core.ports import Backend
 from service.core.request import InferenceRequest
 from service.core.tensors import Signature, Tensor

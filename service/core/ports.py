@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from service.core.call import Deadline
 from service.core.catalog import Catalog, ModelVersion
+from service.core.deadline import Deadline
 from service.core.model_config import ModelConfig
 from service.core.tensors import Signature, Tensor
 

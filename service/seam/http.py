@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from starlette.datastructures import Headers, QueryParams
+from starlette.datastructures import QueryParams
 
 from service.core.call import Call
 from service.errors import GatewayError
@@ -18,12 +18,24 @@ class HttpRequest:
     Attributes:
         params: What stands in the places of the route's template, decoded.
         query_string: As it was sent.
+        headers: Names, in lower case, and values.
     """
 
     params: Mapping[str, str]
     query_string: bytes
-    headers: Headers
+    headers: Sequence[tuple[bytes, bytes]]
     body: bytes
+
+    def header(self, name: bytes) -> str | None:
+        """Returns the first value of a header; its name is given in lower case."""
+        for found, value in self.headers:
+            if found == name:
+                return value.decode("latin-1")
+        return None
+
+    def header_values(self, name: bytes) -> list[str]:
+        """Returns all values of a header; its name is given in lower case."""
+        return [value.decode("latin-1") for found, value in self.headers if found == name]
 
     @property
     def query(self) -> QueryParams:

@@ -3,9 +3,10 @@
 import asyncio
 from dataclasses import dataclass
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from service.transport.grpc.asgi import NATIVE, WEB, GrpcApp
+from service.transport.rest.app import RestApp
 
 TASK = "tensorgate.task"
 """Member of a scope: the task that answers it, to be cancelled by a server that sees that the client has gone."""
@@ -23,28 +24,25 @@ class Application:
     """
 
     grpc: GrpcApp
-    rest: ASGIApp
+    rest: RestApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
         if scope["type"] != "http":
             return
         scope[TASK] = asyncio.current_task()
+        headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))  # of several of one name the first counts
+        content_type = headers.get(b"content-type", b"").lower()
         try:
-            await self._answer(scope, receive, send)
+            if not content_type.startswith(NATIVE):
+                await self.rest.answer(scope, headers, receive, send)
+            elif content_type.startswith(WEB) or _takes_trailers(scope):
+                await self.grpc.answer(scope, headers, receive, send)
+            else:
+                await self.grpc.refuse(receive, send)
         except asyncio.CancelledError:
             if GONE not in scope:
                 raise
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Of several the first counts, as where calls are answered.
-        content_type = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
-        if content_type[: len(NATIVE)].lower() != NATIVE:
-            await self.rest(scope, receive, send)
-        elif content_type[: len(WEB)].lower() == WEB or _takes_trailers(scope):
-            await self.grpc(scope, receive, send)
-        else:
-            await self.grpc.refuse(receive, send)
 
 
 def _takes_trailers(scope: Scope) -> bool:

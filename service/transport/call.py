@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from service.core import call as calls
 from service.core.admission import Admission, HeldBytes
-from service.core.call import Call, Deadline
+from service.core.call import Call
+from service.core.deadline import Deadline
 from service.errors import OK, ErrorKind, GatewayError, OutdatedVersionError, as_gateway_error
 
 Report = Callable[[Call, str], None]

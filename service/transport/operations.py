@@ -100,7 +100,7 @@ class Operations:
 
     async def metrics(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers a scrape."""
-        body, content_type = self._exposition(request.headers.get("accept", ""))
+        body, content_type = self._exposition(request.header(b"accept") or "")
         return HttpResponse(body, media_type=content_type)
 
     async def openapi(self, request: HttpRequest, call: Call) -> HttpResponse:

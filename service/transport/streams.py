@@ -8,7 +8,8 @@ from typing import Any
 
 from service.core import call as calls
 from service.core.admission import HeldBytes
-from service.core.call import Call, Deadline
+from service.core.call import Call
+from service.core.deadline import Deadline
 from service.errors import OK, ErrorKind, GatewayError, as_gateway_error
 from service.seam.method import StreamMethod
 from service.transport.call import Report, answered_again

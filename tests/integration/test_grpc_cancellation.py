@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from service.core.admission import Admission
-from service.core.call import NO_DEADLINE, Call
+from service.core.call import Call
+from service.core.deadline import NO_DEADLINE
 from service.seam import statuses
 from service.seam.method import Method
 from service.transport.call import Calls

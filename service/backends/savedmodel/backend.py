@@ -16,8 +16,8 @@ from service.backends.savedmodel import native_output
 from service.backends.savedmodel.folder import Key, verify
 from service.backends.savedmodel.source import ModelSource
 from service.backends.savedmodel.version_manager import Loading, VersionManager
-from service.core.call import Deadline
 from service.core.catalog import Catalog, ModelVersion, State
+from service.core.deadline import Deadline
 from service.core.model_config import ModelConfig
 from service.core.ports import Accept
 from service.core.tasks import describe

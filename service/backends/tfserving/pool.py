@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from service.backends.tfserving.budget import RetryBudget
 from service.backends.tfserving.connection import CallError
 from service.backends.tfserving.replica import EjectedError, Key, Replica
-from service.core.call import Deadline
+from service.core.deadline import Deadline
 from service.core.replicas import ReplicaObserver, ReplicaState
 from service.errors import ErrorKind, GatewayError, OutdatedVersionError
 from service.wire import tensorflow_serving_pb2 as pb

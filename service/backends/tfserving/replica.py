@@ -12,8 +12,8 @@ from grpc import aio
 from service.backends.tfserving.breaker import BreakerState, CircuitBreaker
 from service.backends.tfserving.connection import CallError, Connection, parsed, task_is_cancelled
 from service.backends.tfserving.failures import Failure, failure_of
-from service.core.call import Deadline
 from service.core.catalog import State
+from service.core.deadline import Deadline
 from service.core.replicas import ReplicaObserver, ReplicaState, ReplicaStatus
 from service.errors import OK, ErrorKind
 from service.wire import tensorflow_serving_pb2 as pb

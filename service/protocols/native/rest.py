@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 from python_multipart.multipart import parse_options_header
-from starlette.datastructures import UploadFile
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from service.core.bounds import InputBounds
@@ -133,7 +133,7 @@ class NativeRest:
 
     async def _form_fields(self, request: HttpRequest) -> Fields:
         """Returns the files of a form as images, in their order, and its other fields as they read."""
-        _, options = parse_options_header(request.headers["content-type"])
+        _, options = parse_options_header(request.header(b"content-type"))
         if b"--" + options.get(b"boundary", b"") + b"--" not in request.body[-_FORM_TAIL:]:
             # The parser would leave out the last file, silently.
             raise _malformed("a form with its closing boundary", "one that is cut off")
@@ -141,7 +141,9 @@ class NativeRest:
         async def body() -> AsyncGenerator[bytes, None]:
             yield request.body
 
-        parser = MultiPartParser(request.headers, body(), max_files=MAX_FORM_PARTS, max_fields=MAX_FORM_PARTS)
+        parser = MultiPartParser(
+            Headers(raw=list(request.headers)), body(), max_files=MAX_FORM_PARTS, max_fields=MAX_FORM_PARTS
+        )
         try:
             form = await parser.parse()
         except UnicodeError:
@@ -170,15 +172,15 @@ def _media_type(request: HttpRequest, accepted: Sequence[str]) -> str:
     Raises:
         GatewayError: UNSUPPORTED_FORMAT.
     """
-    given = request.headers.get("content-type", "")
+    given = request.header(b"content-type") or ""
     media_type = given.partition(";")[0].strip().lower()
     if media_type not in accepted:
         raise invalid_input(
             Violation("Content-Type", " or ".join(accepted), shown(given) if given else "nothing"),
             kind=ErrorKind.UNSUPPORTED_FORMAT,
         )
-    encoding = request.headers.get("content-encoding", "identity")
-    if encoding != "identity":
+    encoding = request.header(b"content-encoding")
+    if encoding not in (None, "identity"):
         raise invalid_input(
             Violation("Content-Encoding", "a body that is not compressed", shown(encoding)),
             kind=ErrorKind.UNSUPPORTED_FORMAT,

@@ -6,7 +6,8 @@ from typing import Any
 
 from service.codecs.open_inference import dtype_of
 from service.core.bounds import InputBounds
-from service.core.call import Call, Deadline
+from service.core.call import Call
+from service.core.deadline import Deadline
 from service.core.tensors import Tensor
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input, shown
 

@@ -29,6 +29,7 @@ MODEL = PREFIX + "/models/{model}"
 VERSION = MODEL + "/versions/{version}"
 REPOSITORY = PREFIX + "/repository"
 _OK, _UNAVAILABLE = 200, 503
+_HEADER_LENGTH = HEADER_LENGTH.lower().encode()
 
 
 def owns(path: str) -> bool:
@@ -98,7 +99,7 @@ class OpenInferenceRest:
         version = self._models.resolve(*_addressed(request), call)
         body = await self._body(request, call)
         with call.phase("decode"):
-            length = json_length(_header(request, HEADER_LENGTH), body)
+            length = json_length(_header(request, _HEADER_LENGTH), body)
             if length or not body:
                 message = await offloaded(len(body), lambda: decode_body(body, length, bounds=self._bounds))
             else:
@@ -127,7 +128,7 @@ class OpenInferenceRest:
 
     async def _body(self, request: HttpRequest, call: Call) -> bytes:
         with call.phase("decode"):
-            encoding = _header(request, "Content-Encoding") or ""
+            encoding = _header(request, b"content-encoding") or ""
             return await decompressed(request.body, encoding, limit=self._bounds.max_request_bytes, hold=call.hold)
 
     async def _members(self, request: HttpRequest, call: Call) -> Mapping[str, Any]:
@@ -140,9 +141,9 @@ def _addressed(request: HttpRequest) -> tuple[str, str]:
     return request.params["model"], request.params.get("version", "")
 
 
-def _header(request: HttpRequest, name: str) -> str | None:
+def _header(request: HttpRequest, name: bytes) -> str | None:
     """Returns the value of a header; all of them, as one list, where it stands there several times and they differ."""
-    values = dict.fromkeys(value.strip(" \t") for value in request.headers.getlist(name))
+    values = dict.fromkeys(value.strip(" \t") for value in request.header_values(name))
     return ", ".join(values) if values else None
 
 

@@ -108,7 +108,7 @@ class TfServingRest:
     async def _body(self, request: HttpRequest, call: Call) -> bytes:
         """Returns the body; upstream knows gzip, ignores other encodings, and takes what is damaged for nothing."""
         data = request.body
-        if request.headers.get("content-encoding", "").strip().lower() != "gzip":
+        if (request.header(b"content-encoding") or "").strip().lower() != "gzip":
             return data
         try:
             return await decompressed(data, "gzip", limit=self._bounds.max_request_bytes, hold=call.hold)

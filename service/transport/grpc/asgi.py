@@ -1,7 +1,7 @@
 """gRPC and gRPC-Web as an ASGI application; h2corn carries the first over HTTP/2, any server the second."""
 
 import math
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any
 
@@ -38,10 +38,15 @@ class GrpcApp:
     def __init__(self, calls: GrpcCalls) -> None:
         self._calls = calls
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one call."""
-        # Of several of one name the first: by the first content type it was found to be gRPC.
-        headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
+    async def answer(self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, send: Send) -> None:
+        """Answers one call.
+
+        Args:
+            scope: Of the request.
+            headers: Of its headers the first of each name.
+            receive: Gives the events of the request's body.
+            send: Takes those of the response.
+        """
         encoding = headers.get(b"grpc-encoding", b"").decode("latin-1")
         writer, receive = _carried(headers, encoding, receive, send)
         calls = self._calls
@@ -85,7 +90,7 @@ class GrpcApp:
             await writer.end(trailers_of(answer))
 
 
-def _carried(headers: dict[bytes, bytes], encoding: str, receive: Receive, send: Send) -> tuple[Writer, Receive]:
+def _carried(headers: Mapping[bytes, bytes], encoding: str, receive: Receive, send: Send) -> tuple[Writer, Receive]:
     """Returns what sends the answers, and what gives the events of the body, as the content type asks for."""
     content_type = headers[b"content-type"]
     if content_type[: len(WEB)].lower() != WEB:

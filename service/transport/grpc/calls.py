@@ -7,7 +7,8 @@ from time import perf_counter
 from typing import Any
 
 from service.core.admission import HeldBytes
-from service.core.call import NO_DEADLINE, Call
+from service.core.call import Call
+from service.core.deadline import NO_DEADLINE
 from service.errors import ErrorKind, GatewayError, listed, shown
 from service.seam import statuses
 from service.seam.grpc import GrpcService

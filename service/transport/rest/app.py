@@ -2,11 +2,10 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from service.core.admission import HeldBytes
@@ -17,7 +16,7 @@ from service.seam.problem import problem_response
 from service.transport.call import OTHER_METHOD, REQUEST_ID, Calls, answered_again, request_id_of
 from service.transport.rest.routing import MethodNotAllowedError, Router
 
-TIMEOUT = "x-request-timeout"
+_REQUEST_ID, _TIMEOUT = REQUEST_ID.encode(), b"x-request-timeout"
 RETRY_AFTER_SECONDS = "1"
 
 _SECONDS = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -43,10 +42,18 @@ class RestApp:
         self._calls = calls
         self._max_request_bytes = max_request_bytes
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request."""
-        headers = Headers(scope=scope)
-        call = Call("rest", OTHER_METHOD, request_id_of(headers.get(REQUEST_ID)), self._calls.deadline(None))
+    async def answer(self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, send: Send) -> None:
+        """Answers one request.
+
+        Args:
+            scope: Of the request.
+            headers: Of its headers the first of each name.
+            receive: Gives the events of the request's body.
+            send: Takes those of the response.
+        """
+        given = headers.get(_REQUEST_ID)
+        request_id = request_id_of(None if given is None else given.decode("latin-1"))
+        call = Call("rest", OTHER_METHOD, request_id, self._calls.deadline(None))
         path: str = scope["path"]
         api, router = next((pair for pair in self._apis if pair[0].owns(path)), (None, self._operations))
         refused: GatewayError | None = None
@@ -54,8 +61,8 @@ class RestApp:
         try:
             found = _found(api, router, scope)
             call.method = found[0].name
-            if (timeout := headers.get(TIMEOUT)) is not None:
-                call.deadline = self._calls.deadline(_seconds(timeout))
+            if (timeout := headers.get(_TIMEOUT)) is not None:
+                call.deadline = self._calls.deadline(_seconds(timeout.decode("latin-1")))
         except GatewayError as error:
             refused = error
 
@@ -63,10 +70,14 @@ class RestApp:
             if found is None or refused is not None:
                 raise refused or AssertionError
             route, params = found
-            body = b"" if scope["method"] in _WITHOUT_BODY else await self._body(headers, receive, held)
+            body = (
+                b""
+                if scope["method"] in _WITHOUT_BODY
+                else await self._body(headers.get(b"content-length", b""), receive, held)
+            )
             held.admit()
             call.size = len(body)
-            request = HttpRequest(params, scope["query_string"], headers, body)
+            request = HttpRequest(params, scope["query_string"], scope["headers"], body)
             return await answered_again(lambda: route.handle(request, call))
 
         def refuse(error: GatewayError, call: Call) -> HttpResponse:
@@ -79,11 +90,10 @@ class RestApp:
         with suppress(OSError):  # the client went away
             await _send(response, scope, send, call)
 
-    async def _body(self, headers: Headers, receive: Receive, held: HeldBytes) -> bytes:
+    async def _body(self, declared: bytes, receive: Receive, held: HeldBytes) -> bytes:
         """Reads the body; one over the limit is refused by its declared length, or as soon as that much was read."""
-        declared = headers.get("content-length", "")
-        if declared.isdecimal() and int(declared) > self._max_request_bytes:
-            raise self._too_large(f"{declared} bytes")
+        if declared.isdigit() and int(declared) > self._max_request_bytes:
+            raise self._too_large(f"{declared.decode()} bytes")
         parts: list[bytes] = []
         while True:
             event = await receive()
@@ -128,7 +138,7 @@ async def _send(response: HttpResponse, scope: Scope, send: Send, call: Call) ->
     headers = [
         (b"content-type", response.media_type.encode("latin-1")),
         (b"content-length", b"%d" % len(response.body)),
-        (b"x-request-id", call.request_id.encode("latin-1")),
+        (_REQUEST_ID, call.request_id.encode("latin-1")),
     ]
     headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from service.core.batching import Batcher, BatchLimits
-from service.core.call import Call, Deadline
+from service.core.call import Call
 from service.core.catalog import ModelVersion, State
+from service.core.deadline import Deadline
 from service.core.request import InferenceRequest
 from service.core.tensors import Signature, Tensor, TensorSpec
 from service.errors import ErrorKind, GatewayError

@@ -3,7 +3,8 @@ import asyncio
 import pytest
 
 from service.core.admission import Admission
-from service.core.call import Call, Deadline
+from service.core.call import Call
+from service.core.deadline import Deadline
 from service.errors import ErrorKind, GatewayError
 
 

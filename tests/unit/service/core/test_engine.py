@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from service.core.bounds import InputBounds
-from service.core.call import Call, Deadline
+from service.core.call import Call
 from service.core.catalog import Catalog, ModelRef
+from service.core.deadline import Deadline
 from service.core.engine import Engine
 from service.errors import ErrorKind, GatewayError
 from tests.fakes import FakeBackend, batcher

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from service.core.bounds import InputBounds
-from service.core.call import Call, Deadline
+from service.core.call import Call
 from service.core.catalog import Catalog, ModelVersion, State
+from service.core.deadline import Deadline
 from service.core.engine import Engine
 from service.core.tasks import Forecaster
 from service.core.tensors import Signature, Tensor, TensorSpec

@@ -13,7 +13,8 @@ from tests.processes import ROOT
 PROGRAM = """
 import logging, sys
 from service.core import call as calls
-from service.core.call import Call, Deadline
+from service.core.call import Call
+from service.core.deadline import Deadline
 from service.telemetry import logs
 logs.configure(level={level!r}, style={style!r})
 logger = logging.getLogger("some.module")

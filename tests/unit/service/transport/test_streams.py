@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from service.core.admission import Admission, HeldBytes
-from service.core.call import Call, Deadline
+from service.core.call import Call
+from service.core.deadline import Deadline
 from service.errors import OK, ErrorKind, GatewayError
 from service.seam.method import Method, StreamMethod
 from service.transport.streams import OrderedStreams
