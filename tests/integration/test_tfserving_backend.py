@@ -102,7 +102,7 @@ async def test_a_replica_that_falls_silent_loses_its_requests_to_another_one() -
         one.silent.clear()
         asked = [asyncio.create_task(served.ask(value)) for value in range(30)]
         assert [await task for task in asked] == [(200, {"predictions": [value + 1.0]}) for value in range(30)]
-        assert sorted(served.states()) == ["ejected", "serving"]
+        await until(lambda: sorted(served.states()) == ["ejected", "serving"])
         assert (await served.metrics("tensorgate_replica_ejections_total")).keys() == {
             f'{{reason="probe",replica="{one.address}"}}'
         }
