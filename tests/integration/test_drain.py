@@ -25,7 +25,7 @@ from tests.processes import free_port
 CLASSIFY = "/tensorgate.v1.TensorgateService/Classify"
 REQUEST = classify_request("shades", images=[{"pixels": [[0] * 4] * 4}])
 GOOD = message(REQUEST.SerializeToString())
-OK, UNAVAILABLE = 0, 14
+OK, CANCELLED, UNAVAILABLE = 0, 1, 14
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
 
@@ -104,7 +104,9 @@ async def test_nobody_who_comes_during_a_stop_is_left_hanging(grpc_server: str) 
                 coming.append(asyncio.create_task(come()))
                 await asyncio.sleep(0.02)
         seen = set(await asyncio.gather(*coming))
-        assert seen <= {str(OK), str(UNAVAILABLE), "turned away", "reset"}
+        # grpcio has no better word for calls that come in the very moment in which it stops.
+        last_word = {str(CANCELLED)} if grpc_server == "grpcio" else set()
+        assert seen <= {str(OK), str(UNAVAILABLE), "turned away", "reset"} | last_word
         assert await come() == "turned away"
 
 
