@@ -97,6 +97,7 @@ def _backend(settings: Settings, catalog: Catalog, metrics: Metrics, config_file
         models=settings.models,
         threads=settings.backend_threads,
         tensorflow_threads=settings.tensorflow_threads,
+        max_batch_size=settings.max_batch_size,
         policy=VersionPolicy.parse(settings.version_policy),
         poll_seconds=settings.poll_seconds,
         configs=configs,

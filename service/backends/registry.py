@@ -57,6 +57,7 @@ class BackendOptions:
         models: Folder of the models: ``<name>/<version>/saved_model.pb``.
         threads: How many runs may be under way at a time in this process.
         tensorflow_threads: How many threads share the work of one operation of TensorFlow.
+        max_batch_size: Rows of a run, of several requests; 1 where requests are not merged.
         policy: Which versions of each model to serve.
         poll_seconds: How often to look for changes of the folder; 0 for never.
         configs: The models to serve, in place of all that the folder holds.
@@ -67,6 +68,7 @@ class BackendOptions:
     models: Path
     threads: int
     tensorflow_threads: int = 1
+    max_batch_size: int = 128
     policy: VersionPolicy = field(default_factory=VersionPolicy)
     poll_seconds: float = 0.0
     configs: tuple[ModelConfig, ...] | None = None

@@ -105,12 +105,12 @@ class Batcher:
         key = (*signature_key(version, signature), *(inputs[name].shape[1:] for name in signature.inputs))
         if rows <= size:
             return await self._next(request, call, key=key)
-        parts = []
+        parts: list[Outputs] = []
         for start in range(0, rows, size):
             part = {name: tensor[start : start + size] for name, tensor in inputs.items()}
             length = min(size, rows - start)
             outputs = await self._next(replace(request, inputs=part, rows=length), call, key=key)
-            if not has_row_for_each(outputs, length):
+            if not has_row_for_each(outputs, length) or (parts and not _fit(parts[0], outputs)):
                 self._merged.disable_batching(version, signature)
                 return await self._next(request, call, key=object())
             parts.append(outputs)
@@ -228,3 +228,8 @@ class Batcher:
         for queued, outputs in answered:
             if queued.wanted:
                 queued.answer.set_result(outputs)
+
+
+def _fit(one: Outputs, other: Outputs) -> bool:
+    """Returns whether the rows of both can stand in one tensor."""
+    return all(one[name].shape[1:] == other[name].shape[1:] for name in one)

@@ -39,6 +39,10 @@ class QueuedRequest:
         return not self.answer.done()
 
 
+class _NotByRowsError(Exception):
+    """The answer to merged requests does not have a row for each of theirs."""
+
+
 class MergedRuns:
     """Runs requests together.
 
@@ -53,11 +57,11 @@ class MergedRuns:
         self._disabled: set[Hashable] = set()
 
     def can_merge(self, version: ModelVersion, signature: Signature) -> bool:
-        """Returns whether requests can be merged: the first dimension of every tensor is free.
+        """Returns whether requests can be merged, and split: the rows of all tensors are independent of each other.
 
         Models for which that turned out not to hold are remembered.
         """
-        if not signature.batchable or signature.defaults:
+        if not signature.batchable or signature.defaults or signature.name in version.unbatched:
             return False
         return not self._disabled or signature_key(version, signature) not in self._disabled
 
@@ -73,6 +77,10 @@ class MergedRuns:
         """
         try:
             return zip(batch, await self._run_merged(batch), strict=True)
+        except _NotByRowsError:
+            # Its signature says otherwise. The rows cannot be assigned to requests, which are run one by one, once.
+            self.disable_batching(batch[0].request.version, batch[0].request.signature)
+            return [pair for queued in batch if queued.wanted for pair in await self.run([queued])]
         except asyncio.CancelledError:
             for queued in batch:
                 queued.answer.cancel()
@@ -81,7 +89,7 @@ class MergedRuns:
             return await self._run_apart(batch, error)
 
     async def _run_apart(self, batch: list[QueuedRequest], error: Exception) -> Iterable[tuple[QueuedRequest, Outputs]]:
-        if len(batch) > 1 and isinstance(error, GatewayError) and error.kind in _BLAME:
+        if len(batch) > 1 and (not isinstance(error, GatewayError) or error.kind in _BLAME):
             middle = len(batch) // 2
             answered: list[tuple[QueuedRequest, Outputs]] = []
             for half in (batch[:middle], batch[middle:]):
@@ -103,9 +111,7 @@ class MergedRuns:
         latest = max((queued.deadline for queued in batch), key=lambda deadline: deadline.at)
         outputs = await self._backend.run(first.version, first.signature, inputs, latest)
         if not has_row_for_each(outputs, rows):
-            # Its signature says otherwise. The rows cannot be assigned to requests.
-            self.disable_batching(first.version, first.signature)
-            raise GatewayError(ErrorKind.BACKEND_FAILED, "the model did not give a row for each row")
+            raise _NotByRowsError
         answers = []
         start = 0
         for queued in batch:

@@ -361,6 +361,18 @@ class ReloadConfigResponse(_message.Message):
     status: StatusProto
     def __init__(self, status: _Optional[_Union[StatusProto, _Mapping]] = ...) -> None: ...
 
+class ClassifyLog(_message.Message):
+    __slots__ = ("request",)
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    request: ClassificationRequest
+    def __init__(self, request: _Optional[_Union[ClassificationRequest, _Mapping]] = ...) -> None: ...
+
+class RegressLog(_message.Message):
+    __slots__ = ("request",)
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    request: RegressionRequest
+    def __init__(self, request: _Optional[_Union[RegressionRequest, _Mapping]] = ...) -> None: ...
+
 class PredictLog(_message.Message):
     __slots__ = ("request",)
     REQUEST_FIELD_NUMBER: _ClassVar[int]
@@ -368,7 +380,11 @@ class PredictLog(_message.Message):
     def __init__(self, request: _Optional[_Union[PredictRequest, _Mapping]] = ...) -> None: ...
 
 class PredictionLog(_message.Message):
-    __slots__ = ("predict_log",)
+    __slots__ = ("classify_log", "regress_log", "predict_log")
+    CLASSIFY_LOG_FIELD_NUMBER: _ClassVar[int]
+    REGRESS_LOG_FIELD_NUMBER: _ClassVar[int]
     PREDICT_LOG_FIELD_NUMBER: _ClassVar[int]
+    classify_log: ClassifyLog
+    regress_log: RegressLog
     predict_log: PredictLog
-    def __init__(self, predict_log: _Optional[_Union[PredictLog, _Mapping]] = ...) -> None: ...
+    def __init__(self, classify_log: _Optional[_Union[ClassifyLog, _Mapping]] = ..., regress_log: _Optional[_Union[RegressLog, _Mapping]] = ..., predict_log: _Optional[_Union[PredictLog, _Mapping]] = ...) -> None: ...

@@ -22,6 +22,7 @@ from service.core.model_config import ModelConfig
 from service.core.ports import Accept
 from service.core.tasks import describe
 from service.core.tensors import Signature, Tensor
+from service.core.verified_batching import Inputs, find_unbatched
 from service.errors import ErrorKind, GatewayError, Violation, listed, shown
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class SavedModelBackend:
             raise ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
         self._poll_seconds = options.poll_seconds
         self._tensorflow_threads = options.tensorflow_threads
+        self._max_batch_size = options.max_batch_size
         source = ModelSource(options.models.absolute(), options.policy)  # as the folders of a list are
         self._runs = ThreadPoolExecutor(options.threads, thread_name_prefix="run")
         self._loads = ThreadPoolExecutor(1, thread_name_prefix="load")
@@ -129,7 +131,7 @@ class SavedModelBackend:
                 logger.exception("the models folder could not be scanned; it is scanned again soon")
 
     async def _load(self, key: Key, folder: Path) -> ModelVersion:
-        model = await asyncio.get_running_loop().run_in_executor(
+        model, recorded = await asyncio.get_running_loop().run_in_executor(
             self._loads, _load_and_warm_up, folder, self._tensorflow_threads
         )
 
@@ -137,7 +139,14 @@ class SavedModelBackend:
             return await self._run(model, signature, inputs)
 
         task = await describe(model.signatures, run)
-        return ModelVersion(*key, State.AVAILABLE, signatures=model.signatures, task=task, handle=model)
+        unbatched = await find_unbatched(
+            model.signatures, run, max_rows=self._max_batch_size, stateful=model.stateful, recorded=recorded
+        )
+        for name, reason in unbatched.items():
+            logger.info("requests of %s, signature %s, are neither merged nor split: %s", folder, name, reason)
+        return ModelVersion(
+            *key, State.AVAILABLE, signatures=model.signatures, task=task, unbatched=unbatched, handle=model
+        )
 
     async def _run(
         self, model: "LoadedModel", signature: Signature, inputs: Mapping[str, Tensor]
@@ -160,13 +169,14 @@ def _import_tensorflow() -> None:
     gc.freeze()
 
 
-def _load_and_warm_up(folder: Path, threads: int) -> "LoadedModel":
+def _load_and_warm_up(folder: Path, threads: int) -> "tuple[LoadedModel, Mapping[str, Sequence[Inputs]]]":
+    """Returns the model, and some of the requests that warmed it up, by signature."""
     _import_tensorflow()
     from service.backends.savedmodel import warmup  # noqa: PLC0415  # imports tensorflow
     from service.backends.savedmodel.loaded import LoadedModel  # noqa: PLC0415  # likewise
 
     verify(folder)
     model = LoadedModel(folder, threads=threads)
-    count = warmup.replay(model, folder)
+    count, some = warmup.replay(model, folder)
     logger.info("%s was warmed up with %d requests", folder, count)
-    return model
+    return model, some

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 
 from service.backends.reasons import reason_in, shortened
+from service.backends.savedmodel.stateful import stateful_operation
 from service.core.tensors import NUMPY_DTYPES, Signature, Tensor, TensorSpec
 from service.errors import ErrorKind, GatewayError
 
@@ -38,6 +39,10 @@ class LoadedModel:
         folder: Of the version.
         threads: How many threads share the work of one operation; the first model of a process decides for all.
 
+    Attributes:
+        signatures: Those that can be served, by name.
+        stateful: An operation of a signature that keeps state or draws at random, by the signature's name.
+
     Raises:
         GatewayError: BACKEND_FAILED when it cannot be loaded.
     """
@@ -52,6 +57,11 @@ class LoadedModel:
                 if _is_servable(name, definition)
             }
             self._calls = {name: self._prepared(definitions[name]) for name in self.signatures}
+            self.stateful = {
+                name: reason
+                for name in self.signatures
+                if (reason := stateful_operation(graph.graph_def, _tensors(definitions[name].outputs)))
+            }
         except (OSError, ValueError, RuntimeError, KeyError, tf.errors.OpError) as error:
             reason = _first_line(str(error)).replace(f"{folder}/", "")  # clients need not know where models lie
             raise GatewayError(ErrorKind.BACKEND_FAILED, reason) from error
@@ -78,6 +88,12 @@ class LoadedModel:
         except tf.errors.OpError as error:
             kind = _KINDS.get(type(error), ErrorKind.BACKEND_FAILED)
             raise GatewayError(kind, reason_in(str(error.message)) or type(error).__name__) from error
+        except UnicodeDecodeError as error:
+            # TensorFlow quotes in its error what it could not read, and its Python layer cannot read that.
+            text = error.object.decode("utf-8", "replace") if isinstance(error.object, bytes) else str(error)
+            raise GatewayError(ErrorKind.INVALID_INPUT, reason_in(text) or "what came cannot be read") from error
+        except Exception as error:
+            raise GatewayError(ErrorKind.BACKEND_FAILED, _first_line(f"{type(error).__name__}: {error}")) from error
         return {name: np.asarray(output) for name, output in zip(signature.outputs, outputs, strict=True)}
 
 
@@ -91,6 +107,10 @@ def _loaded(folder: Path, threads: int) -> tuple[Any, Any]:
         # The loader takes a model without this file for one that has no variables.
         raise ValueError(f"{_VARIABLES} is missing")
     return session, definition
+
+
+def _tensors(outputs: Mapping[str, Any]) -> list[str]:
+    return [info.name for info in outputs.values()]
 
 
 def _is_servable(name: str, definition: Any) -> bool:

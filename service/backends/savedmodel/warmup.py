@@ -1,12 +1,15 @@
 """Warm-up: a model's own recorded requests, replayed before it is declared available.
 
 The file is TensorFlow Serving's ``assets.extra/tf_serving_warmup_requests``: a TFRecord of PredictionLog messages,
-of which the predict requests are run. Imports tensorflow, for the record reader.
+of which the predict, classify and regress requests are run. Imports tensorflow, for the record reader.
 """
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
@@ -23,37 +26,57 @@ FILE = Path("assets.extra", "tf_serving_warmup_requests")
 _BOUNDS = InputBounds()
 _MAX_RECORDS = 1000
 """As many as TensorFlow Serving reads."""
+_KEPT = 8
+"""Requests of each signature that are given back."""
+_EXAMPLES = "inputs"
+"""What upstream's classification and regression signatures call their one input."""
 
 
-def replay(model: LoadedModel, folder: Path) -> int:
-    """Runs every predict request of the version's warm-up file, if it has one; returns how many.
+def replay(model: LoadedModel, folder: Path) -> tuple[int, Mapping[str, Sequence[Mapping[str, Tensor]]]]:
+    """Runs every request of the version's warm-up file, if it has one.
+
+    Returns:
+        How many there were, and some of each signature.
 
     Raises:
         GatewayError: BACKEND_FAILED when the file cannot be read or a request fails.
     """
     file = folder / FILE
+    count, some = 0, defaultdict[str, list[Mapping[str, Tensor]]](list)
     if not file.is_file():
-        return 0
-    count = 0
+        return count, some
     try:
         for signature_name, inputs in _requests(file):
             signature = model.signatures[signature_name]
             check_inputs(signature, inputs)
             model.run(signature, inputs)
             count += 1
+            if len(some[signature_name]) < _KEPT:
+                some[signature_name].append(inputs)
     except (tf.errors.OpError, DecodeError, KeyError, GatewayError) as error:
         raise GatewayError(ErrorKind.BACKEND_FAILED, f"warm-up request {count + 1} of {file.name}: {error}") from error
-    return count
+    return count, some
 
 
 def _requests(file: Path) -> Iterator[tuple[str, dict[str, Tensor]]]:
     """Yields signature name and inputs of each recorded predict request."""
     for record in tf.data.TFRecordDataset(str(file)).take(_MAX_RECORDS).as_numpy_iterator():
         log = serving_pb.PredictionLog.FromString(record)
-        if log.WhichOneof("log_type") == "predict_log":
-            request = log.predict_log.request
+        kind = log.WhichOneof("log_type")
+        if kind is None:
+            continue
+        request = getattr(log, kind).request
+        if kind == "predict_log":
             inputs = {
                 name: decode_tensor(tensor, bounds=_BOUNDS, where=f"inputs.{name}")
                 for name, tensor in request.inputs.items()
             }
-            yield request.model_spec.signature_name or PREDICT, inputs
+        else:
+            inputs = {_EXAMPLES: _serialized(request.input.example_list.examples)}
+        yield request.model_spec.signature_name or PREDICT, inputs
+
+
+def _serialized(examples: Sequence[Any]) -> Tensor:
+    array = np.empty(len(examples), object)
+    array[:] = [example.SerializeToString() for example in examples]
+    return array

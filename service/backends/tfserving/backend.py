@@ -23,6 +23,7 @@ from service.core.ports import Accept
 from service.core.replicas import ReplicaStatus
 from service.core.tasks import describe
 from service.core.tensors import Signature, Tensor, byte_size
+from service.core.verified_batching import find_unbatched
 from service.errors import ErrorKind, GatewayError, OutdatedVersionError
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class TfServingBackend:
 
     def __init__(self, options: BackendOptions) -> None:
         self._options = options.tfserving
+        self._max_batch_size = options.max_batch_size
         self._observer = options.observer
         try:
             self._addresses = parse_addresses(self._options.addresses)
@@ -149,7 +151,12 @@ class TfServingBackend:
             return messages.outputs_of(await self._pool.predict_on(replica, message, deadline), signature)
 
         task = await describe(signatures, run)
-        return ModelVersion(*key, State.AVAILABLE, signatures=signatures, task=task, handle=object())
+        unbatched = await find_unbatched(signatures, run, max_rows=self._max_batch_size)
+        for name, reason in unbatched.items():
+            logger.info("requests of %s, signature %s, are neither merged nor split: %s", key, name, reason)
+        return ModelVersion(
+            *key, State.AVAILABLE, signatures=signatures, task=task, unbatched=unbatched, handle=object()
+        )
 
     async def _keep_resolving(self) -> None:
         while True:

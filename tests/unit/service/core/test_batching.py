@@ -1,80 +1,12 @@
 import asyncio
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 
-from service.core.batching import Batcher, BatchLimits
-from service.core.call import Call
-from service.core.catalog import ModelVersion, State
-from service.core.deadline import Deadline
-from service.core.request import InferenceRequest
-from service.core.tensors import Signature, Tensor, TensorSpec
+from service.core.tensors import Signature, TensorSpec
 from service.errors import ErrorKind, GatewayError
-
-ROWS = {"x": TensorSpec("float32", (None, None))}
-DOUBLE = Signature("serving_default", "", ROWS, {"y": TensorSpec("float32", (None, None))})
-MODEL = ModelVersion("m", 1, State.AVAILABLE, {"serving_default": DOUBLE})
-
-
-class Gated:
-    """Doubles; each run waits for its turn, refuses numbers below zero, and fails on demand."""
-
-    def __init__(self) -> None:
-        self.turns = asyncio.Semaphore(0)
-        self.runs: list[list[float]] = []
-        self.models: list[str] = []
-        self.failure: Exception | None = None
-        self.merges_rows = False
-
-    async def run(
-        self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor], deadline: Deadline
-    ) -> dict[str, Tensor]:
-        x = inputs["x"]
-        self.runs.append(x[:, 0].tolist() if x.ndim > 1 else x.ravel().tolist())
-        self.models.append(version.name)
-        await self.turns.acquire()
-        if self.failure is not None:
-            raise self.failure
-        if (x < 0).any():
-            raise GatewayError(ErrorKind.INVALID_INPUT, f"below zero: {x.min():g}")
-        return {"y": x[:1] if self.merges_rows and len(x) > 1 else x * 2}
-
-
-class Merging:
-    """A batcher in front of a gated backend."""
-
-    def __init__(self, **limits: int) -> None:
-        self.calls: list[Call] = []
-        self.backend = Gated()
-        self.seen: list[tuple[int, int]] = []
-        self.batcher = Batcher(
-            backend=self.backend,  # type: ignore[arg-type]  # all that a batcher asks of it
-            limits=BatchLimits(**{"max_batches_in_flight": 1, **limits}),
-            observe=lambda version, rows, requests: self.seen.append((rows, requests)),
-        )
-
-    def ask(self, *values: float, model: ModelVersion = MODEL, width: int = 1) -> "asyncio.Task[Any]":
-        x = np.repeat(np.array(values, np.float32)[:, np.newaxis], width, axis=1)
-        call = Call("rest", "method", "id", Deadline.after(5))
-        [signature] = model.signatures.values()
-
-        async def asked() -> Any:
-            self.calls.append(call)
-            outputs = await self.batcher.run(InferenceRequest(model, signature, {"x": x}, len(x)), call)
-            return outputs["y"][:, 0].tolist()
-
-        return asyncio.create_task(asked())
-
-    async def settle(self) -> None:
-        for _ in range(10):
-            await asyncio.sleep(0)
-
-    def let(self, runs: int) -> None:
-        for _ in range(runs):
-            self.backend.turns.release()
+from tests.batching import DOUBLE, MODEL, Merging
 
 
 async def test_an_idle_backend_is_asked_at_once_and_those_who_wait_meanwhile_are_merged() -> None:
@@ -102,25 +34,6 @@ async def test_a_batch_has_no_more_rows_than_allowed() -> None:
     front.let(9)
     assert await asyncio.gather(*asked) == [[0], [2, 4], [6, 8], [10]]
     assert front.backend.runs == [[0], [1, 2], [3, 4, 5]]
-
-
-async def test_a_large_request_is_run_whole_where_the_model_does_not_give_a_row_for_each_row() -> None:
-    front = Merging(max_batch_size=2)
-    front.backend.merges_rows = True
-    for runs in ([[1, 2], [1, 2, 3, 4, 5]], [[1, 2, 3, 4, 5]]):
-        front.backend.runs.clear()
-        asked = front.ask(1, 2, 3, 4, 5)
-        front.let(len(runs))
-        assert await asked == [1]
-        assert front.backend.runs == runs
-
-
-async def test_a_large_request_is_run_in_parts_and_put_together() -> None:
-    front = Merging(max_batch_size=2)
-    asked = front.ask(1, 2, 3, 4, 5)
-    front.let(9)
-    assert await asked == [2, 4, 6, 8, 10]
-    assert front.backend.runs == [[1, 2], [3, 4], [5]]
 
 
 async def test_several_runs_may_be_under_way() -> None:
@@ -168,32 +81,6 @@ async def test_models_take_turns() -> None:
     front.let(9)
     await asyncio.gather(*asked)
     assert front.backend.models == ["m", "m", "n", "m", "m"]
-
-
-async def test_one_bad_request_fails_alone() -> None:
-    front = Merging()
-    asked = [front.ask(0), *(front.ask(value) for value in (1, 2, -3, 4, 5, -6, 7))]
-    await front.settle()
-    front.let(50)
-    outcomes = await asyncio.gather(*asked, return_exceptions=True)
-    assert [outcome if isinstance(outcome, list) else str(outcome) for outcome in outcomes] == [
-        *([0], [2], [4]),
-        "below zero: -3",
-        *([8], [10]),
-        "below zero: -6",
-        [14],
-    ]
-
-
-async def test_what_nobody_can_be_blamed_for_fails_all_at_once() -> None:
-    front = Merging()
-    front.backend.failure = GatewayError(ErrorKind.BACKEND_UNAVAILABLE, "gone")
-    asked = [front.ask(value) for value in (1, 2, 3)]
-    await front.settle()
-    front.let(9)
-    outcomes = await asyncio.gather(*asked, return_exceptions=True)
-    assert [str(outcome) for outcome in outcomes] == ["gone"] * 3
-    assert len(front.backend.runs) == 2
 
 
 async def test_a_request_that_is_given_up_is_taken_out_of_its_queue() -> None:

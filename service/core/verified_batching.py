@@ -1,0 +1,176 @@
+"""Whether requests of a signature may be merged and split: found out by trial, before its version takes any.
+
+That all first dimensions are free says only that a model takes any number of rows, not that each row's answer is its
+own. So rows are run together and apart, and what differs is neither merged nor split; nor is what cannot be tried.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+
+from service.core.tasks import Run
+from service.core.tensors import NUMPY_DTYPES, STRING, Signature, Tensor, TensorSpec, byte_size, dtype_name
+from service.errors import GatewayError
+
+Inputs = Mapping[str, Tensor]
+
+_TOLERANCES = {"float64": 1e-6, "complex128": 1e-6, "float16": 3e-2, "bfloat16": 3e-2}
+_TOLERANCE = 1e-3
+"""Of the largest number in an output: how far rows may be apart that were run together and alone. float32 may be added
+up in another order, and on some GPUs it is rounded to 10 bits."""
+_FEW_ROWS = (2, 3)
+_SECONDS = 2.0
+"""About how long the rows of the full batch may take."""
+_MAX_BYTES = 32 * 1024 * 1024
+_FREE_SIZES = (3, 1, 16)
+"""What is tried for dimensions that a signature leaves open."""
+_INTEGERS_BELOW = (10, 2)
+"""What is tried for integers: they may be indices, of which there are not many."""
+_WORDS = np.array([b"one", b"two words", b"", b"three more words", b"4"], object)
+
+
+async def find_unbatched(
+    signatures: Mapping[str, Signature],
+    run: Run,
+    *,
+    max_rows: int,
+    stateful: Mapping[str, str] | None = None,
+    recorded: Mapping[str, Sequence[Inputs]] | None = None,
+) -> dict[str, str]:
+    """Returns why requests of a signature are neither merged nor split, by its name; without those that may be.
+
+    Args:
+        signatures: The model's, by name.
+        run: Runs one signature on tensors. `GatewayError` means that the model does not take them.
+        max_rows: Of a full batch.
+        stateful: Which operation of a signature keeps state or draws at random, where that is known.
+        recorded: Requests that are known to make sense, by signature.
+    """
+    found: dict[str, str] = {}
+    if max_rows == 1:
+        return found  # they are not merged anyway
+    for name, signature in signatures.items():
+        if not signature.batchable:
+            reason = "the first dimension of a tensor is not free"
+        elif signature.defaults:
+            reason = "an input has a default"
+        else:
+            reason = (stateful or {}).get(name, "")
+            reason = reason or await _try(signature, run, (recorded or {}).get(name, ()), max_rows)
+        if reason:
+            found[name] = reason
+    return found
+
+
+async def _try(signature: Signature, run: Run, recorded: Sequence[Inputs], max_rows: int) -> str:
+    """Returns why a signature's rows are not independent of each other; empty when they are."""
+    for make in _makers(signature, recorded):
+        try:
+            await run(signature, make(_FEW_ROWS[0]))
+        except GatewayError:
+            continue
+        return await _compare(signature, run, make, max_rows)
+    return "no input was found that the model takes"
+
+
+async def _compare(signature: Signature, run: Run, make: Callable[[int], Inputs], max_rows: int) -> str:
+    seconds = 0.0
+    for rows in _FEW_ROWS:
+        began = time.monotonic()
+        if reason := await _difference(signature, run, make(rows)):
+            return reason
+        seconds = time.monotonic() - began
+    few = _FEW_ROWS[-1]
+    row_bytes = max(1, byte_size(make(few).values()) // few)
+    rows = min(max_rows, _MAX_BYTES // row_bytes, int(_SECONDS / max(seconds, 1e-6) * few))
+    return await _difference(signature, run, make(rows)) if rows > few else ""
+
+
+async def _difference(signature: Signature, run: Run, inputs: Inputs) -> str:
+    """Returns how the answer to rows together differs from the answers to two parts of them, or to the same again."""
+    rows = len(next(iter(inputs.values())))
+    parts = [{name: tensor[part] for name, tensor in inputs.items()} for part in _halves(rows)]
+    try:
+        whole = await run(signature, inputs)
+        again = await run(signature, inputs)
+        apart = [await run(signature, part) for part in parts]
+    except GatewayError as error:
+        return f"of {rows} rows it takes some and not others: {error}"
+    for name, tensor in whole.items():
+        if not _is_same(tensor, again[name]):
+            return f"{name} is another each time"
+        pieces = [outputs[name] for outputs in apart]
+        if tensor.ndim == 0 or len(tensor) != rows or len({piece.shape[1:] for piece in (tensor, *pieces)}) > 1:
+            return f"{name} has no row for each of {rows} rows"
+        if not _is_same(tensor, np.concatenate(pieces)):
+            return f"{name} of {rows} rows together differs from that of the rows apart"
+    return ""
+
+
+def _halves(rows: int) -> tuple[slice, slice]:
+    return slice(0, rows // 2), slice(rows // 2, rows)
+
+
+def _is_same(one: Tensor, other: Tensor) -> bool:
+    if one.shape != other.shape:
+        return False
+    name = dtype_name(one)
+    if one.dtype.kind not in "fc" and name != "bfloat16":
+        return bool(np.array_equal(one, other))
+    exact = np.complex128 if one.dtype.kind == "c" else np.float64
+    one, other = one.astype(exact), other.astype(exact)
+    finite = np.abs(one[np.isfinite(one)])
+    allowed = _TOLERANCES.get(name, _TOLERANCE) * (float(finite.max()) if finite.size else 0.0)
+    return bool(np.allclose(one, other, rtol=0.0, atol=allowed, equal_nan=True))
+
+
+def _makers(signature: Signature, recorded: Sequence[Inputs]) -> Iterator[Callable[[int], Inputs]]:
+    """Yields what makes inputs of so many rows, the likeliest to be taken first."""
+    if (rows := _recorded_rows(signature, recorded)) is not None:
+        yield partial(_repeated, rows)
+    specs = signature.inputs.values()
+    has_free = any(None in (spec.shape or ())[1:] for spec in specs)
+    for size in _FREE_SIZES if has_free else _FREE_SIZES[:1]:
+        for below in _INTEGERS_BELOW:
+            yield partial(_generated, signature, size=size, below=below)
+
+
+def _recorded_rows(signature: Signature, recorded: Sequence[Inputs]) -> Inputs | None:
+    """Returns the rows of all records that can stand together; ``None`` where they do not differ."""
+    fitting = [
+        inputs
+        for inputs in recorded
+        if inputs.keys() == signature.inputs.keys()
+        and {name: tensor.shape[1:] for name, tensor in inputs.items()}
+        == {name: tensor.shape[1:] for name, tensor in recorded[0].items()}
+    ]
+    if not fitting:
+        return None
+    rows = {name: np.concatenate([inputs[name] for inputs in fitting]) for name in signature.inputs}
+    differ = any(not np.array_equal(tensor, np.repeat(tensor[:1], len(tensor), axis=0)) for tensor in rows.values())
+    return rows if differ else None
+
+
+def _repeated(inputs: Inputs, rows: int) -> Inputs:
+    """Returns that many rows of the inputs, from the first again after the last; two neighbours differ where any do."""
+    return {name: np.resize(tensor, (rows, *tensor.shape[1:])) for name, tensor in inputs.items()}
+
+
+def _generated(signature: Signature, rows: int, *, size: int, below: int) -> Inputs:
+    random = np.random.default_rng(rows)
+    return {name: _values(spec, random, rows, size, below) for name, spec in signature.inputs.items()}
+
+
+def _values(spec: TensorSpec, random: np.random.Generator, rows: int, size: int, below: int) -> Tensor:
+    shape = (rows, *(size if known is None else known for known in (spec.shape or ())[1:]))
+    if spec.dtype == STRING:
+        return random.choice(_WORDS, shape)
+    dtype = NUMPY_DTYPES[spec.dtype]
+    if dtype.kind in "iu":
+        return random.integers(0, below, shape).astype(dtype)
+    if dtype.kind == "b":
+        return random.integers(0, 2, shape).astype(bool)
+    values = random.standard_normal(shape)
+    return (values + 1j * random.standard_normal(shape) if dtype.kind == "c" else values).astype(dtype)
