@@ -12,7 +12,7 @@ import numpy as np
 
 from service.core.tasks import Run
 from service.core.tensors import NUMPY_DTYPES, STRING, Signature, Tensor, TensorSpec, byte_size, dtype_name
-from service.errors import GatewayError
+from service.errors import ErrorKind, GatewayError
 
 Inputs = Mapping[str, Tensor]
 
@@ -28,6 +28,7 @@ _FREE_SIZES = (3, 1, 16)
 """What is tried for dimensions that a signature leaves open."""
 _INTEGERS_BELOW = (10, 2)
 """What is tried for integers: they may be indices, of which there are not many."""
+_UNREACHABLE = frozenset({ErrorKind.BACKEND_UNAVAILABLE, ErrorKind.NOT_READY})
 _WORDS = np.array([b"one", b"two words", b"", b"three more words", b"4"], object)
 
 
@@ -47,6 +48,9 @@ async def find_unbatched(
         max_rows: Of a full batch.
         stateful: Which operation of a signature keeps state or draws at random, where that is known.
         recorded: Requests that are known to make sense, by signature.
+
+    Raises:
+        GatewayError: BACKEND_UNAVAILABLE or NOT_READY, which say nothing of the model.
     """
     found: dict[str, str] = {}
     if max_rows == 1:
@@ -69,7 +73,8 @@ async def _try(signature: Signature, run: Run, recorded: Sequence[Inputs], max_r
     for make in _makers(signature, recorded):
         try:
             await run(signature, make(_FEW_ROWS[0]))
-        except GatewayError:
+        except GatewayError as error:
+            _raise_if_unreachable(error)
             continue
         return await _compare(signature, run, make, max_rows)
     return "no input was found that the model takes"
@@ -97,6 +102,7 @@ async def _difference(signature: Signature, run: Run, inputs: Inputs) -> str:
         again = await run(signature, inputs)
         apart = [await run(signature, part) for part in parts]
     except GatewayError as error:
+        _raise_if_unreachable(error)
         return f"of {rows} rows it takes some and not others: {error}"
     for name, tensor in whole.items():
         if not _is_same(tensor, again[name]):
@@ -107,6 +113,12 @@ async def _difference(signature: Signature, run: Run, inputs: Inputs) -> str:
         if not _is_same(tensor, np.concatenate(pieces)):
             return f"{name} of {rows} rows together differs from that of the rows apart"
     return ""
+
+
+def _raise_if_unreachable(error: GatewayError) -> None:
+    """Raises an error that says nothing of the model."""
+    if error.kind in _UNREACHABLE:
+        raise error
 
 
 def _halves(rows: int) -> tuple[slice, slice]:

@@ -143,12 +143,13 @@ class TfServingBackend:
     async def _describe_on(self, replica: Replica, key: Key) -> ModelVersion:
         signatures = await fetch_signatures(replica, key, seconds=_DESCRIBE_SECONDS)
         version = ModelVersion(*key, State.AVAILABLE, signatures=signatures)
-        deadline = Deadline.after(_DESCRIBE_SECONDS)
 
         async def run(signature: Signature, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
             message = messages.predict_request(version, signature, inputs)
             # On this replica alone: what a new version does with zeros is no reason to eject a replica.
-            return messages.outputs_of(await self._pool.predict_on(replica, message, deadline), signature)
+            return messages.outputs_of(
+                await self._pool.predict_on(replica, message, Deadline.after(_DESCRIBE_SECONDS)), signature
+            )
 
         task = await describe(signatures, run)
         unbatched = await find_unbatched(signatures, run, max_rows=self._max_batch_size)
