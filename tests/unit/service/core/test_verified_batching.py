@@ -45,7 +45,7 @@ async def test_rows_that_are_their_own_are_batched() -> None:
 
 @pytest.mark.parametrize("size", [1e-4, 1e-2])
 async def test_numbers_may_differ_by_a_thousandth_of_the_largest(size: float) -> None:
-    assert (await reason(lambda x: np.ones_like(x) + size * len(x) / 100) == "") == (size < 1e-3)
+    assert (await reason(lambda x: np.full(x.shape, 1 + size * len(x) / 100, np.float32)) == "") == (size < 1e-3)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ async def test_rows_that_are_not_are_not(answer: Rows, expected: str) -> None:
 
 async def test_what_answers_the_same_with_something_else_is_not() -> None:
     random = np.random.default_rng(0)
-    assert await reason(lambda x: random.standard_normal(x.shape)) == "y is another each time"
+    assert await reason(lambda x: np.asarray(random.standard_normal(x.shape))) == "y is another each time"
 
 
 async def test_integers_are_tried_as_indices_of_few() -> None:
