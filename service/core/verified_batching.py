@@ -180,7 +180,7 @@ def _generated(signature: Signature, rows: int, *, size: int, below: int) -> Inp
 def _values(spec: TensorSpec, random: Random, rows: int, size: int, below: int) -> Tensor:
     shape = (rows, *(size if known is None else known for known in (spec.shape or ())[1:]))
     if spec.dtype == STRING:
-        return _WORDS[(_fractions(random, shape) * len(_WORDS)).astype(int)]
+        return np.asarray(_WORDS[(_fractions(random, shape) * len(_WORDS)).astype(int)])
     dtype = NUMPY_DTYPES[spec.dtype]
     if dtype.kind in "iu":
         return (_fractions(random, shape) * below).astype(dtype)
