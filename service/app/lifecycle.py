@@ -14,7 +14,7 @@ from service.app.dependencies import Dependencies
 from service.app.settings import Settings
 from service.core.admission import Admission
 from service.core.call import Call
-from service.core.catalog import Catalog, ModelVersion
+from service.core.catalog import Catalog, ModelVersion, State
 from service.errors import OK
 from service.telemetry import logs
 from service.transport import openapi
@@ -207,6 +207,8 @@ class Server:
 
     def _model_changed(self, version: ModelVersion) -> None:
         logger.info("version %d of model %s: %s", version.version, version.name, version.state)
+        for signature, reason in version.unbatched.items() if version.state is State.AVAILABLE else ():
+            logger.info("requests for its signature %s are neither merged nor split: %s", signature, reason)
         self._changed.set()
 
     async def _follow_readiness(self) -> None:

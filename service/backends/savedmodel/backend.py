@@ -142,8 +142,6 @@ class SavedModelBackend:
         unbatched = await find_unbatched(
             model.signatures, run, max_rows=self._max_batch_size, stateful=model.stateful, recorded=recorded
         )
-        for name, reason in unbatched.items():
-            logger.info("requests of %s, signature %s, are neither merged nor split: %s", folder, name, reason)
         return ModelVersion(
             *key, State.AVAILABLE, signatures=model.signatures, task=task, unbatched=unbatched, handle=model
         )

@@ -153,8 +153,6 @@ class TfServingBackend:
 
         task = await describe(signatures, run)
         unbatched = await find_unbatched(signatures, run, max_rows=self._max_batch_size)
-        for name, reason in unbatched.items():
-            logger.info("requests of %s, signature %s, are neither merged nor split: %s", key, name, reason)
         return ModelVersion(
             *key, State.AVAILABLE, signatures=signatures, task=task, unbatched=unbatched, handle=object()
         )

@@ -70,11 +70,7 @@ class RestApp:
             if found is None or refused is not None:
                 raise refused or AssertionError
             route, params = found
-            body = (
-                b""
-                if scope["method"] in _WITHOUT_BODY
-                else await self._body(headers.get(b"content-length", b""), receive, held)
-            )
+            body = b"" if scope["method"] in _WITHOUT_BODY else await self._body(headers, receive, held)
             held.admit()
             call.size = len(body)
             request = HttpRequest(params, scope["query_string"], scope["headers"], body)
@@ -90,8 +86,9 @@ class RestApp:
         with suppress(OSError):  # the client went away
             await _send(response, scope, send, call)
 
-    async def _body(self, declared: bytes, receive: Receive, held: HeldBytes) -> bytes:
+    async def _body(self, headers: Mapping[bytes, bytes], receive: Receive, held: HeldBytes) -> bytes:
         """Reads the body; one over the limit is refused by its declared length, or as soon as that much was read."""
+        declared = headers.get(b"content-length", b"")
         if declared.isdigit() and int(declared) > self._max_request_bytes:
             raise self._too_large(f"{declared.decode()} bytes")
         parts: list[bytes] = []
