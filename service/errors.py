@@ -105,7 +105,7 @@ class GatewayError(Exception):
         kind: What the failure means.
         message: One sentence for people; safe to show to the client.
         violations: For bad input, each thing that is wrong.
-        upstream: What a TensorFlow Serving behind this server said, word for word.
+        upstream: What TensorFlow said, or a TensorFlow Serving behind this server, word for word.
     """
 
     def __init__(

@@ -107,10 +107,10 @@ class Settings(BaseSettings):
         True,
         description="Whether clients may load and unload models and move labels; folders below the models folder only.",
     )
-    tensor_content: Literal["mirror", "always", "never"] = Field(
-        "mirror",
-        description="Numbers in answers of TensorFlow Serving's gRPC API: as bytes (tensor_content) where those of the "
-        "request came so (mirror), always, or never.",
+    tensor_content: bool = Field(
+        False,
+        description="Whether TensorFlow Serving's gRPC API answers numbers as bytes (tensor_content), and not in the "
+        "field of their dtype (float_val); a client's x-tensorgate-tensor-content goes before.",
     )
     poll_seconds: float = Field(
         2.0,

@@ -15,23 +15,26 @@ from service.core.tensors import Tensor
 _VARINT, _LENGTH_DELIMITED, _FIXED64, _FIXED32 = 0, 2, 1, 5
 _FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
 _WIRE_DTYPES = {name: np.dtype(name).newbyteorder("<") for name in ("float32", "float64")}
-_FIXED_WIDTH = {"f4": "<f4", "f8": "<f8", "c8": "<c8", "c16": "<c16"}
+_SAME_BYTES = {"b1": "<b1", "f4": "<f4", "f8": "<f8", "c8": "<c8", "c16": "<c16"}
 
 
 def is_packable(tensor: Tensor) -> bool:
-    """Returns whether the tensor's numbers have the same bytes in a packed field as in memory: floats, complex ones."""
-    return tensor.dtype.str[1:] in _FIXED_WIDTH
+    """Returns whether the tensor's numbers have the same bytes in a packed field as in memory.
+
+    Floats and complex numbers have, and booleans; integers are varints there.
+    """
+    return tensor.dtype.str[1:] in _SAME_BYTES
 
 
 def append_packed(message: Message, field: str, tensor: Tensor) -> None:
-    """Appends all numbers of a tensor to a repeated field of ``float`` or ``double``; of complex ones, both parts.
+    """Appends all numbers of a tensor to a repeated field of floats or booleans; of complex ones, both parts.
 
     Args:
         message: Has the field.
         field: Its name.
         tensor: `is_packable`, of any shape, with numbers as wide as the field's.
     """
-    data = tensor.astype(_FIXED_WIDTH[tensor.dtype.str[1:]], copy=False).tobytes()
+    data = tensor.astype(_SAME_BYTES[tensor.dtype.str[1:]], copy=False).tobytes()
     if data:
         number = message.DESCRIPTOR.fields_by_name[field].number
         message.MergeFromString(field_head(number, len(data)) + data)

@@ -83,17 +83,6 @@ def decode_tensor(
     Raises:
         GatewayError: INVALID_INPUT when it makes no tensor, TOO_LARGE, and what ``hold`` raises.
     """
-    return decode_given(message, bounds=bounds, where=where, hold=hold)[0]
-
-
-def decode_given(
-    message: tf_pb.TensorProto, *, bounds: InputBounds, where: str, hold: Hold = lambda _: None
-) -> tuple[Tensor, bool]:
-    """Returns what `decode_tensor` does, and whether its values came as bytes, in ``tensor_content``.
-
-    Raises:
-        GatewayError: As `decode_tensor`.
-    """
     name = NAMES.get(message.dtype)
     if name is None:
         raise invalid_input(Violation(f"{where}.dtype", "a dtype that can be served", str(message.dtype)))
@@ -103,10 +92,10 @@ def decode_given(
     shape = tuple([dim.size for dim in given.dim])  # a list: a generator takes twice as long
     count = bounds.check_shape(shape, where=f"{where}.tensor_shape")
     if name == STRING:
-        return _strings(message, count, _Claims(bounds, where, hold)).reshape(shape), False
+        return _strings(message, count, _Claims(bounds, where, hold)).reshape(shape)
     if content := message.tensor_content:  # each look at it is a copy
-        return _content(content, name, count, where).reshape(shape), True
-    return _values(message, name, count, _Claims(bounds, where, hold)).reshape(shape), False
+        return _content(content, name, count, where).reshape(shape)
+    return _values(message, name, count, _Claims(bounds, where, hold)).reshape(shape)
 
 
 @dataclass(slots=True)

@@ -31,7 +31,7 @@ class Call:
         rows: How many rows were run.
         messages: How many messages of a stream were answered, each with a call of its own.
         phases: Seconds spent, by phase: decode, validate, queue, execute, encode.
-        metadata: What a gRPC client sent beside the messages of a stream, by name.
+        metadata: What a gRPC client sent beside its messages, by name; of several of one name, any.
         hold: Counts bytes that the request makes the server hold beyond those that it sent, such as what a compressed
             body unpacks to; raises OVERLOADED where there are too many.
     """
@@ -47,7 +47,7 @@ class Call:
     rows: int = 0
     messages: int = 0
     phases: dict[str, float] = field(default_factory=dict)
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[bytes, bytes] = field(default_factory=dict)
     hold: Callable[[int], None] = _hold_nothing
 
     def phase(self, name: str) -> "_Phase":

@@ -9,8 +9,9 @@ from service.core.batching import Batcher
 from service.core.bounds import InputBounds
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelRef, ModelVersion
+from service.core.columns import as_columns, in_shape
 from service.core.request import InferenceRequest
-from service.core.signature import check_inputs, check_outputs
+from service.core.signature import check_inputs, check_outputs, rows_if_valid
 from service.core.tensors import Signature, Tensor
 from service.errors import ErrorKind, GatewayError, Violation, listed, shown
 
@@ -85,6 +86,9 @@ class Engine:
     ) -> InferenceRequest:
         """Checks what a request brings against the signature; inputs with a default may be left out.
 
+        Numbers in another shape than the column that the signature asks for are made one, where its rows are known not
+        to depend on each other.
+
         Args:
             version: As `resolve` gave it.
             signature: One of the version's.
@@ -101,7 +105,12 @@ class Engine:
             bounds.check_name(name, where="inputs")
             if tensor.size > bounds.max_tensor_elements or not tensor.size:
                 bounds.check_shape(tensor.shape, where=f"inputs.{name}")
-        rows = check_inputs(signature, inputs)
+        shape = None
+        rows = rows_if_valid(signature, inputs)
+        if rows is None:
+            if signature.name not in version.unbatched and (made := as_columns(signature, inputs)):
+                inputs, shape = made
+            rows = check_inputs(signature, inputs)
         if outputs:
             check_outputs(signature, outputs)
         bounds.check_rows(rows, where="inputs")
@@ -109,7 +118,7 @@ class Engine:
         call.spent("validate", begun)
         if signature.defaults:
             inputs = {**signature.defaults, **inputs}
-        return InferenceRequest(version, signature, inputs, rows, outputs)
+        return InferenceRequest(version, signature, inputs, rows, outputs, shape)
 
     async def run(
         self, version: ModelVersion, signature: str, inputs: Mapping[str, Tensor], call: Call
@@ -132,6 +141,8 @@ class Engine:
             GatewayError: What the backend raised, or OVERLOADED.
         """
         outputs = await self._batcher.run(request, call)
+        if request.shape is not None:
+            outputs = in_shape(outputs, request.rows, request.shape)
         return {name: outputs[name] for name in request.outputs} if request.outputs else outputs
 
 

@@ -16,6 +16,7 @@ class InferenceRequest:
         signature: One of the version's.
         inputs: All inputs of the signature by name, checked against it.
         rows: Their common first dimension; 1 where there is none.
+        shape: In which the inputs came, where they were made columns; else ``None``.
         outputs: Names of the outputs that are wanted, in their order; all of them when it is empty.
     """
 
@@ -24,3 +25,4 @@ class InferenceRequest:
     inputs: Mapping[str, Tensor]
     rows: int
     outputs: tuple[str, ...] = ()
+    shape: tuple[int, ...] | None = None

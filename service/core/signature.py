@@ -27,11 +27,11 @@ def check_inputs(signature: Signature, inputs: Mapping[str, Tensor]) -> int:
     Raises:
         GatewayError: INVALID_INPUT with one violation for each thing that is wrong.
     """
-    rows = _rows_if_valid(signature, inputs)
+    rows = rows_if_valid(signature, inputs)
     return _rows_or_raise(signature, inputs) if rows is None else rows
 
 
-def _rows_if_valid(signature: Signature, inputs: Mapping[str, Tensor]) -> int | None:
+def rows_if_valid(signature: Signature, inputs: Mapping[str, Tensor]) -> int | None:
     """Returns the number of rows; ``None`` where anything may be wrong: most requests pass here, and no further."""
     if len(inputs) != len(signature.inputs):
         return None

@@ -55,8 +55,6 @@ async def find_unbatched(
         GatewayError: BACKEND_UNAVAILABLE or NOT_READY, which say nothing of the model.
     """
     found: dict[str, str] = {}
-    if max_rows == 1:
-        return found  # they are not merged anyway
     for name, signature in signatures.items():
         if not signature.batchable:
             reason = "the first dimension of a tensor is not free"

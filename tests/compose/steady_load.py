@@ -166,7 +166,7 @@ class SteadyLoad:
             response_deserializer=serving_pb.PredictResponse.FromString,
         )
         answer = await predict(request, timeout=DEADLINE)
-        return np.frombuffer(answer.outputs["scores"].tensor_content, np.float32)
+        return np.array(answer.outputs["scores"].float_val, np.float32)
 
     async def _over_rest(self, rest: httpx.AsyncClient, index: int) -> Array:
         body = {"instances": self._images[index : index + 1].tolist()}

@@ -134,7 +134,7 @@ async def test_predict(js: Speaker, encoding: str | None) -> None:
         assert answer["model_spec"]["version"] == {"value": 1}
         [output] = answer["outputs"]
         assert (output["key"], output["value"]["dtype"]) == ("y", "DT_FLOAT")
-        assert output["value"]["tensor_content"] == raw(np.asarray(values) * 2)
+        assert output["value"]["float_val"] == (np.asarray(values) * 2).tolist()
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)

@@ -73,6 +73,12 @@ async def test_status_lists_versions_newest_first(stubs: Stubs) -> None:
         Code.NOT_FOUND,
         "Could not find version 9 of model versions",
     )
+    request.model_spec.Clear()
+    request.model_spec.SetInParent()
+    assert await refusal(stubs.models.GetModelStatus(request)) == (
+        Code.NOT_FOUND,
+        "Could not find any versions of model ",
+    )
 
 
 async def test_an_unknown_method_is_unimplemented(stubs: Stubs) -> None:

@@ -48,7 +48,7 @@ async def post(server: RealServer, target: str, body: Any) -> httpx.Response:
         ("versions/labels/stable:predict", {"instances": [1]}, {"predictions": [2.0]}),
         ("ver%73ions/labels/st%61ble:predict", {"instances": [1]}, {"predictions": [2.0]}),
         ("vector:predict", {"instances": [1, 2, 3]}, "Tensor name: total has no shape information "),
-        ("strict:predict", {"instances": [-1]}, "x must not be below zero.  "),
+        ("strict:predict", {"instances": [-1]}, "assertion failed: [x must not be below zero.  ] [Condition x >= 0 did not hold"),
         ("half:regress", {"signature_name": "regress_x_to_y", "examples": [{"x": 2.0}]}, {"results": [3.0]}),
         ("half:classify", {"signature_name": "classify_x_to_y", "examples": [{"x": [2.0]}]}, {"results": [[["", 3.0]]]}),
         ("half:classify", {}, 'JSON Value: {} When method is classify, key \'examples\' is expected and was not found'),
@@ -62,7 +62,8 @@ async def post(server: RealServer, target: str, body: Any) -> httpx.Response:
 async def test_bodies(server: RealServer, target: str, body: Any, answer: Any) -> None:
     response = await post(server, target, body)
     if isinstance(answer, str):
-        assert (response.status_code, response.json()["error"]) == (400, answer)
+        error = response.json()["error"]
+        assert (response.status_code, error[: len(answer)]) == (400, answer)
     else:
         assert (response.status_code, response.json()) == (200, answer)
 

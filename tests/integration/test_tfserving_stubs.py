@@ -29,26 +29,29 @@ async def stubs(grpc_server: str, tmp_path_factory: pytest.TempPathFactory) -> A
         yield stubs
 
 
-async def test_predict_answers_as_the_request_came(stubs: Stubs) -> None:
+async def test_what_examples_everywhere_read_is_there(stubs: Stubs) -> None:
     request = predict("modes", "square", x=np.array([3, 4], np.float32))
-    assert request.inputs["x"].tensor_content
-    response = await stubs.predictions.Predict(request)
-    assert response.outputs["y"].tensor_content
-    np.testing.assert_array_equal(tf.make_ndarray(response.outputs["y"]), [9, 16])
-    assert response.model_spec.version.value == 1
-    request.inputs["x"].ClearField("tensor_content")
-    request.inputs["x"].float_val.extend([3, 4])
+    assert request.inputs["x"].tensor_content  # as tf.make_tensor_proto writes numbers
     response = await stubs.predictions.Predict(request)
     assert list(response.outputs["y"].float_val) == [9, 16]
+    assert not response.outputs["y"].tensor_content
+    assert response.model_spec.version.value == 1
 
 
-@pytest.mark.parametrize(("setting", "as_content"), [("always", True), ("never", False)])
-async def test_a_setting_says_how_numbers_are_answered(stubs: Stubs, setting: str, as_content: bool) -> None:
+@pytest.mark.parametrize("setting", [True, False])
+@pytest.mark.parametrize("asked", ["true", "false", None])
+async def test_numbers_are_bytes_where_the_client_or_else_the_setting_says_so(
+    stubs: Stubs, setting: bool, asked: str | None
+) -> None:
     async with serving_models(stubs.folder, tensor_content=setting) as server:
         stub: Any = prediction_service_pb2_grpc.PredictionServiceStub(server.channel)
-        for request in (predict("modes", x=[1.0, 2.0]), predict("modes", x=[1.0])):
-            output = (await stub.Predict(request)).outputs["y"]
-            assert (bool(output.tensor_content), bool(output.float_val)) == (as_content, not as_content)
+        metadata = [] if asked is None else [("x-tensorgate-tensor-content", asked)]
+        output = (
+            await stub.Predict(predict("modes", "square", x=np.array([3, 4], np.float32)), metadata=metadata)
+        ).outputs["y"]
+        as_content = setting if asked is None else asked == "true"
+        assert (bool(output.tensor_content), bool(output.float_val)) == (as_content, not as_content)
+        np.testing.assert_array_equal(tf.make_ndarray(output), [9, 16])
 
 
 @pytest.mark.parametrize(
@@ -156,7 +159,10 @@ async def test_multi_inference(stubs: Stubs) -> None:
         ([("half", "nope", "regress")], Code.INVALID_ARGUMENT, "Requested signature not found in model graph: nope"),
         ([("half", "regress_x_to_y", "regress")] * 2, Code.INVALID_ARGUMENT, "Duplicate evaluation of signature: regress_x_to_y"),
         ([("half", "regress_x_to_y", "regress"), ("pair", "", "regress")], Code.INVALID_ARGUMENT, "All ModelSpecs in a MultiInferenceRequest must access the same model name."),
-        ([("", "x", "regress")], Code.INVALID_ARGUMENT, "Found ModelSpec with an empty model name."),
+        ([], Code.INVALID_ARGUMENT, "ModelSpec has no name specified."),
+        ([("", "x", "regress")], Code.INVALID_ARGUMENT, "ModelSpec has no name specified."),
+        ([("half", "regress_x_to_y", "regress"), ("", "x", "regress")], Code.INVALID_ARGUMENT, "Found ModelSpec with an empty model name."),
+        ([("nope", "x", "regress"), ("half", "x", "regress")], Code.NOT_FOUND, "Servable not found for request: Latest(nope)"),
         ([("half", "serving_default", "predict")], Code.UNIMPLEMENTED, "Unsupported signature method_name: tensorflow/serving/predict"),
         ([("half", "regress_x_to_y", "regress"), ("half", "regress_x2_to_y3", "regress")], Code.INVALID_ARGUMENT, "Input tensor must be the same for all Signatures."),
     ],

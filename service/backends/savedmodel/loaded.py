@@ -87,11 +87,13 @@ class LoadedModel:
             outputs = self._calls[signature.name](*[inputs[name] for name in signature.inputs])
         except tf.errors.OpError as error:
             kind = _KINDS.get(type(error), ErrorKind.BACKEND_FAILED)
-            raise GatewayError(kind, reason_in(str(error.message)) or type(error).__name__) from error
+            text = str(error.message)
+            raise GatewayError(kind, reason_in(text) or type(error).__name__, upstream=text) from error
         except UnicodeDecodeError as error:
             # TensorFlow quotes in its error what it could not read, and its Python layer cannot read that.
             text = error.object.decode("utf-8", "replace") if isinstance(error.object, bytes) else str(error)
-            raise GatewayError(ErrorKind.INVALID_INPUT, reason_in(text) or "what came cannot be read") from error
+            reason = reason_in(text) or "what came cannot be read"
+            raise GatewayError(ErrorKind.INVALID_INPUT, reason, upstream=text) from error
         except Exception as error:
             raise GatewayError(ErrorKind.BACKEND_FAILED, _first_line(f"{type(error).__name__}: {error}")) from error
         return {name: np.asarray(output) for name, output in zip(signature.outputs, outputs, strict=True)}

@@ -23,7 +23,7 @@ NAME = "inference.GRPCInferenceService"
 _DESCRIPTOR = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 _FINAL = "triton_final_response"
 """The parameter of a stream's response that says that no more come for its request."""
-_ERROR_MODE = "triton_grpc_error"
+_ERROR_MODE = b"triton_grpc_error"
 """Metadata: ``true`` has the first error end the stream, as its status."""
 _UNKNOWN = {ErrorKind.MODEL_NOT_FOUND, ErrorKind.LABEL_NOT_FOUND}
 
@@ -108,7 +108,7 @@ class OpenInferenceGrpc:
         self, request: pb.ModelInferRequest, error: GatewayError, call: Call
     ) -> pb.ModelStreamInferResponse:
         """Returns what says that a message has failed, and which one it was; raises where that is to end the stream."""
-        if call.metadata.get(_ERROR_MODE) == "true":
+        if call.metadata.get(_ERROR_MODE) == b"true":
             raise error
         response = pb.ModelStreamInferResponse(error_message=error.message)
         infer = response.infer_response

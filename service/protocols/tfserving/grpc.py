@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any
 
 from service.codecs.model_config import decode_reload
-from service.codecs.tensor_proto import decode_given, encode_tensor
+from service.codecs.tensor_proto import decode_tensor, encode_tensor
 from service.core.bounds import InputBounds
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelRef, ModelVersion
@@ -38,6 +38,8 @@ from service.seam.grpc import GrpcService, Handle, method_of
 from service.wire import tensorflow_serving_pb2 as pb
 
 PACKAGE = "tensorflow.serving"
+TENSOR_CONTENT = b"x-tensorgate-tensor-content"
+"""Metadata with which a client says whether it reads numbers as bytes; `true` or `false`, in place of the setting."""
 
 _NO_SIGNATURE = 'Serving signature key "{name}" not found.'
 _SIGNATURE_MAP_TYPE = "type.googleapis.com/tensorflow.serving.SignatureDefMap"
@@ -56,12 +58,10 @@ class PredictionService:
     Args:
         engine: Has the models and runs them.
         bounds: Of messages.
-        tensor_content: Whether numbers are answered as bytes: where the request's came so, always, or never.
+        tensor_content: Whether numbers are answered as bytes, and not in the field of their dtype.
     """
 
-    def __init__(
-        self, engine: Engine, *, bounds: InputBounds, tensor_content: Literal["mirror", "always", "never"]
-    ) -> None:
+    def __init__(self, engine: Engine, *, bounds: InputBounds, tensor_content: bool) -> None:
         self._engine = engine
         self._bounds = bounds
         self._tensor_content = tensor_content
@@ -86,33 +86,31 @@ class PredictionService:
         check_input_names(signature, list(request.inputs))
         begun = perf_counter()
         if call.size <= INLINE_BYTES:
-            inputs, came_as_content = self._inputs(request, call)
+            inputs = self._inputs(request, call)
         else:
-            inputs, came_as_content = await offloaded(call.size, lambda: self._inputs(request, call))
+            inputs = await offloaded(call.size, lambda: self._inputs(request, call))
         call.spent("decode", begun)
         outputs = await predict(
             self._engine, version, signature, inputs, wanted=tuple(request.output_filter), call=call
         )
         begun = perf_counter()
-        as_content = came_as_content if self._tensor_content == "mirror" else self._tensor_content == "always"
+        wanted = call.metadata.get(TENSOR_CONTENT)
+        as_content = self._tensor_content if wanted is None else wanted == b"true"
         response = pb.PredictResponse()
         write_model_spec(response.model_spec, version, signature.name)
         await offloaded(byte_size(outputs.values()), lambda: _encode(outputs, response, as_content=as_content))
         call.spent("encode", begun)
         return response
 
-    def _inputs(self, request: pb.PredictRequest, call: Call) -> tuple[dict[str, Tensor], bool]:
-        """Returns the tensors by name, and whether numbers of any came as bytes."""
-        inputs, came_as_content = {}, False
+    def _inputs(self, request: pb.PredictRequest, call: Call) -> dict[str, Tensor]:
+        """Returns the tensors by name."""
+        inputs = {}
         for name, message in request.inputs.items():
             try:
-                inputs[name], as_content = decode_given(
-                    message, bounds=self._bounds, where=f"inputs.{name}", hold=call.hold
-                )
+                inputs[name] = decode_tensor(message, bounds=self._bounds, where=f"inputs.{name}", hold=call.hold)
             except GatewayError as error:
                 raise error.reworded(f"tensor parsing error: {name}") if _is_wrong(error) else error from None
-            came_as_content = came_as_content or as_content
-        return inputs, came_as_content
+        return inputs
 
     async def classify(self, request: pb.ClassificationRequest, call: Call) -> pb.ClassificationResponse:
         """Answers Classify."""
@@ -133,15 +131,14 @@ class PredictionService:
     async def multi_inference(self, request: pb.MultiInferenceRequest, call: Call) -> pb.MultiInferenceResponse:
         """Answers MultiInference."""
         self._bounds.check_count(len(request.tasks), where="tasks")
+        # Upstream finds the first task's model before it looks at the others (multi_inference.cc).
+        version = resolve(self._engine, _named(request.tasks[0].model_spec if request.tasks else pb.ModelSpec()), call)
         names = {task.model_spec.name for task in request.tasks}
         if "" in names:
             raise GatewayError(ErrorKind.INVALID_INPUT, "Found ModelSpec with an empty model name.")
         if len(names) > 1:
             text = "All ModelSpecs in a MultiInferenceRequest must access the same model name."
             raise GatewayError(ErrorKind.INVALID_INPUT, text)
-        if not names:
-            raise GatewayError(ErrorKind.INVALID_INPUT, "Missing ModelSpec")
-        version = _resolved(self._engine, request.tasks[0], call)
         tasks = tasks_of(self._engine, version, request)
         examples = await self._examples(request.input, call)
         response = pb.MultiInferenceResponse()
@@ -192,7 +189,8 @@ class ModelService:
 
     async def get_model_status(self, request: pb.GetModelStatusRequest, call: Call) -> pb.GetModelStatusResponse:
         """Answers GetModelStatus."""
-        return model_status(self.catalog, _reference(request), call)
+        # Of no name there are no versions: upstream has no other words for it.
+        return model_status(self.catalog, _spec_reference(_model_spec(request)), call)
 
     async def reload_config(self, request: pb.ReloadConfigRequest, call: Call) -> pb.ReloadConfigResponse:
         """Answers HandleReloadConfigRequest."""
@@ -216,11 +214,23 @@ def _reference(request: Any) -> ModelRef:
     Raises:
         GatewayError: INVALID_INPUT when it does not say so.
     """
+    return _named(_model_spec(request))
+
+
+def _model_spec(request: Any) -> pb.ModelSpec:
     if not request.HasField("model_spec"):
         raise GatewayError(ErrorKind.INVALID_INPUT, "Missing ModelSpec")
-    spec = request.model_spec
+    spec: pb.ModelSpec = request.model_spec
+    return spec
+
+
+def _named(spec: pb.ModelSpec) -> ModelRef:
     if not spec.name:
         raise GatewayError(ErrorKind.INVALID_INPUT, "ModelSpec has no name specified.")
+    return _spec_reference(spec)
+
+
+def _spec_reference(spec: pb.ModelSpec) -> ModelRef:
     match spec.WhichOneof("version_choice"):
         case "version":
             return ModelRef(spec.name, version=spec.version.value)

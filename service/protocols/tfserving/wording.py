@@ -15,7 +15,7 @@ _DTYPES = {"float32": "float", "float64": "double", "float16": "half"}
 _MAX_TEXT = 1024
 _CUT = "...TRUNCATED"
 _SAID_BY_THE_MODEL = frozenset({ErrorKind.INVALID_INPUT, ErrorKind.BACKEND_FAILED})
-"""What a TensorFlow Serving behind this server says of these is passed on; other kinds say how this server stands."""
+"""What TensorFlow says of these is passed on, as upstream does; other kinds say how this server stands."""
 
 
 def dtype_text(name: str) -> str:

@@ -10,10 +10,11 @@ import grpc
 from grpc import aio
 
 from service.core.admission import HeldBytes
+from service.core.call import Call
 from service.errors import ErrorKind, GatewayError
 from service.transport.call import REQUEST_ID
 from service.transport.grpc.aio_options import server_options
-from service.transport.grpc.calls import GrpcCalls, Refusal, Streaming, Unary
+from service.transport.grpc.calls import Bound, GrpcCalls, Refusal, Streaming, Unary
 from service.transport.grpc.framing import not_one
 
 _LAST_WORDS_SECONDS = 0.2
@@ -21,6 +22,8 @@ _LAST_WORDS_SECONDS = 0.2
 _CANCELLATION_SECONDS = 0.1
 """Within which it is known why no more messages come: the end of them and a cancellation look the same at first."""
 _STATUSES = {status.value[0]: status for status in grpc.StatusCode}
+
+_REQUEST_ID = REQUEST_ID.encode()
 
 Context = aio.ServicerContext[Any, Any]
 
@@ -77,8 +80,7 @@ class _Handlers(grpc.GenericRpcHandler):
         return grpc.stream_stream_rpc_method_handler(partial(self._stream, bound))
 
     async def _unary(self, bound: Unary, messages: AsyncIterator[bytes], context: Context) -> bytes:
-        metadata = dict(context.invocation_metadata() or ())
-        call = self._calls.call(bound, _text(metadata, REQUEST_ID))
+        call = self._call(bound, context)
         self._calls.set_timeout(call, bound, context.time_remaining())
 
         async def read(held: HeldBytes) -> bytes:
@@ -100,10 +102,8 @@ class _Handlers(grpc.GenericRpcHandler):
         return answer
 
     async def _stream(self, bound: Streaming, messages: AsyncIterator[bytes], context: Context) -> None:
-        metadata = dict(context.invocation_metadata() or ())
-        call = self._calls.call(bound, _text(metadata, REQUEST_ID))
+        call = self._call(bound, context)
         self._calls.set_timeout(call, bound, context.time_remaining())
-        call.metadata = {name: value for name, value in metadata.items() if isinstance(value, str)}
 
         async def write(answers: list[bytes]) -> None:
             try:
@@ -118,6 +118,13 @@ class _Handlers(grpc.GenericRpcHandler):
             await context.abort(_STATUSES[failed.code], failed.message, failed.metadata)
         context.set_trailing_metadata(((REQUEST_ID, call.request_id),))
 
+    def _call(self, bound: Bound, context: Context) -> Call:
+        metadata = {name.encode(): _bytes(value) for name, value in context.invocation_metadata() or ()}
+        given = metadata.get(_REQUEST_ID)
+        call = self._calls.call(bound, None if given is None else given.decode("latin-1"))
+        call.metadata = metadata
+        return call
+
     async def _counted(self, messages: AsyncIterator[bytes], held: HeldBytes) -> AsyncIterator[bytes]:
         async for data in messages:
             self._calls.check_size(len(data))
@@ -125,6 +132,5 @@ class _Handlers(grpc.GenericRpcHandler):
             yield data
 
 
-def _text(metadata: dict[str, Any], name: str) -> str | None:
-    value = metadata.get(name)
-    return value if isinstance(value, str) else None
+def _bytes(value: str | bytes) -> bytes:
+    return value if isinstance(value, bytes) else value.encode("latin-1")

@@ -12,7 +12,7 @@ from service.seam import statuses
 from service.transport.call import REQUEST_ID
 from service.transport.grpc.calls import GrpcCalls, Streaming, Unary, refusing
 from service.transport.grpc.framing import MessageReader, Receive, answer_encoding
-from service.transport.grpc.metadata import text_of, timeout_of, trailers_of
+from service.transport.grpc.metadata import timeout_of, trailers_of
 from service.transport.grpc.writers import NativeWriter, Pairs, Send, WebWriter, Writer, from_base64
 
 Scope = MutableMapping[str, Any]
@@ -53,6 +53,7 @@ class GrpcApp:
         bound = calls.find(scope["path"])
         given = headers.get(_REQUEST_ID)
         call = calls.call(bound, None if given is None else given.decode("latin-1"))
+        call.metadata = headers
         reader = MessageReader(receive, encoding=encoding, limit=calls.max_request_bytes)
         with suppress(OSError):  # the client went away; what came of its call is reported
             try:
@@ -70,7 +71,6 @@ class GrpcApp:
                 else:
                     await writer.end(trailers_of(answer))
             else:
-                call.metadata = text_of(scope["headers"])
                 failed = await calls.stream(bound, reader.all, writer.write, call)
                 await writer.end(_trailers(call) if failed is None else trailers_of(failed))
 

@@ -5,7 +5,6 @@ Source: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 
 import re
 from base64 import b64encode
-from collections.abc import Iterable
 from urllib.parse import quote
 
 from service.errors import Violation, invalid_input, shown
@@ -30,11 +29,6 @@ def timeout_of(value: bytes | None) -> float | None:
         expected = "up to 8 digits and a unit: H, M, S, m, u or n"
         raise invalid_input(Violation("grpc-timeout", expected, shown(value.decode("latin-1"))))
     return int(match[1]) * _UNITS[match[2]]
-
-
-def text_of(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Returns the headers that are text, by name; of several of one name, the last."""
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers if not name.endswith(b"-bin")}
 
 
 def _escaped(text: str) -> bytes:
