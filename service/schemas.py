@@ -251,6 +251,8 @@ class SignatureInfo(_Message):
     method_name: str
     inputs: list[TensorInfo]
     outputs: list[TensorInfo]
+    batched: Annotated[bool, Field(description="Whether requests that wait are merged, and large ones split.")]
+    unbatched_reason: Annotated[str, Field(description="Why not; empty where they are.")]
 
 
 class ImageClassifierInfo(_Message):

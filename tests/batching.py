@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from service.core.batch_policy import AS_THE_SERVER, BatchPolicies, BatchPolicy, ServingOptions
 from service.core.batching import Batcher, BatchLimits
 from service.core.call import Call
 from service.core.catalog import ModelVersion, State
 from service.core.deadline import Deadline
 from service.core.request import InferenceRequest
+from service.core.retry_budget import RetryBudget
 from service.core.tensors import Signature, Tensor, TensorSpec
 from service.errors import ErrorKind, GatewayError
 
@@ -46,15 +48,19 @@ class Gated:
 class Merging:
     """A batcher in front of a gated backend."""
 
-    def __init__(self, **limits: int) -> None:
+    def __init__(self, options: ServingOptions = AS_THE_SERVER, **limits: Any) -> None:
         self.calls: list[Call] = []
         self.backend = Gated()
         self.seen: list[tuple[int, int]] = []
+        runs = {name: limits.pop(name) for name in list(limits) if name.startswith("max_batches")}
         self.batcher = Batcher(
             backend=self.backend,  # type: ignore[arg-type]  # all that a batcher asks of it
-            limits=BatchLimits(**{"max_batches_in_flight": 1, **limits}),
+            limits=BatchLimits(**{"max_batches_in_flight": 1, **runs}),
+            policies=BatchPolicies(BatchPolicy(**limits), lambda _: options),
+            budget=(budget := RetryBudget(per_second=0, max_saved=100)),
             observe=lambda version, rows, requests: self.seen.append((rows, requests)),
         )
+        self.budget = budget
 
     def ask(self, *values: float, model: ModelVersion = MODEL, width: int = 1) -> "asyncio.Task[Any]":
         x = np.repeat(np.array(values, np.float32)[:, np.newaxis], width, axis=1)

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from service.backends.registry import BackendOptions
+from service.core.batch_policy import AS_THE_SERVER, BatchPolicies, BatchPolicy
 from service.core.batching import Batcher, BatchLimits
 from service.core.catalog import Catalog, ModelVersion, State
 from service.core.deadline import Deadline
 from service.core.model_config import ModelConfig
 from service.core.ports import Accept, Backend
+from service.core.retry_budget import RetryBudget
 from service.core.tasks import describe
 from service.core.tensors import Signature, Tensor, TensorSpec
 from service.errors import ErrorKind, GatewayError
@@ -265,4 +267,10 @@ class ControllableFake(FakeBackend):
 
 def batcher(backend: Backend, **limits: int) -> Batcher:
     """Returns a batcher that nobody observes."""
-    return Batcher(backend=backend, limits=BatchLimits(**limits), observe=lambda version, rows, requests: None)
+    return Batcher(
+        backend=backend,
+        limits=BatchLimits(**limits),
+        policies=BatchPolicies(BatchPolicy(), lambda _: AS_THE_SERVER),
+        budget=RetryBudget(),
+        observe=lambda version, rows, requests: None,
+    )

@@ -1,18 +1,21 @@
 """Composition: makes the parts of one server out of its settings, each with what it needs."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from service.app.model_config_file import ModelConfigFile
 from service.app.settings import Settings
 from service.backends.registry import BackendOptions, TfServingOptions, create_backend
 from service.core.admission import Admission
+from service.core.batch_policy import BatchMode, BatchPolicies, BatchPolicy, parse_batch_sizes
 from service.core.batching import Batcher, BatchLimits
 from service.core.bounds import InputBounds
 from service.core.catalog import Catalog
-from service.core.control import ModelControl
+from service.core.control import ModelControl, configure
 from service.core.engine import Engine
 from service.core.ports import Backend
 from service.core.replicas import ReplicatedBackend
+from service.core.retry_budget import RetryBudget
 from service.core.versions import VersionPolicy
 from service.telemetry.metrics import Metrics
 
@@ -55,7 +58,8 @@ class Dependencies:
         metrics.watch(catalog)
         metrics.report_limits(settings.model_dump(include=_LIMITS))
         config_file = ModelConfigFile(settings.model_config_file) if settings.model_config_file else None
-        backend = _backend(settings, catalog, metrics, config_file)
+        budget = RetryBudget(ratio=settings.retry_ratio)
+        backend = _backend(settings, catalog, metrics, config_file, budget)
         bounds = InputBounds(
             max_request_bytes=settings.max_request_bytes,
             max_request_rows=settings.max_request_rows,
@@ -71,15 +75,16 @@ class Dependencies:
             root=settings.models,
             bounds=bounds,
         )
-        batcher = _batcher(settings, backend, metrics)
+        batcher = _batcher(settings, backend, metrics, catalog, budget)
         engine = Engine(catalog=catalog, batcher=batcher, bounds=bounds)
         return cls(settings, catalog, admission, metrics, bounds, backend, control, engine, config_file)
 
 
-def _backend(settings: Settings, catalog: Catalog, metrics: Metrics, config_file: ModelConfigFile | None) -> Backend:
+def _backend(
+    settings: Settings, catalog: Catalog, metrics: Metrics, config_file: ModelConfigFile | None, budget: RetryBudget
+) -> Backend:
     configs = None if config_file is None else tuple(config_file.read())
-    for config in configs or ():
-        catalog.set_labels(config.name, config.labels)
+    configure(catalog, configs or ())
     names = (name.strip() for name in settings.tfserving_models.split(","))
     tfserving = TfServingOptions(
         addresses=settings.tfserving_addresses,
@@ -91,13 +96,13 @@ def _backend(settings: Settings, catalog: Catalog, metrics: Metrics, config_file
         probe_seconds=settings.probe_seconds,
         probe_timeout=settings.probe_timeout,
         max_retries=settings.max_retries,
-        retry_ratio=settings.retry_ratio,
     )
     options = BackendOptions(
         models=settings.models,
         threads=settings.backend_threads,
         tensorflow_threads=settings.tensorflow_threads,
-        max_batch_size=settings.max_batch_size,
+        batching=_batch_policy(settings),
+        retry_budget=budget,
         policy=VersionPolicy.parse(settings.version_policy),
         poll_seconds=settings.poll_seconds,
         configs=configs,
@@ -107,17 +112,28 @@ def _backend(settings: Settings, catalog: Catalog, metrics: Metrics, config_file
     return create_backend(settings.backend, options)
 
 
-def _batcher(settings: Settings, backend: Backend, metrics: Metrics) -> Batcher:
+def _batcher(settings: Settings, backend: Backend, metrics: Metrics, catalog: Catalog, budget: RetryBudget) -> Batcher:
     limits = BatchLimits(
-        max_batch_size=settings.max_batch_size,
         max_batches_in_flight=settings.max_batches_in_flight,
         max_batches_per_model=settings.max_batches_per_model,
-        max_queue_size=settings.max_queue_size,
+    )
+    policies = BatchPolicies(_batch_policy(settings), catalog.options)
+    make = partial(
+        Batcher, backend=backend, limits=limits, policies=policies, budget=budget, observe=metrics.observe_batch
     )
     if isinstance(backend, ReplicatedBackend):
         metrics.replicas.watch(backend.replicas)
-        batcher = Batcher(backend=backend, limits=limits, observe=metrics.observe_batch, replicas=backend.serving)
+        batcher = make(replicas=backend.serving)
     else:
-        batcher = Batcher(backend=backend, limits=limits, observe=metrics.observe_batch)
-    metrics.watch_queues(batcher.waiting)
+        batcher = make()
+    metrics.watch_batching(batcher)
     return batcher
+
+
+def _batch_policy(settings: Settings) -> BatchPolicy:
+    return BatchPolicy(
+        mode=BatchMode(settings.batching),
+        max_batch_size=settings.max_batch_size,
+        allowed_batch_sizes=parse_batch_sizes(settings.allowed_batch_sizes),
+        max_queue_size=settings.max_queue_size,
+    )

@@ -19,6 +19,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from service.core.batch_policy import parse_batch_sizes
 from service.core.versions import VersionPolicy
 from service.validation import violations
 
@@ -146,6 +147,17 @@ class Settings(BaseSettings):
         description="Most rows of one run: requests that wait for the same model are merged, larger ones run in parts; "
         "1 for neither.",
     )
+    batching: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Whether requests are merged and large ones split: where a trial has shown that rows do not depend "
+        "on each other (auto), wherever all first dimensions are free (on), or never. The model_config_file may say "
+        "otherwise of a model.",
+    )
+    allowed_batch_sizes: str = Field(
+        "",
+        description="Numbers of rows that a merged run may have, with commas between them; fewer rows are filled up. "
+        "By default any.",
+    )
     max_batches_in_flight: int = Field(
         default_factory=lambda values: 4 if values.get("backend") == "tfserving" else 2,
         ge=1,
@@ -214,6 +226,12 @@ class Settings(BaseSettings):
     @classmethod
     def _is_policy(cls, text: str) -> str:
         VersionPolicy.parse(text)
+        return text
+
+    @field_validator("allowed_batch_sizes")
+    @classmethod
+    def _are_sizes(cls, text: str) -> str:
+        parse_batch_sizes(text)
         return text
 
 

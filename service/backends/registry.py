@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
+from service.core.batch_policy import BatchPolicy
 from service.core.model_config import ModelConfig
 from service.core.ports import Backend
 from service.core.replicas import NullObserver, ReplicaObserver
+from service.core.retry_budget import RetryBudget
 from service.core.versions import VersionPolicy
 
 BACKENDS = {
@@ -34,7 +36,6 @@ class TfServingOptions:
         probe_seconds: How often each replica is looked at.
         probe_timeout: Seconds in which it has to answer then.
         max_retries: How often one run may be tried again.
-        retry_ratio: Retries allowed for each run, of all together.
     """
 
     addresses: str = "127.0.0.1:8500"
@@ -46,7 +47,6 @@ class TfServingOptions:
     probe_seconds: float = 1.0
     probe_timeout: float = 1.0
     max_retries: int = 2
-    retry_ratio: float = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,8 @@ class BackendOptions:
         models: Folder of the models: ``<name>/<version>/saved_model.pb``.
         threads: How many runs may be under way at a time in this process.
         tensorflow_threads: How many threads share the work of one operation of TensorFlow.
-        max_batch_size: Rows of a run, of several requests; 1 where requests are not merged.
+        batching: How requests are merged, where nothing else is said of a model.
+        retry_budget: Of runs that are repeated.
         policy: Which versions of each model to serve.
         poll_seconds: How often to look for changes of the folder; 0 for never.
         configs: The models to serve, in place of all that the folder holds.
@@ -68,7 +69,8 @@ class BackendOptions:
     models: Path
     threads: int
     tensorflow_threads: int = 1
-    max_batch_size: int = 128
+    batching: BatchPolicy = field(default_factory=BatchPolicy)
+    retry_budget: RetryBudget = field(default_factory=RetryBudget)
     policy: VersionPolicy = field(default_factory=VersionPolicy)
     poll_seconds: float = 0.0
     configs: tuple[ModelConfig, ...] | None = None

@@ -3,10 +3,12 @@
 import logging
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from google.protobuf import text_format
 
+from service.codecs.serving_options import decode_options
 from service.core.model_config import ModelConfig
 from service.core.versions import VersionPolicy
 from service.errors import ErrorKind, Violation, invalid_input, shown
@@ -34,10 +36,7 @@ def parse_model_configs(text: str, *, folder: Path) -> list[ModelConfig]:
     Raises:
         GatewayError: MALFORMED when it cannot be parsed, else what `decode_model_configs` raises.
     """
-    return [
-        ModelConfig(config.name, folder / config.base_path, config.policy, config.labels)
-        for config in decode_model_configs(_parsed(text))
-    ]
+    return [replace(config, base_path=folder / config.base_path) for config in decode_model_configs(_parsed(text))]
 
 
 def _parsed(text: str) -> serving_pb.ModelServerConfig:
@@ -81,7 +80,7 @@ def is_model_name(name: str) -> bool:
 
 
 def encode_reload(configs: Sequence[ModelConfig]) -> serving_pb.ModelServerConfig:
-    """Returns the message that has these models served; the way back from `decode_model_configs`."""
+    """Returns the message that has TensorFlow Serving serve these models; it has no place for their options."""
     message = serving_pb.ModelServerConfig()
     message.model_config_list.SetInParent()
     for config in configs:
@@ -139,7 +138,13 @@ def _decoded(config: serving_pb.ModelConfig, where: str) -> ModelConfig:
     for label in config.version_labels:
         if not label:
             raise invalid_input(Violation(f"{where}.version_labels", "labels of one character or more", "an empty one"))
-    return ModelConfig(config.name, Path(config.base_path), _policy(config, where), dict(config.version_labels.items()))
+    return ModelConfig(
+        config.name,
+        Path(config.base_path),
+        _policy(config, where),
+        dict(config.version_labels.items()),
+        decode_options(config.tensorgate, where=f"{where}.tensorgate"),
+    )
 
 
 def _policy(config: serving_pb.ModelConfig, where: str) -> VersionPolicy:

@@ -1,6 +1,7 @@
 """``tensorgate models``: lists the models of a running server."""
 
 import argparse
+from collections.abc import Iterable
 
 from google.protobuf.message import Message
 
@@ -21,12 +22,23 @@ def _call_models(stub: TensorgateServiceStub, options: argparse.Namespace) -> No
 
 def show_models(answer: Message, models: list[pb.Model], options: argparse.Namespace) -> None:
     """Prints versions of models, one a row."""
-    with table(answer, options, "Model", "Version", "Labels", "State", "Kind", "Takes", "Gives") as add_row:
+    with table(answer, options, "Model", "Version", "Labels", "State", "Kind", "Batched", "Takes", "Gives") as add_row:
         for model in models:
             for version in model.versions:
                 labels = ", ".join(sorted(label for label, number in model.labels.items() if number == version.version))
                 takes, gives = _inputs_and_outputs(version)
-                add_row(model.name, str(version.version), labels, version.state, version.kind, takes, gives)
+                batched = _batched(version.signatures)
+                add_row(model.name, str(version.version), labels, version.state, version.kind, batched, takes, gives)
+
+
+def _batched(signatures: Iterable[pb.Signature]) -> str:
+    reasons = {signature.name: signature.unbatched_reason for signature in signatures}
+    unbatched = {name: reason for name, reason in reasons.items() if reason}
+    if len(set(unbatched.values())) == 1 and len(unbatched) == len(reasons):
+        return f"no: {next(iter(unbatched.values()))}"
+    if unbatched:
+        return "not " + ", ".join(f"{name}: {reason}" for name, reason in unbatched.items())
+    return "yes" if reasons else ""
 
 
 def _inputs_and_outputs(version: pb.ModelVersion) -> tuple[str, str]:

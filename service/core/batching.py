@@ -8,45 +8,55 @@ time, and leaves the other places to other models: on one machine a second run w
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Mapping
 from contextvars import Context
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from service.core.batch_policy import BatchPolicies, BatchPolicy
 from service.core.call import Call
 from service.core.catalog import ModelVersion
 from service.core.merging import MergedRuns, Outputs, QueuedRequest, has_row_for_each, signature_key
 from service.core.ports import Backend
 from service.core.request import InferenceRequest
+from service.core.retry_budget import RetryBudget
+from service.core.tensors import Signature
 from service.errors import ErrorKind, GatewayError
 
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """How requests are merged, named as the settings that they come from.
+    """How many runs there may be at a time, named as the settings that they come from.
 
     Attributes:
-        max_batch_size: Rows of a run; larger requests are run in parts. 1 merges nothing and splits nothing.
         max_batches_in_flight: Runs under way at a time, on each replica of the backend.
         max_batches_per_model: Of these, runs of requests that could have been merged with each other.
-        max_queue_size: Requests that wait for one model; more are refused.
     """
 
-    max_batch_size: int = 128
     max_batches_in_flight: int = 2
     max_batches_per_model: int = 1
-    max_queue_size: int = 256
 
 
 @dataclass(slots=True)
 class _Queue:
-    """The requests that can be merged with each other."""
+    """The requests that can be merged with each other, or one that is not merged.
+
+    Attributes:
+        merges: Whether they are merged, and runs are filled up.
+    """
 
     version: ModelVersion
+    policy: BatchPolicy
+    merges: bool
     waiting: deque[QueuedRequest] = field(default_factory=deque)
     running: int = 0
+
+    @property
+    def filling(self) -> BatchPolicy | None:
+        """To how many rows runs are filled up; ``None`` for those that are run as they are."""
+        return self.policy if self.merges else None
 
 
 class Batcher:
@@ -54,7 +64,9 @@ class Batcher:
 
     Args:
         backend: Runs them.
-        limits: Of batches and queues.
+        limits: Of runs.
+        policies: How each signature's requests are merged.
+        budget: Of runs that are repeated.
         observe: Takes the name and version of the model, the rows and the requests of each run.
         replicas: Returns how many replicas of the backend share the runs of a version, or all runs.
     """
@@ -64,23 +76,29 @@ class Batcher:
         *,
         backend: Backend,
         limits: BatchLimits,
+        policies: BatchPolicies,
+        budget: RetryBudget,
         observe: Callable[[ModelVersion, int, int], None],
         replicas: Callable[[ModelVersion | None], int] = lambda _: 1,
     ) -> None:
-        self._backend = backend
-        self._merged = MergedRuns(backend=backend, observe=observe)
+        self._merged = MergedRuns(backend=backend, observe=observe, budget=budget)
         self._limits = limits
-        self._observe = observe
+        self._policies = policies
         self._replicas = replicas
         self._queues: dict[Hashable, _Queue] = {}
         self._served_next: deque[Hashable] = deque()  # queues in which someone waits, the next one first
         self._running = 0
-        self._waiting: dict[str, int] = {}
+        self._waiting: dict[str, Counter[str]] = {}  # by model, then signature
         self._tasks: set[asyncio.Task[None]] = set()
 
     def waiting(self) -> Mapping[str, int]:
         """Returns how many requests wait for each model."""
-        return self._waiting
+        return {name: counts.total() for name, counts in self._waiting.items()}
+
+    def reason_against(self, version: ModelVersion, signature: Signature) -> str:
+        """Returns why requests of a signature are neither merged nor split; empty where they are."""
+        policy = self._policies.of(version.name, signature.name)
+        return self._merged.reason_against(version, signature, policy)
 
     async def run(self, request: InferenceRequest, call: Call) -> Outputs:
         """Runs a request; notes on the call how long it waited, and how long it ran.
@@ -98,33 +116,40 @@ class Batcher:
             GatewayError: What the backend raises for this request; OVERLOADED when too many wait for the model.
         """
         version, signature, inputs, rows = request.version, request.signature, request.inputs, request.rows
-        size = self._limits.max_batch_size
+        policy = self._policies.of(version.name, signature.name)
+        size = policy.rows
         complete = len(inputs) == len(signature.inputs)  # else the backend fills in, or refuses, what is left out
-        if size == 1 or not complete or not self._merged.can_merge(version, signature):
-            return await self._next(request, call, key=object())
+        if request.alone or not complete or self._merged.reason_against(version, signature, policy):
+            return await self._next(request, call, object(), _Queue(version, policy, merges=False))
         key = (*signature_key(version, signature), *(inputs[name].shape[1:] for name in signature.inputs))
         if rows <= size:
-            return await self._next(request, call, key=key)
+            return await self._next(request, call, key, self._queue(key, version, policy))
         parts: list[Outputs] = []
         for start in range(0, rows, size):
             part = {name: tensor[start : start + size] for name, tensor in inputs.items()}
             length = min(size, rows - start)
-            outputs = await self._next(replace(request, inputs=part, rows=length), call, key=key)
+            queue = self._queue(key, version, policy)
+            outputs = await self._next(replace(request, inputs=part, rows=length), call, key, queue)
             if not has_row_for_each(outputs, length) or (parts and not _fit(parts[0], outputs)):
                 self._merged.disable_batching(version, signature)
-                return await self._next(request, call, key=object())
+                return await self._next(request, call, object(), _Queue(version, policy, merges=False))
             parts.append(outputs)
         return {name: np.concatenate([part[name] for part in parts]) for name in signature.outputs}
 
-    async def _next(self, request: InferenceRequest, call: Call, *, key: Hashable) -> Outputs:
+    def _queue(self, key: Hashable, version: ModelVersion, policy: BatchPolicy) -> _Queue:
+        queue = self._queues.get(key)
+        if queue is None:
+            return _Queue(version, policy, merges=True)
+        queue.policy = policy
+        return queue
+
+    async def _next(self, request: InferenceRequest, call: Call, key: Hashable, queue: _Queue) -> Outputs:
         """Runs at once where there is a place, else when it is this request's turn."""
-        queue = self._queues.get(key) or _Queue(request.version)
         arrived = time.perf_counter()
         if not queue.waiting and self._has_place(queue):
             self._begin(key, queue)
             try:
-                self._observe(request.version, request.rows, 1)
-                return await self._backend.run(request.version, request.signature, request.inputs, call.deadline)
+                return await self._merged.run_alone(request, call.deadline, queue.filling)
             finally:
                 call.add("queue", 0.0)  # it is a phase of every request, for those who add them up
                 call.add("execute", time.perf_counter() - arrived)
@@ -133,17 +158,11 @@ class Batcher:
         return await self._wait(QueuedRequest(request, call.deadline, answer), key, queue, arrived, call)
 
     async def _wait(self, queued: QueuedRequest, key: Hashable, queue: _Queue, arrived: float, call: Call) -> Outputs:
-        name = queued.request.version.name
-        if self._waiting.get(name, 0) >= self._limits.max_queue_size:
-            raise GatewayError(
-                ErrorKind.OVERLOADED,
-                f"{self._waiting[name]} requests wait for model {name!r}, as many as max_queue_size admits",
-            )
+        self._count(queued.request, queue.policy)
         if not queue.waiting:
             self._queues[key] = queue
             self._served_next.append(key)
         queue.waiting.append(queued)
-        self._waiting[name] = self._waiting.get(name, 0) + 1
         try:
             return await queued.answer
         finally:
@@ -153,13 +172,26 @@ class Batcher:
             call.add("execute", now - began)
             if not queued.began:
                 # It was given up before its turn: its place in the queue is skipped.
-                self._left(name)
+                self._left(queued.request)
             del queued  # it refers to its error, whose traceback refers to this frame
 
-    def _left(self, name: str) -> None:
-        self._waiting[name] -= 1
-        if not self._waiting[name]:
-            del self._waiting[name]
+    def _count(self, request: InferenceRequest, policy: BatchPolicy) -> None:
+        """Counts a request that waits, or refuses it."""
+        model, signature = request.version.name, request.signature.name
+        counts = self._waiting.get(model) or Counter()
+        waiting = counts[signature] if policy.has_own_queue else counts.total()
+        if waiting >= policy.max_queue_size:
+            whom = f"signature {signature!r} of model {model!r}" if policy.has_own_queue else f"model {model!r}"
+            text = f"{waiting} requests wait for {whom}, as many as max_queue_size admits"
+            raise GatewayError(ErrorKind.OVERLOADED, text)
+        counts[signature] += 1
+        self._waiting[model] = counts
+
+    def _left(self, request: InferenceRequest) -> None:
+        counts = self._waiting[request.version.name]
+        counts[request.signature.name] -= 1
+        if not counts.total():
+            del self._waiting[request.version.name]
 
     def _has_place(self, queue: _Queue) -> bool:
         limits = self._limits
@@ -211,10 +243,10 @@ class Batcher:
         while queue.waiting:
             queued = queue.waiting[0]
             if queued.wanted:
-                if batch and rows + queued.request.rows > self._limits.max_batch_size:
+                if batch and rows + queued.request.rows > queue.policy.rows:
                     break
                 queued.began = began
-                self._left(queued.request.version.name)
+                self._left(queued.request)
                 batch.append(queued)
                 rows += queued.request.rows
             queue.waiting.popleft()
@@ -222,7 +254,7 @@ class Batcher:
 
     async def _run_batch(self, key: Hashable, queue: _Queue, batch: list[QueuedRequest]) -> None:
         try:
-            answered = await self._merged.run(batch)
+            answered = await self._merged.run(batch, queue.filling)
         finally:
             self._end(key, queue)  # the next run begins before these answers are encoded
         for queued, outputs in answered:

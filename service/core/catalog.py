@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from service.core.batch_policy import AS_THE_SERVER, ServingOptions
 from service.core.tasks import Task
 from service.core.tensors import Signature
 from service.errors import ErrorKind, GatewayError, Violation, listed, shown
@@ -71,6 +72,7 @@ class Catalog:
     def __init__(self) -> None:
         self._models: dict[str, dict[int, ModelVersion]] = {}
         self._labels: dict[str, Mapping[str, int]] = {}
+        self._options: dict[str, ServingOptions] = {}
         self._listeners: list[Listener] = []
         self._announced = False
         self._expected: frozenset[str] = frozenset()
@@ -97,9 +99,9 @@ class Catalog:
             listener(replace(dropped, state=State.END, handle=None))
 
     def become(self, draft: "Catalog") -> None:
-        """Takes over all entries and labels of another catalog at once; notifies listeners of each changed version."""
+        """Takes over all that another catalog says, at once; notifies listeners of each changed version."""
         before = self._entries()
-        self._models, self._labels = draft._models, draft._labels
+        self._models, self._labels, self._options = draft._models, draft._labels, draft._options
         self._newest.clear()
         now = self._entries()
         changed = [entry for key, entry in now.items() if before.get(key) is not entry]
@@ -128,6 +130,14 @@ class Catalog:
     def labels(self, name: str) -> Mapping[str, int]:
         """Returns the versions of a model by label; whether they are available or not."""
         return self._labels.get(name, {})
+
+    def set_options(self, name: str, options: ServingOptions) -> None:
+        """Says how a model is served, from the next request on."""
+        self._options[name] = options
+
+    def options(self, name: str) -> ServingOptions:
+        """Returns how a model is served."""
+        return self._options.get(name, AS_THE_SERVER)
 
     def __contains__(self, name: str) -> bool:
         return name in self._models

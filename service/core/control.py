@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ class ModelControl:
             for config in configs:
                 for label, version in config.labels.items():
                     _check_label(draft, config.name, label, version)
-            _set_labels(draft, configs)
+            configure(draft, configs)
 
         await self._run_exclusively(lambda: backend.reload(configs, accept))
 
@@ -75,7 +75,7 @@ class ModelControl:
             GatewayError: NOT_SUPPORTED.
         """
         backend = self._controllable()
-        await self._run_exclusively(lambda: backend.reload(configs, lambda draft: _set_labels(draft, configs)))
+        await self._run_exclusively(lambda: backend.reload(configs, lambda draft: configure(draft, configs)))
 
     async def set_label(self, name: str, label: str, version: int) -> None:
         """Puts a label on a version, in place of the one that has it.
@@ -204,9 +204,11 @@ def _check_label(catalog: Catalog, name: str, label: str, version: int) -> None:
         )
 
 
-def _set_labels(catalog: Catalog, configs: Sequence[ModelConfig]) -> None:
+def configure(catalog: Catalog, configs: Iterable[ModelConfig]) -> None:
+    """Enters what the configurations say beside where the models lie."""
     for config in configs:
         catalog.set_labels(config.name, config.labels)
+        catalog.set_options(config.name, config.options)
 
 
 def _is_available(catalog: Catalog, name: str) -> bool:

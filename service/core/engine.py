@@ -5,6 +5,7 @@ from time import perf_counter
 
 import numpy as np
 
+from service.core.batch_policy import ShapeMode
 from service.core.batching import Batcher
 from service.core.bounds import InputBounds
 from service.core.call import Call
@@ -87,7 +88,7 @@ class Engine:
         """Checks what a request brings against the signature; inputs with a default may be left out.
 
         Numbers in another shape than the column that the signature asks for are made one, where its rows are known not
-        to depend on each other.
+        to depend on each other. Any other shape is refused, but where an operator leaves shapes to the model's graph.
 
         Args:
             version: As `resolve` gave it.
@@ -105,12 +106,15 @@ class Engine:
             bounds.check_name(name, where="inputs")
             if tensor.size > bounds.max_tensor_elements or not tensor.size:
                 bounds.check_shape(tensor.shape, where=f"inputs.{name}")
-        shape = None
+        shape, alone = None, False
         rows = rows_if_valid(signature, inputs)
         if rows is None:
-            if signature.name not in version.unbatched and (made := as_columns(signature, inputs)):
-                inputs, shape = made
-            rows = check_inputs(signature, inputs)
+            if self._catalog.options(version.name).shapes is ShapeMode.GRAPH:
+                rows, alone = check_inputs(signature, inputs, shapes=False), True
+            else:
+                if signature.name not in version.unbatched and (made := as_columns(signature, inputs)):
+                    inputs, shape = made
+                rows = check_inputs(signature, inputs)
         if outputs:
             check_outputs(signature, outputs)
         bounds.check_rows(rows, where="inputs")
@@ -118,7 +122,11 @@ class Engine:
         call.spent("validate", begun)
         if signature.defaults:
             inputs = {**signature.defaults, **inputs}
-        return InferenceRequest(version, signature, inputs, rows, outputs, shape)
+        return InferenceRequest(version, signature, inputs, rows, outputs, shape, alone)
+
+    def reason_against_batching(self, version: ModelVersion, signature: Signature) -> str:
+        """Returns why requests of a signature are neither merged nor split; empty where they are."""
+        return self._batcher.reason_against(version, signature)
 
     async def run(
         self, version: ModelVersion, signature: str, inputs: Mapping[str, Tensor], call: Call

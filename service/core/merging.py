@@ -1,18 +1,24 @@
 """One run for several requests: inputs are concatenated, outputs split, and failures traced to the request at fault."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from service.core.batch_policy import BatchPolicy
 from service.core.catalog import ModelVersion
 from service.core.deadline import Deadline
 from service.core.ports import Backend
 from service.core.request import InferenceRequest
+from service.core.retry_budget import RetryBudget
 from service.core.tensors import Signature, Tensor
 from service.errors import ErrorKind, GatewayError
 
+logger = logging.getLogger(__name__)
+
+_DOES_NOT_SPLIT = "an answer had no row for each row of its request"
 _BLAME = frozenset({ErrorKind.INVALID_INPUT, ErrorKind.BACKEND_FAILED})
 """Failures that one request of a batch may have caused; the others are to have their answers."""
 
@@ -49,67 +55,111 @@ class MergedRuns:
     Args:
         backend: Runs them.
         observe: Takes the version, the rows and the requests of each run.
+        budget: Of runs beyond those that the requests would have cost by themselves.
     """
 
-    def __init__(self, *, backend: Backend, observe: Callable[[ModelVersion, int, int], None]) -> None:
+    def __init__(
+        self, *, backend: Backend, observe: Callable[[ModelVersion, int, int], None], budget: RetryBudget
+    ) -> None:
         self._backend = backend
         self._observe = observe
+        self._budget = budget
         self._disabled: set[Hashable] = set()
 
-    def can_merge(self, version: ModelVersion, signature: Signature) -> bool:
-        """Returns whether requests can be merged, and split: the rows of all tensors are independent of each other.
+    def reason_against(self, version: ModelVersion, signature: Signature, policy: BatchPolicy) -> str:
+        """Returns why requests are neither merged nor split; empty where they are.
 
-        Models for which that turned out not to hold are remembered.
+        Models whose answers turned out not to split are remembered.
         """
-        if not signature.batchable or signature.defaults or signature.name in version.unbatched:
-            return False
-        return not self._disabled or signature_key(version, signature) not in self._disabled
+        if not signature.batchable or signature.defaults:
+            return version.unbatched.get(signature.name) or "its first dimensions are not free"
+        if reason := policy.reason_against(signature, version.unbatched):
+            return reason
+        if self._disabled and signature_key(version, signature) in self._disabled:
+            return _DOES_NOT_SPLIT
+        return ""
 
     def disable_batching(self, version: ModelVersion, signature: Signature) -> None:
         """Remembers that the model does not work row by row, whatever its signature says."""
-        self._disabled.add(signature_key(version, signature))
+        key = signature_key(version, signature)
+        if key in self._disabled:
+            return
+        self._disabled.add(key)
+        logger.warning(
+            "requests for the signature %s of version %d of model %s are no longer merged or split: %s",
+            signature.name,
+            version.version,
+            version.name,
+            _DOES_NOT_SPLIT,
+        )
 
-    async def run(self, batch: list[QueuedRequest]) -> Iterable[tuple[QueuedRequest, Outputs]]:
-        """Runs requests together; where one may be to blame for a failure, in halves.
+    async def run_alone(self, request: InferenceRequest, deadline: Deadline, policy: BatchPolicy | None) -> Outputs:
+        """Runs one request.
+
+        Args:
+            request: What to run.
+            deadline: Of its call.
+            policy: To how many rows it is filled up; ``None`` for one that is run as it is.
+        """
+        self._observe(request.version, request.rows, 1)
+        self._budget.add_run()
+        return await self._run(request, request.inputs, request.rows, deadline, policy)
+
+    async def run(
+        self, batch: list[QueuedRequest], policy: BatchPolicy | None
+    ) -> Iterable[tuple[QueuedRequest, Outputs]]:
+        """Runs requests together.
+
+        Where one may be to blame for a failure, they are run in halves while the budget of retries lasts, and then one
+        by one: beyond what its requests cost by themselves, a batch costs one run and what it takes from the budget.
 
         Returns:
             Those that have an answer, each with it; the others have been told why they have none.
         """
         try:
-            return zip(batch, await self._run_merged(batch), strict=True)
+            return zip(batch, await self._run_merged(batch, policy), strict=True)
         except _NotByRowsError:
             # Its signature says otherwise. The rows cannot be assigned to requests, which are run one by one, once.
             self.disable_batching(batch[0].request.version, batch[0].request.signature)
-            return [pair for queued in batch if queued.wanted for pair in await self.run([queued])]
+            return await self._run_in(_singles(batch), policy)
         except asyncio.CancelledError:
             for queued in batch:
                 queued.answer.cancel()
             raise
         except Exception as error:
-            return await self._run_apart(batch, error)
+            return await self._run_apart(batch, error, policy)
 
-    async def _run_apart(self, batch: list[QueuedRequest], error: Exception) -> Iterable[tuple[QueuedRequest, Outputs]]:
+    async def _run_apart(
+        self, batch: list[QueuedRequest], error: Exception, policy: BatchPolicy | None
+    ) -> Iterable[tuple[QueuedRequest, Outputs]]:
         if len(batch) > 1 and (not isinstance(error, GatewayError) or error.kind in _BLAME):
             middle = len(batch) // 2
-            answered: list[tuple[QueuedRequest, Outputs]] = []
-            for half in (batch[:middle], batch[middle:]):
-                if wanted := [queued for queued in half if queued.wanted]:
-                    answered += await self.run(wanted)
-            return answered
+            halves = [batch[:middle], batch[middle:]] if self._budget.take_retry() else _singles(batch)
+            return await self._run_in(halves, policy)
         for queued in batch:
             if queued.wanted:
                 queued.answer.set_exception(error)
         return ()
 
-    async def _run_merged(self, batch: list[QueuedRequest]) -> Sequence[Outputs]:
+    async def _run_in(
+        self, parts: Iterable[list[QueuedRequest]], policy: BatchPolicy | None
+    ) -> list[tuple[QueuedRequest, Outputs]]:
+        answered: list[tuple[QueuedRequest, Outputs]] = []
+        for part in parts:
+            if wanted := [queued for queued in part if queued.wanted]:
+                answered += await self.run(wanted, policy)
+        return answered
+
+    async def _run_merged(self, batch: list[QueuedRequest], policy: BatchPolicy | None) -> Sequence[Outputs]:
         first = batch[0].request
+        if len(batch) == 1:
+            return [await self.run_alone(first, batch[0].deadline, policy)]
         rows = sum(queued.request.rows for queued in batch)
         self._observe(first.version, rows, len(batch))
-        if len(batch) == 1:
-            return [await self._backend.run(first.version, first.signature, first.inputs, batch[0].deadline)]
+        self._budget.add_run()
         inputs = {name: np.concatenate([queued.request.inputs[name] for queued in batch]) for name in first.inputs}
         latest = max((queued.deadline for queued in batch), key=lambda deadline: deadline.at)
-        outputs = await self._backend.run(first.version, first.signature, inputs, latest)
+        outputs = await self._run(first, inputs, rows, latest, policy)
         if not has_row_for_each(outputs, rows):
             raise _NotByRowsError
         answers = []
@@ -119,6 +169,33 @@ class MergedRuns:
             answers.append({name: tensor[start:end] for name, tensor in outputs.items()})
             start = end
         return answers
+
+    async def _run(
+        self,
+        request: InferenceRequest,
+        inputs: Mapping[str, Tensor],
+        rows: int,
+        deadline: Deadline,
+        policy: BatchPolicy | None,
+    ) -> Outputs:
+        """Runs inputs of so many rows, filled up where only some numbers of rows are allowed."""
+        filled = rows if policy is None else policy.filled(rows)
+        if rows in {0, filled}:
+            return await self._backend.run(request.version, request.signature, inputs, deadline)
+        more = {name: _filled(tensor, filled) for name, tensor in inputs.items()}
+        outputs = await self._backend.run(request.version, request.signature, more, deadline)
+        if has_row_for_each(outputs, filled):
+            return {name: tensor[:rows] for name, tensor in outputs.items()}
+        self.disable_batching(request.version, request.signature)
+        return await self._backend.run(request.version, request.signature, inputs, deadline)
+
+
+def _filled(tensor: Tensor, rows: int) -> Tensor:
+    return np.concatenate([tensor, np.repeat(tensor[-1:], rows - len(tensor), axis=0)])
+
+
+def _singles(batch: list[QueuedRequest]) -> list[list[QueuedRequest]]:
+    return [[queued] for queued in batch]
 
 
 def has_row_for_each(outputs: Outputs, rows: int) -> bool:

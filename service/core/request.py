@@ -17,6 +17,7 @@ class InferenceRequest:
         inputs: All inputs of the signature by name, checked against it.
         rows: Their common first dimension; 1 where there is none.
         shape: In which the inputs came, where they were made columns; else ``None``.
+        alone: Whether it is never merged or split: its shapes are not those that the signature promises.
         outputs: Names of the outputs that are wanted, in their order; all of them when it is empty.
     """
 
@@ -26,3 +27,4 @@ class InferenceRequest:
     rows: int
     outputs: tuple[str, ...] = ()
     shape: tuple[int, ...] | None = None
+    alone: bool = False

@@ -14,12 +14,13 @@ _MAX_VIOLATIONS = 20
 """At most this many are reported, however many names are wrong."""
 
 
-def check_inputs(signature: Signature, inputs: Mapping[str, Tensor]) -> int:
+def check_inputs(signature: Signature, inputs: Mapping[str, Tensor], *, shapes: bool = True) -> int:
     """Checks names, dtypes, ranks, known dimensions and equal numbers of rows; all required inputs must be there.
 
     Args:
         signature: What the model takes.
         inputs: Tensors by input name.
+        shapes: Whether ranks, dimensions and numbers of rows are checked; dtypes always are.
 
     Returns:
         The number of rows: the common first dimension, or 1 where no input has a free first dimension.
@@ -28,7 +29,7 @@ def check_inputs(signature: Signature, inputs: Mapping[str, Tensor]) -> int:
         GatewayError: INVALID_INPUT with one violation for each thing that is wrong.
     """
     rows = rows_if_valid(signature, inputs)
-    return _rows_or_raise(signature, inputs) if rows is None else rows
+    return _rows_or_raise(signature, inputs, shapes=shapes) if rows is None else rows
 
 
 def rows_if_valid(signature: Signature, inputs: Mapping[str, Tensor]) -> int | None:
@@ -51,12 +52,12 @@ def rows_if_valid(signature: Signature, inputs: Mapping[str, Tensor]) -> int | N
     return 1 if rows == -1 else rows
 
 
-def _rows_or_raise(signature: Signature, inputs: Mapping[str, Tensor]) -> int:
+def _rows_or_raise(signature: Signature, inputs: Mapping[str, Tensor], *, shapes: bool) -> int:
     violations = _wrong_names(signature, inputs)
     for name, spec in signature.inputs.items():
         if name in inputs:
-            violations += _tensor_violations(name, spec, inputs[name])
-    if not violations:
+            violations += _tensor_violations(name, spec if shapes else TensorSpec(spec.dtype, None), inputs[name])
+    if not violations and shapes:
         violations += _row_violations(signature, inputs)
     if violations:
         raise invalid_input(*violations)
@@ -132,5 +133,5 @@ def _row_violations(signature: Signature, inputs: Mapping[str, Tensor]) -> Itera
 def _rows(signature: Signature, inputs: Mapping[str, Tensor]) -> Iterator[tuple[str, int]]:
     """Yields the row counts of the inputs whose first dimension is free."""
     for name, spec in signature.inputs.items():
-        if spec.shape and spec.shape[0] is None and name in inputs:
+        if spec.shape and spec.shape[0] is None and name in inputs and inputs[name].ndim:
             yield name, inputs[name].shape[0]

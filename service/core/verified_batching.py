@@ -12,6 +12,7 @@ from random import Random
 
 import numpy as np
 
+from service.core.batch_policy import BatchMode, BatchPolicy
 from service.core.tasks import Run
 from service.core.tensors import NUMPY_DTYPES, STRING, Signature, Tensor, TensorSpec, byte_size, dtype_name
 from service.errors import ErrorKind, GatewayError
@@ -38,7 +39,7 @@ async def find_unbatched(
     signatures: Mapping[str, Signature],
     run: Run,
     *,
-    max_rows: int,
+    policy: Callable[[str], BatchPolicy],
     stateful: Mapping[str, str] | None = None,
     recorded: Mapping[str, Sequence[Inputs]] | None = None,
 ) -> dict[str, str]:
@@ -47,7 +48,7 @@ async def find_unbatched(
     Args:
         signatures: The model's, by name.
         run: Runs one signature on tensors. `GatewayError` means that the model does not take them.
-        max_rows: Of a full batch.
+        policy: Returns how requests of a signature are merged. Those that are not to be are not tried.
         stateful: Which operation of a signature keeps state or draws at random, where that is known.
         recorded: Requests that are known to make sense, by signature.
 
@@ -56,13 +57,15 @@ async def find_unbatched(
     """
     found: dict[str, str] = {}
     for name, signature in signatures.items():
-        if not signature.batchable:
+        if policy(name).mode is BatchMode.OFF:
+            reason = "batching was off when it was loaded"
+        elif not signature.batchable:
             reason = "the first dimension of a tensor is not free"
         elif signature.defaults:
             reason = "an input has a default"
         else:
             reason = (stateful or {}).get(name, "")
-            reason = reason or await _try(signature, run, (recorded or {}).get(name, ()), max_rows)
+            reason = reason or await _try(signature, run, (recorded or {}).get(name, ()), policy(name).rows)
         if reason:
             found[name] = reason
     return found

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from service.core.catalog import Catalog, State
+from service.core.catalog import Catalog, ModelVersion, State
+from service.core.tensors import Signature
 
 
 class Queues(Collector):
@@ -21,6 +22,28 @@ class Queues(Collector):
         )
         for name, count in self._waiting().items():
             family.add_metric([name], count)
+        yield family
+
+
+class Batching(Collector):
+    """Reads at each scrape which signatures' requests are merged."""
+
+    def __init__(self, catalog: Catalog, reason_against: Callable[[ModelVersion, Signature], str]) -> None:
+        self._catalog = catalog
+        self._reason_against = reason_against
+
+    def collect(self) -> Iterator[Metric]:
+        """Yields one sample for each signature of each version that is available."""
+        family = GaugeMetricFamily(
+            "tensorgate_signature_batched",
+            "1 where requests of a signature are merged and large ones split, else 0; the metadata says why.",
+            labels=["model_name", "model_version", "signature_name"],
+        )
+        for name in self._catalog.names():
+            for version in self._catalog.versions(name):
+                for signature in version.signatures.values() if version.state is State.AVAILABLE else ():
+                    labels = [name, str(version.version), signature.name]
+                    family.add_metric(labels, float(not self._reason_against(version, signature)))
         yield family
 
 

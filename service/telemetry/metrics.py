@@ -6,7 +6,7 @@ since clients may bring in models of any name. Failures count in the durations, 
 """
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -17,10 +17,11 @@ from prometheus_client.process_collector import ProcessCollector
 
 from service import __version__
 from service.core.admission import Admission
+from service.core.batching import Batcher
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelVersion
 from service.errors import OK, ErrorKind
-from service.telemetry.collectors import ModelStates, Queues
+from service.telemetry.collectors import Batching, ModelStates, Queues
 from service.telemetry.distribution import Distribution, Series
 from service.telemetry.exposition import encoded
 from service.telemetry.replicas import ReplicaMetrics
@@ -205,9 +206,10 @@ class Metrics:
         self._batch_rows.labels(*labels).observe(rows)
         self._batch_requests.labels(*labels).observe(requests)
 
-    def watch_queues(self, waiting: Callable[[], Mapping[str, int]]) -> None:
-        """Reports how many requests wait for each model."""
-        self.registry.register(Queues(waiting))
+    def watch_batching(self, batcher: Batcher) -> None:
+        """Reports how many requests wait for each model, and which signatures' requests are merged."""
+        self.registry.register(Queues(batcher.waiting))
+        self.registry.register(Batching(self._catalog, batcher.reason_against))
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Returns all metrics, and the content type that was chosen for this ``Accept`` header."""

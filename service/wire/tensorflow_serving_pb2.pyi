@@ -1,5 +1,6 @@
 from google.protobuf import any_pb2 as _any_pb2
 from google.protobuf import wrappers_pb2 as _wrappers_pb2
+from service.wire import serving_options_pb2 as _serving_options_pb2
 from service.wire import tensorflow_pb2 as _tensorflow_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -315,7 +316,7 @@ class FileSystemStoragePathSourceConfig(_message.Message):
     def __init__(self) -> None: ...
 
 class ModelConfig(_message.Message):
-    __slots__ = ("name", "base_path", "model_platform", "model_version_policy", "version_labels")
+    __slots__ = ("name", "base_path", "model_platform", "model_version_policy", "version_labels", "tensorgate")
     class VersionLabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -328,12 +329,14 @@ class ModelConfig(_message.Message):
     MODEL_PLATFORM_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_POLICY_FIELD_NUMBER: _ClassVar[int]
     VERSION_LABELS_FIELD_NUMBER: _ClassVar[int]
+    TENSORGATE_FIELD_NUMBER: _ClassVar[int]
     name: str
     base_path: str
     model_platform: str
     model_version_policy: FileSystemStoragePathSourceConfig.ServableVersionPolicy
     version_labels: _containers.ScalarMap[str, int]
-    def __init__(self, name: _Optional[str] = ..., base_path: _Optional[str] = ..., model_platform: _Optional[str] = ..., model_version_policy: _Optional[_Union[FileSystemStoragePathSourceConfig.ServableVersionPolicy, _Mapping]] = ..., version_labels: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    tensorgate: _serving_options_pb2.ServingOptions
+    def __init__(self, name: _Optional[str] = ..., base_path: _Optional[str] = ..., model_platform: _Optional[str] = ..., model_version_policy: _Optional[_Union[FileSystemStoragePathSourceConfig.ServableVersionPolicy, _Mapping]] = ..., version_labels: _Optional[_Mapping[str, int]] = ..., tensorgate: _Optional[_Union[_serving_options_pb2.ServingOptions, _Mapping]] = ...) -> None: ...
 
 class ModelConfigList(_message.Message):
     __slots__ = ("config",)

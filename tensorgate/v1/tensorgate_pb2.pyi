@@ -247,16 +247,20 @@ class Forecaster(_message.Message):
     def __init__(self, window: _Optional[int] = ..., features: _Optional[int] = ..., horizon: _Optional[int] = ..., quantile_levels: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Signature(_message.Message):
-    __slots__ = ("name", "method_name", "inputs", "outputs")
+    __slots__ = ("name", "method_name", "inputs", "outputs", "batched", "unbatched_reason")
     NAME_FIELD_NUMBER: _ClassVar[int]
     METHOD_NAME_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    BATCHED_FIELD_NUMBER: _ClassVar[int]
+    UNBATCHED_REASON_FIELD_NUMBER: _ClassVar[int]
     name: str
     method_name: str
     inputs: _containers.RepeatedCompositeFieldContainer[TensorSpec]
     outputs: _containers.RepeatedCompositeFieldContainer[TensorSpec]
-    def __init__(self, name: _Optional[str] = ..., method_name: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ...) -> None: ...
+    batched: bool
+    unbatched_reason: str
+    def __init__(self, name: _Optional[str] = ..., method_name: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., batched: bool = ..., unbatched_reason: _Optional[str] = ...) -> None: ...
 
 class TensorSpec(_message.Message):
     __slots__ = ("name", "dtype", "shape", "unknown_rank")

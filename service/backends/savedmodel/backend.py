@@ -16,6 +16,7 @@ from service.backends.savedmodel import native_output
 from service.backends.savedmodel.folder import Key, verify
 from service.backends.savedmodel.source import ModelSource
 from service.backends.savedmodel.version_manager import Loading, VersionManager
+from service.core.batch_policy import ServingOptions
 from service.core.catalog import Catalog, ModelVersion, State
 from service.core.deadline import Deadline
 from service.core.model_config import ModelConfig
@@ -51,7 +52,7 @@ class SavedModelBackend:
             raise ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
         self._poll_seconds = options.poll_seconds
         self._tensorflow_threads = options.tensorflow_threads
-        self._max_batch_size = options.max_batch_size
+        self._batching = options.batching
         source = ModelSource(options.models.absolute(), options.policy)  # as the folders of a list are
         self._runs = ThreadPoolExecutor(options.threads, thread_name_prefix="run")
         self._loads = ThreadPoolExecutor(1, thread_name_prefix="load")
@@ -130,7 +131,7 @@ class SavedModelBackend:
             except Exception:
                 logger.exception("the models folder could not be scanned; it is scanned again soon")
 
-    async def _load(self, key: Key, folder: Path) -> ModelVersion:
+    async def _load(self, key: Key, folder: Path, options: ServingOptions) -> ModelVersion:
         model, recorded = await asyncio.get_running_loop().run_in_executor(
             self._loads, _load_and_warm_up, folder, self._tensorflow_threads
         )
@@ -140,7 +141,11 @@ class SavedModelBackend:
 
         task = await describe(model.signatures, run)
         unbatched = await find_unbatched(
-            model.signatures, run, max_rows=self._max_batch_size, stateful=model.stateful, recorded=recorded
+            model.signatures,
+            run,
+            policy=lambda signature: options.policy(signature, self._batching),
+            stateful=model.stateful,
+            recorded=recorded,
         )
         return ModelVersion(
             *key, State.AVAILABLE, signatures=model.signatures, task=task, unbatched=unbatched, handle=model

@@ -1,7 +1,9 @@
 """One SavedModel in memory: its signatures, and how to call them. Imports tensorflow."""
 
 import logging
+import threading
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,7 @@ class LoadedModel:
                 if _is_servable(name, definition)
             }
             self._calls = {name: self._prepared(definitions[name]) for name in self.signatures}
+            self._turn = threading.Lock()
             self.stateful = {
                 name: reason
                 for name in self.signatures
@@ -84,7 +87,9 @@ class LoadedModel:
             GatewayError: INVALID_INPUT when the model refuses the values, else OVERLOADED or BACKEND_FAILED.
         """
         try:
-            outputs = self._calls[signature.name](*[inputs[name] for name in signature.inputs])
+            # What keeps state runs one at a time: two runs that overlap would read what the other has written.
+            with self._turn if signature.name in self.stateful else nullcontext():
+                outputs = self._calls[signature.name](*[inputs[name] for name in signature.inputs])
         except tf.errors.OpError as error:
             kind = _KINDS.get(type(error), ErrorKind.BACKEND_FAILED)
             text = str(error.message)

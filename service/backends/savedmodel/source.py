@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.backends.savedmodel.folder import FoundVersion, Key, Scan, find_versions, versions_in
+from service.core.batch_policy import AS_THE_SERVER, ServingOptions
 from service.core.model_config import ModelConfig
 from service.core.versions import VersionPolicy
 
@@ -60,6 +61,10 @@ class ModelSource:
             return []
         policy = self.policy if self.configs is None else self.configs[name].policy
         return policy.choose(versions)
+
+    def options(self, name: str) -> ServingOptions:
+        """Returns how a model is to be served."""
+        return AS_THE_SERVER if self.configs is None else self.configs[name].options
 
     def __str__(self) -> str:
         return str(self.folder) if self.configs is None else "the folders of the model configuration"

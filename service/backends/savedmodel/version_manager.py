@@ -11,6 +11,7 @@ from pathlib import Path
 
 from service.backends.savedmodel.folder import FoundVersion, Key, Scan
 from service.backends.savedmodel.source import ModelSource
+from service.core.batch_policy import ServingOptions
 from service.core.catalog import Catalog, ModelVersion, State
 from service.core.model_config import ModelConfig
 from service.errors import GatewayError
@@ -24,11 +25,11 @@ class Loading:
 
     Attributes:
         pool: Runs what would block the event loop.
-        load: Returns the version in a folder, available; raises where there is none.
+        load: Returns the version in a folder, available, to be served so; raises where there is none.
     """
 
     pool: Executor
-    load: Callable[[Key, Path], Awaitable[ModelVersion]]
+    load: Callable[[Key, Path, ServingOptions], Awaitable[ModelVersion]]
 
 
 class VersionManager:
@@ -181,7 +182,7 @@ class VersionManager:
         self._failed.pop(key, None)
         began = time.monotonic()
         try:
-            version = await self._loading.load(key, found.folder)
+            version = await self._loading.load(key, found.folder, self._source.options(key[0]))
         except Exception as error:
             self._failed[key] = found
             seconds = time.monotonic() - began

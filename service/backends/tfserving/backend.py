@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from service.backends.registry import BackendChoiceError, BackendOptions
 from service.backends.tfserving import messages
 from service.backends.tfserving.addresses import AddressError, parse_addresses, resolve
-from service.backends.tfserving.budget import RetryBudget
 from service.backends.tfserving.configuration import Configuration
 from service.backends.tfserving.connection import channel_factory
 from service.backends.tfserving.health_checks import CheckOptions, HealthChecker
@@ -44,7 +43,7 @@ class TfServingBackend:
 
     def __init__(self, options: BackendOptions) -> None:
         self._options = options.tfserving
-        self._max_batch_size = options.max_batch_size
+        self._batching = options.batching
         self._observer = options.observer
         try:
             self._addresses = parse_addresses(self._options.addresses)
@@ -56,7 +55,7 @@ class TfServingBackend:
         self._configuration = Configuration(options)
         self._pool = Pool(
             max_retries=self._options.max_retries,
-            budget=RetryBudget(ratio=self._options.retry_ratio),
+            budget=options.retry_budget,
             observer=options.observer,
             refresh=self._refresh,
         )
@@ -152,7 +151,8 @@ class TfServingBackend:
             )
 
         task = await describe(signatures, run)
-        unbatched = await find_unbatched(signatures, run, max_rows=self._max_batch_size)
+        of_model = self._configuration.options(key[0])
+        unbatched = await find_unbatched(signatures, run, policy=lambda name: of_model.policy(name, self._batching))
         return ModelVersion(
             *key, State.AVAILABLE, signatures=signatures, task=task, unbatched=unbatched, handle=object()
         )

@@ -14,6 +14,7 @@ from service.backends.tfserving.connection import CallError
 from service.backends.tfserving.failures import failure_of
 from service.backends.tfserving.replica import Replica
 from service.codecs.model_config import encode_reload, is_model_name
+from service.core.batch_policy import AS_THE_SERVER, ServingOptions
 from service.core.model_config import ModelConfig
 from service.errors import ErrorKind, GatewayError
 from service.wire import tensorflow_serving_pb2 as pb
@@ -40,7 +41,7 @@ class Configuration:
         self._given = options.tfserving.models
         self._folder = options.models
         self._configs = options.configs
-        self._coming: tuple[str, ...] = ()
+        self._coming: tuple[ModelConfig, ...] = ()
         self._ignored: set[str] = set()
         self.pushed = False
         self.expected: tuple[str, ...] = ()
@@ -48,7 +49,12 @@ class Configuration:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the models to ask for: those that are expected, and those that a reload is about to bring."""
-        return tuple(dict.fromkeys((*self.expected, *self._coming)))
+        return tuple(dict.fromkeys((*self.expected, *(config.name for config in self._coming))))
+
+    def options(self, name: str) -> ServingOptions:
+        """Returns how a model is to be served."""
+        configs = (*self._coming, *(self._configs or ()))
+        return next((config.options for config in configs if config.name == name), AS_THE_SERVER)
 
     def from_folder(self) -> bool:
         """Returns whether the names are only those of a folder, which may hold more than the replicas serve."""
@@ -91,7 +97,7 @@ class Configuration:
         if not replicas:
             raise GatewayError(ErrorKind.BACKEND_UNAVAILABLE, "no replica of the backend answers")
         first, *others = replicas
-        self._coming = tuple(config.name for config in configs)
+        self._coming = tuple(configs)
         reached = [first]
         try:
             await _push(first, configs)

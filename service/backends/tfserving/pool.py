@@ -3,11 +3,11 @@
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
-from service.backends.tfserving.budget import RetryBudget
 from service.backends.tfserving.connection import CallError
 from service.backends.tfserving.replica import EjectedError, Key, Replica
 from service.core.deadline import Deadline
 from service.core.replicas import ReplicaObserver, ReplicaState
+from service.core.retry_budget import RetryBudget
 from service.errors import ErrorKind, GatewayError, OutdatedVersionError
 from service.wire import tensorflow_serving_pb2 as pb
 
@@ -87,7 +87,6 @@ class Pool:
         Raises:
             GatewayError: What it failed with in the end; BACKEND_UNAVAILABLE when there is no replica to ask.
         """
-        self._budget.add_request()
         tried: list[Replica] = []
         crashes = 0
         while True:

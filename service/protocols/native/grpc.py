@@ -92,7 +92,7 @@ class NativeGrpc:
     async def list_models(self, request: pb.ListModelsRequest, call: Call) -> pb.ListModelsResponse:
         """Answers ListModels."""
         _refuse_unknown(request, "body")
-        return pb.ListModelsResponse(models=[_model(model) for model in list_models(self.catalog).models])
+        return pb.ListModelsResponse(models=[_model(model) for model in list_models(self.engine, self.catalog).models])
 
     async def get_model(self, request: pb.GetModelRequest, call: Call) -> pb.GetModelResponse:
         """Answers GetModel."""

@@ -30,7 +30,7 @@ class ModelLabels:
         """
         self._engine.address(ModelRef(request.model, label=request.label), call)
         await self._control.set_label(request.model, request.label, request.version)
-        return model_info(self._catalog, request.model)
+        return model_info(self._engine, self._catalog, request.model)
 
     async def delete_label(self, request: DeleteLabelRequest, call: Call) -> ModelInfo:
         """Takes a label away.
@@ -40,4 +40,4 @@ class ModelLabels:
         """
         self._engine.address(ModelRef(request.model, label=request.label), call)
         await self._control.remove_label(request.model, request.label)
-        return model_info(self._catalog, request.model)
+        return model_info(self._engine, self._catalog, request.model)

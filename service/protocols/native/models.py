@@ -7,7 +7,7 @@ from service.core.call import Call
 from service.core.catalog import Catalog, ModelVersion, State
 from service.core.engine import Engine
 from service.core.tasks import Forecaster, ImageClassifier
-from service.core.tensors import TensorSpec
+from service.core.tensors import Signature, TensorSpec
 from service.errors import ErrorKind, Violation, invalid_input
 from service.schemas import (
     ForecasterInfo,
@@ -50,9 +50,9 @@ def require_task(version: ModelVersion, task: type[TaskT]) -> TaskT:
     )
 
 
-def list_models(catalog: Catalog) -> ListModelsResponse:
+def list_models(engine: Engine, catalog: Catalog) -> ListModelsResponse:
     """Returns every model of the catalog."""
-    return ListModelsResponse(models=[model_info(catalog, name) for name in catalog.names()])
+    return ListModelsResponse(models=[model_info(engine, catalog, name) for name in catalog.names()])
 
 
 def get_model(engine: Engine, catalog: Catalog, request: GetModelRequest, call: Call) -> ModelInfo:
@@ -63,23 +63,23 @@ def get_model(engine: Engine, catalog: Catalog, request: GetModelRequest, call: 
     """
     wanted = request.wanted()
     engine.address(wanted, call)
-    info = model_info(catalog, request.model)
+    info = model_info(engine, catalog, request.model)
     if wanted.version is not None or wanted.label is not None:
-        info.versions = [_version(catalog.find(wanted))]
+        info.versions = [_version(engine, catalog.find(wanted))]
     return info
 
 
-def model_info(catalog: Catalog, name: str) -> ModelInfo:
+def model_info(engine: Engine, catalog: Catalog, name: str) -> ModelInfo:
     """Returns a model with all its versions and labels.
 
     Raises:
         GatewayError: MODEL_NOT_FOUND.
     """
-    versions = [_version(version) for version in catalog.versions(name)]
+    versions = [_version(engine, version) for version in catalog.versions(name)]
     return ModelInfo(name=name, versions=versions, labels=dict(catalog.labels(name)))
 
 
-def _version(version: ModelVersion) -> ModelVersionInfo:
+def _version(engine: Engine, version: ModelVersion) -> ModelVersionInfo:
     task = version.task
     return ModelVersionInfo(
         version=version.version,
@@ -88,15 +88,19 @@ def _version(version: ModelVersion) -> ModelVersionInfo:
         kind=kind_of(version),
         image_classifier=_image_classifier(task) if isinstance(task, ImageClassifier) else None,
         forecaster=_forecaster(task) if isinstance(task, Forecaster) else None,
-        signatures=[
-            SignatureInfo(
-                name=signature.name,
-                method_name=signature.method_name,
-                inputs=_tensors(signature.inputs),
-                outputs=_tensors(signature.outputs),
-            )
-            for signature in version.signatures.values()
-        ],
+        signatures=[_signature(engine, version, signature) for signature in version.signatures.values()],
+    )
+
+
+def _signature(engine: Engine, version: ModelVersion, signature: Signature) -> SignatureInfo:
+    reason = engine.reason_against_batching(version, signature)
+    return SignatureInfo(
+        name=signature.name,
+        method_name=signature.method_name,
+        inputs=_tensors(signature.inputs),
+        outputs=_tensors(signature.outputs),
+        batched=not reason,
+        unbatched_reason=reason,
     )
 
 

@@ -80,7 +80,7 @@ class NativeRest:
     async def list_models(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers ``GET /api/v1/models``."""
         _refuse_fields(_query(request))
-        return _response(list_models(self.catalog), call)
+        return _response(list_models(self.engine, self.catalog), call)
 
     async def get_model(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers ``GET /api/v1/models/{model}``."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 
+from service.core.batch_policy import BatchMode, BatchPolicy
 from service.core.tasks import Run
 from service.core.tensors import Signature, Tensor, TensorSpec
 from service.core.verified_batching import find_unbatched
@@ -35,7 +36,7 @@ def refusing(kind: ErrorKind) -> Rows:
 
 async def reason(answer: Rows, tried: Signature | None = None, **more: Mapping[str, object]) -> str:
     tried = tried or signature("float32", 3)
-    found = await find_unbatched({"s": tried}, running(answer), max_rows=64, **more)  # type: ignore[arg-type]
+    found = await find_unbatched({"s": tried}, running(answer), policy=lambda _: BatchPolicy(max_batch_size=64), **more)  # type: ignore[arg-type]
     return found.get("s", "")
 
 
@@ -107,7 +108,7 @@ async def test_recorded_requests_are_tried_first_where_they_differ() -> None:
         await find_unbatched(
             {"s": signature("string")},
             running(lambda x: np.array([[len(text)] for text in x], np.float32), runs),
-            max_rows=4,
+            policy=lambda _: BatchPolicy(max_batch_size=4),
             recorded={"s": [{"x": text} for text in recorded]},
         )
         assert (runs[0][0] == first) == (first is not None)
@@ -120,5 +121,14 @@ async def test_what_is_known_to_keep_state_is_not_run() -> None:
 
 async def test_rows_are_tried_also_where_nothing_is_merged() -> None:
     tried = {"s": signature("float32", 3)}
-    found = await find_unbatched(tried, running(lambda x: x - x.mean(0)), max_rows=1)
+    found = await find_unbatched(
+        tried, running(lambda x: x - x.mean(0)), policy=lambda _: BatchPolicy(max_batch_size=1)
+    )
     assert "differs" in found["s"]
+
+
+async def test_nothing_is_tried_where_batching_is_off() -> None:
+    tried = {"s": signature("float32", 3)}
+    policy = BatchPolicy(mode=BatchMode.OFF)
+    found = await find_unbatched(tried, running(refusing(ErrorKind.NOT_READY)), policy=lambda _: policy)
+    assert found == {"s": "batching was off when it was loaded"}

@@ -1,14 +1,14 @@
-"""The retry budget: how many requests may be retried, so that retries never become a storm of their own."""
+"""The retry budget: how many runs may be repeated, so that retries never become a storm of their own."""
 
 import time
 from collections.abc import Callable
 
 
 class RetryBudget:
-    """Allows retries up to a share of the requests, and a few a second whatever the traffic.
+    """Allows retries up to a share of the runs, and a few a second whatever the traffic.
 
     Args:
-        ratio: Retries allowed for each request.
+        ratio: Retries allowed for each run.
         per_second: Retries allowed each second, besides those.
         max_saved: Retries that can be saved up.
         clock: Returns seconds.
@@ -17,7 +17,7 @@ class RetryBudget:
     def __init__(
         self,
         *,
-        ratio: float,
+        ratio: float = 0.2,
         per_second: float = 10.0,
         max_saved: float = 100.0,
         clock: Callable[[], float] = time.monotonic,
@@ -29,8 +29,8 @@ class RetryBudget:
         self._saved = min(per_second, max_saved)
         self._updated_at = clock()
 
-    def add_request(self) -> None:
-        """Counts a request: a share of a retry is saved up for it."""
+    def add_run(self) -> None:
+        """Counts a run: a share of a retry is saved up for it."""
         self._saved = min(self._saved + self._ratio, self._max_saved)
 
     def take_retry(self) -> bool:

@@ -1,4 +1,4 @@
-from service.backends.tfserving.budget import RetryBudget
+from service.core.retry_budget import RetryBudget
 
 
 class Clock:
@@ -30,5 +30,5 @@ def test_beyond_these_retries_are_a_share_of_the_requests() -> None:
     budget = RetryBudget(ratio=0.25, per_second=0, clock=Clock())
     assert spent(budget) == 0
     for _ in range(40):
-        budget.add_request()
+        budget.add_run()
     assert spent(budget) == 10
