@@ -90,9 +90,10 @@ class Violation:
 
     def __post_init__(self) -> None:
         for name in ("where", "expected", "got"):
-            text = getattr(self, name)
+            text = _writable(getattr(self, name))
             if len(text) > _LONGEST_TEXT:  # a path may hold names that the client made up
-                object.__setattr__(self, name, text[:_LONGEST_TEXT] + "…")
+                text = text[:_LONGEST_TEXT] + "…"
+            object.__setattr__(self, name, text)
 
     def __str__(self) -> str:
         return f"{self.where}: expected {self.expected}, got {self.got}"
@@ -111,9 +112,9 @@ class GatewayError(Exception):
     def __init__(
         self, kind: ErrorKind, message: str, violations: Iterable[Violation] = (), *, upstream: str = ""
     ) -> None:
-        super().__init__(message)
+        self.message = _writable(message)
+        super().__init__(self.message)
         self.kind = kind
-        self.message = message
         self.violations = tuple(violations)
         self.upstream = upstream
 
@@ -138,6 +139,11 @@ class OutdatedVersionError(GatewayError):
 
     def __init__(self, message: str) -> None:
         super().__init__(ErrorKind.NOT_READY, message)
+
+
+def _writable(text: str) -> str:
+    """Returns the text as UTF-8 can have it: half a character of a client's makes no error that cannot be told."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def invalid_input(*violations: Violation, kind: ErrorKind = ErrorKind.INVALID_INPUT) -> GatewayError:

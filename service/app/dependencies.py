@@ -17,6 +17,8 @@ from service.core.ports import Backend
 from service.core.replicas import ReplicatedBackend
 from service.core.retry_budget import RetryBudget
 from service.core.versions import VersionPolicy
+from service.errors import OK
+from service.protocols.tfserving.errors import CODES
 from service.telemetry.metrics import Metrics
 
 _LIMITS = {"max_requests_in_flight", "max_streams_in_flight", "max_bytes_in_flight", "max_queue_size"}
@@ -56,6 +58,8 @@ class Dependencies:
         )
         metrics = Metrics(admission=admission, backend=settings.backend)
         metrics.watch(catalog)
+        if settings.tfserving_metrics:
+            metrics.use_names_of_tensorflow_serving({OK: "OK", **{kind: code.name for kind, code in CODES.items()}})
         metrics.report_limits(settings.model_dump(include=_LIMITS))
         config_file = ModelConfigFile(settings.model_config_file) if settings.model_config_file else None
         budget = RetryBudget(ratio=settings.retry_ratio)

@@ -113,6 +113,9 @@ class Settings(BaseSettings):
         description="Whether TensorFlow Serving's gRPC API answers numbers as bytes (tensor_content), and not in the "
         "field of their dtype (float_val); a client's x-tensorgate-tensor-content goes before.",
     )
+    tfserving_metrics: bool = Field(
+        False, description="Whether requests are counted by TensorFlow Serving's names too, for dashboards of it."
+    )
     poll_seconds: float = Field(
         2.0,
         ge=0,
@@ -149,14 +152,11 @@ class Settings(BaseSettings):
     )
     batching: Literal["auto", "on", "off"] = Field(
         "auto",
-        description="Whether requests are merged and large ones split: where a trial has shown that rows do not depend "
-        "on each other (auto), wherever all first dimensions are free (on), or never. The model_config_file may say "
-        "otherwise of a model.",
+        description="Whether requests are merged and large ones split: where a trial shows that rows do not depend on "
+        "each other (auto), wherever first dimensions are free (on), or never (off); the model_config_file goes first.",
     )
     allowed_batch_sizes: str = Field(
-        "",
-        description="Numbers of rows that a merged run may have, with commas between them; fewer rows are filled up. "
-        "By default any.",
+        "", description="Rows that a merged run may have, with commas between; fewer are filled up. By default any."
     )
     max_batches_in_flight: int = Field(
         default_factory=lambda values: 4 if values.get("backend") == "tfserving" else 2,

@@ -24,6 +24,7 @@ _MAYBE_TOO_BIG = re.compile(r"[eE]\+?[0-9]{3}|[0-9]{300}")
 _ESCAPES = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 _HIGH_SURROGATES = range(0xD800, 0xDC00)
 _LOW_SURROGATES = range(0xDC00, 0xE000)
+_HALF = "The surrogate pair in string is invalid."
 _TOO_BIG = "Number too big to be stored in double."
 _REASONS = {
     "Expecting property name enclosed in double quotes": "Missing a name for object member.",
@@ -89,11 +90,13 @@ def _check_surrogates(text: str) -> None:
     for escape in _ESCAPES.finditer(text):
         code = int(escape[1], 16) if escape[1] else 0
         is_second = code in _LOW_SURROGATES
-        if is_second != (escape.start() == expected_at):
-            raise JsonError("The surrogate pair in string is invalid.", len(text[: escape.start()].encode()))
+        if expected_at >= 0 and not (is_second and escape.start() == expected_at):
+            raise JsonError(_HALF, len(text[:expected_at].encode()))
+        if is_second and expected_at < 0:
+            raise JsonError(_HALF, len(text[: escape.start()].encode()))
         expected_at = escape.end() if code in _HIGH_SURROGATES else -1
     if expected_at >= 0:
-        raise JsonError("The surrogate pair in string is invalid.", len(text[:expected_at].encode()))
+        raise JsonError(_HALF, len(text[:expected_at].encode()))
 
 
 def _as_python_has_it(token: re.Match[str]) -> str:

@@ -180,14 +180,21 @@ class MergedRuns:
     ) -> Outputs:
         """Runs inputs of so many rows, filled up where only some numbers of rows are allowed."""
         filled = rows if policy is None else policy.filled(rows)
-        if rows in {0, filled}:
-            return await self._backend.run(request.version, request.signature, inputs, deadline)
-        more = {name: _filled(tensor, filled) for name, tensor in inputs.items()}
-        outputs = await self._backend.run(request.version, request.signature, more, deadline)
-        if has_row_for_each(outputs, filled):
-            return {name: tensor[:rows] for name, tensor in outputs.items()}
-        self.disable_batching(request.version, request.signature)
-        return await self._backend.run(request.version, request.signature, inputs, deadline)
+        version, signature = request.version, request.signature
+        try:
+            if rows not in {0, filled}:
+                more = {name: _filled(tensor, filled) for name, tensor in inputs.items()}
+                outputs = await self._backend.run(version, signature, more, deadline)
+                if has_row_for_each(outputs, filled):
+                    return {name: tensor[:rows] for name, tensor in outputs.items()}
+                self.disable_batching(version, signature)
+            return await self._backend.run(version, signature, inputs, deadline)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody cancelled this: the backend gave up the run, which is no reason for a client to be let down.
+            raise GatewayError(ErrorKind.BACKEND_FAILED, "the backend gave up the run") from error
 
 
 def _filled(tensor: Tensor, rows: int) -> Tensor:

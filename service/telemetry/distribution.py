@@ -1,7 +1,8 @@
 """Histograms for use by a single thread."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import HistogramMetricFamily, Metric
@@ -31,6 +32,30 @@ class Series:
         """Counts a value."""
         self.counts[bisect_left(self._bounds, value)] += 1
         self.total += value
+
+    def add(self, other: "Series") -> None:
+        """Counts all values of a series with the same bounds."""
+        self.counts = [own + more for own, more in zip(self.counts, other.counts, strict=True)]
+        self.total += other.total
+
+    def buckets(self, unit: float) -> list[tuple[str, float]]:
+        """Returns the upper bound of each bucket, in units of which there are so many in one, and what is below it."""
+        names = [*map(floatToGoString, (bound * unit for bound in self._bounds)), "+Inf"]
+        return [(name, float(below)) for name, below in zip(names, accumulate(self.counts), strict=True)]
+
+
+def histogram(
+    name: str,
+    documentation: str,
+    labels: Sequence[str],
+    series: Mapping[tuple[str, ...], Series],
+    unit: float = 1.0,
+) -> Metric:
+    """Returns a histogram of these series, in units of which there are so many in one."""
+    family = HistogramMetricFamily(name, documentation, labels=labels)
+    for values, each in series.items():
+        family.add_metric(list(values), each.buckets(unit), each.total * unit)
+    return family
 
 
 class Distribution(Collector):
@@ -78,15 +103,15 @@ class Distribution(Collector):
         """Returns the labels of each series."""
         return [dict(zip(self._labels, values, strict=True)) for values in self._series]
 
+    def summed(self, group: Callable[[dict[str, str]], tuple[str, ...] | None]) -> dict[tuple[str, ...], Series]:
+        """Returns the sums of all series of each group; series of no group are left out."""
+        sums: dict[tuple[str, ...], Series] = {}
+        for values, series in self._series.items():
+            key = group(dict(zip(self._labels, values, strict=True)))
+            if key is not None:
+                sums.setdefault(key, Series(self._bounds)).add(series)
+        return sums
+
     def collect(self) -> Iterator[Metric]:
         """Yields the metric."""
-        family = HistogramMetricFamily(self._name, self._documentation, labels=self._labels)
-        names = [*map(floatToGoString, self._bounds), "+Inf"]
-        for values, series in self._series.items():
-            buckets: list[Sequence[str | float]] = []
-            below = 0
-            for name, count in zip(names, series.counts, strict=True):
-                below += count
-                buckets.append((name, float(below)))
-            family.add_metric(list(values), buckets, series.total)  # type: ignore[arg-type]  # as its own collectors do
-        yield family
+        yield histogram(self._name, self._documentation, self._labels, self._series)

@@ -25,6 +25,7 @@ from service.telemetry.collectors import Batching, ModelStates, Queues
 from service.telemetry.distribution import Distribution, Series
 from service.telemetry.exposition import encoded
 from service.telemetry.replicas import ReplicaMetrics
+from service.telemetry.tfserving_names import TfServingNames
 
 _UNKNOWN = "_unknown"
 _MOST_LEFT = 1000
@@ -165,6 +166,21 @@ class Metrics:
         self._catalog = catalog
         self.registry.register(ModelStates(catalog))
         catalog.subscribe(self._state_changed)
+
+    def use_names_of_tensorflow_serving(self, statuses: Mapping[str, str]) -> None:
+        """Reports requests by TensorFlow Serving's names too.
+
+        Args:
+            statuses: The gRPC status of each code that a request can have.
+        """
+        names = TfServingNames(
+            requests=self._requests,
+            durations=self._durations,
+            phases=self._phases,
+            statuses=statuses,
+            unknown=_UNKNOWN,
+        )
+        self.registry.register(names)
 
     def observe(self, call: Call, code: str) -> None:
         """Counts a finished request."""

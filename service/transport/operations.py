@@ -66,6 +66,7 @@ class Operations:
             "/livez": self.livez,
             "/readyz": self.readyz,
             "/metrics": self.metrics,
+            "/monitoring/prometheus/metrics": self.metrics,  # where TensorFlow Serving has them
             "/openapi.json": self.openapi,
         }
         return [Route("GET", path, handle, is_probe=True) for path, handle in (own | pages).items()]

@@ -150,6 +150,11 @@ async def test_a_model_that_is_not_there_is_not_ready(served: Served) -> None:
     assert not (await ask(served, "ModelReady", pb.ModelReadyRequest(name="sum", version="9"))).ready
 
 
+async def test_the_models_that_can_answer_are_listed_as_kserve_lists_them(served: Served) -> None:
+    response = await served.rest.get("/v2/models")
+    assert (response.status_code, response.json()) == (200, {"models": served.runtime.catalog.names()})
+
+
 async def test_the_index_lists_every_version(served: Served) -> None:
     everything = (await served.rest.post("/v2/repository/index")).json()
     shades = [entry for entry in everything if entry["name"] == "shades"]

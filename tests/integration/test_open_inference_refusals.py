@@ -83,6 +83,7 @@ def entry(**changes: Any) -> Json:
         ({"inputs": [A, B], "parameters": {"binary_data_output": "yes"}}, "parameters.binary_data_output"),
         ({"inputs": [A, B], "parameters": {"timeout": "1"}}, "parameters.timeout"),
         ({"inputs": [A, B], "parameters": {"timeout": True}}, "parameters.timeout"),
+        ({"inputs": [A, B], "parameters": {"timeout": int("9" * 311)}}, "parameters.timeout"),
         ({"inputs": [A, B], "parameters": {"signature_name": 1}}, "parameters.signature_name"),
         ({"inputs": [A, B], "parameters": []}, "parameters"),
         ({"inputs": [A, B], "id": 7}, "id"),

@@ -20,6 +20,7 @@ TIMEOUT = "timeout"
 """The parameter that bounds the time, in microseconds."""
 
 _MICROSECONDS = 1e6
+_INT64 = range(2**63)
 _SHARED_MEMORY = frozenset({"shared_memory_region", "shared_memory_byte_size", "shared_memory_offset"})
 _CLASSIFICATION = "classification"
 
@@ -128,8 +129,9 @@ def wanted_deadline(parameters: Parameters, call: Call) -> Deadline | None:
     timeout = parameters.get(TIMEOUT)
     if timeout is None:
         return None
-    if type(timeout) is not int or timeout < 0:
-        raise invalid_input(Violation(f"parameters.{TIMEOUT}", "a whole number of microseconds", shown(timeout)))
+    if type(timeout) is not int or timeout not in _INT64:
+        expected = "a whole number of microseconds, of 64 bits"
+        raise invalid_input(Violation(f"parameters.{TIMEOUT}", expected, shown(timeout)))
     deadline = Deadline.after(timeout / _MICROSECONDS)
     return deadline if timeout and deadline.at < call.deadline.at else None
 

@@ -156,6 +156,10 @@ class ServedModels:
         call.version = found.version
         return found.state is State.AVAILABLE
 
+    def names(self) -> list[str]:
+        """Returns the names of the models that can answer."""
+        return [name for name in self._catalog.names() if self._catalog.is_available(name)]
+
     def index(self, *, only_ready: bool) -> list[IndexEntry]:
         """Returns every version of every model; the oldest of a model first."""
         catalog = self._catalog

@@ -25,7 +25,8 @@ from service.seam.http import HttpRequest, HttpResponse, RestApi, Route
 
 PREFIX = "/v2"
 
-MODEL = PREFIX + "/models/{model}"
+MODELS = PREFIX + "/models"
+MODEL = MODELS + "/{model}"
 VERSION = MODEL + "/versions/{version}"
 REPOSITORY = PREFIX + "/repository"
 _OK, _UNAVAILABLE = 200, 503
@@ -62,6 +63,7 @@ class OpenInferenceRest:
             Route("GET", PREFIX, self.server_metadata),
             Route("GET", PREFIX + "/health/live", self.live, is_probe=True),
             Route("GET", PREFIX + "/health/ready", self.ready, is_probe=True),
+            Route("GET", MODELS, self.list_models),
             Route("GET", MODEL, self.model_metadata),
             Route("GET", VERSION, self.model_metadata, place=MODEL),
             Route("GET", MODEL + "/ready", self.model_ready),
@@ -83,6 +85,10 @@ class OpenInferenceRest:
     async def server_metadata(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers ``GET /v2``."""
         return _response(self._models.server_metadata())
+
+    async def list_models(self, request: HttpRequest, call: Call) -> HttpResponse:
+        """Answers ``GET /v2/models`` as KServe does."""
+        return _response({"models": self._models.names()})
 
     async def model_metadata(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers ``GET /v2/models/{model}``."""

@@ -77,6 +77,9 @@ def test_anything_may_come_after_the_document_where_it_may() -> None:
         ("[1e400]", "Number too big to be stored in double. at offset: 1"),
         (r'["\ud800"]', "The surrogate pair in string is invalid. at offset: 8"),
         (r'["\udc00"]', "The surrogate pair in string is invalid. at offset: 2"),
+        (r'["\ud800","\n"]', "The surrogate pair in string is invalid. at offset: 8"),
+        (r'["\ud800\n\udc00"]', "The surrogate pair in string is invalid. at offset: 8"),
+        (r'["\n","\ud800"]', "The surrogate pair in string is invalid. at offset: 13"),
         (r'["\ud800\ud800\udc00"]', "The surrogate pair in string is invalid. at offset: 8"),
     ],
 )
