@@ -111,8 +111,8 @@ async def loaded(name: str, version: int, model: FakeModel) -> ModelVersion:
     async def run(signature: Signature, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         return model.functions[signature.name](inputs)
 
-    task = await describe(model.signatures, run)
-    return ModelVersion(name, version, State.AVAILABLE, signatures=model.signatures, task=task)
+    described = await describe(model.signatures, run)
+    return ModelVersion(name, version, State.AVAILABLE, signatures=model.signatures, task=described.task)
 
 
 class FakeBackend:

@@ -207,6 +207,8 @@ class Server:
 
     def _model_changed(self, version: ModelVersion) -> None:
         logger.info("version %d of model %s: %s", version.version, version.name, version.state)
+        if version.doubt and version.state is State.AVAILABLE:
+            logger.warning("it is served without the typed API, which needs another form of it: %s", version.doubt)
         for signature, reason in version.unbatched.items() if version.state is State.AVAILABLE else ():
             logger.info("requests for its signature %s are neither merged nor split: %s", signature, reason)
         self._changed.set()

@@ -27,6 +27,7 @@ class ModelVersion:
     Attributes:
         signatures: By name; empty until it is loaded.
         task: What it is for, where it is an image classifier or a forecaster.
+        doubt: Why it is served by the generic protocols alone, although its names are those of a kind; else empty.
         error: Why it could not be loaded; empty when nothing went wrong.
         unbatched: Why requests of a signature are neither merged nor split, by its name; without those that may be.
         load_seconds: How long it took to load it and warm it up, or to fail; 0 when it was not loaded.
@@ -38,6 +39,7 @@ class ModelVersion:
     state: State
     signatures: Mapping[str, Signature] = field(default_factory=dict)
     task: Task | None = None
+    doubt: str = ""
     error: str = ""
     unbatched: Mapping[str, str] = field(default_factory=dict)
     load_seconds: float = 0.0

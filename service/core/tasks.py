@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.core.tensors import Signature, Tensor, TensorSpec
+from service.core.tensors import STRING, Signature, Tensor, dtype_name, shape_text
+from service.errors import ErrorKind, GatewayError
 
 PREDICT = "serving_default"
 """The signature that takes plain tensors."""
@@ -65,78 +66,110 @@ class Forecaster:
 Task = ImageClassifier | Forecaster
 
 
-async def describe(signatures: Mapping[str, Signature], run: Run) -> Task | None:
-    """Returns what the model is for; ``None`` when it is neither a classifier nor a forecaster.
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a model turned out to be for.
+
+    Attributes:
+        task: Its task; ``None`` when it is served by the generic protocols alone.
+        doubt: Why it is not of the kind that its names are those of; empty where there is no doubt.
+    """
+
+    task: Task | None = None
+    doubt: str = ""
+
+
+class _SurpriseError(Exception):
+    """A model has the names of a kind, and something that this kind does not have."""
+
+
+_UNREACHABLE = frozenset({ErrorKind.BACKEND_UNAVAILABLE, ErrorKind.NOT_READY})
+_SCORED = {"scores": ("float32", 2), "classes": (STRING, 2)}
+_FORECAST = {"forecast": ("float32", 2), "quantiles": ("float32", 3), "quantile_levels": ("float32", 2)}
+"""Outputs of a kind: dtypes and ranks."""
+
+
+async def describe(signatures: Mapping[str, Signature], run: Run) -> Description:
+    """Returns what the model is for.
+
+    Whatever surprises makes it a model for the generic protocols, which need to know no more than its signatures.
 
     Args:
         signatures: The model's, by name.
         run: Runs one signature on tensors.
 
     Raises:
-        GatewayError: What ``run`` raised.
+        GatewayError: BACKEND_UNAVAILABLE or NOT_READY, which say nothing of the model.
     """
     signature = signatures.get(PREDICT)
     if signature is None:
-        return None
-    if _is_image_classifier(signature):
-        return await _image_classifier(signature, CLASSIFY_ENCODED in signatures, run)
-    if _is_forecaster(signature):
-        return await _forecaster(signature, run)
-    return None
-
-
-def _is_image_classifier(signature: Signature) -> bool:
-    images = signature.inputs.get("images")
-    return (
-        images is not None
-        and len(signature.inputs) == 1
-        and _all_known(images, ranks=(4,))
-        and {"scores", "classes"} <= set(signature.outputs)
-    )
-
-
-def _is_forecaster(signature: Signature) -> bool:
-    history = signature.inputs.get("history")
-    return (
-        history is not None
-        and len(signature.inputs) == 1
-        and _all_known(history, ranks=(2, 3))
-        and {"forecast", "quantiles", "quantile_levels"} <= set(signature.outputs)
-    )
-
-
-def _all_known(spec: TensorSpec, *, ranks: tuple[int, ...]) -> bool:
-    """Returns whether it is float32 with a free batch dimension and all others known."""
-    shape = spec.shape
-    return (
-        spec.dtype == "float32"
-        and shape is not None
-        and len(shape) in ranks
-        and shape[0] is None
-        and None not in shape[1:]
-    )
-
-
-def _zeros(spec: TensorSpec) -> Tensor:
-    return np.zeros((1, *(size or 0 for size in (spec.shape or ())[1:])), np.float32)
+        return Description()
+    try:
+        if signature.inputs.keys() == {"images"} and signature.outputs.keys() >= _SCORED.keys():
+            return Description(await _image_classifier(signature, CLASSIFY_ENCODED in signatures, run))
+        if signature.inputs.keys() == {"history"} and signature.outputs.keys() >= _FORECAST.keys():
+            return Description(await _forecaster(signature, run))
+    except _SurpriseError as surprise:
+        return Description(doubt=str(surprise))
+    except GatewayError as error:
+        if error.kind in _UNREACHABLE:
+            raise
+        return Description(doubt=f"it does not take zeros: {error.message}")
+    return Description()
 
 
 async def _image_classifier(signature: Signature, accepts_encoded: bool, run: Run) -> ImageClassifier:
-    images = _zeros(signature.inputs["images"])
-    outputs = await run(signature, {"images": images})
+    images = _zeros(signature, "images", ranks=(4,))
+    outputs = await _run_on(signature, {"images": images}, run, _SCORED)
     _, height, width, channels = images.shape
-    labels = tuple(label.decode("utf-8", "replace") for label in outputs["classes"][0])
+    classes, scores = outputs["classes"], outputs["scores"]
+    if classes.shape != scores.shape:
+        raise _SurpriseError(f"classes: expected a label for each of {scores.shape[1]} scores, got {classes.shape[1]}")
+    labels = tuple(label.decode("utf-8", "replace") for label in classes[0])
     return ImageClassifier(height, width, channels, labels, accepts_encoded)
 
 
 async def _forecaster(signature: Signature, run: Run) -> Forecaster:
-    history = _zeros(signature.inputs["history"])
-    outputs = await run(signature, {"history": history})
+    history = _zeros(signature, "history", ranks=(2, 3))
+    outputs = await _run_on(signature, {"history": history}, run, _FORECAST)
     levels = tuple(round(float(level), LEVEL_DECIMALS) for level in outputs["quantile_levels"][0])
+    horizon = outputs["forecast"].shape[1]
+    if (found := outputs["quantiles"].shape[1:]) != (horizon, len(levels)):
+        expected = shape_text((None, horizon, len(levels)))
+        raise _SurpriseError(f"quantiles: expected shape {expected}, got {shape_text((None, *found))}")
     return Forecaster(
         window=history.shape[1],
         features=history.shape[2] if history.ndim == 3 else 1,
         rank=history.ndim,
-        horizon=outputs["forecast"].shape[1],
+        horizon=horizon,
         quantile_levels=levels,
     )
+
+
+def _zeros(signature: Signature, name: str, *, ranks: tuple[int, ...]) -> Tensor:
+    """Returns one row of zeros for an input, which must be float32 and of a known shape but for its rows."""
+    spec = signature.inputs[name]
+    shape = spec.shape
+    if spec.dtype != "float32" or not shape or len(shape) not in ranks or shape[0] is not None or None in shape[1:]:
+        expected = " or ".join(map(str, ranks))
+        raise _SurpriseError(f"{name}: expected float32 of rank {expected}, all but the rows known, got {spec}")
+    return np.zeros((1, *(size or 0 for size in shape[1:])), np.float32)
+
+
+async def _run_on(
+    signature: Signature, inputs: Mapping[str, Tensor], run: Run, kinds: Mapping[str, tuple[str, int]]
+) -> Mapping[str, Tensor]:
+    """Runs a signature whose outputs, and one row of each, must be of these dtypes and ranks."""
+    for name, (dtype, rank) in kinds.items():
+        spec = signature.outputs[name]
+        if spec.dtype != dtype or (spec.shape is not None and len(spec.shape) != rank):
+            raise _SurpriseError(f"{name}: expected {dtype} of rank {rank}, got {spec}")
+    outputs = await run(signature, inputs)
+    for name, (dtype, rank) in kinds.items():
+        got = outputs[name]
+        if dtype_name(got) != dtype or got.ndim != rank or len(got) != 1:
+            raise _SurpriseError(
+                f"{name}: expected {dtype} of rank {rank} with a row for the one that was asked, "
+                f"got {dtype_name(got)} {shape_text(got.shape)}"
+            )
+    return outputs

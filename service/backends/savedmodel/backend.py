@@ -139,7 +139,7 @@ class SavedModelBackend:
         async def run(signature: Signature, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
             return await self._run(model, signature, inputs)
 
-        task = await describe(model.signatures, run)
+        described = await describe(model.signatures, run)
         unbatched = await find_unbatched(
             model.signatures,
             run,
@@ -148,7 +148,13 @@ class SavedModelBackend:
             recorded=recorded,
         )
         return ModelVersion(
-            *key, State.AVAILABLE, signatures=model.signatures, task=task, unbatched=unbatched, handle=model
+            *key,
+            State.AVAILABLE,
+            signatures=model.signatures,
+            task=described.task,
+            doubt=described.doubt,
+            unbatched=unbatched,
+            handle=model,
         )
 
     async def _run(

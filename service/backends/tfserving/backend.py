@@ -150,11 +150,17 @@ class TfServingBackend:
                 await self._pool.predict_on(replica, message, Deadline.after(_DESCRIBE_SECONDS)), signature
             )
 
-        task = await describe(signatures, run)
+        described = await describe(signatures, run)
         of_model = self._configuration.options(key[0])
         unbatched = await find_unbatched(signatures, run, policy=lambda name: of_model.policy(name, self._batching))
         return ModelVersion(
-            *key, State.AVAILABLE, signatures=signatures, task=task, unbatched=unbatched, handle=object()
+            *key,
+            State.AVAILABLE,
+            signatures=signatures,
+            task=described.task,
+            doubt=described.doubt,
+            unbatched=unbatched,
+            handle=object(),
         )
 
     async def _keep_resolving(self) -> None:
