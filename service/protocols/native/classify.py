@@ -1,14 +1,16 @@
 """Classification, as both transports offer it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from service.codecs.images import check_encoded
+from service.codecs.images import Checked, as_seen, check_encoded
 from service.core.call import Call
 from service.core.catalog import ModelVersion
 from service.core.engine import Engine, finite
-from service.core.offload import offloaded
+from service.core.offload import FewAtATime, offloaded
 from service.core.tasks import CLASSIFY_ENCODED, PREDICT, ImageClassifier
 from service.core.tensors import Tensor, shape_text
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input
@@ -18,6 +20,14 @@ from service.schemas import Classification, ClassifyRequest, ClassifyResponse, I
 _BRIGHTEST = 255
 _BATCH_PIXELS = 4_000_000
 """What image files of one run may unpack to, together, unless it is one alone; less than a second of work."""
+_UNPACKED_AT_A_TIME = 2
+_BYTES_PER_PIXEL = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    data: bytes
+    checked: Checked
 
 
 class Classifier:
@@ -31,6 +41,7 @@ class Classifier:
     def __init__(self, engine: Engine, *, max_image_pixels: int) -> None:
         self._engine = engine
         self._max_image_pixels = max_image_pixels
+        self._unpacking = FewAtATime(_UNPACKED_AT_A_TIME)
 
     async def classify(self, request: ClassifyRequest, call: Call) -> ClassifyResponse:
         """Returns the best classes of each image.
@@ -50,22 +61,23 @@ class Classifier:
             with call.phase("encode"):
                 results |= zip(pixels, _best(outputs, task.labels, request.top_k), strict=True)
         for batch in batches:
-            outputs = await self._run_located(version, batch, call)
+            files = await self._as_seen(batch, call)
+            outputs = await self._run_located(version, files, call)
             with call.phase("encode"):
-                results |= zip(batch, _best(outputs, task.labels, request.top_k), strict=True)
+                results |= zip(files, _best(outputs, task.labels, request.top_k), strict=True)
         ordered = [results[index] for index in range(len(request.images))]
         return ClassifyResponse(model=version.name, version=version.version, results=ordered)
 
     def _decode(
         self, images: list[ImageInput], task: ImageClassifier
-    ) -> tuple[dict[int, Tensor], list[dict[int, bytes]]]:
+    ) -> tuple[dict[int, Tensor], list[dict[int, _File]]]:
         """Returns pixel arrays, and batches of image files, by the position of the image; all of them checked.
 
         A run cannot be stopped once it has begun. So files that unpack to much are run a few at a time: between two
         runs a request that nobody waits for any more ends.
         """
         pixels: dict[int, Tensor] = {}
-        batches: list[dict[int, bytes]] = []
+        batches: list[dict[int, _File]] = []
         left, room = self._max_image_pixels, 0
         for index, image in enumerate(images):
             if image.pixels is not None:
@@ -74,14 +86,28 @@ class Classifier:
                 where = f"images[{index}].encoded"
                 if not task.accepts_encoded:
                     raise invalid_input(Violation(where, "pixels, as this model takes no files", "a file"))
-                count = check_encoded(image.encoded, where=where, max_pixels=left)
-                left -= count
-                if count > room:
+                checked = check_encoded(image.encoded, where=where, max_pixels=left)
+                left -= checked.pixels
+                if checked.pixels > room:
                     batches.append({})
                     room = _BATCH_PIXELS
-                room -= count
-                batches[-1][index] = image.encoded
+                room -= checked.pixels
+                batches[-1][index] = _File(image.encoded, checked)
         return pixels, batches
+
+    async def _as_seen(self, files: dict[int, _File], call: Call) -> dict[int, bytes]:
+        """Returns the files as the model is given them; most are what came."""
+        with call.phase("decode"):
+            return {
+                index: file.data if file.checked.plain else await self._unpacked(file, f"images[{index}].encoded", call)
+                for index, file in files.items()
+            }
+
+    async def _unpacked(self, file: _File, where: str, call: Call) -> bytes:
+        work = partial(as_seen, file.data, where=where)
+        seen = await self._unpacking.offloaded(file.checked.pixels * _BYTES_PER_PIXEL, work)
+        call.hold(max(0, len(seen) - len(file.data)))
+        return seen
 
     async def _run(self, version: ModelVersion, files: list[bytes], call: Call) -> Mapping[str, Tensor]:
         inputs = {"image_bytes": np.array(files, object)}
