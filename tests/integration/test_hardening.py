@@ -98,6 +98,22 @@ async def test_a_small_file_that_unpacks_to_much_is_unpacked_on_a_thread(
     assert threads[1] is not threading.main_thread()
 
 
+async def test_many_small_files_are_unpacked_on_a_thread(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = set()
+
+    def noted(data: bytes, **options: Any) -> bytes:
+        threads.add(threading.current_thread())
+        return as_seen(data, **options)
+
+    monkeypatch.setattr("service.protocols.native.classify.as_seen", noted)
+    file = io.BytesIO()
+    Image.new("RGBA", (1, 1)).save(file, "PNG")
+    images = [{"encoded": file.getvalue()}] * 300
+    answer = await served.stub.Classify(classify_request("shades", images=images))
+    assert len(answer.results) == 300
+    assert threading.main_thread() not in threads
+
+
 async def test_what_a_file_becomes_larger_by_counts_among_the_bytes_in_flight() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -22,12 +21,19 @@ _BATCH_PIXELS = 4_000_000
 """What image files of one run may unpack to, together, unless it is one alone; less than a second of work."""
 _UNPACKED_AT_A_TIME = 2
 _BYTES_PER_PIXEL = 4
+_BYTES_PER_FILE = 16 * 1024
+"""What could be unpacked in the time that a file takes however small it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
     data: bytes
     checked: Checked
+
+    @property
+    def unpacked_bytes(self) -> int:
+        """What the work of unpacking it is about."""
+        return _BYTES_PER_FILE + max(len(self.data), self.checked.pixels * _BYTES_PER_PIXEL)
 
 
 class Classifier:
@@ -97,17 +103,12 @@ class Classifier:
 
     async def _as_seen(self, files: dict[int, _File], call: Call) -> dict[int, bytes]:
         """Returns the files as the model is given them; most are what came."""
+        odd = {index: file for index, file in files.items() if not file.checked.plain}
+        size = sum(file.unpacked_bytes for file in odd.values())
         with call.phase("decode"):
-            return {
-                index: file.data if file.checked.plain else await self._unpacked(file, f"images[{index}].encoded", call)
-                for index, file in files.items()
-            }
-
-    async def _unpacked(self, file: _File, where: str, call: Call) -> bytes:
-        work = partial(as_seen, file.data, where=where)
-        seen = await self._unpacking.offloaded(file.checked.pixels * _BYTES_PER_PIXEL, work)
-        call.hold(max(0, len(seen) - len(file.data)))
-        return seen
+            seen = await self._unpacking.offloaded(size, lambda: _seen(odd))
+        call.hold(sum(max(0, len(seen[index]) - len(file.data)) for index, file in odd.items()))
+        return {index: seen.get(index, file.data) for index, file in files.items()}
 
     async def _run(self, version: ModelVersion, files: list[bytes], call: Call) -> Mapping[str, Tensor]:
         inputs = {"image_bytes": np.array(files, object)}
@@ -138,6 +139,11 @@ class Classifier:
                 low = middle
         where = f"images[{indices[low]}].encoded"
         raise invalid_input(Violation(where, "an image that the model can decode", f"a damaged one: {error.message}"))
+
+
+def _seen(files: dict[int, _File]) -> dict[int, bytes]:
+    """Returns what the model is given in place of files that are not plain, by the position of the image."""
+    return {index: as_seen(file.data, where=f"images[{index}].encoded") for index, file in files.items()}
 
 
 def _fitted(pixels: Tensor, task: ImageClassifier, *, where: str) -> Tensor:
