@@ -20,6 +20,7 @@ FORMATS = ("PNG", "JPEG", "GIF", "BMP")
 """What TensorFlow's decoders read."""
 
 _ORIENTATION = 0x0112  # the number of its tag in EXIF
+_EXIF_BYTES = 1 << 16  # what there may be of it in a JPEG; the end of a PNG is searched for as much
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -129,10 +130,12 @@ def _depth(image: ImageFile, data: bytes) -> int:
 
 def _orientation(image: ImageFile) -> Any:
     """Returns what EXIF says; None where it says nothing that can be read, which is what viewers make of it."""
+    if "exif" not in image.info:
+        return None
     try:
         with _quietly():
             exif = Image.Exif()
-            exif.load(image.info.get("exif", b""))
+            exif.load(image.info["exif"])
             return exif.get(_ORIENTATION)
     except Exception:  # likewise
         return None
@@ -140,7 +143,7 @@ def _orientation(image: ImageFile) -> Any:
 
 def _has_late_exif(image: ImageFile, data: bytes) -> bool:
     """Returns whether there may be EXIF behind the pixels, where PNG allows it and a header is not read any more."""
-    return image.format == "PNG" and "exif" not in image.info and b"eXIf" in data
+    return image.format == "PNG" and "exif" not in image.info and data.find(b"eXIf", -_EXIF_BYTES) >= 0
 
 
 def _box(image: ImageFile) -> tuple[int, int, int, int]:
@@ -162,12 +165,14 @@ def _as_seen(image: ImageFile, depth: int) -> Image.Image:
     """
     box = _box(image)
     image.load()
+    turn = _TURNS.get(_orientation(image))
     seen = _on_white(image, depth)
+    if seen is not image:
+        image.close()  # gives its memory back: there is about to be another copy
     if box != (0, 0, *image.size):
         page = Image.new(seen.mode, seen.size, "white")
         page.paste(seen.crop(box), box)
         seen = page
-    turn = _TURNS.get(_orientation(image))
     return seen if turn is None else seen.transpose(turn)
 
 
@@ -181,7 +186,7 @@ def _on_white(image: Image.Image, depth: int) -> Image.Image:
     if image.mode == "RGB" and depth == 16:
         # The lower bits of the pixels are gone by now, so shades of nearly the transparent colour are taken for it.
         image.info["transparency"] = tuple(level >> 8 for level in transparent)
-    layer = image if image.mode == "LA" else image.convert("RGBA")
+    layer = image if image.mode in {"LA", "RGBA"} else image.convert("RGBA")
     page = Image.new("L" if image.mode == "LA" else "RGB", image.size, "white")
     page.paste(layer, mask=layer)
     return page

@@ -1,4 +1,5 @@
 import io
+import struct
 from contextlib import suppress
 from typing import Any
 
@@ -151,6 +152,11 @@ def test_of_an_animation_the_first_frame_is_seen(file_format: str) -> None:
     np.testing.assert_array_equal(seen(animation(file_format, 30, 128, 255)), np.full((4, 4, 3), 30))
 
 
+def test_of_a_still_picture_and_an_animation_in_a_png_the_still_is_seen() -> None:
+    data = animation("PNG", 30, 128, 255, default_image=True)
+    np.testing.assert_array_equal(seen(data), np.full((4, 4, 3), 30))
+
+
 def test_of_several_pictures_in_one_jpeg_decoders_read_the_first() -> None:
     first = Image.fromarray(field())
     data = file(first, "MPO", save_all=True, append_images=[first.rotate(180)])
@@ -169,16 +175,32 @@ def test_what_the_frame_of_a_gif_does_not_cover_is_white() -> None:
     np.testing.assert_array_equal(seen(bytes(data)), expected)
 
 
-def test_bitmaps_that_the_graph_cannot_read_are_made_plain() -> None:
+def bitmap(bits: int, compression: int, pixels: bytes, *masks: int) -> bytes:
+    """Returns a BMP of 2 x 1 pixels, with masks of its channels in place of a palette."""
+    header = struct.pack("<IiiHHIIiiII", 40, 2, 1, 1, bits, compression, len(pixels), 0, 0, 0, 0)
+    header += struct.pack(f"<{len(masks)}I", *masks)
+    start = 14 + len(header)
+    return b"BM" + struct.pack("<IHHI", start + len(pixels), 0, 0, start) + header + pixels
+
+
+def test_bitmaps_that_the_graph_reads_otherwise_or_not_at_all_are_made_plain() -> None:
     bits = Image.fromarray(np.array([[0, 255, 0], [255, 255, 0]], np.uint8)).convert("1")
     np.testing.assert_array_equal(seen(file(bits, "BMP"))[..., 0], [[0, 255, 0], [255, 255, 0]])
-    masked = bytearray(file(Image.fromarray(COLOURS).convert("RGBA"), "BMP"))
-    assert plain(bytes(masked)) == masked
+    red_and_blue = [[(255, 0, 0), (0, 0, 255)]]
+    np.testing.assert_array_equal(seen(bitmap(16, 0, b"\x00\x7c\x1f\x00")), red_and_blue)
+    np.testing.assert_array_equal(seen(bitmap(16, 3, b"\x00\xf8\x1f\x00", 0xF800, 0x7E0, 0x1F)), red_and_blue)
+    masked = bitmap(32, 3, b"\0\0\0\xff\0\xff\0\0", 0xFF000000, 0xFF0000, 0xFF00)
+    np.testing.assert_array_equal(seen(masked), red_and_blue)
     run_lengths = bytearray(file(Image.new("L", (4, 2), 7), "BMP"))
     start = int.from_bytes(run_lengths[10:14], "little")
     run_lengths[30] = 1
     run_lengths[start:] = b"\4\7\0\0\4\x09\0\1"
     np.testing.assert_array_equal(seen(bytes(run_lengths))[..., 0], [[9] * 4, [7] * 4])
+
+
+def test_the_fourth_byte_of_an_ordinary_bitmap_means_nothing() -> None:
+    data = file(Image.fromarray(COLOURS).convert("RGBA"), "BMP")
+    assert plain(data) is data
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"\xff\xd8\xff"])
