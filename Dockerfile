@@ -26,6 +26,7 @@ FROM gateway-requirements AS wheel
 COPY requirements/build.txt requirements/
 RUN pip install --quiet --no-deps --requirement requirements/build.txt
 COPY pyproject.toml README.md LICENSE ./
+COPY pictures pictures
 COPY service service
 COPY tensorgate tensorgate
 COPY training training
@@ -35,14 +36,15 @@ FROM gateway-requirements AS gateway-environment
 COPY --from=wheel /wheels /wheels
 COPY deploy/image /build
 RUN pip --python /opt/tensorgate/bin/python install --quiet --no-deps --no-compile /wheels/*.whl \
-    && sh trim.sh /opt/tensorgate && /opt/tensorgate/bin/python bytecode.py service tensorgate --without tensorflow
+    && sh trim.sh /opt/tensorgate && /opt/tensorgate/bin/python bytecode.py \
+    pictures service tensorgate --without tensorflow
 
 FROM full-requirements AS full-environment
 COPY --from=wheel /wheels /wheels
 COPY deploy/image /build
 RUN pip --python /opt/tensorgate/bin/python install --quiet --no-deps --no-compile /wheels/*.whl \
     && sh trim.sh /opt/tensorgate && TF_CPP_MIN_LOG_LEVEL=3 /opt/tensorgate/bin/python bytecode.py \
-    service tensorgate training --late tensorflow keras matplotlib.pyplot sklearn.datasets sklearn.svm pandas
+    pictures service tensorgate training --late tensorflow keras matplotlib.pyplot sklearn.datasets sklearn.svm pandas
 
 # What both images have in common, but for their environments.
 FROM ${PYTHON_IMAGE} AS base

@@ -67,7 +67,8 @@ Encoded = Annotated[
         {
             "type": "string",
             "contentEncoding": "base64",
-            "description": "A whole PNG, JPEG, GIF or BMP file, of any size within the server's limit; not animated.",
+            "description": "A whole PNG, JPEG, GIF or BMP file, of any size within the server's limit; "
+            "read as people see it: upright, on white, of an animation the first frame.",
         }
     ),
 ]

@@ -1,18 +1,16 @@
-"""Image files: what their headers say, read before anything is unpacked.
+"""Image files: what their headers say, read before anything is unpacked, and what people see when they look at them.
 
 The model decodes images itself, in its graph. What is looked at here is what must be known before: that it is an image
-of a known format, whole, not animated, and that it does not unpack to more pixels than is bearable.
+of a known format, whole, and that it does not unpack to more pixels than is bearable; and whether a graph would read it
+as people see it. Only where it would not, it is unpacked here, and made a file of which that is true.
 """
 
-import io
-import warnings
+from typing import NamedTuple
 
-from PIL import Image
+from PIL.ImageFile import ImageFile
 
-from service.errors import ErrorKind, Violation, invalid_input
-
-FORMATS = ("PNG", "JPEG", "GIF", "BMP")
-"""What TensorFlow's decoders read."""
+from pictures.plain import PictureError, TooManyPixelsError, is_plain, opened, plain
+from service.errors import ErrorKind, GatewayError, Violation, invalid_input
 
 _PNG_END = b"IEND\xaeB`\x82"
 _TAIL = 4096
@@ -20,16 +18,25 @@ _TAIL = 4096
 _EXPECTED = "a PNG, JPEG, GIF or BMP file"
 
 
-def check_encoded(data: bytes, *, where: str, max_pixels: int) -> int:
-    """Refuses what is not an image file that a model can decode, by its header and its structure alone.
+class Checked(NamedTuple):
+    """What the header of a file says.
+
+    Attributes:
+        pixels: How many it unpacks to.
+        plain: Whether a model can be given it as it is; else what `as_seen` makes of it.
+    """
+
+    pixels: int
+    plain: bool
+
+
+def check_encoded(data: bytes, *, where: str, max_pixels: int) -> Checked:
+    """Refuses what is not an image file that can be decoded, by its header and its structure alone.
 
     Args:
         data: The whole file.
         where: Path of the image, for errors.
         max_pixels: How many pixels it may unpack to.
-
-    Returns:
-        How many pixels it unpacks to.
 
     Raises:
         GatewayError: INVALID_INPUT or TOO_LARGE.
@@ -47,57 +54,68 @@ def check_encoded(data: bytes, *, where: str, max_pixels: int) -> int:
                 ),
                 kind=ErrorKind.TOO_LARGE,
             )
-        if _is_animated(image, where):
-            raise invalid_input(Violation(where, "a still image", f"an animated {image.format}"))
+        try:
+            checked = Checked(pixels, is_plain(image, data))
+        except PictureError:
+            raise _damaged(image.format, where) from None
         if not _is_whole(data, image):
-            raise invalid_input(Violation(where, f"a whole {image.format} file", "one that is cut off or damaged"))
-        return pixels
+            raise _damaged(image.format, where)
+        return checked
 
 
-def _opened(data: bytes, where: str) -> Image.Image:
+def as_seen(data: bytes, *, where: str) -> bytes:
+    """Returns the file that a model is given in place of one that is not plain; takes its time, and memory.
+
+    Args:
+        data: A file that was checked.
+        where: Path of the image, for errors.
+
+    Raises:
+        GatewayError: INVALID_INPUT, when it turns out to be damaged.
+    """
     try:
-        with warnings.catch_warnings():
-            # The caller has a limit of its own, and says which.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(io.BytesIO(data), formats=FORMATS)
-    except Image.DecompressionBombError:
+        return plain(data)
+    except PictureError:
+        raise _damaged(_opened(data, where).format, where) from None
+
+
+def _damaged(file_format: str | None, where: str) -> GatewayError:
+    return invalid_input(Violation(where, f"a whole {file_format} file", "one that is cut off or damaged"))
+
+
+def _opened(data: bytes, where: str) -> ImageFile:
+    try:
+        return opened(data)
+    except TooManyPixelsError:
         raise invalid_input(
             Violation(where, "an image of bearable size", "one whose header claims far too many pixels"),
             kind=ErrorKind.TOO_LARGE,
         ) from None
-    except Exception:  # the library's readers raise whatever they stumble over
+    except PictureError:
         raise invalid_input(Violation(where, _EXPECTED, f"{len(data)} bytes of something else")) from None
 
 
-def _is_animated(image: Image.Image, where: str) -> bool:
-    try:
-        return bool(getattr(image, "is_animated", False))
-    except Exception:  # likewise
-        raise invalid_input(
-            Violation(where, f"a whole {image.format} file", "one that is cut off or damaged")
-        ) from None
-
-
-def _is_whole(data: bytes, image: Image.Image) -> bool:
-    """Returns whether the file has its end; damage inside is found by the model's decoder."""
+def _is_whole(data: bytes, image: ImageFile) -> bool:
+    """Returns whether the file has its end; damage inside is found by what decodes it."""
     match image.format:
         case "PNG":
             try:
                 image.verify()  # lengths and checksums of all chunks, without unpacking them
-            except Exception:  # likewise
+            except Exception:  # the library's readers raise whatever they stumble over
                 return False
             return _PNG_END in data[-_TAIL:]
-        case "JPEG":
+        case "JPEG" | "MPO":
             return b"\xff\xd9" in data[-_TAIL:]
         case "GIF":
             return data.rstrip(b"\x00").endswith(b"\x3b")
         case _:
-            return len(data) >= _bmp_size(data, image)
+            return len(data) >= _bmp_size(image)
 
 
-def _bmp_size(data: bytes, image: Image.Image) -> int:
-    """Returns how long an uncompressed BMP file is at least: its rows are padded to 4 bytes."""
-    pixels_at = int.from_bytes(data[10:14], "little")
-    bits_per_pixel = int.from_bytes(data[28:30], "little")
-    row = (image.width * bits_per_pixel + 31) // 32 * 4
-    return pixels_at + row * image.height
+def _bmp_size(image: ImageFile) -> int:
+    """Returns how long a BMP file is at least; of one with run lengths that is known when it is unpacked."""
+    tile = image.tile[0]
+    if tile.codec_name != "raw" or not isinstance(tile.args, tuple):
+        return tile.offset
+    _, row, _ = tile.args  # in bytes
+    return tile.offset + int(row) * image.height

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 Result = TypeVar("Result")
@@ -20,3 +21,25 @@ async def offloaded(size: int, work: Callable[[], Result]) -> Result:
     if size <= INLINE_BYTES:
         return work()
     return await asyncio.to_thread(work)
+
+
+class FewAtATime:
+    """Does so for work that takes much memory: no more of it at a time than it has threads, however much waits.
+
+    Args:
+        threads: How many.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._threads = ThreadPoolExecutor(threads)
+
+    async def offloaded(self, size: int, work: Callable[[], Result]) -> Result:
+        """Does the work at once if it is about few bytes, else on a thread, when one is free.
+
+        Args:
+            size: Of what is worked on, in bytes.
+            work: Must not touch what belongs to the event loop.
+        """
+        if size <= INLINE_BYTES:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -12,7 +12,7 @@ import grpc
 import pytest
 from PIL import Image
 
-from service.codecs.images import check_encoded
+from service.codecs.images import Checked, as_seen, check_encoded
 from tensorgate.v1 import tensorgate_pb2 as pb
 from tests.clients import classify_request, error_outcome, forecast_request, problem_outcome
 from tests.conftest import Served, serving, too_late, until
@@ -66,7 +66,7 @@ async def test_a_file_that_takes_long_to_walk_through_is_looked_at_on_a_thread(
 ) -> None:
     threads = []
 
-    def noted(data: bytes, **options: Any) -> int:
+    def noted(data: bytes, **options: Any) -> Checked:
         threads.append(threading.current_thread())
         return check_encoded(data, **options)
 
@@ -77,6 +77,51 @@ async def test_a_file_that_takes_long_to_walk_through_is_looked_at_on_a_thread(
         assert response.status_code == 200
     assert threads[0] is threading.main_thread()
     assert threads[1] is not threading.main_thread()
+
+
+async def test_a_small_file_that_unpacks_to_much_is_unpacked_on_a_thread(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    def noted(data: bytes, **options: Any) -> bytes:
+        threads.append(threading.current_thread())
+        return as_seen(data, **options)
+
+    monkeypatch.setattr("service.protocols.native.classify.as_seen", noted)
+    for side in (8, 1000):
+        file = io.BytesIO()
+        Image.new("RGBA", (side, side)).save(file, "PNG")
+        response = await served.rest.post(CLASSIFY, content=file.getvalue(), headers={"content-type": "image/png"})
+        assert response.status_code == 200
+    assert threads[0] is threading.main_thread()
+    assert threads[1] is not threading.main_thread()
+
+
+async def test_many_small_files_are_unpacked_on_a_thread(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = set()
+
+    def noted(data: bytes, **options: Any) -> bytes:
+        threads.add(threading.current_thread())
+        return as_seen(data, **options)
+
+    monkeypatch.setattr("service.protocols.native.classify.as_seen", noted)
+    file = io.BytesIO()
+    Image.new("RGBA", (1, 1)).save(file, "PNG")
+    images = [{"encoded": file.getvalue()}] * 300
+    answer = await served.stub.Classify(classify_request("shades", images=images))
+    assert len(answer.results) == 300
+    assert threading.main_thread() not in threads
+
+
+async def test_what_a_file_becomes_larger_by_counts_among_the_bytes_in_flight() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = io.BytesIO()
+    Image.effect_noise((200, 200), 100).save(file, "JPEG", quality=10, exif=exif)
+    async with serving(max_bytes_in_flight=30_000) as served:
+        refused = await served.rest.post(CLASSIFY, content=file.getvalue(), headers={"content-type": "image/jpeg"})
+        assert (refused.status_code, problem_outcome(refused).code) == (429, "overloaded")
 
 
 async def test_the_pixels_of_all_files_count_together() -> None:

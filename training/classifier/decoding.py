@@ -9,6 +9,7 @@ import tensorflow as tf
 
 _LUMA = (0.299, 0.587, 0.114)  # the weights of red, green and blue in brightness, ITU-R BT.601
 _BMP_PALETTE_BITS = 8
+_WHITE = 255.0
 
 
 def decode_images(files: Any, *, height: int, width: int, channels: int) -> Any:
@@ -39,20 +40,28 @@ def decode_images(files: Any, *, height: int, width: int, channels: int) -> Any:
 def decode_image(file: Any, *, channels: int) -> Any:
     """Decodes one image file to float32 [height,width,channels], 0 to 255; of an animation the first frame.
 
-    Transparency is ignored; 16 bits a channel become 8.
+    What is transparent lies on white, and of 16 bits a channel the upper 8 count. What the decoders do not tell of is
+    ignored: orientation, and what is transparent in a GIF, or without an alpha channel or a palette in a PNG.
     """
     is_bmp = tf.strings.substr(file, 0, 2) == b"BM"
     pixels = tf.cond(is_bmp, lambda: _decode_bmp(file), lambda: _decode_other(file))
-    return _with_channels(tf.cast(pixels, tf.float32), channels)
+    return _with_channels(pixels, channels)
 
 
 def _decode_other(file: Any) -> Any:
-    pixels = tf.io.decode_image(file, channels=0, expand_animations=False)
-    return tf.ensure_shape(pixels, [None, None, None])
+    """Pixels float32 [height,width,1 or 3], on white."""
+    decoded = tf.io.decode_image(file, channels=0, expand_animations=False)
+    pixels = tf.cast(tf.ensure_shape(decoded, [None, None, None]), tf.float32)
+    has_alpha = tf.shape(pixels)[-1] % 2 == 0
+    return tf.cond(has_alpha, lambda: _on_white(pixels[..., :-1], pixels[..., -1:] / _WHITE), lambda: pixels)
+
+
+def _on_white(colours: Any, alpha: Any) -> Any:
+    return colours * alpha + _WHITE * (1.0 - alpha)
 
 
 def _decode_bmp(file: Any) -> Any:
-    """A BMP's pixels, uint8 [height,width,1, 3 or 4].
+    """A BMP's pixels, float32 [height,width,3]; the fourth byte of 32 bits means nothing.
 
     TensorFlow's decoder returns the palette indices of 8-bit images, so the colours are looked up here.
     """
@@ -61,7 +70,8 @@ def _decode_bmp(file: Any) -> Any:
     compressed = (header[30] == 1) | (header[30] == 2)  # run lengths, which the decoder would read as pixels
     with tf.control_dependencies([tf.debugging.assert_equal(compressed, False, "run-length encoded BMP")]):
         pixels = tf.ensure_shape(tf.io.decode_bmp(file, channels=0), [None, None, None])
-    return tf.cond(bits == _BMP_PALETTE_BITS, lambda: _coloured(file, header, pixels), lambda: pixels)
+    colours = tf.cond(bits == _BMP_PALETTE_BITS, lambda: _coloured(file, header, pixels), lambda: pixels[..., :3])
+    return tf.cast(colours, tf.float32)
 
 
 def _coloured(file: Any, header: Any, indices: Any) -> Any:
@@ -77,15 +87,15 @@ def _little_endian(octets: Any) -> Any:
 
 
 def _with_channels(pixels: Any, channels: int) -> Any:
-    """Converts 1 (grey), 2 (grey, alpha), 3 (colour) or 4 (colour, alpha) channels to the model's."""
-    coloured = tf.shape(pixels)[-1] >= 3
+    """Converts 1 (grey) or 3 (colour) channels to the model's."""
+    coloured = tf.shape(pixels)[-1] == 3
     if channels == 1:
         return tf.cond(
             coloured,
-            lambda: tf.reduce_sum(pixels[..., :3] * tf.constant(_LUMA), axis=-1, keepdims=True),
-            lambda: pixels[..., :1],
+            lambda: tf.reduce_sum(pixels * tf.constant(_LUMA), axis=-1, keepdims=True),
+            lambda: pixels,
         )
-    return tf.cond(coloured, lambda: pixels[..., :3], lambda: tf.repeat(pixels[..., :1], 3, axis=-1))
+    return tf.cond(coloured, lambda: pixels, lambda: tf.repeat(pixels, 3, axis=-1))
 
 
 def _resized(pixels: Any, height: int, width: int) -> Any:

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from pictures.plain import PictureError, plain
 from training.classifier.decoding import decode_image, decode_images
 from training.errors import TrainingError
 
@@ -18,7 +19,7 @@ _LONGEST_SIDE = 128
 
 
 def read_folder(root: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]:
-    """Reads all images below a folder, in one size and one number of channels.
+    """Reads all images below a folder, in one size and one number of channels, as people see them.
 
     The size is the median of the heights and widths, at most 128 pixels on the longer side; the channels are 1 when
     every image is grey, otherwise 3. A file whose bytes occur twice in a class is read once, so that no image is
@@ -42,10 +43,11 @@ def read_folder(root: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple
     files: dict[bytes, tuple[Path, int]] = {}
     for label, folder in enumerate(folders):
         _collect(folder, label, files)
-    shapes = [_shape(content, path) for content, (path, _) in files.items()]
+    pictures = [_plain(content, path) for content, (path, _) in files.items()]
+    shapes = [_shape(picture, path) for picture, (path, _) in zip(pictures, files.values(), strict=True)]
     height, width = _common_size(shapes)
     channels = 1 if all(shape[2] <= 2 for shape in shapes) else 3
-    pixels = decode_images(tf.constant(list(files)), height=height, width=width, channels=channels)
+    pixels = decode_images(tf.constant(pictures), height=height, width=width, channels=channels)
     images = np.rint(pixels.numpy()).clip(0, 255).astype(np.uint8)
     labels = np.array([label for _, label in files.values()], np.int64)
     return images, labels, tuple(folder.name for folder in folders)
@@ -72,21 +74,35 @@ def _collect(folder: Path, label: int, files: dict[bytes, tuple[Path, int]]) -> 
         raise TrainingError(f"{folder}: expected at least {_FEWEST_PER_CLASS} different images ({kinds}), got {found}")
 
 
-def _shape(content: bytes, path: Path) -> tuple[int, int, int]:
-    """Height, width and channels of an image file.
+def _plain(content: bytes, path: Path) -> bytes:
+    """The file as the gateway would give it to the model.
 
     Raises:
         TrainingError: it is not an image, or a damaged one.
     """
     try:
+        return plain(content)
+    except PictureError as error:
+        raise _undecodable(path) from error
+
+
+def _shape(content: bytes, path: Path) -> tuple[int, int, int]:
+    """Height, width and channels of an image file.
+
+    Raises:
+        TrainingError: it is damaged.
+    """
+    try:
         decoded = tf.io.decode_image(content, expand_animations=False)
         decode_image(tf.constant(content), channels=3)
     except tf.errors.InvalidArgumentError as error:
-        raise TrainingError(
-            f"{path}: expected a PNG, JPEG, GIF or BMP image, got a file that cannot be decoded"
-        ) from error
+        raise _undecodable(path) from error
     height, width, channels = decoded.shape
     return height, width, channels
+
+
+def _undecodable(path: Path) -> TrainingError:
+    return TrainingError(f"{path}: expected a PNG, JPEG, GIF or BMP image, got a file that cannot be decoded")
 
 
 def _common_size(shapes: list[tuple[int, int, int]]) -> tuple[int, int]:

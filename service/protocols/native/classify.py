@@ -1,14 +1,15 @@
 """Classification, as both transports offer it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from service.codecs.images import check_encoded
+from service.codecs.images import Checked, as_seen, check_encoded
 from service.core.call import Call
 from service.core.catalog import ModelVersion
 from service.core.engine import Engine, finite
-from service.core.offload import offloaded
+from service.core.offload import FewAtATime, offloaded
 from service.core.tasks import CLASSIFY_ENCODED, PREDICT, ImageClassifier
 from service.core.tensors import Tensor, shape_text
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input
@@ -18,6 +19,21 @@ from service.schemas import Classification, ClassifyRequest, ClassifyResponse, I
 _BRIGHTEST = 255
 _BATCH_PIXELS = 4_000_000
 """What image files of one run may unpack to, together, unless it is one alone; less than a second of work."""
+_UNPACKED_AT_A_TIME = 2
+_BYTES_PER_PIXEL = 4
+_BYTES_PER_FILE = 16 * 1024
+"""What could be unpacked in the time that a file takes however small it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    data: bytes
+    checked: Checked
+
+    @property
+    def unpacked_bytes(self) -> int:
+        """What the work of unpacking it is about."""
+        return _BYTES_PER_FILE + max(len(self.data), self.checked.pixels * _BYTES_PER_PIXEL)
 
 
 class Classifier:
@@ -31,6 +47,7 @@ class Classifier:
     def __init__(self, engine: Engine, *, max_image_pixels: int) -> None:
         self._engine = engine
         self._max_image_pixels = max_image_pixels
+        self._unpacking = FewAtATime(_UNPACKED_AT_A_TIME)
 
     async def classify(self, request: ClassifyRequest, call: Call) -> ClassifyResponse:
         """Returns the best classes of each image.
@@ -50,22 +67,23 @@ class Classifier:
             with call.phase("encode"):
                 results |= zip(pixels, _best(outputs, task.labels, request.top_k), strict=True)
         for batch in batches:
-            outputs = await self._run_located(version, batch, call)
+            files = await self._as_seen(batch, call)
+            outputs = await self._run_located(version, files, call)
             with call.phase("encode"):
-                results |= zip(batch, _best(outputs, task.labels, request.top_k), strict=True)
+                results |= zip(files, _best(outputs, task.labels, request.top_k), strict=True)
         ordered = [results[index] for index in range(len(request.images))]
         return ClassifyResponse(model=version.name, version=version.version, results=ordered)
 
     def _decode(
         self, images: list[ImageInput], task: ImageClassifier
-    ) -> tuple[dict[int, Tensor], list[dict[int, bytes]]]:
+    ) -> tuple[dict[int, Tensor], list[dict[int, _File]]]:
         """Returns pixel arrays, and batches of image files, by the position of the image; all of them checked.
 
         A run cannot be stopped once it has begun. So files that unpack to much are run a few at a time: between two
         runs a request that nobody waits for any more ends.
         """
         pixels: dict[int, Tensor] = {}
-        batches: list[dict[int, bytes]] = []
+        batches: list[dict[int, _File]] = []
         left, room = self._max_image_pixels, 0
         for index, image in enumerate(images):
             if image.pixels is not None:
@@ -74,14 +92,23 @@ class Classifier:
                 where = f"images[{index}].encoded"
                 if not task.accepts_encoded:
                     raise invalid_input(Violation(where, "pixels, as this model takes no files", "a file"))
-                count = check_encoded(image.encoded, where=where, max_pixels=left)
-                left -= count
-                if count > room:
+                checked = check_encoded(image.encoded, where=where, max_pixels=left)
+                left -= checked.pixels
+                if checked.pixels > room:
                     batches.append({})
                     room = _BATCH_PIXELS
-                room -= count
-                batches[-1][index] = image.encoded
+                room -= checked.pixels
+                batches[-1][index] = _File(image.encoded, checked)
         return pixels, batches
+
+    async def _as_seen(self, files: dict[int, _File], call: Call) -> dict[int, bytes]:
+        """Returns the files as the model is given them; most are what came."""
+        odd = {index: file for index, file in files.items() if not file.checked.plain}
+        size = sum(file.unpacked_bytes for file in odd.values())
+        with call.phase("decode"):
+            seen = await self._unpacking.offloaded(size, lambda: _seen(odd))
+        call.hold(sum(max(0, len(seen[index]) - len(file.data)) for index, file in odd.items()))
+        return {index: seen.get(index, file.data) for index, file in files.items()}
 
     async def _run(self, version: ModelVersion, files: list[bytes], call: Call) -> Mapping[str, Tensor]:
         inputs = {"image_bytes": np.array(files, object)}
@@ -112,6 +139,11 @@ class Classifier:
                 low = middle
         where = f"images[{indices[low]}].encoded"
         raise invalid_input(Violation(where, "an image that the model can decode", f"a damaged one: {error.message}"))
+
+
+def _seen(files: dict[int, _File]) -> dict[int, bytes]:
+    """Returns what the model is given in place of files that are not plain, by the position of the image."""
+    return {index: as_seen(file.data, where=f"images[{index}].encoded") for index, file in files.items()}
 
 
 def _fitted(pixels: Tensor, task: ImageClassifier, *, where: str) -> Tensor:

@@ -72,6 +72,12 @@ def test_service_and_training_do_not_know_each_other_but_for_the_command_line() 
         assert not any(module.startswith("service") for module in _imports(source)), source
 
 
+def test_what_both_agree_on_knows_neither() -> None:
+    for source in _sources("pictures"):
+        for module in _imports(source):
+            assert module.partition(".")[0] not in {"service", "tensorflow", "tensorgate", "training"}, source
+
+
 def test_clients_import_nothing_of_the_service() -> None:
     for source in (ROOT / "tensorgate").rglob("*.py"):
         assert not any(module.startswith("service") for module in _imports(source)), source
@@ -85,7 +91,7 @@ def test_only_the_savedmodel_backend_imports_tensorflow() -> None:
 
 def test_there_is_no_import_cycle() -> None:
     modules = {}
-    for package in ("service", "training"):
+    for package in ("pictures", "service", "training"):
         for source in _sources(package):
             name = ".".join(source.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
             modules[name] = source
@@ -109,7 +115,7 @@ def test_there_is_no_import_cycle() -> None:
         visit(name, ())
 
 
-@pytest.mark.parametrize("package", ["service", "training", "tests"])
+@pytest.mark.parametrize("package", ["pictures", "service", "training", "tests"])
 def test_no_file_is_longer_than_a_reader_likes(package: str) -> None:
     long = {str(source): lines for source in _sources(package) if (lines := len(source.read_text().splitlines())) > 300}
     assert not long

@@ -1,5 +1,6 @@
 import io
 import zlib
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from service.codecs.images import FORMATS, check_encoded
+from pictures.plain import FORMATS
+from service.codecs.images import as_seen, check_encoded
 from service.errors import ErrorKind, GatewayError
+from tests.pictures import ODD, chunk, field, png
+from tests.pictures import file as encoded_as
 
 
 def encoded(file_format: str, mode: str = "L", size: tuple[int, int] = (9, 7), **options: Any) -> bytes:
@@ -80,12 +84,57 @@ def test_a_header_that_claims_an_absurd_size_is_refused() -> None:
     assert refusal(bytes(data)).kind is ErrorKind.TOO_LARGE
 
 
-@pytest.mark.parametrize("file_format", ["GIF", "PNG"])
-def test_animations_are_refused(file_format: str) -> None:
-    frames = [Image.new("L", (4, 4), shade) for shade in (0, 128, 255)]
-    file = io.BytesIO()
-    frames[0].save(file, file_format, save_all=True, append_images=frames[1:])
-    assert "animated" in str(refusal(file.getvalue()))
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_ordinary_files_are_left_to_the_model(file_format: str) -> None:
+    data = encoded(file_format, "RGB")
+    assert check_encoded(data, where="", max_pixels=63) == (63, True)
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_others_are_told_by_their_header_and_made_plain(kind: str) -> None:
+    checked = check_encoded(ODD[kind], where="", max_pixels=10_000)
+    assert not checked.plain
+    seen = as_seen(ODD[kind], where="")
+    assert check_encoded(seen, where="", max_pixels=10_000) == (checked.pixels, True)
+
+
+@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_others_that_are_cut_off_are_refused_likewise(kind: str, share: float) -> None:
+    error = refusal(ODD[kind][: int(len(ODD[kind]) * share)], max_pixels=10_000)
+    assert error.kind is ErrorKind.INVALID_INPUT
+
+
+def test_damage_that_only_unpacking_finds_is_refused_in_the_same_words() -> None:
+    data = png([bytes(12)], 3, 8, 6, chunk(b"IDAT", b"\x78\x9cnonsense"))
+    check(data)
+    with pytest.raises(GatewayError) as caught:
+        as_seen(data, where="images[0].encoded")
+    [violation] = caught.value.violations
+    assert (violation.where, violation.got) == ("images[0].encoded", "one that is cut off or damaged")
+    assert violation.expected == "a whole PNG file"
+
+
+def test_one_of_several_pictures_in_a_jpeg_is_a_whole_file() -> None:
+    first = Image.fromarray(field(4))
+    data = encoded_as(first, "MPO", save_all=True, append_images=[first])
+    assert check_encoded(data, where="", max_pixels=96).plain
+
+
+def test_a_bitmap_of_few_bits_is_measured_by_its_rows() -> None:
+    data = encoded_as(Image.new("1", (70, 3)), "BMP")
+    assert not check_encoded(data, where="", max_pixels=210).plain
+    assert refusal(data[:-1]).kind is ErrorKind.INVALID_INPUT
+
+
+@given(st.sampled_from(sorted(ODD)), st.binary(min_size=1, max_size=20), st.floats(0, 1))
+def test_no_damage_to_others_crashes_it(kind: str, noise: bytes, share: float) -> None:
+    whole = ODD[kind]
+    at = int(share * len(whole))
+    with suppress(GatewayError):
+        damaged = whole[:at] + noise + whole[at + len(noise) :]
+        check(damaged)
+        as_seen(damaged, where="images[0].encoded")
 
 
 @given(st.binary(max_size=300), st.sampled_from(FORMATS), st.integers(0, 200))

@@ -6,6 +6,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
 
+from pictures.plain import plain
+from tests.pictures import ODD, pixels_of
 from training.classifier.decoding import decode_images
 
 _LUMA = np.array([0.299, 0.587, 0.114])
@@ -44,6 +46,36 @@ def test_sixteen_bits_become_eight() -> None:
     values = np.linspace(0, 65535, 30).reshape(6, 5).astype(np.uint16)
     pixels = _decoded(_file(Image.fromarray(values), "PNG"), channels=1)
     np.testing.assert_allclose(pixels[0, ..., 0], values / 257, atol=1)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_is_transparent_lies_on_white(mode: str, channels: int) -> None:
+    alpha = np.linspace(0, 255, 30).astype(np.uint8).reshape(6, 5)
+    colours = np.repeat(_colours()[..., :1], 3, axis=2)
+    image = Image.fromarray(colours)
+    image.putalpha(Image.fromarray(alpha))
+    file = _file(image.convert(mode), "PNG")
+    if mode == "P":
+        image = Image.fromarray(np.arange(30, dtype=np.uint8).reshape(6, 5), "P")
+        image.putpalette(colours.tobytes())
+        file = _file(image, "PNG", transparency=alpha.tobytes())
+    share = alpha[..., np.newaxis] / 255
+    expected = (colours * share + 255 * (1 - share))[..., :channels]
+    np.testing.assert_allclose(_decoded(file, channels=channels)[0], expected, atol=1e-3)
+
+
+def test_the_fourth_byte_of_a_bitmap_means_nothing() -> None:
+    image = Image.fromarray(_colours())
+    image.putalpha(0)
+    np.testing.assert_array_equal(_decoded(_file(image, "BMP"))[0], _colours())
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_plain_files_decode_to_what_pillow_sees(kind: str) -> None:
+    file = plain(ODD[kind])
+    height, width, _ = pixels_of(file).shape
+    np.testing.assert_array_equal(_decoded(file, height=height, width=width)[0], pixels_of(file))
 
 
 def test_a_jpeg_decodes_to_nearly_its_pixels() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.pictures import file, oriented
 from training.classifier.data import load
 from training.errors import TrainingError
 
@@ -70,6 +71,20 @@ def test_a_damaged_image_is_named(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:50])
     with pytest.raises(TrainingError, match=r"b/3\.png: expected a PNG, JPEG, GIF or BMP image"):
         load(str(tmp_path))
+
+
+def test_pictures_are_learnt_from_as_people_see_them(tmp_path: Path) -> None:
+    _fill(tmp_path / "a", 5, seed=1)
+    _fill(tmp_path / "b", 5, seed=2)
+    upright = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
+    veil = Image.new("L", (6, 4))
+    veil.putalpha(Image.fromarray(255 - upright))
+    (tmp_path / "b" / "6.png").write_bytes(oriented(upright, "PNG", 6))
+    (tmp_path / "b" / "7.png").write_bytes(file(veil, "PNG"))
+    images = load(str(tmp_path)).images
+    assert images.shape == (12, 4, 6, 1)
+    for image in images[-2:]:
+        np.testing.assert_array_equal(image[..., 0], upright)
 
 
 def test_images_of_other_formats_are_not_passed_over_silently(tmp_path: Path) -> None:
