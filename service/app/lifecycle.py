@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp
 from service.app.apis import apis
 from service.app.dependencies import Dependencies
 from service.app.settings import Settings
+from service.app.tracing import tracer
 from service.core.admission import Admission
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelVersion, State
@@ -81,7 +83,8 @@ class Server:
         self._parts = Dependencies.of(settings)
         self._draining = False
         self._apis = apis(self._parts, self._accepting)
-        calls = Calls(self.admission, settings.default_timeout, settings.max_timeout, self._report)
+        self._tracer = tracer(os.environ)
+        calls = Calls(self.admission, settings.default_timeout, settings.max_timeout, self._report, tracer=self._tracer)
         services = [service for api in self._apis for service in api.grpc]
         self._health = Health(["", *(name for service in services for name in (service.name, *service.health_names))])
         grpc_calls = GrpcCalls(
@@ -94,7 +97,8 @@ class Server:
                 timeout=settings.default_timeout,
                 idle_timeout=settings.stream_idle_timeout,
                 draining=self.admission.draining,
-                report=self._parts.metrics.observe,
+                report=self._observe,
+                tracer=self._tracer,
             ),
             max_request_bytes=settings.max_request_bytes,
         )
@@ -142,8 +146,13 @@ class Server:
             )
         return app
 
-    def _report(self, call: Call, code: str) -> None:
+    def _observe(self, call: Call, code: str) -> None:
         self._parts.metrics.observe(call, code)
+        if self._tracer is not None and call.trace is not None:
+            self._tracer.end(call, code)
+
+    def _report(self, call: Call, code: str) -> None:
+        self._observe(call, code)
         if self._logged == "all" or (self._logged == "failed" and code != OK):
             logs.log_access(call, code)
 
@@ -177,7 +186,7 @@ class Server:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Drains: not ready, then no new requests, then those in flight, then the backend."""
+        """Drains: not ready, then no new requests, then those in flight, then the backend, then the last spans."""
         self._draining = True
         self._health.set_ready(False)
         await asyncio.sleep(self._settings.drain_delay)
@@ -191,6 +200,8 @@ class Server:
             helper.cancel()
         await asyncio.gather(*self._helpers, return_exceptions=True)
         await self._parts.backend.close()
+        if self._tracer is not None:
+            await self._tracer.close()
 
     async def ready(self) -> None:
         """Waits until every model can answer."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from service.core.deadline import Deadline
 from service.core.ports import Backend
 from service.core.request import InferenceRequest
 from service.core.retry_budget import RetryBudget
+from service.core.spans import Trace, running
 from service.core.tensors import Signature, Tensor
 from service.errors import ErrorKind, GatewayError
 
@@ -31,12 +33,14 @@ class QueuedRequest:
 
     Attributes:
         deadline: Of the call.
+        trace: Likewise, where it is traced.
         began: When its run began, by the performance counter; 0 until then.
     """
 
     request: InferenceRequest
     deadline: Deadline
     answer: "asyncio.Future[Outputs]"
+    trace: Trace | None = None
     began: float = 0.0
 
     @property
@@ -93,17 +97,23 @@ class MergedRuns:
             _DOES_NOT_SPLIT,
         )
 
-    async def run_alone(self, request: InferenceRequest, deadline: Deadline, policy: BatchPolicy | None) -> Outputs:
+    async def run_alone(
+        self, request: InferenceRequest, deadline: Deadline, policy: BatchPolicy | None, trace: Trace | None = None
+    ) -> Outputs:
         """Runs one request.
 
         Args:
             request: What to run.
             deadline: Of its call.
             policy: To how many rows it is filled up; ``None`` for one that is run as it is.
+            trace: Of its call, where that is traced.
         """
         self._observe(request.version, request.rows, 1)
         self._budget.add_run()
-        return await self._run(request, request.inputs, request.rows, deadline, policy)
+        if trace is None:
+            return await self._run(request, request.inputs, request.rows, deadline, policy)
+        with running(trace.run(request.version, request.rows, [trace])):
+            return await self._run(request, request.inputs, request.rows, deadline, policy)
 
     async def run(
         self, batch: list[QueuedRequest], policy: BatchPolicy | None
@@ -153,13 +163,15 @@ class MergedRuns:
     async def _run_merged(self, batch: list[QueuedRequest], policy: BatchPolicy | None) -> Sequence[Outputs]:
         first = batch[0].request
         if len(batch) == 1:
-            return [await self.run_alone(first, batch[0].deadline, policy)]
+            return [await self.run_alone(first, batch[0].deadline, policy, batch[0].trace)]
         rows = sum(queued.request.rows for queued in batch)
         self._observe(first.version, rows, len(batch))
         self._budget.add_run()
         inputs = {name: np.concatenate([queued.request.inputs[name] for queued in batch]) for name in first.inputs}
         latest = max((queued.deadline for queued in batch), key=lambda deadline: deadline.at)
-        outputs = await self._run(first, inputs, rows, latest, policy)
+        traces = [queued.trace for queued in batch if queued.trace is not None]
+        with running(traces[0].run(first.version, rows, traces)) if traces else nullcontext():
+            outputs = await self._run(first, inputs, rows, latest, policy)
         if not has_row_for_each(outputs, rows):
             raise _NotByRowsError
         answers = []
