@@ -111,13 +111,15 @@ class OtelTracer:
 
 
 def exporter() -> SpanExporter:
-    """Returns what sends spans by OTLP, over gRPC or HTTP; the SDK reads where to, how, and with which headers.
+    """Returns what sends spans by OTLP; the SDK reads where to, with which headers, and so on.
+
+    Over HTTP where ``OTEL_EXPORTER_OTLP_PROTOCOL`` says so, else over gRPC, as the SDK for Python has it too.
 
     Raises:
         ValueError: For a protocol that is neither.
     """
     variables = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-    protocol = next((value for name in variables if (value := os.environ.get(name, "").strip())), "http/protobuf")
+    protocol = next((value for name in variables if (value := os.environ.get(name, "").strip())), "grpc")
     if protocol == "grpc":
         from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as over_grpc  # noqa: PLC0415
 
