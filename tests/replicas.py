@@ -35,6 +35,7 @@ class Replica:
         health: What its health service says; ``None`` when it has none.
         asked: The versions that were asked for, in order.
         deadlines: Seconds that each inference was allowed.
+        metadata: What each inference came with.
         configs: The configurations that it was told.
         refusal: What it answers to the next configurations, in place of success.
         models: Names of the models that it has, all with these versions; of ``bad`` it cannot tell the signatures.
@@ -59,6 +60,7 @@ class Replica:
         self.health: int | None = health_pb2.HealthCheckResponse.SERVING
         self.asked: list[int] = []
         self.deadlines: list[float] = []
+        self.metadata: list[dict[str, str]] = []
         self.configs: list[model_management_pb2.ReloadConfigRequest] = []
         self.refusal = ""
         self.models = {"m"}
@@ -163,6 +165,7 @@ class Replica:
         version = request.model_spec.version.value
         self.asked.append(version)
         self.deadlines.append(context.time_remaining())
+        self.metadata.append(dict(context.invocation_metadata()))
         await self.gate.wait()
         if self.crashes:
             self._stopping = asyncio.create_task(self.stop())

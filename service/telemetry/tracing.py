@@ -7,7 +7,6 @@ import asyncio
 import logging
 import os
 import threading
-import time
 from collections.abc import Mapping
 
 from opentelemetry.context import Context
@@ -159,11 +158,9 @@ class _Complaints(logging.Handler):
         if record.created < self._next:
             self._kept_back += 1
             return
-        text = f"spans may be lost: {record.getMessage()}"
-        if self._kept_back:
-            text += f" (and {self._kept_back} lines like this since the last one)"
-        self._next, self._kept_back = time.time() + _COMPLAINT_SECONDS, 0
-        logger.warning(text)
+        more = f" ({self._kept_back} more lines since the last one)" if self._kept_back else ""
+        self._next, self._kept_back = record.created + _COMPLAINT_SECONDS, 0
+        logger.warning("spans may be lost: %s%s", record.getMessage(), more)
 
 
 _complaints = _Complaints()

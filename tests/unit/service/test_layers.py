@@ -89,6 +89,13 @@ def test_only_the_savedmodel_backend_imports_tensorflow() -> None:
             assert not any(module.partition(".")[0] in {"tensorflow", "keras"} for module in _imports(source)), source
 
 
+def test_only_the_telemetry_imports_opentelemetry_and_only_where_it_traces() -> None:
+    for source in _sources("service"):
+        if source.name not in {"spans.py", "tracing.py"} or source.parent.name != "telemetry":
+            found = {module for module in _imports(source) if module.startswith("opentelemetry")}
+            assert not found, f"{source} imports {found}"
+
+
 def test_there_is_no_import_cycle() -> None:
     modules = {}
     for package in ("pictures", "service", "training"):
