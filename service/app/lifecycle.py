@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import os
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -83,7 +82,7 @@ class Server:
         self._parts = Dependencies.of(settings)
         self._draining = False
         self._apis = apis(self._parts, self._accepting)
-        self._tracer = tracer(os.environ)
+        self._tracer = tracer()
         calls = Calls(self.admission, settings.default_timeout, settings.max_timeout, self._report, tracer=self._tracer)
         services = [service for api in self._apis for service in api.grpc]
         self._health = Health(["", *(name for service in services for name in (service.name, *service.health_names))])

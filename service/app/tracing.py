@@ -4,7 +4,7 @@ They are its own, and no settings of ours: operators set them for all their serv
 """
 
 import logging
-from collections.abc import Mapping
+import os
 from typing import Protocol
 
 from service.core.tracing import Tracer
@@ -21,14 +21,12 @@ class ClosingTracer(Tracer, Protocol):
         """Sends what is left, for some seconds at most."""
 
 
-def tracer(environment: Mapping[str, str]) -> ClosingTracer | None:
+def tracer() -> ClosingTracer | None:
     """Returns what traces calls; ``None`` where spans have nowhere to go, and then nothing of OpenTelemetry is loaded.
 
     What keeps it from being made is logged, and no reason not to serve.
-
-    Args:
-        environment: Its variables.
     """
+    environment = os.environ
     endpoint = next((value for name in _ENDPOINTS if (value := environment.get(name, "").strip())), "")
     disabled = environment.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     exporters = environment.get("OTEL_TRACES_EXPORTER", "").strip() or "otlp"

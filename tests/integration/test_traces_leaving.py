@@ -148,20 +148,21 @@ sys.modules["opentelemetry"] = None
 from service.app.tracing import tracer
 said = []
 logging.getLogger("service.app.tracing").addFilter(lambda record: said.append(record.getMessage()))
-print(json.dumps([tracer({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:4317"}), said]))
+print(json.dumps([tracer(), said]))
 """
 
 
 def test_without_the_packages_it_serves_and_says_what_is_missing() -> None:
-    made, [said] = loaded(LACKS_THEM)
+    made, [said] = loaded(LACKS_THEM, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="http://127.0.0.1:4317")
     assert made is None
     assert said.startswith("nothing is traced, as opentelemetry")
     assert said.endswith("is not installed: pip install 'tensorgate[tracing]'")
 
 
 def test_a_protocol_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")
-    assert tracer({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}) is None
+    assert tracer() is None
     assert "OTEL_EXPORTER_OTLP_PROTOCOL: expected grpc or http/protobuf, got 'http/json'" in caplog.text
 
 
