@@ -21,6 +21,11 @@ _GRPC_FAULTS = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTE
 """The codes that are errors of a server; the others are its client's."""
 
 
+def _of_client(text: str) -> str:
+    """Returns what a client wrote, cut, and as it can be sent: one character that is none would keep others' spans."""
+    return text[:_LONGEST_VALUE].encode(errors="replace").decode()
+
+
 def name_of(call: Call, http: HttpFacts | None) -> str:
     """Returns the name of a call's span."""
     if http is None or call.method.partition(" ")[2]:
@@ -40,7 +45,7 @@ def of_call(call: Call, code: str, user_agent: str) -> Attributes:
     if call.messages:
         attributes["tensorgate.messages"] = call.messages
     if user_agent:
-        attributes["user_agent.original"] = user_agent[:_LONGEST_VALUE]
+        attributes["user_agent.original"] = _of_client(user_agent)
     return attributes
 
 
@@ -49,8 +54,8 @@ def add_http(attributes: Attributes, http: HttpFacts, call: Call) -> bool:
     known = http.method in _HTTP_METHODS
     attributes["http.request.method"] = http.method if known else "_OTHER"
     if not known:
-        attributes["http.request.method_original"] = http.method[:_LONGEST_VALUE]
-    attributes["url.path"] = http.path[:_LONGEST_VALUE]
+        attributes["http.request.method_original"] = _of_client(http.method)
+    attributes["url.path"] = _of_client(http.path)
     attributes["url.scheme"] = "http"
     attributes["network.protocol.version"] = http.version
     if route := call.method.partition(" ")[2]:
