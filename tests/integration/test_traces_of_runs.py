@@ -6,11 +6,13 @@ from typing import Any
 import grpc
 import httpx
 
-from tests.conftest import until
+from tests.conftest import serving_replica, until
 from tests.gateway import Gateway, gateway
-from tests.otlp import CLIENT, PARENT_ID, TRACE_ID, TRACEPARENT, TRACESTATE, UNSAMPLED, Receiver
+from tests.otlp import CLIENT, INTERNAL, PARENT_ID, SERVER, TRACE_ID, TRACEPARENT, TRACESTATE, UNSAMPLED, Receiver
 from tests.replicas import Replica, replicas
 
+BLACK = [{"pixels": [[0] * 4] * 4}]
+CLASSIFY = "/api/v1/models/shades/classify"
 PREDICT = "POST /v1/models/{model}:predict"
 REPLICA_PREDICT = "tensorflow.serving.PredictionService/Predict"
 
@@ -92,3 +94,17 @@ async def test_what_is_not_sampled_is_passed_on_and_has_no_spans(receiver: Recei
         [span] = await receiver.some(PREDICT)
     assert {each.trace_id for each in receiver.spans} == {span.trace_id}
     assert len(receiver.named(PREDICT)) == 1
+
+
+async def test_a_trace_goes_on_through_a_server_behind_this_one(receiver: Receiver) -> None:
+    async with serving_replica("shades") as served:
+        await served.rest.post(CLASSIFY, json={"images": BLACK}, headers={"traceparent": TRACEPARENT})
+        [front] = await receiver.some("POST /api/v1/models/{model}/classify")
+    spans = {span.span_id: span for span in receiver.spans if span.trace_id == TRACE_ID}
+    [behind] = [span for span in spans.values() if (span.name, span.kind) == (REPLICA_PREDICT, SERVER)]
+    way = [behind]
+    while way[-1].parent_id in spans:
+        way.append(spans[way[-1].parent_id])
+    names = [REPLICA_PREDICT, REPLICA_PREDICT, "run", front.name]
+    assert [(span.name, span.kind) for span in way] == list(zip(names, (SERVER, CLIENT, INTERNAL, SERVER), strict=True))
+    assert "run" in receiver.below(behind)
