@@ -37,6 +37,10 @@ def _at(seconds: float, epoch: int) -> int:
     return epoch + int(seconds * 1e9)
 
 
+def _now(epoch: int) -> int:
+    return epoch + time.perf_counter_ns()
+
+
 @dataclass(frozen=True, slots=True)
 class Maker:
     """Makes spans.
@@ -103,11 +107,11 @@ class CallTrace:
         """Begins a run: below the first of its requests that is sampled, with a link to each that is."""
         sampled = [trace for trace in merged if isinstance(trace, CallTrace) and trace.sampled]
         if not sampled:
-            return RunTrace(self.maker, self.context, None, {}, ())
-        above = sampled[0].context
+            return RunTrace(self.maker, self.context, None, self.epoch)
+        first = sampled[0]
         attributes = conventions.of_run(version, rows, len(merged))
         links = [Link(trace.context) for trace in sampled]
-        run = RunTrace(self.maker, self.maker.child(above), above, attributes, links)
+        run = RunTrace(self.maker, self.maker.child(first.context), first.context, first.epoch, attributes, links)
         for trace in sampled[1:]:
             trace.shared.append(run.context)
         return run
@@ -116,8 +120,8 @@ class CallTrace:
         """Makes the spans of the call and of its phases."""
         if not self.sampled:
             return
-        ended = time.perf_counter()
         maker, epoch, context = self.maker, self.epoch, self.context
+        ended = _now(epoch)
         for name, since, until in call.intervals or ():
             links = [Link(run) for run in self.shared] if name == "execute" else ()
             times = {"start_time": _at(since, epoch), "end_time": _at(until, epoch)}
@@ -139,7 +143,7 @@ class CallTrace:
             attributes=attributes,
             status=_ERROR if failed else _UNSET,
             start_time=_at(call.started, epoch),
-            end_time=_at(ended, epoch),
+            end_time=ended,
         )
 
 
@@ -150,20 +154,22 @@ class RunTrace:
     Attributes:
         context: Of its span; where none is recorded, that of the request.
         parent: Of the span above it; ``None`` where none is recorded.
+        epoch: That of the request.
     """
 
     maker: Maker
     context: SpanContext
     parent: SpanContext | None
-    attributes: Attributes
-    links: Sequence[Link]
-    began: int = field(default_factory=time.time_ns)
+    epoch: int
+    attributes: Attributes = field(default_factory=dict)
+    links: Sequence[Link] = ()
+    began: float = field(default_factory=time.perf_counter)
 
     def attempt(self, method: str, replica: str) -> "AttemptTrace":
         """Begins to ask a replica."""
         if self.parent is None:
-            return AttemptTrace(self.maker, self.context, None, method, replica)
-        return AttemptTrace(self.maker, self.maker.child(self.context), self.context, method, replica)
+            return AttemptTrace(self.maker, self.context, None, self.epoch, method, replica)
+        return AttemptTrace(self.maker, self.maker.child(self.context), self.context, self.epoch, method, replica)
 
     def end(self, code: str) -> None:
         """Makes its span."""
@@ -175,8 +181,8 @@ class RunTrace:
             self.parent,
             links=self.links,
             **_outcome(self.attributes, code),
-            start_time=self.began,
-            end_time=time.time_ns(),
+            start_time=_at(self.began, self.epoch),
+            end_time=_now(self.epoch),
         )
 
 
@@ -187,6 +193,7 @@ class AttemptTrace:
     Attributes:
         context: Of its span; where none is recorded, that of the request.
         parent: Of the span above it; ``None`` where none is recorded.
+        epoch: That of the request.
         method: Full name of the gRPC method.
         replica: Its address.
     """
@@ -194,9 +201,10 @@ class AttemptTrace:
     maker: Maker
     context: SpanContext
     parent: SpanContext | None
+    epoch: int
     method: str
     replica: str
-    began: int = field(default_factory=time.time_ns)
+    began: float = field(default_factory=time.perf_counter)
 
     @property
     def metadata(self) -> Metadata:
@@ -215,8 +223,8 @@ class AttemptTrace:
             self.parent,
             kind=SpanKind.CLIENT,
             **_outcome(conventions.of_attempt(self.method, self.replica), code),
-            start_time=self.began,
-            end_time=time.time_ns(),
+            start_time=_at(self.began, self.epoch),
+            end_time=_now(self.epoch),
         )
 
 
