@@ -50,7 +50,7 @@ class Dependencies:
             BackendChoiceError: When there is no such backend.
             GatewayError: When the model configuration file makes no sense.
         """
-        catalog = Catalog()
+        catalog = Catalog(needs_all=settings.ready_when == "all")
         admission = Admission(
             requests=settings.max_requests_in_flight,
             streams=settings.max_streams_in_flight,

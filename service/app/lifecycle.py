@@ -193,7 +193,7 @@ class Server:
         await self._parts.backend.close()
 
     async def ready(self) -> None:
-        """Waits until every model can answer."""
+        """Waits until the server is ready: see `Catalog.ready`."""
         await self._ready.wait()
 
     async def _start_backend(self) -> None:
@@ -202,6 +202,9 @@ class Server:
             await parts.backend.start(parts.catalog)
         except Exception:
             logger.exception("the backend could not start")
+        else:
+            parts.catalog.fill_ended()
+            self._changed.set()
         if parts.config_file is not None and self._settings.poll_seconds:
             await parts.config_file.follow(parts.control, self._settings.poll_seconds)
 

@@ -69,9 +69,15 @@ Listener = Callable[[ModelVersion], None]
 
 
 class Catalog:
-    """All versions that the backend has reported, by name and number."""
+    """All versions that the backend has reported, by name and number.
 
-    def __init__(self) -> None:
+    Args:
+        needs_all: Whether the server is ready only while each model can answer, and not while any can.
+    """
+
+    def __init__(self, *, needs_all: bool = False) -> None:
+        self._needs_all = needs_all
+        self._filled = False
         self._models: dict[str, dict[int, ModelVersion]] = {}
         self._labels: dict[str, Mapping[str, int]] = {}
         self._options: dict[str, ServingOptions] = {}
@@ -235,10 +241,21 @@ class Catalog:
         missing = dict.fromkeys(self._expected - self._models.keys(), False)
         return dict(sorted((readiness | missing).items()))
 
+    def fill_ended(self) -> None:
+        """Notes that all models that were there at the start are available or have failed."""
+        self._filled = True
+
     def ready(self) -> bool:
-        """Returns whether the backend has announced its models, there is one, and each of them can answer."""
+        """Returns whether the server is ready.
+
+        It is once all models that were there at the start are available or have failed, and while any of them can
+        answer: what comes later and is broken, or takes its time, takes nobody's answers away. Where all are needed it
+        is while each of them can, whether it was there at the start or came later.
+        """
         readiness = self.readiness()
-        return self._announced and bool(readiness) and all(readiness.values())
+        if self._needs_all:
+            return self._announced and bool(readiness) and all(readiness.values())
+        return self._filled and any(readiness.values())
 
 
 def _not_found(violation: Violation, kind: ErrorKind = ErrorKind.MODEL_NOT_FOUND) -> GatewayError:

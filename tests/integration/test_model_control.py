@@ -64,6 +64,7 @@ class Models:
     async def served(self, poll_seconds: float = 0) -> AsyncIterator[ModelControl]:
         backend = SavedModelBackend(BackendOptions(self.folder, threads=1, poll_seconds=poll_seconds))
         await backend.start(self.catalog)
+        self.catalog.fill_ended()
         bounds = InputBounds()
         yield ModelControl(catalog=self.catalog, backend=backend, allowed=True, root=self.folder, bounds=bounds)
         await backend.close()
