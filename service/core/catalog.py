@@ -1,6 +1,6 @@
 """The catalog: which models there are, in which versions, and what state each is in."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -73,11 +73,15 @@ class Catalog:
 
     Args:
         needs_all: Whether the server is ready only while each model can answer, and not while any can.
+
+    Attributes:
+        stored: Versions on disk by model, served or not; empty where the backend does not know.
     """
 
     def __init__(self, *, needs_all: bool = False) -> None:
         self._needs_all = needs_all
         self._filled = False
+        self.stored: Mapping[str, Sequence[int]] = {}
         self._models: dict[str, dict[int, ModelVersion]] = {}
         self._labels: dict[str, Mapping[str, int]] = {}
         self._options: dict[str, ServingOptions] = {}
@@ -110,6 +114,7 @@ class Catalog:
         """Takes over all that another catalog says, at once; notifies listeners of each changed version."""
         before = self._entries()
         self._models, self._labels, self._options = draft._models, draft._labels, draft._options
+        self.stored = draft.stored
         self._newest.clear()
         now = self._entries()
         changed = [entry for key, entry in now.items() if before.get(key) is not entry]

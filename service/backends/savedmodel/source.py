@@ -62,6 +62,22 @@ class ModelSource:
         policy = self.policy if self.configs is None else self.configs[name].policy
         return policy.choose(versions)
 
+    def missing(self, stored: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
+        """Returns the versions that policies name and that are not on disk, by model.
+
+        Args:
+            stored: What is, by model.
+        """
+        policies = (
+            dict.fromkeys(stored, self.policy)
+            if self.configs is None
+            else {name: config.policy for name, config in self.configs.items()}
+        )
+        missing = {
+            name: sorted((policy.only or set()) - set(stored.get(name, ()))) for name, policy in policies.items()
+        }
+        return {name: numbers for name, numbers in missing.items() if numbers}
+
     def options(self, name: str) -> ServingOptions:
         """Returns how a model is to be served."""
         return AS_THE_SERVER if self.configs is None else self.configs[name].options
