@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-MODEL_FILES = ("saved_model.pb",)
+MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
 """One of these makes a folder a version; TensorFlow reads the first that is there."""
 
 _VERSION = re.compile(r"0*([1-9][0-9]{0,18})")

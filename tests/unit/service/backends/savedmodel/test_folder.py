@@ -83,6 +83,11 @@ def test_a_model_file_that_is_none_is_that_versions_error(models: Path, case: st
     assert errors(find_versions(models)) == {1: "", 2: "", 3: why}
 
 
+def test_a_version_may_have_its_graph_as_text(models: Path) -> None:
+    (models / "good" / "2" / "saved_model.pb").rename(models / "good" / "2" / "saved_model.pbtxt")
+    assert errors(find_versions(models)) == {1: "", 2: ""}
+
+
 def test_a_pipe_in_a_version_keeps_it_from_being_opened(models: Path) -> None:
     (models / "good" / "2" / "variables").mkdir()
     os.mkfifo(models / "good" / "2" / "variables" / "variables.index")
