@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
-from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
 
 from service.backends.reasons import reason_in, shortened
+from service.backends.savedmodel.prepared import PreparedCall
 from service.backends.savedmodel.stateful import stateful_operation
 from service.core.tensors import NUMPY_DTYPES, Signature, Tensor, TensorSpec
 from service.errors import ErrorKind, GatewayError
@@ -22,7 +22,6 @@ _SERVE = "serve"
 _VARIABLES = Path("variables", "variables.index")
 _INTERNAL = "__saved_model_"
 """What TensorFlow calls the signatures that it writes for itself."""
-_CALLING_THREAD = -1
 _KINDS = {
     tf.errors.InvalidArgumentError: ErrorKind.INVALID_INPUT,
     tf.errors.OutOfRangeError: ErrorKind.INVALID_INPUT,
@@ -56,7 +55,7 @@ class LoadedModel:
                 for name, definition in definitions.items()
                 if _is_servable(name, definition)
             }
-            self._calls = {name: self._prepared(definitions[name]) for name in self.signatures}
+            self._calls = {name: PreparedCall(self._session, signature) for name, signature in self.signatures.items()}
             self.stateful = {
                 name: reason
                 for name in self.signatures
@@ -66,17 +65,6 @@ class LoadedModel:
             reason = _first_line(str(error)).replace(f"{folder}/", "")  # clients need not know where models lie
             raise GatewayError(ErrorKind.BACKEND_FAILED, reason) from error
 
-    def _prepared(self, definition: Any) -> Any:
-        """Returns a call that takes the inputs' arrays and gives the outputs', both in the order of their names."""
-        options = config_pb2.CallableOptions(
-            feed=[info.name for _, info in sorted(definition.inputs.items())],
-            fetch=[info.name for _, info in sorted(definition.outputs.items())],
-            # Operations follow each other on the calling thread. To hand each to a pool costs small models more than
-            # the work itself, and with several requests at a time there are no idle cores to hand anything to.
-            run_options=config_pb2.RunOptions(inter_op_thread_pool=_CALLING_THREAD),
-        )
-        return self._session._make_callable_from_options(options)
-
     def run(self, signature: Signature, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Runs a signature and returns its outputs by name.
 
@@ -84,7 +72,7 @@ class LoadedModel:
             GatewayError: INVALID_INPUT when the model refuses the values, else OVERLOADED or BACKEND_FAILED.
         """
         try:
-            outputs = self._calls[signature.name](*[inputs[name] for name in signature.inputs])
+            return self._calls[signature.name](inputs)
         except tf.errors.OpError as error:
             kind = _KINDS.get(type(error), ErrorKind.BACKEND_FAILED)
             raise GatewayError(kind, reason_in(str(error.message)) or type(error).__name__) from error
@@ -94,7 +82,6 @@ class LoadedModel:
             raise GatewayError(ErrorKind.INVALID_INPUT, reason_in(text) or "what came cannot be read") from error
         except Exception as error:
             raise GatewayError(ErrorKind.BACKEND_FAILED, _first_line(f"{type(error).__name__}: {error}")) from error
-        return {name: np.asarray(output) for name, output in zip(signature.outputs, outputs, strict=True)}
 
 
 def _loaded(folder: Path, threads: int) -> tuple[Any, Any]:
