@@ -63,3 +63,35 @@ def save_echoes(folder: Path) -> Path:
             texts=signature({"x": text}, {"y": text}),
             more=signature({"x": x}, {"a": 2 * x, "b": x, "c": 2 * x}),
         )
+
+
+def save_unservable(folder: Path, *, servable: bool) -> Path:
+    """Writes a version with signatures that cannot be served, each for a reason of its own, by which it is named.
+
+    Args:
+        folder: Of the version.
+        servable: Whether it also has ``negate``, which takes x float32 [?] and returns y = -x.
+    """
+    with graph() as session:
+        x = v1.placeholder(tf.float32, [None], name="x")
+        plain = signature({"x": x}, {"y": -x})
+        signatures = {
+            "sparse": signature({"x": v1.sparse_placeholder(tf.float32, name="sparse")}, {"y": x}),
+            "ragged": signature({"x": x}, {"y": tf.ragged.constant([[1.0], []])}),
+            "resource": signature({"x": v1.placeholder(tf.resource, [], name="resource")}, {"y": -x}),
+            "quint8": signature({"x": x}, {"y": tf.quantization.quantize(x, 0.0, 1.0, tf.quint8)[0]}),
+            **{name: copied(plain) for name in ("serving_default", "twice", "bad_default", "other_default")},
+        }
+        signatures["serving_default"].outputs["y"].name = "nowhere:0"
+        signatures["twice"].inputs["again"].CopyFrom(plain.inputs["x"])
+        signatures["bad_default"].defaults["x"].CopyFrom(tf.make_tensor_proto([1.0]))
+        signatures["bad_default"].defaults["x"].tensor_content = b"half"[:2]
+        signatures["other_default"].defaults["x"].CopyFrom(tf.make_tensor_proto(1.0))
+        return write(folder, session, **signatures, **({"negate": plain} if servable else {}))
+
+
+def copied(definition: Any) -> Any:
+    """Returns a signature of its own that is the same."""
+    copy = type(definition)()
+    copy.CopyFrom(definition)
+    return copy

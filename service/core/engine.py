@@ -71,7 +71,9 @@ class Engine:
         except KeyError:
             self._bounds.check_name(name, where="signature")
             known = listed(sorted(version.signatures)) or "none"
-            violation = Violation("signature", f"one of {known}", shown(name))
+            reason = version.unservable.get(name)
+            got = shown(name) if reason is None else f"{shown(name)}, which cannot be served: {reason}"
+            violation = Violation("signature", f"one of {known}", got)
             raise GatewayError(ErrorKind.SIGNATURE_NOT_FOUND, str(violation), [violation]) from None
 
     def request(

@@ -1,10 +1,12 @@
 """SavedModels as few write them, and folders with odd things in them, with real TensorFlow: what can be is served."""
 
+import logging
 import os
 from pathlib import Path
 
 import pytest
 
+from service.core.catalog import State
 from tests import odd_models, savedmodels, zoo_models
 from tests.generic_cases import assert_same, floats
 from tests.questions import Question, texts
@@ -44,3 +46,52 @@ async def test_a_signature_may_return_what_it_takes(tmp_path: Path, speaker: str
         assert_same(dict(said.outputs), {"y": texts(["a", b"\xff"])})
         said = await ask(server, Question("echo", {"x": floats(1, 2)}, signature="more"))
         assert_same(dict(said.outputs), {"a": floats(2, 4), "b": floats(1, 2), "c": floats(2, 4)})
+
+
+UNSERVABLE = {
+    "sparse": "its input x is no dense tensor",
+    "ragged": "its output y is no dense tensor",
+    "resource": "its input x is resource",
+    "quint8": "its output y is quint8",
+    "serving_default": "nowhere:0",
+    "twice": "x:0",
+    "bad_default": "the default of its input x makes no sense",
+    "other_default": "the default of its input x makes no sense",
+}
+"""What is said of each signature, or a part of it."""
+
+
+async def test_signatures_that_cannot_be_served_do_not_keep_others_from_it_and_say_why(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd_models.save_unservable(tmp_path / "mixed" / "1", servable=True)
+    with caplog.at_level(logging.WARNING):
+        async with serving_models(tmp_path) as server:
+            said = await SPEAKER.ask(server, Question("mixed", {"x": floats(1)}, signature="negate"))
+            assert_same(dict(said.outputs), {"y": floats(-1)})
+            for name, reason in UNSERVABLE.items():
+                body = {"instances": [1.0], "signature_name": name}
+                answer = (await server.rest.post("/v1/models/mixed:predict", json=body)).json()
+                assert answer["error"] == f'Serving signature name: "{name}" not found in signature def'
+                assert (answer["code"], answer["details"][0]["where"]) == ("signature_not_found", "signature")
+                assert "which cannot be served: " in answer["details"][0]["got"]
+                assert reason in answer["details"][0]["got"]
+            # What asks for no signature is not answered by another one than the default.
+            for speaker in SPEAKERS.values():
+                said = await speaker.ask(server, Question("mixed", {"x": floats(1)}))
+                assert said.code == "signature_not_found"
+    warnings = [record.getMessage() for record in caplog.records if "cannot be served" in record.getMessage()]
+    assert len(warnings) == len(UNSERVABLE)
+    for name, reason in UNSERVABLE.items():
+        [line] = [line for line in warnings if line.startswith(f"the signature {name} of version 1 of model mixed ")]
+        assert reason in line
+
+
+async def test_a_version_of_which_no_signature_can_be_served_is_refused_with_the_reasons(tmp_path: Path) -> None:
+    odd_models.save_unservable(tmp_path / "none" / "1", servable=False)
+    async with serving_models(tmp_path) as server:
+        [version] = server.runtime.catalog.versions("none")
+    assert version.state is State.END
+    assert version.error.startswith(
+        "no signature can be served: bad_default: the default of its input x makes no sense"
+    )

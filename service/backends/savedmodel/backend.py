@@ -144,7 +144,13 @@ class SavedModelBackend:
             model.signatures, run, max_rows=self._max_batch_size, stateful=model.stateful, recorded=recorded
         )
         return ModelVersion(
-            *key, State.AVAILABLE, signatures=model.signatures, task=task, unbatched=unbatched, handle=model
+            *key,
+            State.AVAILABLE,
+            signatures=model.signatures,
+            task=task,
+            unbatched=unbatched,
+            unservable=model.unservable,
+            handle=model,
         )
 
     async def _run(

@@ -1,27 +1,23 @@
 """One SavedModel in memory: its signatures, and how to call them. Imports tensorflow."""
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.core.protobuf import meta_graph_pb2
 
-from service.backends.reasons import reason_in, shortened
+from service.backends.reasons import none_servable, reason_in, shortened
 from service.backends.savedmodel.prepared import PreparedCall
 from service.backends.savedmodel.stateful import stateful_operation
-from service.core.tensors import NUMPY_DTYPES, Signature, Tensor, TensorSpec
+from service.codecs.signature_def import decode_signatures
+from service.core.tensors import Signature, Tensor, TensorSpec
 from service.errors import ErrorKind, GatewayError
-
-logger = logging.getLogger(__name__)
+from service.wire import tensorflow_pb2 as tf_pb
 
 v1 = tf.compat.v1
 
 _SERVE = "serve"
 _VARIABLES = Path("variables", "variables.index")
-_INTERNAL = "__saved_model_"
-"""What TensorFlow calls the signatures that it writes for itself."""
 _KINDS = {
     tf.errors.InvalidArgumentError: ErrorKind.INVALID_INPUT,
     tf.errors.OutOfRangeError: ErrorKind.INVALID_INPUT,
@@ -40,30 +36,40 @@ class LoadedModel:
 
     Attributes:
         signatures: Those that can be served, by name.
+        unservable: Why others cannot, by name.
         stateful: An operation of a signature that keeps state or draws at random, by the signature's name.
 
     Raises:
-        GatewayError: BACKEND_FAILED when it cannot be loaded.
+        GatewayError: BACKEND_FAILED when it cannot be loaded, or none of its signatures can be served.
     """
 
     def __init__(self, folder: Path, *, threads: int = 0) -> None:
         try:
             self._session, graph = _loaded(folder, threads)
-            definitions = {name: graph.signature_def[name] for name in sorted(graph.signature_def)}
-            self.signatures = {
-                name: _signature(name, definition)
-                for name, definition in definitions.items()
-                if _is_servable(name, definition)
-            }
-            self._calls = {name: PreparedCall(self._session, signature) for name, signature in self.signatures.items()}
+            decoded = decode_signatures(_definitions(graph), with_all_defaults=True)
+            self.unservable = decoded.unservable
+            self._calls = self._prepared(decoded.servable)
+            self.signatures = {name: decoded.servable[name] for name in self._calls}
             self.stateful = {
                 name: reason
-                for name in self.signatures
-                if (reason := stateful_operation(graph.graph_def, _tensors(definitions[name].outputs)))
+                for name, signature in self.signatures.items()
+                if (reason := stateful_operation(graph.graph_def, _tensors(signature.outputs)))
             }
         except (OSError, ValueError, RuntimeError, KeyError, tf.errors.OpError) as error:
             reason = _first_line(str(error)).replace(f"{folder}/", "")  # clients need not know where models lie
             raise GatewayError(ErrorKind.BACKEND_FAILED, reason) from error
+        if self.unservable and not self.signatures:
+            raise GatewayError(ErrorKind.BACKEND_FAILED, none_servable(self.unservable))
+
+    def _prepared(self, signatures: Mapping[str, Signature]) -> dict[str, PreparedCall]:
+        """Returns the calls of those that the graph has the tensors for; the others cannot be served either."""
+        calls = {}
+        for name, signature in signatures.items():
+            try:
+                calls[name] = PreparedCall(self._session, signature)
+            except (ValueError, tf.errors.OpError) as error:
+                self.unservable[name] = _first_line(str(error))
+        return calls
 
     def run(self, signature: Signature, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Runs a signature and returns its outputs by name.
@@ -96,37 +102,15 @@ def _loaded(folder: Path, threads: int) -> tuple[Any, Any]:
     return session, definition
 
 
-def _tensors(outputs: Mapping[str, Any]) -> list[str]:
-    return [info.name for info in outputs.values()]
+def _definitions(graph: Any) -> dict[str, tf_pb.SignatureDef]:
+    return {
+        name: tf_pb.SignatureDef.FromString(definition.SerializeToString())
+        for name, definition in graph.signature_def.items()
+    }
 
 
-def _is_servable(name: str, definition: Any) -> bool:
-    """Returns whether all tensors of the signature are dense, of supported dtypes."""
-    if name.startswith(_INTERNAL):
-        return False
-    for alias, info in (*definition.inputs.items(), *definition.outputs.items()):
-        if not info.name or not info.dtype or tf.dtypes.as_dtype(info.dtype).name not in NUMPY_DTYPES:
-            logger.warning("the signature %s is not served: %s is not a dense tensor of a supported dtype", name, alias)
-            return False
-    return True
-
-
-def _signature(name: str, definition: Any) -> Signature:
-    return Signature(
-        name=name,
-        method_name=definition.method_name,
-        # A protobuf map has no order of its own; errors and lists must have the same one each time.
-        inputs={alias: _spec(info) for alias, info in sorted(definition.inputs.items())},
-        outputs={alias: _spec(info) for alias, info in sorted(definition.outputs.items())},
-        defaults={alias: tf.make_ndarray(value) for alias, value in definition.defaults.items()},
-    )
-
-
-def _spec(info: meta_graph_pb2.TensorInfo) -> TensorSpec:
-    dtype = tf.dtypes.as_dtype(info.dtype).name
-    if info.tensor_shape.unknown_rank:
-        return TensorSpec(dtype, None, info.name)
-    return TensorSpec(dtype, tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim), info.name)
+def _tensors(outputs: Mapping[str, TensorSpec]) -> list[str]:
+    return [spec.tensor_name for spec in outputs.values()]
 
 
 def _first_line(text: str) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from service.backends.registry import BackendChoiceError, BackendOptions
 from service.backends.tfserving import messages
@@ -141,7 +142,8 @@ class TfServingBackend:
             raise
 
     async def _describe_on(self, replica: Replica, key: Key) -> ModelVersion:
-        signatures = await fetch_signatures(replica, key, seconds=_DESCRIBE_SECONDS)
+        fetched = await fetch_signatures(replica, key, seconds=_DESCRIBE_SECONDS)
+        signatures = fetched.servable
         version = ModelVersion(*key, State.AVAILABLE, signatures=signatures)
 
         async def run(signature: Signature, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -153,9 +155,7 @@ class TfServingBackend:
 
         task = await describe(signatures, run)
         unbatched = await find_unbatched(signatures, run, max_rows=self._max_batch_size)
-        return ModelVersion(
-            *key, State.AVAILABLE, signatures=signatures, task=task, unbatched=unbatched, handle=object()
-        )
+        return replace(version, task=task, unbatched=unbatched, unservable=fetched.unservable, handle=object())
 
     async def _keep_resolving(self) -> None:
         while True:
