@@ -10,7 +10,7 @@ from pathlib import Path
 MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
 """One of these makes a folder a version; TensorFlow reads the first that is there."""
 
-_VERSION = re.compile(r"0*([1-9][0-9]{0,18})")
+_VERSION = re.compile(r"0*([0-9]{1,19})")
 _MAX_VERSION = 2**63 - 1
 _MAX_FILES = 10_000
 """Of one version; a link may lead to all of a disk."""
@@ -64,7 +64,7 @@ class Scan:
 def find_versions(models: Path) -> Scan:
     """Returns what the folder holds.
 
-    A version is a sub-folder of a model's folder whose name is a positive number and that holds one of `MODEL_FILES`.
+    A version is a sub-folder of a model's folder whose name is a number and that holds one of `MODEL_FILES`.
     Everything else is ignored: a version that is still being written has another name. What cannot be read is reported,
     and keeps nothing else from being found.
 
