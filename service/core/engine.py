@@ -109,9 +109,7 @@ class Engine:
         bounds.check_rows(rows, where="inputs")
         call.rows += rows
         call.spent("validate", begun)
-        if signature.defaults:
-            inputs = {**signature.defaults, **inputs}
-        return InferenceRequest(version, signature, inputs, rows, outputs)
+        return InferenceRequest(version, signature, signature.with_defaults(inputs), rows, outputs)
 
     async def run(
         self, version: ModelVersion, signature: str, inputs: Mapping[str, Tensor], call: Call

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,19 @@ async def test_a_signature_may_return_what_it_takes(tmp_path: Path, speaker: str
         assert_same(dict(said.outputs), {"y": texts(["a", b"\xff"])})
         said = await ask(server, Question("echo", {"x": floats(1, 2)}, signature="more"))
         assert_same(dict(said.outputs), {"a": floats(2, 4), "b": floats(1, 2), "c": floats(2, 4)})
+
+
+async def test_warm_up_may_leave_out_what_has_a_default(tmp_path: Path) -> None:
+    zoo_models.save_zoo(tmp_path / "zoo")
+    model = tmp_path / "models" / "all_optional"
+    shutil.copytree(tmp_path / "zoo" / "all_optional", model)
+    savedmodels.write_warmup(
+        model / "1", savedmodels.predict_log("serving_default"), savedmodels.predict_log("", x=floats(1, 2))
+    )
+    async with serving_models(tmp_path / "models") as server:
+        [version] = server.runtime.catalog.versions("all_optional")
+    assert (version.state, version.error) == (State.AVAILABLE, "")
+    assert version.unbatched == {"serving_default": "an input has a default"}
 
 
 UNSERVABLE = {

@@ -137,7 +137,7 @@ class SavedModelBackend:
         )
 
         async def run(signature: Signature, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-            return await self._run(model, signature, inputs)
+            return await self._run(model, signature, signature.with_defaults(inputs))
 
         task = await describe(model.signatures, run)
         unbatched = await find_unbatched(
