@@ -5,6 +5,7 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
@@ -14,6 +15,8 @@ _VERSION = re.compile(r"0*([0-9]{1,19})")
 _MAX_VERSION = 2**63 - 1
 _MAX_FILES = 10_000
 """Of one version; a link may lead to all of a disk."""
+_MAX_ODDITIES = 10
+"""Of one version that are named."""
 
 Key = tuple[str, int]
 """Name and version."""
@@ -132,20 +135,20 @@ def _looked_through(folder: Path, model_file: str) -> FoundVersion:
     error = ""
     for path, status in _contents(folder):
         name = str(path.relative_to(folder)).encode("utf-8", "backslashreplace").decode()
+        if len(files) + len(unreadable) > _MAX_FILES:
+            return FoundVersion(folder, error=f"it holds more than {_MAX_FILES} files")
         if isinstance(status, OSError):
             unreadable[name] = _reason(status)
             continue
         leads_to = f" -> {os.path.realpath(path)}" if path.is_symlink() else ""
         files.add((f"{path}{leads_to}", status.st_size, status.st_mtime_ns))
-        if len(files) > _MAX_FILES:
-            return FoundVersion(folder, error=f"it holds more than {_MAX_FILES} files")
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
             error = f"{name} is neither a file nor a folder"  # whoever opens it may wait for ever
         elif name == model_file and not stat.S_ISREG(status.st_mode):
             error = f"{name} is not a file"
     if model_file in unreadable:
         error = f"{model_file} cannot be read: {unreadable.pop(model_file)}"
-    oddities = tuple(f"{name} cannot be read: {why}" for name, why in unreadable.items())
+    oddities = tuple(f"{name} cannot be read: {why}" for name, why in islice(unreadable.items(), _MAX_ODDITIES))
     return FoundVersion(folder, frozenset(files), error, oddities)
 
 

@@ -134,6 +134,14 @@ def test_a_version_that_is_linked_to_more_than_any_model_holds_is_not_looked_thr
     assert errors(find_versions(models)) == {1: "", 2: "it holds more than 10 files"}
 
 
+def test_of_many_odd_things_some_are_named(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(20):
+        (models / "good" / "2" / f"odd {number}").symlink_to("nowhere")
+    assert len(list(find_versions(models).problems())) == 10
+    monkeypatch.setattr(folder_module, "_MAX_FILES", 10)
+    assert errors(find_versions(models)) == {1: "", 2: "it holds more than 10 files"}
+
+
 def test_of_a_version_that_is_there_twice_one_is_taken_and_the_other_reported(models: Path) -> None:
     empty_version(models / "good" / "002")
     scan = find_versions(models)
