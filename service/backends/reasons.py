@@ -26,4 +26,4 @@ def shortened(text: str) -> str:
 
 def none_servable(unservable: Mapping[str, str]) -> str:
     """Returns why a version cannot be served, given the reason for each of its signatures."""
-    return shortened("no signature can be served: " + "; ".join(f"{name}: {why}" for name, why in unservable.items()))
+    return "no signature can be served: " + "; ".join(f"{name}: {why}" for name, why in unservable.items())

@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 
 from service.core.catalog import State
+from service.wire import tensorflow_pb2 as tf_pb
 from tests import odd_models, savedmodels, zoo_models
+from tests.conftest import until
+from tests.gateway import gateway
 from tests.generic_cases import assert_same, floats
 from tests.questions import Question, texts
 from tests.real_server import serving_models
+from tests.replicas import Replica, replicas
 from tests.speakers import SPEAKERS
 
 SPEAKER = SPEAKERS["open-inference-rest-json"]
@@ -106,6 +110,23 @@ async def test_a_version_of_which_no_signature_can_be_served_is_refused_with_the
     async with serving_models(tmp_path) as server:
         [version] = server.runtime.catalog.versions("none")
     assert version.state is State.END
-    assert version.error.startswith(
-        "no signature can be served: bad_default: the default of its input x makes no sense"
-    )
+    assert version.error.startswith("no signature can be served: ")
+    for name, reason in UNSERVABLE.items():
+        assert f" {name}: " in version.error
+        assert reason in version.error
+
+
+async def test_a_replica_may_report_signatures_that_cannot_be_served() -> None:
+    dense = tf_pb.TensorInfo(name="x:0", dtype=tf_pb.DT_FLOAT, tensor_shape=tf_pb.TensorShapeProto(unknown_rank=True))
+    plain = tf_pb.SignatureDef(inputs={"x": dense}, outputs={"y": dense})
+    sparse = tf_pb.SignatureDef(inputs={"x": tf_pb.TensorInfo(dtype=tf_pb.DT_FLOAT)}, outputs={"y": dense})
+    one, other = Replica(), Replica()
+    one.others = {"plain": plain, "sparse": sparse}
+    other.others = {"sparse": sparse}
+    async with replicas(one, other), gateway(one) as served, gateway(other, ready=False) as refusing:
+        body = {"instances": [1.0], "signature_name": "sparse"}
+        answer = (await served.rest.post("/v1/models/m:predict", json=body)).json()
+        assert answer["details"][0]["got"] == "'sparse', which cannot be served: its input x is no dense tensor"
+        await until(lambda: refusing.versions() == {1: "END"})
+        [version] = refusing.runtime.catalog.versions("m")
+        assert version.error == "no signature can be served: sparse: its input x is no dense tensor"

@@ -14,6 +14,7 @@ from service.backends.savedmodel.folder import Key
 from service.backends.savedmodel.source import ModelSource
 from service.backends.savedmodel.version_manager import Loading, VersionManager
 from service.core.catalog import Catalog, ModelVersion, State
+from service.core.model_config import ModelConfig
 from service.core.versions import VersionPolicy
 from tests.version_folders import empty_version
 
@@ -106,6 +107,14 @@ async def test_a_model_whose_link_breaks_is_served(manager: VersionManager, tmp_
     empty_version(tmp_path / "other" / "2")
     await look(manager)
     assert states(manager) == {**SERVED, ("other", 2): "AVAILABLE"}
+
+
+def test_a_path_that_is_none_keeps_no_other_model_from_being_found(tmp_path: Path) -> None:
+    empty_version(tmp_path / "good" / "1")
+    configs = [ModelConfig("bad", Path("/a\0b")), ModelConfig("good", tmp_path / "good")]
+    scan = ModelSource(tmp_path, VersionPolicy()).listing(configs).scan()
+    assert set(scan.versions) == {("good", 1)}
+    assert scan.unreadable == {"bad": r"'/a\x00b' is no path"}
 
 
 async def test_a_swap_of_mounted_folders_brings_its_versions(manager: VersionManager, tmp_path: Path) -> None:
