@@ -113,7 +113,7 @@ class _OfModel(_Input):
 
 class _Request(_OfModel):
     version: Annotated[
-        int | None, Field(ge=1, lt=2**63, description="Version of the model; by default the newest available.")
+        int | None, Field(ge=0, lt=2**63, description="Version of the model; by default the newest available.")
     ] = None
     label: Annotated[str | None, Field(min_length=1, description="Label of the version, in place of its number.")] = (
         None
@@ -232,7 +232,7 @@ class DeleteLabelRequest(_OfModel):
 class SetLabelRequest(DeleteLabelRequest):
     """Which version to put a label on; it is taken from the version that has it."""
 
-    version: Annotated[int, Field(ge=1, lt=2**63, description="Version of the model, one that is available.")]
+    version: Annotated[int, Field(ge=0, lt=2**63, description="Version of the model, one that is available.")]
 
 
 class TensorInfo(_Message):

@@ -210,10 +210,14 @@ class Server:
 
     def _model_changed(self, version: ModelVersion) -> None:
         logger.info("version %d of model %s: %s", version.version, version.name, version.state)
-        if version.doubt and version.state is State.AVAILABLE:
-            logger.warning("it is served without the typed API, which needs another form of it: %s", version.doubt)
-        for signature, reason in version.unbatched.items() if version.state is State.AVAILABLE else ():
-            logger.info("requests for its signature %s are neither merged nor split: %s", signature, reason)
+        if version.state is State.AVAILABLE:
+            if version.doubt:
+                logger.warning("it is served without the typed API, which needs another form of it: %s", version.doubt)
+            for signature, reason in version.unbatched.items():
+                logger.info("requests for its signature %s are neither merged nor split: %s", signature, reason)
+            for signature, reason in version.unservable.items():
+                text = "the signature %s of version %d of model %s cannot be served: %s"
+                logger.warning(text, signature, version.version, version.name, reason)
         self._changed.set()
 
     async def _follow_readiness(self) -> None:

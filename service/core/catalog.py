@@ -30,6 +30,7 @@ class ModelVersion:
         doubt: Why it is served by the generic protocols alone, although its names are those of a kind; else empty.
         error: Why it could not be loaded; empty when nothing went wrong.
         unbatched: Why requests of a signature are neither merged nor split, by its name; without those that may be.
+        unservable: Why signatures that it has as well cannot be served, by name.
         load_seconds: How long it took to load it and warm it up, or to fail; 0 when it was not loaded.
         handle: The backend's own; what it refers to lives as long as a request holds this version.
     """
@@ -42,6 +43,7 @@ class ModelVersion:
     doubt: str = ""
     error: str = ""
     unbatched: Mapping[str, str] = field(default_factory=dict)
+    unservable: Mapping[str, str] = field(default_factory=dict)
     load_seconds: float = 0.0
     handle: object = field(default=None, repr=False, compare=False)
 

@@ -73,7 +73,9 @@ class Engine:
         except KeyError:
             self._bounds.check_name(name, where="signature")
             known = listed(sorted(version.signatures)) or "none"
-            violation = Violation("signature", f"one of {known}", shown(name))
+            reason = version.unservable.get(name)
+            got = shown(name) if reason is None else f"{shown(name)}, which cannot be served: {reason}"
+            violation = Violation("signature", f"one of {known}", got)
             raise GatewayError(ErrorKind.SIGNATURE_NOT_FOUND, str(violation), [violation]) from None
 
     def request(
@@ -120,8 +122,7 @@ class Engine:
         bounds.check_rows(rows, where="inputs")
         call.rows += rows
         call.spent("validate", begun)
-        if signature.defaults:
-            inputs = {**signature.defaults, **inputs}
+        inputs = signature.with_defaults(inputs)
         return InferenceRequest(version, signature, inputs, rows, outputs, shape, alone)
 
     def reason_against_batching(self, version: ModelVersion, signature: Signature) -> str:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, cast
 
 from service.backends.registry import BackendOptions
 from service.backends.savedmodel import native_output
-from service.backends.savedmodel.folder import Key, verify
+from service.backends.savedmodel.folder import Key
+from service.backends.savedmodel.manifest import verify
 from service.backends.savedmodel.source import ModelSource
 from service.backends.savedmodel.version_manager import Loading, VersionManager
 from service.core.batch_policy import ServingOptions
@@ -137,7 +138,7 @@ class SavedModelBackend:
         )
 
         async def run(signature: Signature, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-            return await self._run(model, signature, inputs)
+            return await self._run(model, signature, signature.with_defaults(inputs))
 
         described = await describe(model.signatures, run)
         unbatched = await find_unbatched(
@@ -154,6 +155,7 @@ class SavedModelBackend:
             task=described.task,
             doubt=described.doubt,
             unbatched=unbatched,
+            unservable=model.unservable,
             handle=model,
         )
 
@@ -184,6 +186,7 @@ def _load_and_warm_up(folder: Path, threads: int) -> "tuple[LoadedModel, Mapping
     from service.backends.savedmodel import warmup  # noqa: PLC0415  # imports tensorflow
     from service.backends.savedmodel.loaded import LoadedModel  # noqa: PLC0415  # likewise
 
+    folder = folder.resolve()  # a link may be moved on meanwhile: what is loaded is all of one version
     verify(folder)
     model = LoadedModel(folder, threads=threads)
     count, some = warmup.replay(model, folder)

@@ -49,6 +49,8 @@ class ModelSource:
                 versions |= {(config.name, version): found for version, found in versions_in(config.base_path)}
             except OSError as error:
                 unreadable[config.name] = f"{config.base_path}: {error.strerror or type(error).__name__}"
+            except ValueError:
+                unreadable[config.name] = f"{str(config.base_path)!r} is no path"  # there is a null in it
         return Scan(versions, unreadable)
 
     def has(self, name: str, folder: Path) -> bool:

@@ -207,7 +207,7 @@ class VersionManager:
         scan = None
         try:
             scan = await asyncio.get_running_loop().run_in_executor(self._loading.pool, self._source.scan)
-            problems = {f"the model {name} cannot be read: {why}" for name, why in scan.unreadable.items()}
+            problems = set(scan.problems())
         except OSError as error:
             problems = {f"the models folder {self._source} cannot be read: {error.strerror}"}
         for problem in sorted(problems - self._problems):
@@ -217,6 +217,10 @@ class VersionManager:
 
     async def _load(self, key: Key, found: FoundVersion) -> None:
         """Makes a version available, or records why it failed."""
+        if found.error:  # which the scan has logged
+            self._failed[key] = found
+            self.catalog.put(ModelVersion(*key, State.END, error=found.error))
+            return
         self.catalog.put(ModelVersion(*key, State.LOADING))
         self._failed.pop(key, None)
         began = time.monotonic()
