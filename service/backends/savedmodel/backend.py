@@ -6,8 +6,10 @@ import gc
 import importlib.util
 import logging
 import os
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -134,6 +136,8 @@ class SavedModelBackend:
         model, recorded = await asyncio.get_running_loop().run_in_executor(
             self._loads, _load_and_warm_up, folder, self._tensorflow_threads
         )
+        # A session takes a while to end; no thread that answers is to wait for it.
+        weakref.finalize(model, _submit, self._loads, model.calls.clear).atexit = False
 
         async def run(signature: Signature, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
             return await self._run(model, signature, inputs)
@@ -150,6 +154,11 @@ class SavedModelBackend:
         self, model: "LoadedModel", signature: Signature, inputs: Mapping[str, Tensor]
     ) -> Mapping[str, Tensor]:
         return await asyncio.get_running_loop().run_in_executor(self._runs, model.run, signature, inputs)
+
+
+def _submit(pool: ThreadPoolExecutor, work: Callable[[], None]) -> None:
+    with suppress(RuntimeError):  # it was shut down
+        pool.submit(work)
 
 
 @functools.cache

@@ -1,7 +1,8 @@
 """One SavedModel in memory: its signatures, and how to call them. Imports tensorflow."""
 
 import logging
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,18 @@ import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 
 from service.backends.reasons import reason_in, shortened
-from service.backends.savedmodel.stateful import stateful_operation
+from service.backends.savedmodel.meta_graph import MetaGraph
+from service.backends.savedmodel.session import Session
+from service.backends.savedmodel.stateful import Nodes
 from service.core.tensors import NUMPY_DTYPES, Signature, Tensor, TensorSpec
 from service.errors import ErrorKind, GatewayError
 
 logger = logging.getLogger(__name__)
 
-v1 = tf.compat.v1
-
-_SERVE = "serve"
-_VARIABLES = Path("variables", "variables.index")
+_VARIABLES, _INDEX = Path("variables", "variables"), Path("variables", "variables.index")
+_ASSETS = "assets"
 _INTERNAL = "__saved_model_"
 """What TensorFlow calls the signatures that it writes for itself."""
-_CALLING_THREAD = -1
 _KINDS = {
     tf.errors.InvalidArgumentError: ErrorKind.INVALID_INPUT,
     tf.errors.OutOfRangeError: ErrorKind.INVALID_INPUT,
@@ -41,6 +41,7 @@ class LoadedModel:
 
     Attributes:
         signatures: Those that can be served, by name.
+        calls: By the signature's name; they alone keep the session.
         stateful: An operation of a signature that keeps state or draws at random, by the signature's name.
 
     Raises:
@@ -49,33 +50,24 @@ class LoadedModel:
 
     def __init__(self, folder: Path, *, threads: int = 0) -> None:
         try:
-            self._session, graph = _loaded(folder, threads)
-            definitions = {name: graph.signature_def[name] for name in sorted(graph.signature_def)}
+            meta_graph = MetaGraph.read(folder)
+            session = _opened(folder, meta_graph, threads)
+            definitions = dict(sorted(meta_graph.definition.signature_def.items()))
             self.signatures = {
                 name: _signature(name, definition)
                 for name, definition in definitions.items()
                 if _is_servable(name, definition)
             }
-            self._calls = {name: self._prepared(definitions[name]) for name in self.signatures}
+            self.calls = {name: _prepared(session, definitions[name]) for name in self.signatures}
+            nodes = Nodes(meta_graph.graph_def)
             self.stateful = {
                 name: reason
                 for name in self.signatures
-                if (reason := stateful_operation(graph.graph_def, _tensors(definitions[name].outputs)))
+                if (reason := nodes.stateful_operation(_tensors(definitions[name].outputs)))
             }
         except (OSError, ValueError, RuntimeError, KeyError, tf.errors.OpError) as error:
             reason = _first_line(str(error)).replace(f"{folder}/", "")  # clients need not know where models lie
             raise GatewayError(ErrorKind.BACKEND_FAILED, reason) from error
-
-    def _prepared(self, definition: Any) -> Any:
-        """Returns a call that takes the inputs' arrays and gives the outputs', both in the order of their names."""
-        options = config_pb2.CallableOptions(
-            feed=[info.name for _, info in sorted(definition.inputs.items())],
-            fetch=[info.name for _, info in sorted(definition.outputs.items())],
-            # Operations follow each other on the calling thread. To hand each to a pool costs small models more than
-            # the work itself, and with several requests at a time there are no idle cores to hand anything to.
-            run_options=config_pb2.RunOptions(inter_op_thread_pool=_CALLING_THREAD),
-        )
-        return self._session._make_callable_from_options(options)
 
     def run(self, signature: Signature, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Runs a signature and returns its outputs by name.
@@ -84,7 +76,7 @@ class LoadedModel:
             GatewayError: INVALID_INPUT when the model refuses the values, else OVERLOADED or BACKEND_FAILED.
         """
         try:
-            outputs = self._calls[signature.name](*[inputs[name] for name in signature.inputs])
+            outputs = self.calls[signature.name](*[inputs[name] for name in signature.inputs])
         except tf.errors.OpError as error:
             kind = _KINDS.get(type(error), ErrorKind.BACKEND_FAILED)
             raise GatewayError(kind, reason_in(str(error.message)) or type(error).__name__) from error
@@ -97,16 +89,33 @@ class LoadedModel:
         return {name: np.asarray(output) for name, output in zip(signature.outputs, outputs, strict=True)}
 
 
-def _loaded(folder: Path, threads: int) -> tuple[Any, Any]:
-    """Returns a session with the model in it, and the graph's definition."""
-    config = v1.ConfigProto(gpu_options=v1.GPUOptions(allow_growth=True), intra_op_parallelism_threads=threads)
-    with tf.Graph().as_default() as graph:
-        session = v1.Session(graph=graph, config=config)
-        definition = v1.saved_model.load(session, [_SERVE], str(folder))
-    if definition.HasField("saver_def") and not (folder / _VARIABLES).is_file():
-        # The loader takes a model without this file for one that has no variables.
-        raise ValueError(f"{_VARIABLES} is missing")
-    return session, definition
+def _opened(folder: Path, meta_graph: MetaGraph, threads: int) -> Session:
+    """Returns a session in which the variables have their values, and the tables theirs."""
+    gpu_options = config_pb2.GPUOptions(allow_growth=True)
+    config = config_pb2.ConfigProto(gpu_options=gpu_options, intra_op_parallelism_threads=threads)
+    session = Session(meta_graph.graph_def, config)
+    if meta_graph.definition.HasField("saver_def"):
+        if not (folder / _INDEX).is_file():
+            raise ValueError(f"{_INDEX} is missing")
+        saver = meta_graph.definition.saver_def
+        restore = session.prepare(feed=[saver.filename_tensor_name], target=[saver.restore_op_name])
+        restore(_path(folder / _VARIABLES))
+    if meta_graph.initializer:
+        paths = {tensor: _path(folder / _ASSETS / name) for tensor, name in meta_graph.assets.items()}
+        session.prepare(feed=list(paths), target=[meta_graph.initializer])(*paths.values())
+    return session
+
+
+def _path(path: Path) -> Tensor:
+    return np.array(os.fsencode(path), object)
+
+
+def _prepared(session: Session, definition: Any) -> Callable[..., list[Tensor]]:
+    """Returns a call that takes the inputs' arrays and gives the outputs', both in the order of their names."""
+    return session.prepare(
+        feed=[info.name for _, info in sorted(definition.inputs.items())],
+        fetch=[info.name for _, info in sorted(definition.outputs.items())],
+    )
 
 
 def _tensors(outputs: Mapping[str, Any]) -> list[str]:
