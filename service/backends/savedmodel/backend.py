@@ -77,7 +77,8 @@ class SavedModelBackend:
         self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor], deadline: Deadline
     ) -> Mapping[str, Tensor]:
         """Runs on the next free thread; a run that has begun cannot be stopped, whatever its deadline."""
-        return await self._run(cast("LoadedModel", version.handle), signature, inputs)
+        run = cast("LoadedModel", version.handle).run
+        return await asyncio.get_running_loop().run_in_executor(self._runs, run, signature, inputs)
 
     async def close(self) -> None:
         """Cancels the loads and runs that have not begun; those that have run to their end and are ignored."""
@@ -140,7 +141,8 @@ class SavedModelBackend:
         weakref.finalize(model, _submit, self._loads, model.calls.clear).atexit = False
 
         async def run(signature: Signature, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-            return await self._run(model, signature, inputs)
+            # Not on a thread that a request may need.
+            return await asyncio.get_running_loop().run_in_executor(self._loads, model.run, signature, inputs)
 
         task = await describe(model.signatures, run)
         unbatched = await find_unbatched(
@@ -149,11 +151,6 @@ class SavedModelBackend:
         return ModelVersion(
             *key, State.AVAILABLE, signatures=model.signatures, task=task, unbatched=unbatched, handle=model
         )
-
-    async def _run(
-        self, model: "LoadedModel", signature: Signature, inputs: Mapping[str, Tensor]
-    ) -> Mapping[str, Tensor]:
-        return await asyncio.get_running_loop().run_in_executor(self._runs, model.run, signature, inputs)
 
 
 def _submit(pool: ThreadPoolExecutor, work: Callable[[], None]) -> None:
