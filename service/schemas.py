@@ -240,9 +240,7 @@ class TensorInfo(_Message):
 
     name: str
     dtype: str
-    shape: Annotated[
-        list[int] | None, Field(description="-1 stands for any size; absent when the rank is unknown.")
-    ] = None
+    shape: Annotated[list[int] | None, Field(description="-1 stands for any size; absent for an unknown rank.")] = None
 
 
 class SignatureInfo(_Message):

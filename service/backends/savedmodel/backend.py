@@ -6,8 +6,10 @@ import gc
 import importlib.util
 import logging
 import os
-from collections.abc import Mapping, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -77,7 +79,8 @@ class SavedModelBackend:
         self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor], deadline: Deadline
     ) -> Mapping[str, Tensor]:
         """Runs on the next free thread; a run that has begun cannot be stopped, whatever its deadline."""
-        return await self._run(cast("LoadedModel", version.handle), signature, inputs)
+        run = cast("LoadedModel", version.handle).run
+        return await asyncio.get_running_loop().run_in_executor(self._runs, run, signature, inputs)
 
     async def close(self) -> None:
         """Cancels the loads and runs that have not begun; those that have run to their end and are ignored."""
@@ -136,9 +139,13 @@ class SavedModelBackend:
         model, recorded = await asyncio.get_running_loop().run_in_executor(
             self._loads, _load_and_warm_up, folder, self._tensorflow_threads
         )
+        # A session takes a while to end; no thread that answers is to wait for it.
+        weakref.finalize(model, _submit, self._loads, model.calls.clear).atexit = False
 
         async def run(signature: Signature, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-            return await self._run(model, signature, signature.with_defaults(inputs))
+            # Not on a thread that a request may need.
+            whole = signature.with_defaults(inputs)
+            return await asyncio.get_running_loop().run_in_executor(self._loads, model.run, signature, whole)
 
         described = await describe(model.signatures, run)
         unbatched = await find_unbatched(
@@ -159,10 +166,10 @@ class SavedModelBackend:
             handle=model,
         )
 
-    async def _run(
-        self, model: "LoadedModel", signature: Signature, inputs: Mapping[str, Tensor]
-    ) -> Mapping[str, Tensor]:
-        return await asyncio.get_running_loop().run_in_executor(self._runs, model.run, signature, inputs)
+
+def _submit(pool: ThreadPoolExecutor, work: Callable[[], None]) -> None:
+    with suppress(RuntimeError):  # it was shut down
+        pool.submit(work)
 
 
 @functools.cache

@@ -1,25 +1,27 @@
 """One SavedModel in memory: its signatures, and how to call them. Imports tensorflow."""
 
+import os
 import threading
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import config_pb2
 
 from service.backends.reasons import none_servable, reason_in, shortened
+from service.backends.savedmodel.meta_graph import MetaGraph
 from service.backends.savedmodel.prepared import PreparedCall
-from service.backends.savedmodel.stateful import stateful_operation
+from service.backends.savedmodel.session import Session, open_session
+from service.backends.savedmodel.stateful import Nodes
 from service.codecs.signature_def import decode_signatures
 from service.core.tensors import Signature, Tensor, TensorSpec
 from service.errors import ErrorKind, GatewayError
 from service.wire import tensorflow_pb2 as tf_pb
 
-v1 = tf.compat.v1
-
-_SERVE = "serve"
-_VARIABLES = Path("variables", "variables.index")
+_VARIABLES, _INDEX = Path("variables", "variables"), Path("variables", "variables.index")
+_ASSETS = "assets"
 _KINDS = {
     tf.errors.InvalidArgumentError: ErrorKind.INVALID_INPUT,
     tf.errors.OutOfRangeError: ErrorKind.INVALID_INPUT,
@@ -39,6 +41,7 @@ class LoadedModel:
     Attributes:
         signatures: Those that can be served, by name.
         unservable: Why others cannot, by name.
+        calls: By the signature's name; they alone keep the session.
         stateful: An operation of a signature that keeps state or draws at random, by the signature's name.
 
     Raises:
@@ -47,16 +50,18 @@ class LoadedModel:
 
     def __init__(self, folder: Path, *, threads: int = 0) -> None:
         try:
-            self._session, graph = _loaded(folder, threads)
-            decoded = decode_signatures(_definitions(graph), with_all_defaults=True)
+            meta_graph = MetaGraph.read(folder)
+            session = _opened(folder, meta_graph, threads)
+            decoded = decode_signatures(_definitions(meta_graph), with_all_defaults=True)
             self.unservable = decoded.unservable
-            self._calls = self._prepared(decoded.servable)
-            self.signatures = {name: decoded.servable[name] for name in self._calls}
+            self.calls = self._prepared(session, decoded.servable)
+            self.signatures = {name: decoded.servable[name] for name in self.calls}
             self._turn = threading.Lock()
+            nodes = Nodes(meta_graph.graph_def)
             self.stateful = {
                 name: reason
                 for name, signature in self.signatures.items()
-                if (reason := stateful_operation(graph.graph_def, _tensors(signature.outputs)))
+                if (reason := nodes.stateful_operation(_tensors(signature.outputs)))
             }
         except (OSError, ValueError, RuntimeError, KeyError, tf.errors.OpError) as error:
             reason = _first_line(str(error)).replace(f"{folder}/", "")  # clients need not know where models lie
@@ -64,12 +69,12 @@ class LoadedModel:
         if self.unservable and not self.signatures:
             raise GatewayError(ErrorKind.BACKEND_FAILED, none_servable(self.unservable))
 
-    def _prepared(self, signatures: Mapping[str, Signature]) -> dict[str, PreparedCall]:
+    def _prepared(self, session: Session, signatures: Mapping[str, Signature]) -> dict[str, PreparedCall]:
         """Returns the calls of those that the graph has the tensors for; the others cannot be served either."""
         calls = {}
         for name, signature in signatures.items():
             try:
-                calls[name] = PreparedCall(self._session, signature)
+                calls[name] = PreparedCall(session, signature)
             except (ValueError, tf.errors.OpError) as error:
                 self.unservable[name] = _first_line(str(error))
         return calls
@@ -83,7 +88,7 @@ class LoadedModel:
         try:
             # What keeps state runs one at a time: two runs that overlap would read what the other has written.
             with self._turn if signature.name in self.stateful else nullcontext():
-                return self._calls[signature.name](inputs)
+                return self.calls[signature.name](inputs)
         except tf.errors.OpError as error:
             kind = _KINDS.get(type(error), ErrorKind.BACKEND_FAILED)
             text = str(error.message)
@@ -97,22 +102,31 @@ class LoadedModel:
             raise GatewayError(ErrorKind.BACKEND_FAILED, _first_line(f"{type(error).__name__}: {error}")) from error
 
 
-def _loaded(folder: Path, threads: int) -> tuple[Any, Any]:
-    """Returns a session with the model in it, and the graph's definition."""
-    config = v1.ConfigProto(gpu_options=v1.GPUOptions(allow_growth=True), intra_op_parallelism_threads=threads)
-    with tf.Graph().as_default() as graph:
-        session = v1.Session(graph=graph, config=config)
-        definition = v1.saved_model.load(session, [_SERVE], str(folder))
-    if definition.HasField("saver_def") and not (folder / _VARIABLES).is_file():
-        # The loader takes a model without this file for one that has no variables.
-        raise ValueError(f"{_VARIABLES} is missing")
-    return session, definition
+def _opened(folder: Path, meta_graph: MetaGraph, threads: int) -> Session:
+    """Returns a session in which the variables have their values, and the tables theirs."""
+    gpu_options = config_pb2.GPUOptions(allow_growth=True)
+    config = config_pb2.ConfigProto(gpu_options=gpu_options, intra_op_parallelism_threads=threads)
+    session = open_session(meta_graph.graph_def, config)
+    if meta_graph.definition.HasField("saver_def"):
+        if not (folder / _INDEX).is_file():
+            raise ValueError(f"{_INDEX} is missing")
+        saver = meta_graph.definition.saver_def
+        restore = session.prepare(feed=[saver.filename_tensor_name], target=[saver.restore_op_name])
+        restore(_path(folder / _VARIABLES))
+    if meta_graph.initializer:
+        paths = {tensor: _path(folder / _ASSETS / name) for tensor, name in meta_graph.assets.items()}
+        session.prepare(feed=list(paths), target=[meta_graph.initializer])(*paths.values())
+    return session
 
 
-def _definitions(graph: Any) -> dict[str, tf_pb.SignatureDef]:
+def _path(path: Path) -> Tensor:
+    return np.array(os.fsencode(path), object)
+
+
+def _definitions(meta_graph: MetaGraph) -> dict[str, tf_pb.SignatureDef]:
     return {
         name: tf_pb.SignatureDef.FromString(definition.SerializeToString())
-        for name, definition in graph.signature_def.items()
+        for name, definition in meta_graph.definition.signature_def.items()
     }
 
 

@@ -1,14 +1,11 @@
 """One signature in a session, ready to be called. Imports tensorflow."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-from tensorflow.core.protobuf import config_pb2
 
+from service.backends.savedmodel.session import Session
 from service.core.tensors import Signature, Tensor, TensorSpec
-
-_CALLING_THREAD = -1
 
 
 class PreparedCall:
@@ -26,7 +23,7 @@ class PreparedCall:
             an error of TensorFlow.
     """
 
-    def __init__(self, session: Any, signature: Signature) -> None:
+    def __init__(self, session: Session, signature: Signature) -> None:
         feeds = {name: _tensor_name(spec) for name, spec in signature.inputs.items()}
         fetches = {name: _tensor_name(spec) for name, spec in signature.outputs.items()}
         fed = {tensor: name for name, tensor in feeds.items()}
@@ -34,14 +31,11 @@ class PreparedCall:
         self._outputs = tuple(signature.outputs)
         self._echoed = {name: fed[tensor] for name, tensor in fetches.items() if tensor in fed}
         self._fetched = tuple(name for name in self._outputs if name not in self._echoed)
-        options = config_pb2.CallableOptions(
-            feed=list(feeds.values()),
-            fetch=[fetches[name] for name in self._fetched],
-            # Operations follow each other on the calling thread. To hand each to a pool costs small models more than
-            # the work itself, and with several requests at a time there are no idle cores to hand anything to.
-            run_options=config_pb2.RunOptions(inter_op_thread_pool=_CALLING_THREAD),
+        self._call = (
+            session.prepare(feed=list(feeds.values()), fetch=[fetches[name] for name in self._fetched])
+            if self._fetched
+            else None
         )
-        self._call = session._make_callable_from_options(options) if self._fetched else None
 
     def __call__(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Returns the outputs by name; raises whatever TensorFlow does."""

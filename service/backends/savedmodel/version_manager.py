@@ -171,7 +171,7 @@ class VersionManager:
         self._notes = notes
 
     async def collect(self) -> None:
-        """Frees dropped versions: a loaded model is full of reference cycles."""
+        """Waits until dropped versions are freed, by the thread that loads; those in reference cycles too."""
         await asyncio.get_running_loop().run_in_executor(self._loading.pool, gc.collect)
 
     async def _load_missing(self, found: Mapping[Key, FoundVersion]) -> None:
