@@ -291,6 +291,7 @@ class ModelInfo(_Message):
     name: str
     versions: list[ModelVersionInfo]
     labels: Annotated[dict[str, int], Field(description="Versions by label; also of versions that are not there.")]
+    problem: Annotated[str, Field(description="Why there is no version of it; empty where there is one.")] = ""
 
 
 class ListModelsResponse(_Message):

@@ -78,12 +78,14 @@ class Catalog:
 
     Attributes:
         stored: Versions on disk by model, served or not; empty where the backend does not know.
+        unserved: What there is of which no version was found, by the name that it would have: why, and what to do.
     """
 
     def __init__(self, *, needs_all: bool = False) -> None:
         self._needs_all = needs_all
         self._filled = False
         self.stored: Mapping[str, Sequence[int]] = {}
+        self.unserved: Mapping[str, str] = {}
         self._models: dict[str, dict[int, ModelVersion]] = {}
         self._labels: dict[str, Mapping[str, int]] = {}
         self._options: dict[str, ServingOptions] = {}
@@ -116,7 +118,7 @@ class Catalog:
         """Takes over all that another catalog says, at once; notifies listeners of each changed version."""
         before = self._entries()
         self._models, self._labels, self._options = draft._models, draft._labels, draft._options
-        self.stored = draft.stored
+        self.stored, self.unserved = draft.stored, draft.unserved
         self._newest.clear()
         now = self._entries()
         changed = [entry for key, entry in now.items() if before.get(key) is not entry]

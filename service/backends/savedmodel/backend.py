@@ -6,15 +6,14 @@ import gc
 import importlib.util
 import logging
 import os
-import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from service.backends.registry import BackendOptions
 from service.backends.savedmodel import native_output
+from service.backends.savedmodel.disposal import Disposal
 from service.backends.savedmodel.folder import Key
 from service.backends.savedmodel.manifest import verify
 from service.backends.savedmodel.source import ModelSource
@@ -59,6 +58,7 @@ class SavedModelBackend:
         source = ModelSource(options.models.absolute(), options.policy)  # as the folders of a list are
         self._runs = ThreadPoolExecutor(options.threads, thread_name_prefix="run")
         self._loads = ThreadPoolExecutor(1, thread_name_prefix="load")
+        self._disposal = Disposal()
         self._manager = VersionManager(
             source if options.configs is None else source.listing(options.configs),
             catalog=Catalog(),
@@ -88,6 +88,7 @@ class SavedModelBackend:
             self._polling.cancel()
         for pool in (self._loads, self._runs):
             pool.shutdown(wait=False, cancel_futures=True)
+        self._disposal.close()
 
     async def reload(self, configs: Sequence[ModelConfig], accept: Accept) -> None:
         """Serves the models of the list from now on; versions that are served already are not loaded again."""
@@ -123,7 +124,9 @@ class SavedModelBackend:
         """Refuses a model that is neither served, nor unloaded, nor on disk."""
         known = await self._manager.known()
         if name not in known:
-            violation = Violation("model", f"one of {listed(known) or 'none'}", shown(name))
+            why = self._manager.catalog.unserved.get(name)
+            got = shown(name) if why is None else f"{shown(name)}, which cannot be served: {why}"
+            violation = Violation("model", f"one of {listed(known) or 'none'}", got)
             raise GatewayError(ErrorKind.MODEL_NOT_FOUND, str(violation), [violation])
 
     async def _poll(self) -> None:
@@ -139,8 +142,7 @@ class SavedModelBackend:
         model, recorded = await asyncio.get_running_loop().run_in_executor(
             self._loads, _load_and_warm_up, folder, self._tensorflow_threads
         )
-        # A session takes a while to end; no thread that answers is to wait for it.
-        weakref.finalize(model, _submit, self._loads, model.calls.clear).atexit = False
+        self._disposal.after(model, model.calls.clear)  # which ends its session
 
         async def run(signature: Signature, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
             # Not on a thread that a request may need.
@@ -165,11 +167,6 @@ class SavedModelBackend:
             unservable=model.unservable,
             handle=model,
         )
-
-
-def _submit(pool: ThreadPoolExecutor, work: Callable[[], None]) -> None:
-    with suppress(RuntimeError):  # it was shut down
-        pool.submit(work)
 
 
 @functools.cache

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
-"""One of these makes a folder a version; TensorFlow reads the first that is there."""
+from service.backends.savedmodel.layout import MODEL_FILES, cure
 
 _VERSION = re.compile(r"0*([0-9]{1,19})")
 _MAX_VERSION = 2**63 - 1
@@ -48,10 +47,12 @@ class Scan:
     Attributes:
         versions: All versions of all models.
         unreadable: Models that could not be read, and why.
+        misplaced: Models of which no version was found, and what is to be done about them where that is known.
     """
 
     versions: Mapping[Key, FoundVersion] = field(default_factory=dict)
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    misplaced: Mapping[str, str] = field(default_factory=dict)
 
     def problems(self) -> Iterator[str]:
         """Yields what is wrong with what was found."""
@@ -76,19 +77,23 @@ def find_versions(models: Path) -> Scan:
     """
     versions: dict[Key, FoundVersion] = {}
     unreadable: dict[str, str] = {}
+    misplaced: dict[str, str] = {}
     for model in sorted(models.iterdir()):
         if model.name.startswith("."):
             continue
         try:
             model.name.encode()
-            if stat.S_ISDIR(model.stat().st_mode):
-                versions |= {(model.name, version): found for version, found in versions_in(model)}
+            of_model = dict(versions_in(model)) if stat.S_ISDIR(model.stat().st_mode) else {}
         except UnicodeEncodeError:
             unreadable[ascii(model.name)] = "its name is not UTF-8"
         except OSError as error:
             if not _has_vanished(model, error):
                 unreadable[model.name] = _reason(error)
-    return Scan(versions, unreadable)
+        else:
+            versions |= {(model.name, version): found for version, found in of_model.items()}
+            if not of_model and (hint := cure(model)):
+                misplaced[model.name] = hint
+    return Scan(versions, unreadable, misplaced)
 
 
 def versions_in(base_path: Path) -> Iterator[tuple[int, FoundVersion]]:

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from service.backends.savedmodel.fields import contents, fields
-from service.backends.savedmodel.folder import MODEL_FILES
+from service.backends.savedmodel.layout import MODEL_FILES
 
 _SERVE = "serve"
 _META_GRAPHS = 2
@@ -41,15 +41,16 @@ class MetaGraph:
             RuntimeError: When it holds no such graph.
         """
         found = []
+        file = next((file for name in MODEL_FILES if (file := folder / name).exists()), folder / MODEL_FILES[0])
         try:
-            for serialized in contents(memoryview(_serialized(folder)), _META_GRAPHS):
+            for serialized in contents(memoryview(_serialized(file)), _META_GRAPHS):
                 meta_graph = cls._parsed(serialized)
                 tags = set(meta_graph.definition.meta_info_def.tags)
                 if tags == {_SERVE}:
                     return meta_graph
                 found.append(tags)
         except (DecodeError, text_format.ParseError, ValueError) as error:
-            raise ValueError(f"the file of the graph cannot be parsed: {error}") from error
+            raise ValueError(f"Cannot parse file {file.name}: {error}") from error
         raise RuntimeError(f"no graph is tagged {_SERVE!r} and nothing else; found: {found or 'none'}")
 
     @classmethod
@@ -90,10 +91,10 @@ class MetaGraph:
         return {asset.tensor_info.name: asset.filename for asset in found}
 
 
-def _serialized(folder: Path) -> bytes:
+def _serialized(file: Path) -> bytes:
     """Returns the ``SavedModel``; one in text form is read by one call that lets no other thread run."""
-    binary, text = (folder / name for name in MODEL_FILES)
-    if binary.exists():
-        return binary.read_bytes()
-    parsed: bytes = text_format.Parse(text.read_bytes(), saved_model_pb2.SavedModel()).SerializeToString()
+    data = file.read_bytes()
+    if file.name == MODEL_FILES[0]:
+        return data
+    parsed: bytes = text_format.Parse(data, saved_model_pb2.SavedModel()).SerializeToString()
     return parsed
