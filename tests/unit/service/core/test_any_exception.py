@@ -16,6 +16,8 @@ _MADE_OF = {
     UnicodeTranslateError: ("odd", 0, 1, "odd"),
 }
 
+_MODULES = ("asyncio", "builtins", "concurrent", "grpc", "json", "ml_dtypes", "numpy", "orjson", "service", "struct")
+"""Where a backend's exceptions come from; TensorFlow's own have a test of their own."""
 _OF_ANOTHER_KIND = {OutdatedVersionError, _NotByRowsError}
 """The first is about the version, and has all requests resolved anew; the second is not for backends to raise."""
 
@@ -27,11 +29,10 @@ def _classes(of: type[BaseException]) -> Iterator[type[BaseException]]:
 
 
 def _instances() -> Iterator[BaseException]:
-    """Yields an exception of each class that is loaded and can be made of a text, or of nothing."""
-    for cls in sorted(
-        set(_classes(Exception)) - _OF_ANOTHER_KIND, key=lambda cls: f"{cls.__module__}.{cls.__qualname__}"
-    ):
-        for arguments in (_MADE_OF.get(cls, ("odd \ud800",)), ()):
+    """Yields an exception of each class that can be made of a text, or of nothing."""
+    classes = [cls for cls in set(_classes(Exception)) - _OF_ANOTHER_KIND if cls.__module__.startswith(_MODULES)]
+    for cls in sorted(classes, key=lambda cls: f"{cls.__module__}.{cls.__qualname__}"):
+        for arguments in (_MADE_OF.get(cls, ("odd",)), ()):
             with suppress(Exception):
                 yield cls(*arguments)
                 break
@@ -39,7 +40,7 @@ def _instances() -> Iterator[BaseException]:
 
 def test_there_are_many() -> None:
     found = list(_instances())
-    assert len(found) > 100
+    assert len(found) > 60
     assert {UnicodeDecodeError, StopIteration, MemoryError, OSError} <= set(map(type, found))
 
 
