@@ -15,7 +15,7 @@ from service.app.settings import Settings
 from service.core.admission import Admission
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelVersion, State
-from service.errors import OK
+from service.errors import OK, GatewayError
 from service.telemetry import logs
 from service.transport import openapi
 from service.transport.application import Application
@@ -41,6 +41,8 @@ _EXPOSED_HEADERS = (
     "retry-after",
 )
 """What scripts in browsers may read of an answer, beside its body."""
+_LOG_SECONDS = 5.0
+"""That a slow disk has to take what is left of the request log."""
 
 
 class GrpcServer(Protocol):
@@ -155,12 +157,15 @@ class Server:
 
         Raises:
             OSError: When an address cannot be had.
+            GatewayError: When the folder of the request log cannot be had.
         """
         settings = self._settings
         socket = listen(settings.host, settings.rest_port, "REST", stall_timeout=settings.stall_timeout)
         try:
             self.grpc_port = self._grpc.listen(settings.host, settings.grpc_port)
-        except OSError:
+            if self._parts.request_log is not None:
+                self._parts.request_log.start()
+        except (OSError, GatewayError):
             socket.close()
             raise
         self.rest_port = socket.getsockname()[1]
@@ -191,6 +196,8 @@ class Server:
             helper.cancel()
         await asyncio.gather(*self._helpers, return_exceptions=True)
         await self._parts.backend.close()
+        if (log := self._parts.request_log) is not None:
+            await asyncio.to_thread(log.close, _LOG_SECONDS)
 
     async def ready(self) -> None:
         """Waits until every model can answer."""
