@@ -45,7 +45,7 @@ def encode_log(record: Record) -> bytes:
     log = pb.PredictionLog()
     log.log_metadata.timestamp_secs = int(record.time)
     _name(log.log_metadata.model_spec, record, with_version=True)
-    if (verb := verb_of(record)) and (examples := _examples(record.inputs[EXAMPLES])) is not None:
+    if (verb := verb_of(record)) and (examples := examples_of(record.inputs[EXAMPLES])) is not None:
         entry: Any = log.classify_log if verb == CLASSIFY else log.regress_log
         entry.request.input.example_list.examples.extend(examples)
         fill: Any = _fill_classifications if verb == CLASSIFY else _fill_regressions
@@ -144,8 +144,8 @@ def serialized(message: pb.Input) -> Tensor:
     return array
 
 
-def _examples(texts: Tensor) -> list[tf_pb.Example] | None:
-    """Returns the examples; ``None`` where one is none."""
+def examples_of(texts: Tensor) -> list[tf_pb.Example] | None:
+    """Returns serialized examples as messages; ``None`` where one is none."""
     try:
         return [tf_pb.Example.FromString(text) for text in texts]
     except DecodeError:

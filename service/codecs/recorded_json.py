@@ -4,7 +4,7 @@ Numbers that are not finite are the bare tokens ``NaN``, ``Infinity`` and ``-Inf
 Inputs that are redacted are left out; ``redacted`` names them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,9 +45,9 @@ def encode_line(record: Record) -> bytes:
     if record.redacted:
         document["redacted"] = sorted(record.redacted)
     kept = {name: tensor for name, tensor in record.inputs.items() if name not in record.redacted}
-    document["inputs"] = list(_entries(kept, "inputs"))
+    document["inputs"] = encode_tensors(kept, where="inputs")
     if record.outputs is not None:
-        document["outputs"] = list(_entries(record.outputs, "outputs"))
+        document["outputs"] = encode_tensors(record.outputs, where="outputs")
     return dump_json(document) + b"\n"
 
 
@@ -67,14 +67,14 @@ def decode_line(line: bytes, *, bounds: InputBounds) -> Record:
         raise invalid_input(Violation("line", "JSON", f"something else: {error}")) from None
     if not isinstance(document, dict):
         raise invalid_input(Violation("line", "an object", shown(document)))
-    version = document.get("version")
+    version, outputs = document.get("version"), document.get("outputs")
     if not (version is None or type(version) is int):
         raise invalid_input(Violation("version", "an integer", shown(version)))
     return Record(
         model=_text(document, "model"),
         signature=_text(document, "signature"),
-        inputs=_tensors(document.get("inputs"), bounds, "inputs"),
-        outputs=None if document.get("outputs") is None else _tensors(document["outputs"], bounds, "outputs"),
+        inputs=decode_tensors(document.get("inputs"), bounds=bounds, where="inputs"),
+        outputs=decode_tensors(outputs, bounds=bounds, where="outputs") if outputs is not None else None,
         wanted=_texts(document, "wanted"),
         code=_text(document, "code", OK),
         version=version,
@@ -84,23 +84,35 @@ def decode_line(line: bytes, *, bounds: InputBounds) -> Record:
     )
 
 
-def _entries(tensors: Mapping[str, Tensor], where: str) -> Iterator[dict[str, Any]]:
+def encode_tensors(tensors: Mapping[str, Tensor], *, where: str) -> list[dict[str, Any]]:
+    """Returns tensors as an inference request or answer of the Open Inference Protocol has them, for `dump_json`.
+
+    Raises:
+        GatewayError: NOT_SUPPORTED for complex numbers.
+    """
+    entries = []
     for name, tensor in tensors.items():
         entry: dict[str, Any] = {"name": name, "datatype": datatype_of(tensor, where=where), "shape": tensor.shape}
-        data, is_base64 = encode_data(tensor) if tensor.size <= _CHUNK else (_in_chunks(tensor.reshape(-1)), False)
+        data, is_base64 = encode_data(tensor) if tensor.size <= _CHUNK else _in_chunks(tensor.reshape(-1))
         if is_base64:
             entry["parameters"] = {CONTENT_TYPE: BASE64}
-        yield {**entry, "data": data}
+        entries.append({**entry, "data": data})
+    return entries
 
 
-def _in_chunks(flat: Tensor) -> Any:
+def _in_chunks(flat: Tensor) -> tuple[Any, bool]:
     if flat.dtype.kind == "O":
-        return encode_data(flat)[0]
+        return encode_data(flat)
     parts = (dump_json(encode_data(flat[start : start + _CHUNK])[0]) for start in range(0, len(flat), _CHUNK))
-    return orjson.Fragment(b"[" + b",".join(part[1:-1] for part in parts) + b"]")
+    return orjson.Fragment(b"[" + b",".join(part[1:-1] for part in parts) + b"]"), False
 
 
-def _tensors(entries: Any, bounds: InputBounds, where: str) -> dict[str, Tensor]:
+def decode_tensors(entries: Any, *, bounds: InputBounds, where: str) -> dict[str, Tensor]:
+    """Returns the tensors of the entries by name.
+
+    Raises:
+        GatewayError: INVALID_INPUT when they are none, TOO_LARGE.
+    """
     if not isinstance(entries, list):
         raise invalid_input(Violation(where, "a list", shown(entries)))
     tensors = {}
