@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from socket import socket
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -15,7 +16,7 @@ from service.app.settings import Settings
 from service.core.admission import Admission
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelVersion, State
-from service.errors import OK, GatewayError
+from service.errors import OK
 from service.telemetry import logs
 from service.transport import openapi
 from service.transport.application import Application
@@ -159,22 +160,32 @@ class Server:
             OSError: When an address cannot be had.
             GatewayError: When the folder of the request log cannot be had.
         """
-        settings = self._settings
-        socket = listen(settings.host, settings.rest_port, "REST", stall_timeout=settings.stall_timeout)
+        if (log := self._parts.request_log) is not None:
+            log.start()
         try:
-            self.grpc_port = self._grpc.listen(settings.host, settings.grpc_port)
-            if self._parts.request_log is not None:
-                self._parts.request_log.start()
-        except (OSError, GatewayError):
-            socket.close()
+            listening = self._listen()
+        except OSError:
+            if log is not None:
+                log.close(_LOG_SECONDS)
             raise
-        self.rest_port = socket.getsockname()[1]
+        self.rest_port = listening.getsockname()[1]
         await self._grpc.start()
-        self._serving = asyncio.create_task(self._rest.serve(sockets=[socket]))
+        self._serving = asyncio.create_task(self._rest.serve(sockets=[listening]))
         self.catalog.subscribe(self._model_changed)
         self._helpers = [asyncio.create_task(self._follow_readiness()), asyncio.create_task(self._start_backend())]
         self._changed.set()
         return self
+
+    def _listen(self) -> socket:
+        """Takes both addresses; returns the socket of REST."""
+        settings = self._settings
+        rest = listen(settings.host, settings.rest_port, "REST", stall_timeout=settings.stall_timeout)
+        try:
+            self.grpc_port = self._grpc.listen(settings.host, settings.grpc_port)
+        except OSError:
+            rest.close()
+            raise
+        return rest
 
     async def __aexit__(
         self,

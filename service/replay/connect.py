@@ -2,6 +2,7 @@
 
 import http.client
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -43,19 +44,31 @@ def connect(url: str, protocol: str, aim: Aim, *, timeout: float, model: str) ->
         raise TargetError(f"expected http://host:port or grpc://host:port, got {url}")
     if parts.scheme.startswith("http"):
         connections = HttpConnections(url, timeout)
-        chosen = _spoken_over_rest(connections, model, url) if protocol == AUTO else protocol
+        chosen = _found_out(protocol, connections, lambda: _spoken_over_rest(connections, model, url))
         over_rest = TfServingOverRest() if chosen == TFSERVING else OpenInferenceOverRest()
         target: Target = RestTarget(connections, over_rest, aim)
     else:
         if port is None:
             raise TargetError(f"expected a port, as in grpc://host:8001, got {url}")
         channel = _channel(parts.netloc, tls=parts.scheme == "grpcs")
-        chosen = _spoken_over_rpc(channel, model, url, timeout) if protocol == AUTO else protocol
+        chosen = _found_out(protocol, channel, lambda: _spoken_over_rpc(channel, model, url, timeout))
         over_rpc = TfServingOverRpc() if chosen == TFSERVING else OpenInferenceOverRpc()
         target = RpcTarget(channel, over_rpc, aim, timeout)
     if aim.label is not None and chosen == OPEN_INFERENCE:
+        target.close()
         raise TargetError("the Open Inference Protocol has no labels: give --model-version, or --protocol tfserving")
     return target, chosen
+
+
+def _found_out(protocol: str, connected: HttpConnections | grpc.Channel, find: Callable[[], str]) -> str:
+    """Returns the protocol, which is found out where none is given; ends the connection where it is none."""
+    if protocol != AUTO:
+        return protocol
+    try:
+        return find()
+    except TargetError:
+        connected.close()
+        raise
 
 
 def _channel(address: str, *, tls: bool) -> grpc.Channel:

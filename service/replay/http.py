@@ -1,14 +1,14 @@
-"""Requests over HTTP, each thread on a connection of its own, which is kept."""
+"""Requests over HTTP, on as many connections as are needed at a time, which are kept."""
 
 import http.client
 import json
 import ssl
-import threading
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-_REUSED = (http.client.BadStatusLine, http.client.CannotSendRequest, BrokenPipeError, ConnectionResetError)
+_ENDED = (http.client.BadStatusLine, http.client.CannotSendRequest, BrokenPipeError, ConnectionResetError)
 """What a server that has ended an idle connection meanwhile makes of the next request on it."""
 
 
@@ -29,8 +29,8 @@ class Reply:
         return str(said)[:1000]
 
 
-class HttpConnections(threading.local):
-    """Connections to one server.
+class HttpConnections:
+    """Connections to one server, for any number of threads.
 
     Args:
         url: ``http://host:port`` or ``https://host:port``, with a path before those of the protocol if need be.
@@ -43,7 +43,7 @@ class HttpConnections(threading.local):
         self._prefix = parts.path.rstrip("/")
         self._tls = parts.scheme == "https"
         self._timeout = timeout
-        self._connection: http.client.HTTPConnection | None = None
+        self._idle: deque[http.client.HTTPConnection] = deque()
 
     def get(self, path: str) -> Reply:
         """Asks for a path.
@@ -62,28 +62,31 @@ class HttpConnections(threading.local):
         return self._request("POST", path, body)
 
     def close(self) -> None:
-        """Ends this thread's connection."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Ends those that are idle."""
+        while self._idle:
+            self._idle.pop().close()
 
     def _request(self, verb: str, path: str, body: bytes | None) -> Reply:
-        reused = self._connection is not None
         try:
-            return self._exchange(verb, path, body)
-        except BaseException as error:
-            self.close()
-            if not (reused and isinstance(error, _REUSED)):
-                raise
-        return self._exchange(verb, path, body)  # to ask a model twice changes nothing
+            connection = self._idle.pop()
+        except IndexError:
+            return self._exchange(self._connect(), verb, path, body)
+        try:
+            return self._exchange(connection, verb, path, body)
+        except _ENDED:
+            return self._exchange(self._connect(), verb, path, body)  # to ask a model twice changes nothing
 
-    def _exchange(self, verb: str, path: str, body: bytes | None) -> Reply:
-        if self._connection is None:
-            self._connection = self._connect()
+    def _exchange(self, connection: http.client.HTTPConnection, verb: str, path: str, body: bytes | None) -> Reply:
         headers = {"Content-Type": "application/json"} if body is not None else {}
-        self._connection.request(verb, self._prefix + path, body, headers)
-        response = self._connection.getresponse()
-        return Reply(response.status, response.read())
+        try:
+            connection.request(verb, self._prefix + path, body, headers)
+            response = connection.getresponse()
+            reply = Reply(response.status, response.read())
+        except BaseException:
+            connection.close()
+            raise
+        self._idle.append(connection)
+        return reply
 
     def _connect(self) -> http.client.HTTPConnection:
         common: dict[str, Any] = {"timeout": self._timeout}

@@ -86,7 +86,7 @@ class RestTarget:
             return Answer("not understood", {}, str(error), seconds)
 
     def close(self) -> None:
-        """Ends the connection of the thread that calls this; those of others end with them."""
+        """Ends the connections."""
         self._connections.close()
 
 
