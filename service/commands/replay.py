@@ -76,7 +76,7 @@ def _run(options: argparse.Namespace) -> int:
         if first is None:
             return _failed("there is no request in " + ", ".join(map(str, options.files)))
         report = _replayed(options, files, first, read)
-    except TargetError as error:
+    except (TargetError, ValueError) as error:  # the second where a message cannot hold the arguments
         return _failed(str(error))
     except OSError as error:
         return _failed(f"{error.filename or 'a file'} cannot be read: {error.strerror}")

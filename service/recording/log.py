@@ -147,7 +147,8 @@ class RequestLog:
             # However long it is, one fits where nothing waits.
             full = self._waiting and self._bytes_waiting + size > _MOST_BYTES_WAITING
             if self._open and not full and len(self._waiting) < _MOST_WAITING:
-                self._waiting.append((record, size))
+                outputs = None if record.outputs is None else _owned(record.outputs)
+                self._waiting.append((replace(record, outputs=outputs), size))
                 self._bytes_waiting += size
                 self._changed.notify()
                 return
@@ -193,6 +194,19 @@ class RequestLog:
         if reason not in self._told or now - self._told[reason] >= _SECONDS_BETWEEN_LINES:
             self._told[reason] = now
             logger.warning("requests are missing in the request log (%s): %s", reason, text)
+
+
+def _owned(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Returns the tensors; those that are a small part of others, as the rows of a merged run are, as copies.
+
+    What waits would otherwise hold all rows of that run.
+    """
+    return {
+        name: tensor.copy()
+        if isinstance(tensor.base, np.ndarray) and tensor.base.nbytes > 2 * tensor.nbytes
+        else tensor
+        for name, tensor in tensors.items()
+    }
 
 
 def _without(record: Record, names: frozenset[str]) -> Record:

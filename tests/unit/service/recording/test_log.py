@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -229,6 +230,22 @@ def test_what_waits_is_bounded_in_bytes_too(tmp_path: Path, monkeypatch: pytest.
     assert counted.count == {"queue": 1}
     held.gate.set()
     log.close(20)
+
+
+def test_what_waits_holds_no_other_rows_of_its_run(tmp_path: Path) -> None:
+    run = np.arange(1000, dtype=np.float32)
+    whole = weakref.ref(run)
+    held = HeldFiles(tmp_path)
+    log = RequestLog(LogOptions(tmp_path), Counted(), files=held)
+    log.start()
+    log.record(record(outputs={"y": run[5:6]}))
+    del run
+    assert whole() is None
+    held.gate.set()
+    log.close(20)
+    [one] = found(tmp_path)
+    assert one.outputs is not None
+    assert one.outputs["y"].tolist() == [5]
 
 
 def test_a_full_disk_loses_requests_and_nothing_else(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
