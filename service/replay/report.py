@@ -63,7 +63,7 @@ class Report:
     damaged: int = 0
     damage: list[Entry] = field(default_factory=list)
     failures: list[Outcome] = field(default_factory=list)
-    _largest: list[tuple[float, int, Difference, Entry]] = field(default_factory=list)
+    _largest: list[tuple[tuple[float, int, int], Difference, Entry]] = field(default_factory=list)
     _seconds: "array[float]" = field(default_factory=lambda: array("d"))
     _baseline_seconds: "array[float]" = field(default_factory=lambda: array("d"))
     _order: int = 0
@@ -81,9 +81,11 @@ class Report:
         if outcome.verdict is Verdict.FAILED and len(self.failures) < _SHOWN:
             self.failures.append(outcome)
         for difference in outcome.differences:
-            self._order -= 1  # of those that are as large, the first are kept; and nothing else is compared
+            self._order -= 1  # no two are alike, so that nothing but numbers is compared
             add = heapq.heappushpop if len(self._largest) == _SHOWN else heapq.heappush
-            add(self._largest, (difference.size, self._order, difference, outcome.entry))
+            # Of those that are as large the first are kept, in whatever order they are answered.
+            rank = (difference.size, -outcome.entry.number, self._order)
+            add(self._largest, (rank, difference, outcome.entry))
 
     def add_damaged(self, entry: Entry) -> None:
         """Counts a record that cannot be read."""
@@ -104,7 +106,7 @@ class Report:
 
     def largest(self) -> list[tuple[Difference, Entry]]:
         """Returns the largest differences, the largest first."""
-        return [(difference, entry) for _, _, difference, entry in sorted(self._largest, key=lambda one: one[:2])[::-1]]
+        return [(difference, entry) for _, difference, entry in sorted(self._largest, key=lambda one: one[0])[::-1]]
 
     def latencies(self) -> dict[str, dict[str, float]]:
         """Returns median and 99th percentile in seconds, of the server and of the baseline, if there is one."""
