@@ -130,6 +130,9 @@ class RequestLog:
             self._changed.notify()
         if self._thread.ident is not None:
             self._thread.join(seconds)
+            if self._thread.is_alive():
+                waiting = len(self._waiting)
+                logger.warning("%d requests and more are missing in the request log: the disk is too slow", waiting)
 
     def chooses(self) -> bool:
         """Returns whether the next request is logged; each has the same chance."""

@@ -19,11 +19,10 @@ from service.codecs.recorded_json import encode_line
 from service.codecs.tfrecord import frame
 from service.commands.main import main
 from service.core.record import Record
-from service.core.tensors import NUMPY_DTYPES, Tensor
+from service.core.tensors import NUMPY_DTYPES
 from tests import savedmodels, upstream_models, zoo_models
 from tests.conftest import Served, serving
 from tests.processes import free_port
-from tests.questions import texts
 from tests.real_server import RealServer, serving_models
 from tests.upstream_stubs import examples, predict
 
@@ -289,11 +288,6 @@ async def test_a_server_that_is_gone_is_a_failure_of_each(tmp_path: Path, capsys
         options = ("--against", f"{scheme}://127.0.0.1:{free_port()}", "--protocol", "tfserving")
         status, report = await replay(capsys, file, *options)
         assert (status, report["codes"]) == (1, {code: 2})
-
-
-def test_strings_in_json_come_back(tmp_path: Path) -> None:
-    tensor: Tensor = texts(["a", b"\xff"])
-    assert written(tmp_path, Record("m", "s", {"x": tensor}), kind="jsonl").read_bytes().count(b"base64") == 1
 
 
 @pytest.mark.parametrize("option", ["--rate", "--limit", "--concurrency", "--rtol", "--timeout"])

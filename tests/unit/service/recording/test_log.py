@@ -5,97 +5,21 @@ import logging
 import os
 import subprocess
 import sys
-import threading
 import time
 import weakref
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from service.codecs.prediction_log import decode_log, encode_log
-from service.codecs.recorded_json import decode_line
-from service.codecs.tfrecord import frame, read_records
-from service.core.bounds import InputBounds
-from service.core.record import Record
+from service.codecs.prediction_log import encode_log
+from service.codecs.tfrecord import frame
 from service.errors import GatewayError
 from service.recording import log as module
-from service.recording.files import RotatedFiles, whole_lines
+from service.recording.files import whole_lines
 from service.recording.log import LogOptions, RequestLog
 from tests.processes import ROOT
-
-BOUNDS = InputBounds()
-
-
-class Counted:
-    """Counts what becomes of requests."""
-
-    def __init__(self) -> None:
-        self.count = Counter[str]()
-
-    def written(self) -> None:
-        self.count["written"] += 1
-
-    def dropped(self, reason: str) -> None:
-        self.count[reason] += 1
-
-
-class HeldFiles(RotatedFiles):
-    """Files of a disk that takes its time, or is full."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, suffix=".tfrecord", max_bytes=1 << 20, max_files=1, whole=lambda _, size: size)
-        self.begun, self.gate = threading.Event(), threading.Event()
-        self.failure: OSError | None = None
-
-    def write(self, entry: bytes) -> None:
-        self.begun.set()
-        assert self.gate.wait(20)
-        if self.failure is not None:
-            raise self.failure
-        super().write(entry)
-
-
-def record(number: int = 0, size: int = 1, **fields: Any) -> Record:
-    inputs = {"x": np.full(size, number, np.float32), "secret": np.array([b"hush"], object)}
-    return replace(Record("m", "s", inputs, {"y": np.full(1, number, np.float32)}), **fields)
-
-
-def log_of(folder: Path, **options: Any) -> tuple[RequestLog, Counter[str]]:
-    counted = Counted()
-    return RequestLog(LogOptions(folder, **options), counted), counted.count
-
-
-def logged(folder: Path, *records: Record, **options: Any) -> Counter[str]:
-    log, count = log_of(folder, **options)
-    log.start()
-    for one in records:
-        log.record(one)
-    log.close(20)
-    return count
-
-
-def files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.name != ".lock")
-
-
-def found(folder: Path) -> Iterator[Record]:
-    for path in files(folder):
-        if path.suffix == ".jsonl":
-            yield from (decode_line(line, bounds=BOUNDS) for line in path.read_bytes().splitlines())
-        else:
-            with path.open("rb") as file:
-                chunks = list(read_records(file, path.stat().st_size))
-            assert not any(chunk.fault for chunk in chunks)
-            yield from (decode_log(chunk.payload, bounds=BOUNDS) for chunk in chunks)
-
-
-def numbers(folder: Path) -> list[float]:
-    return [float(one.inputs["x"][0]) for one in found(folder)]
+from tests.request_logs import Counted, HeldFiles, files, found, log_of, logged, numbers, record
 
 
 @pytest.mark.parametrize("kind", ["tfrecord", "jsonl"])
@@ -248,6 +172,17 @@ def test_what_waits_holds_no_other_rows_of_its_run(tmp_path: Path) -> None:
     assert one.outputs["y"].tolist() == [5]
 
 
+def test_who_stops_does_not_wait_for_a_disk_that_hangs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    held = HeldFiles(tmp_path)
+    log = RequestLog(LogOptions(tmp_path), Counted(), files=held)
+    log.start()
+    log.record(record())
+    log.close(0.05)
+    assert "the disk is too slow" in caplog.text
+    held.gate.set()
+    log.close(20)
+
+
 def test_a_full_disk_loses_requests_and_nothing_else(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     held, counted = HeldFiles(tmp_path), Counted()
     log = RequestLog(LogOptions(tmp_path), counted, files=held)
@@ -271,7 +206,7 @@ def test_a_record_that_was_written_in_part_is_cut_back(tmp_path: Path) -> None:
     program = (
         "import resource, sys\n"
         "from pathlib import Path\n"
-        "from tests.unit.service.recording.test_log import logged, record\n"
+        "from tests.request_logs import logged, record\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "print(dict(logged(Path(sys.argv[1]), *(record(number, size=50) for number in range(5)))))\n"
     )
