@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from socket import socket
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -41,6 +42,8 @@ _EXPOSED_HEADERS = (
     "retry-after",
 )
 """What scripts in browsers may read of an answer, beside its body."""
+_LOG_SECONDS = 5.0
+"""That a slow disk has to take what is left of the request log."""
 
 
 class GrpcServer(Protocol):
@@ -155,21 +158,34 @@ class Server:
 
         Raises:
             OSError: When an address cannot be had.
+            GatewayError: When the folder of the request log cannot be had.
         """
-        settings = self._settings
-        socket = listen(settings.host, settings.rest_port, "REST", stall_timeout=settings.stall_timeout)
+        if (log := self._parts.request_log) is not None:
+            log.start()
         try:
-            self.grpc_port = self._grpc.listen(settings.host, settings.grpc_port)
+            listening = self._listen()
         except OSError:
-            socket.close()
+            if log is not None:
+                log.close(_LOG_SECONDS)
             raise
-        self.rest_port = socket.getsockname()[1]
+        self.rest_port = listening.getsockname()[1]
         await self._grpc.start()
-        self._serving = asyncio.create_task(self._rest.serve(sockets=[socket]))
+        self._serving = asyncio.create_task(self._rest.serve(sockets=[listening]))
         self.catalog.subscribe(self._model_changed)
         self._helpers = [asyncio.create_task(self._follow_readiness()), asyncio.create_task(self._start_backend())]
         self._changed.set()
         return self
+
+    def _listen(self) -> socket:
+        """Takes both addresses; returns the socket of REST."""
+        settings = self._settings
+        rest = listen(settings.host, settings.rest_port, "REST", stall_timeout=settings.stall_timeout)
+        try:
+            self.grpc_port = self._grpc.listen(settings.host, settings.grpc_port)
+        except OSError:
+            rest.close()
+            raise
+        return rest
 
     async def __aexit__(
         self,
@@ -191,6 +207,8 @@ class Server:
             helper.cancel()
         await asyncio.gather(*self._helpers, return_exceptions=True)
         await self._parts.backend.close()
+        if (log := self._parts.request_log) is not None:
+            await asyncio.to_thread(log.close, _LOG_SECONDS)
 
     async def ready(self) -> None:
         """Waits until the server is ready: see `Catalog.ready`."""

@@ -19,6 +19,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from service.app.request_log_settings import RequestLogSettings
 from service.core.batch_policy import parse_batch_sizes
 from service.core.versions import VersionPolicy
 from service.validation import violations
@@ -40,7 +41,7 @@ class SettingsError(Exception):
     """A setting is wrong; the message names it, what was expected and what came."""
 
 
-class Settings(BaseSettings):
+class Settings(RequestLogSettings):
     """The settings of ``tensorgate serve``."""
 
     model_config = SettingsConfigDict(
