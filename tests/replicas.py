@@ -48,6 +48,7 @@ class Replica:
         nonsense: Whether it answers inferences with bytes that are no message.
         shift: Default of a second input, ``shift`` float32 [?], that is added to ``y``; ``None`` where there is none.
             As upstream does, it reports the input, and not the default.
+        others: Signatures that it reports in place of ``serving_default``, where there are any.
     """
 
     def __init__(self, *versions: int) -> None:
@@ -74,6 +75,7 @@ class Replica:
         self.crashes = False
         self.nonsense = False
         self.shift: float | None = None
+        self.others: dict[str, tf_pb.SignatureDef] = {}
         self.port = 0
         self._server: aio.Server | None = None
 
@@ -156,7 +158,8 @@ class Replica:
             inputs=inputs, outputs={self.output: info}, method_name="tensorflow/serving/predict"
         )
         signatures = get_model_metadata_pb2.SignatureDefMap()
-        signatures.signature_def["serving_default"].ParseFromString(definition.SerializeToString())
+        for name, other in (self.others or {"serving_default": definition}).items():
+            signatures.signature_def[name].ParseFromString(other.SerializeToString())
         answer = get_model_metadata_pb2.GetModelMetadataResponse()
         answer.metadata["signature_def"].Pack(signatures)
         return answer

@@ -19,7 +19,9 @@ from service.core.retry_budget import RetryBudget
 from service.core.versions import VersionPolicy
 from service.errors import OK
 from service.protocols.tfserving.errors import CODES
+from service.recording.log import LogOptions, RequestLog
 from service.telemetry.metrics import Metrics
+from service.telemetry.request_log import RequestLogMetrics
 
 _LIMITS = {"max_requests_in_flight", "max_streams_in_flight", "max_bytes_in_flight", "max_queue_size"}
 
@@ -30,6 +32,7 @@ class Dependencies:
 
     Attributes:
         config_file: What the operator says of the models, if it is in a file.
+        request_log: Keeps a share of the requests, if that is wanted.
     """
 
     settings: Settings
@@ -41,6 +44,7 @@ class Dependencies:
     control: ModelControl
     engine: Engine
     config_file: ModelConfigFile | None
+    request_log: RequestLog | None
 
     @classmethod
     def of(cls, settings: Settings) -> "Dependencies":
@@ -50,7 +54,7 @@ class Dependencies:
             BackendChoiceError: When there is no such backend.
             GatewayError: When the model configuration file makes no sense.
         """
-        catalog = Catalog()
+        catalog = Catalog(needs_all=settings.ready_when == "all")
         admission = Admission(
             requests=settings.max_requests_in_flight,
             streams=settings.max_streams_in_flight,
@@ -80,8 +84,9 @@ class Dependencies:
             bounds=bounds,
         )
         batcher = _batcher(settings, backend, metrics, catalog, budget)
-        engine = Engine(catalog=catalog, batcher=batcher, bounds=bounds)
-        return cls(settings, catalog, admission, metrics, bounds, backend, control, engine, config_file)
+        request_log = _request_log(settings, metrics)
+        engine = Engine(catalog=catalog, batcher=batcher, bounds=bounds, recorder=request_log)
+        return cls(settings, catalog, admission, metrics, bounds, backend, control, engine, config_file, request_log)
 
 
 def _backend(
@@ -132,6 +137,21 @@ def _batcher(settings: Settings, backend: Backend, metrics: Metrics, catalog: Ca
         batcher = make()
     metrics.watch_batching(batcher)
     return batcher
+
+
+def _request_log(settings: Settings, metrics: Metrics) -> RequestLog | None:
+    if settings.request_log is None:
+        return None
+    redact = (name.strip() for name in settings.request_log_redact.split(","))
+    options = LogOptions(
+        folder=settings.request_log,
+        share=settings.request_log_share,
+        max_bytes=settings.request_log_max_bytes,
+        max_files=settings.request_log_files,
+        format=settings.request_log_format,
+        redact=frozenset(name for name in redact if name),
+    )
+    return RequestLog(options, RequestLogMetrics(metrics.registry))
 
 
 def _batch_policy(settings: Settings) -> BatchPolicy:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from socket import socket
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -42,6 +43,8 @@ _EXPOSED_HEADERS = (
     "retry-after",
 )
 """What scripts in browsers may read of an answer, beside its body."""
+_LOG_SECONDS = 5.0
+"""That a slow disk has to take what is left of the request log."""
 
 
 class GrpcServer(Protocol):
@@ -163,21 +166,34 @@ class Server:
 
         Raises:
             OSError: When an address cannot be had.
+            GatewayError: When the folder of the request log cannot be had.
         """
-        settings = self._settings
-        socket = listen(settings.host, settings.rest_port, "REST", stall_timeout=settings.stall_timeout)
+        if (log := self._parts.request_log) is not None:
+            log.start()
         try:
-            self.grpc_port = self._grpc.listen(settings.host, settings.grpc_port)
+            listening = self._listen()
         except OSError:
-            socket.close()
+            if log is not None:
+                log.close(_LOG_SECONDS)
             raise
-        self.rest_port = socket.getsockname()[1]
+        self.rest_port = listening.getsockname()[1]
         await self._grpc.start()
-        self._serving = asyncio.create_task(self._rest.serve(sockets=[socket]))
+        self._serving = asyncio.create_task(self._rest.serve(sockets=[listening]))
         self.catalog.subscribe(self._model_changed)
         self._helpers = [asyncio.create_task(self._follow_readiness()), asyncio.create_task(self._start_backend())]
         self._changed.set()
         return self
+
+    def _listen(self) -> socket:
+        """Takes both addresses; returns the socket of REST."""
+        settings = self._settings
+        rest = listen(settings.host, settings.rest_port, "REST", stall_timeout=settings.stall_timeout)
+        try:
+            self.grpc_port = self._grpc.listen(settings.host, settings.grpc_port)
+        except OSError:
+            rest.close()
+            raise
+        return rest
 
     async def __aexit__(
         self,
@@ -199,11 +215,13 @@ class Server:
             helper.cancel()
         await asyncio.gather(*self._helpers, return_exceptions=True)
         await self._parts.backend.close()
+        if (log := self._parts.request_log) is not None:
+            await asyncio.to_thread(log.close, _LOG_SECONDS)
         if self._tracer is not None:
             await self._tracer.close()
 
     async def ready(self) -> None:
-        """Waits until every model can answer."""
+        """Waits until the server is ready: see `Catalog.ready`."""
         await self._ready.wait()
 
     async def _start_backend(self) -> None:
@@ -212,15 +230,22 @@ class Server:
             await parts.backend.start(parts.catalog)
         except Exception:
             logger.exception("the backend could not start")
+        else:
+            parts.catalog.fill_ended()
+            self._changed.set()
         if parts.config_file is not None and self._settings.poll_seconds:
             await parts.config_file.follow(parts.control, self._settings.poll_seconds)
 
     def _model_changed(self, version: ModelVersion) -> None:
         logger.info("version %d of model %s: %s", version.version, version.name, version.state)
-        if version.doubt and version.state is State.AVAILABLE:
-            logger.warning("it is served without the typed API, which needs another form of it: %s", version.doubt)
-        for signature, reason in version.unbatched.items() if version.state is State.AVAILABLE else ():
-            logger.info("requests for its signature %s are neither merged nor split: %s", signature, reason)
+        if version.state is State.AVAILABLE:
+            if version.doubt:
+                logger.warning("it is served without the typed API, which needs another form of it: %s", version.doubt)
+            for signature, reason in version.unbatched.items():
+                logger.info("requests for its signature %s are neither merged nor split: %s", signature, reason)
+            for signature, reason in version.unservable.items():
+                text = "the signature %s of version %d of model %s cannot be served: %s"
+                logger.warning(text, signature, version.version, version.name, reason)
         self._changed.set()
 
     async def _follow_readiness(self) -> None:

@@ -19,6 +19,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from service.app.request_log_settings import RequestLogSettings
 from service.core.batch_policy import parse_batch_sizes
 from service.core.versions import VersionPolicy
 from service.validation import violations
@@ -40,7 +41,7 @@ class SettingsError(Exception):
     """A setting is wrong; the message names it, what was expected and what came."""
 
 
-class Settings(BaseSettings):
+class Settings(RequestLogSettings):
     """The settings of ``tensorgate serve``."""
 
     model_config = SettingsConfigDict(
@@ -116,11 +117,11 @@ class Settings(BaseSettings):
     tfserving_metrics: bool = Field(
         False, description="Whether requests are counted by TensorFlow Serving's names too, for dashboards of it."
     )
+    ready_when: Literal["any", "all"] = Field(
+        "any", description="Whether it is ready, after the first fill, while any model can answer, or all can."
+    )
     poll_seconds: float = Field(
-        2.0,
-        ge=0,
-        le=86_400,
-        description="Seconds between looks for new versions, and for those that are gone; 0 for never.",
+        2.0, ge=0, le=86_400, description="Seconds between looks for versions that are new or gone; 0 for never."
     )
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
     rest_port: Port = Field(8000, description="Port of REST, the docs and /metrics; 0 for any free one.")

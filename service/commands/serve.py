@@ -14,6 +14,7 @@ from service.app.lifecycle import Server
 from service.app.process import serve
 from service.app.settings import PREFIX, RENAMED, Settings, SettingsError, load
 from service.backends.registry import BackendChoiceError
+from service.core.catalog import Catalog
 from service.errors import GatewayError
 
 BAD_USAGE = 2
@@ -73,12 +74,22 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _announce(settings: Settings, server: Server) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    readiness = server.catalog.readiness()
+    lines = [
+        f"Tensorgate serves {', '.join(name for name, ready in readiness.items() if ready)}: "
+        f"REST on http://{host}:{server.rest_port} (try /docs), gRPC on {host}:{server.grpc_port}\n",
+        *(f"not {name}: {_reason(server.catalog, name)}\n" for name, ready in readiness.items() if not ready),
+    ]
     with contextlib.suppress(OSError):  # nobody reads it: no reason not to serve
-        sys.stdout.write(
-            f"Tensorgate serves {', '.join(server.catalog.names())}: REST on http://{host}:{server.rest_port} "
-            f"(try /docs), gRPC on {host}:{server.grpc_port}\n"
-        )
+        sys.stdout.writelines(lines)
         sys.stdout.flush()
+
+
+def _reason(catalog: Catalog, name: str) -> str:
+    """Returns why no version of a model can answer."""
+    versions = catalog.versions(name) if name in catalog else ()
+    reasons = [f"version {entry.version}: {entry.error or entry.state.value}" for entry in versions]
+    return "; ".join(reasons) or "nothing is known of its versions yet"
 
 
 def _report_error(message: str) -> int:

@@ -1,6 +1,6 @@
 """The catalog: which models there are, in which versions, and what state each is in."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -30,6 +30,7 @@ class ModelVersion:
         doubt: Why it is served by the generic protocols alone, although its names are those of a kind; else empty.
         error: Why it could not be loaded; empty when nothing went wrong.
         unbatched: Why requests of a signature are neither merged nor split, by its name; without those that may be.
+        unservable: Why signatures that it has as well cannot be served, by name.
         load_seconds: How long it took to load it and warm it up, or to fail; 0 when it was not loaded.
         handle: The backend's own; what it refers to lives as long as a request holds this version.
     """
@@ -42,6 +43,7 @@ class ModelVersion:
     doubt: str = ""
     error: str = ""
     unbatched: Mapping[str, str] = field(default_factory=dict)
+    unservable: Mapping[str, str] = field(default_factory=dict)
     load_seconds: float = 0.0
     handle: object = field(default=None, repr=False, compare=False)
 
@@ -69,9 +71,21 @@ Listener = Callable[[ModelVersion], None]
 
 
 class Catalog:
-    """All versions that the backend has reported, by name and number."""
+    """All versions that the backend has reported, by name and number.
 
-    def __init__(self) -> None:
+    Args:
+        needs_all: Whether the server is ready only while each model can answer, and not while any can.
+
+    Attributes:
+        stored: Versions on disk by model, served or not; empty where the backend does not know.
+        unserved: What there is of which no version was found, by the name that it would have: why, and what to do.
+    """
+
+    def __init__(self, *, needs_all: bool = False) -> None:
+        self._needs_all = needs_all
+        self._filled = False
+        self.stored: Mapping[str, Sequence[int]] = {}
+        self.unserved: Mapping[str, str] = {}
         self._models: dict[str, dict[int, ModelVersion]] = {}
         self._labels: dict[str, Mapping[str, int]] = {}
         self._options: dict[str, ServingOptions] = {}
@@ -104,6 +118,7 @@ class Catalog:
         """Takes over all that another catalog says, at once; notifies listeners of each changed version."""
         before = self._entries()
         self._models, self._labels, self._options = draft._models, draft._labels, draft._options
+        self.stored, self.unserved = draft.stored, draft.unserved
         self._newest.clear()
         now = self._entries()
         changed = [entry for key, entry in now.items() if before.get(key) is not entry]
@@ -235,10 +250,21 @@ class Catalog:
         missing = dict.fromkeys(self._expected - self._models.keys(), False)
         return dict(sorted((readiness | missing).items()))
 
+    def fill_ended(self) -> None:
+        """Notes that all models that were there at the start are available or have failed."""
+        self._filled = True
+
     def ready(self) -> bool:
-        """Returns whether the backend has announced its models, there is one, and each of them can answer."""
+        """Returns whether the server is ready.
+
+        It is once all models that were there at the start are available or have failed, and while any of them can
+        answer: what comes later and is broken, or takes its time, takes nobody's answers away. Where all are needed it
+        is while each of them can, whether it was there at the start or came later.
+        """
         readiness = self.readiness()
-        return self._announced and bool(readiness) and all(readiness.values())
+        if self._needs_all:
+            return self._announced and bool(readiness) and all(readiness.values())
+        return self._filled and any(readiness.values())
 
 
 def _not_found(violation: Violation, kind: ErrorKind = ErrorKind.MODEL_NOT_FOUND) -> GatewayError:

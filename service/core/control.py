@@ -15,6 +15,11 @@ from service.errors import ErrorKind, GatewayError, Violation, invalid_input, li
 _LABEL = re.compile(r"(?!\d+$)[^/:\x00-\x1f\x7f-\x9f]+")
 """No separators of paths and addresses; and no bare number, which would read as a version elsewhere."""
 
+_GO_BACK = (
+    "; it is on disk, and the version policy does not choose it: name it in the model configuration "
+    "(specific { versions: N }), serve more versions (latest:N, all), or to go back to it take the newer ones away"
+)
+
 NOT_ALLOWED = "clients may not change what is served here (allow_model_control is off)"
 
 
@@ -188,10 +193,23 @@ class ModelControl:
 
 
 def _check_available(catalog: Catalog, configs: Sequence[ModelConfig]) -> None:
-    failed = [config.name for config in configs if not _is_available(catalog, config.name)]
+    failed = {config.name: reason for config in configs if (reason := _reason_against(catalog, config))}
     if failed:
-        reasons = listed(f"{{{name} due to error: {_reason(catalog, name)}}}" for name in failed)
+        reasons = listed(f"{{{name} due to error: {reason}}}" for name, reason in failed.items())
         raise GatewayError(ErrorKind.LOAD_FAILED, f"{len(failed)} model(s) did not become available: {reasons}")
+
+
+def _reason_against(catalog: Catalog, config: ModelConfig) -> str:
+    """Returns why a configuration cannot take effect; empty where it can."""
+    if not _is_available(catalog, config.name):
+        return _reason(catalog, config.name)
+    available = {entry.version for entry in _versions(catalog, config.name) if entry.state is State.AVAILABLE}
+    wanted = config.policy.only
+    if wanted is None or wanted & available:
+        return ""
+    stored = catalog.stored.get(config.name, ())
+    there = f"on disk are {listed(map(str, stored))}" if stored else f"there are {listed(map(str, sorted(available)))}"
+    return f"none of the versions {listed(map(str, sorted(wanted)))} can be served; {there}"
 
 
 def _check_label(catalog: Catalog, name: str, label: str, version: int) -> None:
@@ -200,7 +218,8 @@ def _check_label(catalog: Catalog, name: str, label: str, version: int) -> None:
     if entry is None or entry.state is not State.AVAILABLE:
         raise GatewayError(
             ErrorKind.FAILED_PRECONDITION,
-            f"the label {shown(label)} cannot be put on version {version} of {shown(name)}, which is not available",
+            f"the label {shown(label)} cannot be put on version {version} of {shown(name)}, which is not available"
+            + (_GO_BACK if entry is None and version in catalog.stored.get(name, ()) else ""),
         )
 
 

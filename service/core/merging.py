@@ -20,6 +20,7 @@ from service.errors import ErrorKind, GatewayError
 
 logger = logging.getLogger(__name__)
 
+_UNTRACED = nullcontext()
 _DOES_NOT_SPLIT = "an answer had no row for each row of its request"
 _BLAME = frozenset({ErrorKind.INVALID_INPUT, ErrorKind.BACKEND_FAILED})
 """Failures that one request of a batch may have caused; the others are to have their answers."""
@@ -110,10 +111,10 @@ class MergedRuns:
         """
         self._observe(request.version, request.rows, 1)
         self._budget.add_run()
-        if trace is None:
-            return await self._run(request, request.inputs, request.rows, deadline, policy)
-        with running(trace.run(request.version, request.rows, [trace])):
-            return await self._run(request, request.inputs, request.rows, deadline, policy)
+        with _UNTRACED if trace is None else running(trace.run(request.version, request.rows, [trace])):
+            if policy is not None and policy.allowed_batch_sizes:
+                return await self._run_filled(request, request.inputs, request.rows, deadline, policy)
+            return await self._run(request, request.inputs, deadline)
 
     async def run(
         self, batch: list[QueuedRequest], policy: BatchPolicy | None
@@ -170,8 +171,11 @@ class MergedRuns:
         inputs = {name: np.concatenate([queued.request.inputs[name] for queued in batch]) for name in first.inputs}
         latest = max((queued.deadline for queued in batch), key=lambda deadline: deadline.at)
         traces = [queued.trace for queued in batch if queued.trace is not None]
-        with running(traces[0].run(first.version, rows, traces)) if traces else nullcontext():
-            outputs = await self._run(first, inputs, rows, latest, policy)
+        with running(traces[0].run(first.version, rows, traces)) if traces else _UNTRACED:
+            if policy is not None and policy.allowed_batch_sizes:
+                outputs = await self._run_filled(first, inputs, rows, latest, policy)
+            else:
+                outputs = await self._run(first, inputs, latest)
         if not has_row_for_each(outputs, rows):
             raise _NotByRowsError
         answers = []
@@ -182,25 +186,27 @@ class MergedRuns:
             start = end
         return answers
 
-    async def _run(
+    async def _run_filled(
         self,
         request: InferenceRequest,
         inputs: Mapping[str, Tensor],
         rows: int,
         deadline: Deadline,
-        policy: BatchPolicy | None,
+        policy: BatchPolicy,
     ) -> Outputs:
-        """Runs inputs of so many rows, filled up where only some numbers of rows are allowed."""
-        filled = rows if policy is None else policy.filled(rows)
-        version, signature = request.version, request.signature
+        """Runs inputs of so many rows, filled up to a number that is allowed."""
+        filled = policy.filled(rows)
+        if rows not in {0, filled}:
+            more = {name: _filled(tensor, filled) for name, tensor in inputs.items()}
+            outputs = await self._run(request, more, deadline)
+            if has_row_for_each(outputs, filled):
+                return {name: tensor[:rows] for name, tensor in outputs.items()}
+            self.disable_batching(request.version, request.signature)
+        return await self._run(request, inputs, deadline)
+
+    async def _run(self, request: InferenceRequest, inputs: Mapping[str, Tensor], deadline: Deadline) -> Outputs:
         try:
-            if rows not in {0, filled}:
-                more = {name: _filled(tensor, filled) for name, tensor in inputs.items()}
-                outputs = await self._backend.run(version, signature, more, deadline)
-                if has_row_for_each(outputs, filled):
-                    return {name: tensor[:rows] for name, tensor in outputs.items()}
-                self.disable_batching(version, signature)
-            return await self._backend.run(version, signature, inputs, deadline)
+            return await self._backend.run(request.version, request.signature, inputs, deadline)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():

@@ -14,7 +14,7 @@ from service.backends.savedmodel.source import ModelSource
 from service.core.batch_policy import ServingOptions
 from service.core.catalog import Catalog, ModelVersion, State
 from service.core.model_config import ModelConfig
-from service.errors import GatewayError
+from service.errors import GatewayError, listed
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +55,10 @@ class VersionManager:
         self._failed: dict[Key, FoundVersion] = {}
         self._seen: Mapping[Key, FoundVersion] = {}
         self._problems: set[str] = set()
+        self._notes: set[str] = set()
+        self._hints: Mapping[str, str] = {}  # what the last look found misplaced
+        self._hinted: Mapping[str, str] | None = None  # what the one before it did
+        self._unloaded_with: dict[str, set[int]] = {}  # what was on disk of each model when it was unloaded
 
     async def start(self) -> None:
         """Announces the versions of the source and loads them one by one."""
@@ -64,6 +68,7 @@ class VersionManager:
         self._seen = scan.versions
         self.catalog.announce(ModelVersion(*key, State.START) for key in self._wanted(self._seen))
         await self._load_missing(self._seen)
+        self._notice(self._seen)
 
     def draft(self, configs: Sequence[ModelConfig]) -> "VersionManager":
         """Returns a manager for the models of a list, with a catalog of its own; it shares the versions served here.
@@ -73,7 +78,7 @@ class VersionManager:
         source = self._source.listing(configs)
         draft = VersionManager(source, catalog=Catalog(), loading=self._loading)
         draft.catalog.announce(())  # what is not in the list will not be there
-        draft._problems = self._problems
+        draft._problems, draft._notes, draft._hinted = self._problems, self._notes, self._hinted
         draft._seen = {key: found for key, found in self._seen.items() if source.has(key[0], found.folder)}
         for key, version in self._served.items():
             if source.has(key[0], self._folders[key]):
@@ -97,6 +102,7 @@ class VersionManager:
                 self.catalog.drop(name, entry.version)
             self._failed = {key: found for key, found in self._failed.items() if key[0] != name}
             self._source = self._source.with_unloaded(self._source.unloaded - {name})
+            del self._unloaded_with[name]
         for key in [key for key in self._failed if key[0] == name]:
             del self._failed[key]
             self.catalog.drop(*key)
@@ -104,6 +110,7 @@ class VersionManager:
     async def unload(self, name: str) -> None:
         """Drops the model's versions; the catalog lists them as ended."""
         self._source = self._source.with_unloaded(self._source.unloaded | {name})
+        self._unloaded_with[name] = set(_numbers(self._seen, name))
         await self._drop({key for key in self._served if key[0] == name})
         for entry in self.catalog.versions(name) if name in self.catalog else []:
             self.catalog.put(ModelVersion(name, entry.version, State.END))
@@ -129,10 +136,47 @@ class VersionManager:
             del self._failed[key]
             self.catalog.drop(*key)
         await self._load_missing(candidates)
-        await self._drop(self._served.keys() - self._wanted(candidates).keys())
+        await self._drop(self._served.keys() - self._wanted(candidates).keys() - self._kept(found))
+        self._notice(found)
+
+    def _kept(self, found: Mapping[Key, FoundVersion]) -> set[Key]:
+        """Returns versions that are served although nothing wants them, as none that is wanted can answer yet.
+
+        Those that are gone from disk are not among them, nor are those of models that were unloaded.
+        """
+        kept: set[Key] = set()
+        for name in {key[0] for key in self._served} - self._source.unloaded:
+            served = {key for key in self._served if key[0] == name}
+            wanted = self._source.choose(name, _numbers(found, name))
+            if not any(key[1] in wanted for key in served):
+                kept |= served & found.keys()
+        return kept
+
+    def _notice(self, found: Mapping[Key, FoundVersion]) -> None:
+        """Tells the catalog what is on disk; logs once what is wanted and not there, and what came for nothing."""
+        self.catalog.stored = {name: sorted(_numbers(found, name)) for name in {key[0] for key in found}}
+        # What is still being copied is no version for a moment: only what is seen twice is told, but for the start.
+        told = self._hints.items() if self._hinted is None else self._hints.items() & self._hinted.items()
+        notes = {f"nothing of {name} is served: {hint}" for name, hint in told}
+        self._hinted = self._hints
+        for name, numbers in self._source.missing(self.catalog.stored).items():
+            there = listed(map(str, self.catalog.stored.get(name, ()))) or "none"
+            serves = listed(str(key[1]) for key in sorted(self._served) if key[0] == name) or "none"
+            wanted = listed(map(str, numbers))
+            notes.add(
+                f"version {wanted} of model {name} is to be served and not there; on disk: {there}; served: {serves}"
+            )
+        for name, known in self._unloaded_with.items():
+            for number in set(self.catalog.stored.get(name, ())) - known:
+                notes.add(
+                    f"version {number} of model {name} has come; a client unloaded the model: load it to serve it"
+                )
+        for note in sorted(notes - self._notes):
+            logger.warning(note)
+        self._notes = notes
 
     async def collect(self) -> None:
-        """Frees dropped versions: a loaded model is full of reference cycles."""
+        """Waits until dropped versions are freed, by the thread that loads; those in reference cycles too."""
         await asyncio.get_running_loop().run_in_executor(self._loading.pool, gc.collect)
 
     async def _load_missing(self, found: Mapping[Key, FoundVersion]) -> None:
@@ -168,7 +212,9 @@ class VersionManager:
         scan = None
         try:
             scan = await asyncio.get_running_loop().run_in_executor(self._loading.pool, self._source.scan)
-            problems = {f"the model {name} cannot be read: {why}" for name, why in scan.unreadable.items()}
+            problems = set(scan.problems())
+            self.catalog.unserved = {**scan.misplaced, **scan.unreadable}
+            self._hints = scan.misplaced
         except OSError as error:
             problems = {f"the models folder {self._source} cannot be read: {error.strerror}"}
         for problem in sorted(problems - self._problems):
@@ -178,6 +224,10 @@ class VersionManager:
 
     async def _load(self, key: Key, found: FoundVersion) -> None:
         """Makes a version available, or records why it failed."""
+        if found.error:  # which the scan has logged
+            self._failed[key] = found
+            self.catalog.put(ModelVersion(*key, State.END, error=found.error))
+            return
         self.catalog.put(ModelVersion(*key, State.LOADING))
         self._failed.pop(key, None)
         began = time.monotonic()
@@ -195,6 +245,11 @@ class VersionManager:
         self._served[key] = version
         self._folders[key] = folder
         self.catalog.put(version)
+
+
+def _numbers(found: Mapping[Key, FoundVersion], name: str) -> list[int]:
+    """Returns the versions of a model."""
+    return [key[1] for key in found if key[0] == name]
 
 
 def _reason(key: Key, error: Exception) -> str:

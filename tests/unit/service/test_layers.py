@@ -20,10 +20,15 @@ ALLOWED = {
     "seam": {"core", "errors"},
     "backends": {"codecs", "core", "errors", "wire"},
     "telemetry": {"core", "errors"},
+    "recording": {"codecs", "core", "errors"},
+    "replay": {"codecs", "core", "errors", "wire"},
     "protocols": {"codecs", "core", "errors", "schemas", "seam", "validation", "wire"},
     "transport": {"codecs", "core", "errors", "seam"},
-    "app": {"backends", "codecs", "core", "errors", "protocols", "seam", "telemetry", "transport", "validation"},
-    "commands": {"app", "backends", "codecs", "core", "errors"},
+    "app": {
+        *("backends", "codecs", "core", "errors", "protocols", "recording", "seam", "telemetry", "transport"),
+        "validation",
+    },
+    "commands": {"app", "backends", "codecs", "core", "errors", "replay"},
     "__main__": {"commands"},
 }
 

@@ -36,18 +36,34 @@ def test_what_cannot_answer_says_why(wanted: ModelRef, kind: ErrorKind, words: s
     assert caught.value.kind is kind
 
 
-def test_it_is_ready_when_every_model_can_answer() -> None:
+def test_it_is_ready_after_the_first_fill_while_any_model_can_answer() -> None:
     made = catalog(*MIXED)
     assert made.readiness() == {"a": True, "b": False}
     assert not made.ready()
+    made.fill_ended()
+    assert made.ready()
+    made.put(ModelVersion("c", 1, State.END, error="it is broken"))
+    assert made.ready()
+    for version in (1, 2):
+        made.put(ModelVersion("a", version, State.END))
+    assert not made.ready()
+
+
+def test_it_is_ready_while_every_model_can_answer_where_all_are_needed() -> None:
+    made = Catalog(needs_all=True)
+    made.announce(ModelVersion(*entry) for entry in MIXED)
+    assert not made.ready()
     made.put(ModelVersion("b", 1, State.AVAILABLE))
     assert made.ready()
+    made.put(ModelVersion("c", 1, State.END, error="it is broken"))
+    assert not made.ready()
 
 
 def test_it_is_not_ready_before_the_backend_has_announced_its_models() -> None:
-    made = Catalog()
-    made.put(ModelVersion("a", 1, State.AVAILABLE))
-    assert not made.ready()
+    for needs_all in (False, True):
+        made = Catalog(needs_all=needs_all)
+        made.put(ModelVersion("a", 1, State.AVAILABLE))
+        assert not made.ready()
 
 
 def test_no_model_is_unknown_before_the_backend_has_announced_its_models() -> None:
@@ -62,7 +78,9 @@ def test_no_model_is_unknown_before_the_backend_has_announced_its_models() -> No
 
 
 def test_it_is_not_ready_without_a_model() -> None:
-    assert not catalog().ready()
+    made = catalog()
+    made.fill_ended()
+    assert not made.ready()
 
 
 def test_listeners_hear_of_each_change() -> None:
