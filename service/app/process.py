@@ -7,10 +7,10 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from service.app.lifecycle import Server
-from service.app.settings import Settings, unknown_variables
+from service.app.settings import Settings, nearest_variables, unknown_variables
 from service.telemetry import logs
 
 logger = logging.getLogger(__name__)
@@ -22,12 +22,13 @@ _YOUNG_OBJECTS = 10_000
 """New objects after which the collector looks for cycles among them; by default 700, those of a few requests."""
 
 
-async def serve(settings: Settings, announce: Callable[[Server], None]) -> None:
+async def serve(settings: Settings, announce: Callable[[Server], None], warnings: Iterable[str] = ()) -> None:
     """Serves until SIGTERM or SIGINT, then drains; a second signal ends the drain.
 
     Args:
         settings: All of them.
         announce: Called once, when the models are ready.
+        warnings: What was to be said about the settings when they were read.
 
     Raises:
         BackendChoiceError: When there is no such backend.
@@ -36,8 +37,10 @@ async def serve(settings: Settings, announce: Callable[[Server], None]) -> None:
     logs.configure(level=settings.log_level, style=settings.log_format)
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
+    for warning in warnings:
+        logger.warning("%s", warning)
     for name in unknown_variables(os.environ):
-        logger.warning("%s is set, and is no setting", name)
+        logger.warning("%s is set, and is no setting%s", name, nearest_variables(name))
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()

@@ -57,8 +57,9 @@ def _serve(options: argparse.Namespace) -> int:
     }
     status = 0
     try:
-        settings = load(flags, options.config)
-        uvloop.run(serve(settings, lambda server: _announce(settings, server)))
+        warnings: list[str] = []  # until it is known how the log is to look
+        settings = load(flags, options.config, warnings.append)
+        uvloop.run(serve(settings, lambda server: _announce(settings, server), warnings))
     except (SettingsError, BackendChoiceError, GatewayError) as error:
         return _report_error(str(error))
     except OSError as error:
