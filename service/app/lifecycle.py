@@ -231,9 +231,4 @@ def _grpc_server(settings: Settings, app: ASGIApp, calls: GrpcCalls) -> GrpcServ
         return AioServer(calls, max_request_bytes=settings.max_request_bytes, stall_timeout=settings.stall_timeout)
     from service.transport.grpc.h2corn_server import H2cornServer  # noqa: PLC0415
 
-    return H2cornServer(
-        app,
-        services=calls.service_names,
-        stall_timeout=settings.stall_timeout,
-        log_format=settings.log_format,
-    )
+    return H2cornServer(app, services=calls.service_names, stall_timeout=settings.stall_timeout)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 
 from service.app.lifecycle import Server
 from service.app.settings import Settings, nearest_variables, unknown_variables
-from service.telemetry import logs
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +33,6 @@ async def serve(settings: Settings, announce: Callable[[Server], None], warnings
         BackendChoiceError: When there is no such backend.
         OSError: When an address cannot be had.
     """
-    logs.configure(level=settings.log_level, style=settings.log_format)
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
     for warning in warnings:

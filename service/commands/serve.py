@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import os
 import sys
@@ -11,10 +10,13 @@ from pathlib import Path
 import uvloop
 
 from service.app.lifecycle import Server
+from service.app.output import Output
 from service.app.process import serve
 from service.app.settings import PREFIX, RENAMED, Settings, SettingsError, load
 from service.backends.registry import BackendChoiceError
 from service.errors import GatewayError
+
+logger = logging.getLogger(__name__)
 
 BAD_USAGE = 2
 INTERRUPTED = 130
@@ -55,31 +57,38 @@ def _serve(options: argparse.Namespace) -> int:
         for name, value in vars(options).items()
         if name.startswith(prefix) and value is not None
     }
+    warnings: list[str] = []  # until it is known how the log is to look
+    try:
+        settings = load(flags, options.config, warnings.append)
+    except SettingsError as error:
+        return _report_error(str(error))
+    output = Output(level=settings.log_level, style=settings.log_format)
     status = 0
     try:
-        warnings: list[str] = []  # until it is known how the log is to look
-        settings = load(flags, options.config, warnings.append)
-        uvloop.run(serve(settings, lambda server: _announce(settings, server), warnings))
-    except (SettingsError, BackendChoiceError, GatewayError) as error:
-        return _report_error(str(error))
+        uvloop.run(serve(settings, lambda server: output.announce(_announcement(settings, server)), warnings))
+    except (BackendChoiceError, GatewayError) as error:
+        status = _fail(str(error))
     except OSError as error:
-        return _report_error(f"{error.strerror} (--host, --rest-port, --grpc-port)")
+        status = _fail(f"{error.strerror} (--host, --rest-port, --grpc-port)")
     except asyncio.CancelledError:
         status = INTERRUPTED
     # A run of TensorFlow cannot be interrupted, and an ordinary exit would wait for its thread. Nobody waits for its
     # result any more: what was in flight has been answered or given up.
-    logging.shutdown()
+    output.close()
     os._exit(status)
 
 
-def _announce(settings: Settings, server: Server) -> None:
+def _announcement(settings: Settings, server: Server) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    with contextlib.suppress(OSError):  # nobody reads it: no reason not to serve
-        sys.stdout.write(
-            f"Tensorgate serves {', '.join(server.catalog.names())}: REST on http://{host}:{server.rest_port} "
-            f"(try /docs), gRPC on {host}:{server.grpc_port}\n"
-        )
-        sys.stdout.flush()
+    return (
+        f"Tensorgate serves {', '.join(server.catalog.names())}: REST on http://{host}:{server.rest_port} "
+        f"(try /docs), gRPC on {host}:{server.grpc_port}"
+    )
+
+
+def _fail(message: str) -> int:
+    logger.critical("%s", message)
+    return BAD_USAGE
 
 
 def _report_error(message: str) -> int:

@@ -59,6 +59,12 @@ class _TextFormatter(logging.Formatter):
         return indent(_escaped(super().formatException(ei), _CONTROL_BUT_NEWLINE), "  ")
 
 
+def as_json(text: str) -> str:
+    """Returns the text as an entry of the log, for what goes to standard output."""
+    record = logging.LogRecord("tensorgate", logging.INFO, "", 0, text, (), None)
+    return _JsonFormatter().format(record)
+
+
 def configure(*, level: str, style: str) -> None:
     """Sends all logs of this process to standard error.
 
@@ -66,7 +72,7 @@ def configure(*, level: str, style: str) -> None:
         level: Name of the lowest level to write.
         style: One of `FORMATS`.
     """
-    # A descriptor of our own: what others write to standard error can then be distinguished.
+    # A descriptor of our own: what others write to standard error takes another way (`service.telemetry.native`).
     handler = logging.StreamHandler(os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1))
     handler.setFormatter(_JsonFormatter() if style == "json" else _TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -244,6 +244,23 @@ def test_a_start_that_cannot_succeed_says_why_and_ends_with_status_two(arguments
     assert "Traceback" not in done.stderr
 
 
+def test_every_line_of_both_outputs_is_json() -> None:
+    with server_process(*FAKE, "--log-level", "debug", TENSORGATE_MAX_BATCH_ROWS="64") as server:
+        assert json.loads(server.announcement())["message"].startswith("Tensorgate serves double")
+        httpx.post(server.rest + CLASSIFY, json={})
+        assert server.stop() == 0
+        entries = [json.loads(line) for line in server.lines]
+    assert all({"time", "level", "logger", "message"} <= set(entry) for entry in entries)
+    assert any("max_batch_rows is called max_request_rows now" in entry["message"] for entry in entries)
+    assert any(entry["logger"] == "h2corn" for entry in entries)  # of its start
+
+
+def test_text_is_for_people() -> None:
+    with server_process(*FAKE, "--log-format", "text") as server:
+        assert server.announcement().startswith("Tensorgate serves double")
+        assert server.stop() == 0
+
+
 def test_a_misspelt_variable_is_warned_of() -> None:
     with server_process(*FAKE, TENSORGATE_PROT="1") as server:
         server.announcement()

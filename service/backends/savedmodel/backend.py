@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from service.backends.registry import BackendOptions
-from service.backends.savedmodel import native_output
 from service.backends.savedmodel.folder import Key, verify
 from service.backends.savedmodel.source import ModelSource
 from service.backends.savedmodel.version_manager import Loading, VersionManager
+from service.core import native_output
 from service.core.batch_policy import ServingOptions
 from service.core.catalog import Catalog, ModelVersion, State
 from service.core.deadline import Deadline
@@ -166,7 +166,7 @@ class SavedModelBackend:
 @functools.cache
 def _import_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", _WARNINGS_ONLY)
-    with native_output.logged(logger):
+    with native_output.quiet():  # some of it is written before its logging can be configured
         tensorflow = importlib.import_module("tensorflow")
         # Its Python loader recommends another one, which costs more at every call.
         tensorflow.get_logger().setLevel(logging.ERROR)
