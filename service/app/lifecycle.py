@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -78,6 +79,7 @@ class Server:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._logged = settings.access_log
+        self._slow = settings.slow_request_seconds or math.inf
         self._parts = Dependencies.of(settings)
         self._draining = False
         self._apis = apis(self._parts, self._accepting)
@@ -94,7 +96,7 @@ class Server:
                 timeout=settings.default_timeout,
                 idle_timeout=settings.stream_idle_timeout,
                 draining=self.admission.draining,
-                report=self._parts.metrics.observe,
+                report=self._report_message,
             ),
             max_request_bytes=settings.max_request_bytes,
         )
@@ -144,8 +146,18 @@ class Server:
 
     def _report(self, call: Call, code: str) -> None:
         self._parts.metrics.observe(call, code)
-        if self._logged == "all" or (self._logged == "failed" and code != OK):
-            logs.log_access(call, code)
+        if self._logged == "none":
+            return
+        is_slow = self._slow < math.inf and code == OK and not call.messages and call.elapsed() > self._slow
+        if is_slow or code != OK or self._logged == "all":
+            logs.log_access(call, code, message="slow request" if is_slow else "request")
+
+    def _report_message(self, call: Call, code: str) -> None:
+        """Takes a message of a stream, which has a line of its own unless all is well; else its stream's is enough."""
+        self._parts.metrics.observe(call, code)
+        is_slow = code == OK and call.elapsed() > self._slow
+        if (is_slow or code != OK) and self._logged != "none":
+            logs.log_access(call, code, message="slow request" if is_slow else "request")
 
     def _accepting(self) -> bool:
         return not (self._draining or self.admission.draining.is_set())

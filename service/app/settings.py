@@ -200,6 +200,13 @@ class Settings(BaseSettings):
         "failed",
         description="Which requests are logged, a line each: all, those that failed, or none; all costs throughput.",
     )
+    slow_request_seconds: float = Field(
+        0.0,
+        ge=0,
+        le=86_400,
+        description="Seconds beyond which a request that succeeded has a line in the log too, though access_log is "
+        "failed; 0 for never.",
+    )
     log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for people.")
 
     @model_validator(mode="after")

@@ -12,9 +12,11 @@ import orjson
 
 from service.core import call as calls
 from service.core.call import Call
+from service.errors import OK
 
 FORMATS = ("json", "text")
 _ACCESS = logging.getLogger("tensorgate.access")
+_DETAIL_CHARACTERS = 500
 
 
 class _JsonFormatter(logging.Formatter):
@@ -81,23 +83,50 @@ def configure(*, level: str, style: str) -> None:
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
 
 
-def log_access(call: Call, code: str) -> None:
-    """Writes the one line of a finished request."""
+def log_access(call: Call, code: str, *, message: str = "request") -> None:
+    """Writes the one line of a finished request: what is known of it."""
     if not _ACCESS.isEnabledFor(logging.INFO):
         return
-    fields = {
+    fields: dict[str, Any] = {
         "request_id": call.request_id,
         "protocol": call.protocol,
         "method": call.method,
-        "model": call.model,
+        "model": _writable(call.asked) if call.model is None and call.asked is not None else call.model,
         "version": call.version,
         "code": code,
+        **({"http_status": int(call.status)} if call.status is not None else {}),
+        **_grpc_code(call, code),
+        **({"detail": call.detail[:_DETAIL_CHARACTERS]} if call.detail else {}),
+        "peer": _peer(call),
         "rows": call.rows,
         **({"messages": call.messages} if call.messages else {}),
+        "request_bytes": call.size,
+        "response_bytes": call.answered,
         "duration_ms": round(call.elapsed() * 1000, 3),
         **{f"{phase}_ms": round(seconds * 1000, 3) for phase, seconds in call.phases.items()},
     }
-    _ACCESS.info("request", extra={"fields": fields})
+    _ACCESS.info(message, extra={"fields": fields})
+
+
+def _peer(call: Call) -> str | None:
+    match call.peer:
+        case (host, port):
+            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        case None:
+            return None
+        case tell:
+            return tell()
+
+
+def _grpc_code(call: Call, code: str) -> dict[str, str]:
+    if call.protocol != "grpc" or not (call.grpc_code or code == OK):
+        return {}
+    return {"grpc_code": call.grpc_code or "OK"}
+
+
+def _writable(text: str) -> str:
+    """Returns the text as JSON in UTF-8 can have it."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:

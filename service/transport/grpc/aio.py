@@ -5,6 +5,7 @@ import errno
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 from grpc import aio
@@ -122,7 +123,7 @@ class _Handlers(grpc.GenericRpcHandler):
         metadata = {name.encode(): _bytes(value) for name, value in context.invocation_metadata() or ()}
         given = metadata.get(_REQUEST_ID)
         call = self._calls.call(bound, None if given is None else given.decode("latin-1"))
-        call.metadata = metadata
+        call.metadata, call.peer = metadata, partial(_peer, context)
         return call
 
     async def _counted(self, messages: AsyncIterator[bytes], held: HeldBytes) -> AsyncIterator[bytes]:
@@ -130,6 +131,11 @@ class _Handlers(grpc.GenericRpcHandler):
             self._calls.check_size(len(data))
             held.take(len(data))
             yield data
+
+
+def _peer(context: Context) -> str:
+    """Returns who sent a call, as host and port: grpcio writes ``ipv4:127.0.0.1:5``, and ``ipv6:%5B::1%5D:5``."""
+    return unquote(context.peer()).removeprefix("ipv4:").removeprefix("ipv6:")
 
 
 def _bytes(value: str | bytes) -> bytes:

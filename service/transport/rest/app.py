@@ -53,7 +53,7 @@ class RestApp:
         """
         given = headers.get(_REQUEST_ID)
         request_id = request_id_of(None if given is None else given.decode("latin-1"))
-        call = Call("rest", OTHER_METHOD, request_id, self._calls.deadline(None))
+        call = Call("rest", OTHER_METHOD, request_id, self._calls.deadline(None), peer=scope.get("client"))
         path: str = scope["path"]
         api, router = next((pair for pair in self._apis if pair[0].owns(path)), (None, self._operations))
         refused: GatewayError | None = None
@@ -74,11 +74,15 @@ class RestApp:
             held.admit()
             call.size = len(body)
             request = HttpRequest(params, scope["query_string"], scope["headers"], body)
-            return await answered_again(lambda: route.handle(request, call))
+            response = await answered_again(lambda: route.handle(request, call))
+            call.status, call.answered = response.status, len(response.body)
+            return response
 
         def refuse(error: GatewayError, call: Call) -> HttpResponse:
             respond = problem_response if api is None else api.refuse
-            return _with_advice(respond(error, call.request_id), error)
+            response = _with_advice(respond(error, call.request_id), error)
+            call.status, call.answered = response.status, len(response.body)
+            return response
 
         is_probe = found is not None and found[0].is_probe
         place = None if is_probe else "requests"
