@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import logging
 import math
+from collections.abc import Awaitable, Callable
+from functools import partial
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -16,6 +18,7 @@ from service.app.settings import Settings
 from service.core.admission import Admission
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelVersion, State
+from service.core.ports import FollowingBackend
 from service.errors import OK
 from service.telemetry import logs
 from service.transport import openapi
@@ -105,6 +108,7 @@ class Server:
         self._grpc = _grpc_server(settings, app, grpc_calls)
         self._changed = asyncio.Event()
         self._ready = asyncio.Event()
+        self._started = asyncio.Event()
         self._helpers: list[asyncio.Task[None]] = []
         self.rest_port = 0
         self.grpc_port = 0
@@ -208,12 +212,37 @@ class Server:
         """Waits until every model can answer."""
         await self._ready.wait()
 
+    async def look(self) -> None:
+        """Looks at once at what is followed, the model configuration file and the models folder, and logs the outcome.
+
+        Settings are not read again.
+        """
+        await self._started.wait()
+        parts = self._parts
+        looks: dict[str, Callable[[], Awaitable[None]]] = {}
+        if parts.config_file is not None:
+            looks[str(parts.config_file.path)] = partial(parts.config_file.look, parts.control)
+        if isinstance(parts.backend, FollowingBackend):
+            where = "the models folder" if parts.config_file is None else "the folders of its models"
+            looks[where] = parts.backend.look
+        what = f"looking at {' and '.join(looks)}" if looks else "there is nothing to look at"
+        logger.info("%s; a change of a setting needs a restart", what)
+        before = self._states()
+        for look in looks.values():
+            await look()
+        logger.info("what is served %s", "is as it was" if self._states() == before else "has changed")
+
+    def _states(self) -> set[tuple[str, int, State]]:
+        catalog = self.catalog
+        return {(name, entry.version, entry.state) for name in catalog.names() for entry in catalog.versions(name)}
+
     async def _start_backend(self) -> None:
         parts = self._parts
         try:
             await parts.backend.start(parts.catalog)
         except Exception:
             logger.exception("the backend could not start")
+        self._started.set()
         if parts.config_file is not None and self._settings.poll_seconds:
             await parts.config_file.follow(parts.control, self._settings.poll_seconds)
 

@@ -22,7 +22,7 @@ _YOUNG_OBJECTS = 10_000
 
 
 async def serve(settings: Settings, announce: Callable[[Server], None], warnings: Iterable[str] = ()) -> None:
-    """Serves until SIGTERM or SIGINT, then drains; a second signal ends the drain.
+    """Serves until SIGTERM or SIGINT, then drains; a second signal ends the drain. SIGHUP has it look for new models.
 
     Args:
         settings: All of them.
@@ -50,14 +50,29 @@ async def serve(settings: Settings, announce: Callable[[Server], None], warnings
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    hung_up = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, hung_up.set)
     async with Server(settings) as server:
         logger.info("listening: REST on port %d, gRPC on port %d", server.rest_port, server.grpc_port)
         announcing = asyncio.create_task(_announce(server, announce))
+        looking = asyncio.create_task(_look(server, hung_up))
         await stopping.wait()
         announcing.cancel()
+        looking.cancel()
         logger.info("stopping, with %d requests in flight", server.admission.in_flight["requests"])
     with contextlib.suppress(asyncio.CancelledError):
         await announcing
+
+
+async def _look(server: Server, hung_up: asyncio.Event) -> None:
+    """Has the server look each time that the event is set; several signals at once are one."""
+    while True:
+        await hung_up.wait()
+        hung_up.clear()
+        try:
+            await server.look()
+        except Exception:
+            logger.exception("it could not be looked for new models")
 
 
 async def _announce(server: Server, announce: Callable[[Server], None]) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _WARNINGS_ONLY = "1"
+_SETTLING_SECONDS = 1.0
 
 
 class SavedModelBackend:
@@ -115,6 +116,12 @@ class SavedModelBackend:
             await self._require(name)
             await self._manager.unload(name)
 
+    async def look(self) -> None:
+        """Looks twice, as a version is not touched while its files change from one look to the next."""
+        await self._reconcile()
+        await asyncio.sleep(_SETTLING_SECONDS)
+        await self._reconcile()
+
     async def _require(self, name: str) -> None:
         """Refuses a model that is neither served, nor unloaded, nor on disk."""
         known = await self._manager.known()
@@ -126,10 +133,13 @@ class SavedModelBackend:
         while True:
             await asyncio.sleep(self._poll_seconds)
             try:
-                async with self._changing:
-                    await self._manager.reconcile(settled=set())
+                await self._reconcile()
             except Exception:
                 logger.exception("the models folder could not be scanned; it is scanned again soon")
+
+    async def _reconcile(self) -> None:
+        async with self._changing:
+            await self._manager.reconcile(settled=set())
 
     async def _load(self, key: Key, folder: Path, options: ServingOptions) -> ModelVersion:
         model, recorded = await asyncio.get_running_loop().run_in_executor(
