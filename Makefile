@@ -22,7 +22,7 @@ BENCH_ARGS ?=
 PROFILE_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run train test test-compat test-compose bench-quick lint format types protos protos-check clients peers bench profile requirements clean
+.PHONY: help run train test test-compat test-compose bench-quick lint format types protos protos-check clients peers bench profile sample requirements clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -73,6 +73,9 @@ protos-check: $(PROTOS_VENV)/.done ## Fail when the generated code is not what t
 	$(PROTOS_VENV)/bin/python protos/generate.py --check
 
 clients: $(CLIENTS) $(CLIENTS_VENV)/node/.done ## Install the clients that others wrote, to be tested with
+
+sample: $(VENV)/.run ## Write deploy/tensorgate.toml anew, after a change of the settings
+	$(BIN)/python -m service.app.settings_sample > deploy/tensorgate.toml
 
 requirements: $(TOOLS_VENV)/.done ## Resolve the pinned requirement files anew
 	$(TOOLS_VENV)/bin/python requirements/resolve.py

@@ -1,6 +1,7 @@
 """Pydantic's findings in the words of `service.errors`: where, expected, got."""
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -10,6 +11,8 @@ from service.errors import GatewayError, Violation, invalid_input, shown
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
+WHOLE = "body"
+"""Where something is wrong that is in no field."""
 _MAX_VIOLATIONS = 20
 """At most this many are reported, however many there are."""
 
@@ -27,8 +30,12 @@ def validated(schema: type[Schema], fields: Mapping[str, Any]) -> Schema:
 
 
 def violations(error: ValidationError) -> list[Violation]:
-    """Returns the first findings of the error, at most 20."""
-    return [_violation(detail) for detail in error.errors(include_url=False)[:_MAX_VIOLATIONS]]
+    """Returns the first findings of the error, at most 20.
+
+    Left out are defaults that depend on another value, and could not be made as that one is wrong.
+    """
+    details = (detail for detail in error.errors(include_url=False) if detail["type"] != "default_factory_not_called")
+    return [_violation(detail) for detail in islice(details, _MAX_VIOLATIONS)]
 
 
 def as_finding(error: GatewayError) -> PydanticCustomError:
@@ -61,6 +68,6 @@ def _violation(detail: ErrorDetails) -> Violation:
 
 
 def path(location: tuple[int | str, ...]) -> str:
-    """Returns a path such as ``images[2].pixels``; ``body`` for the message as a whole."""
+    """Returns a path such as ``images[2].pixels``; `WHOLE` for what is in none."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return text.removeprefix(".") or "body"
+    return text.removeprefix(".") or WHOLE

@@ -1,6 +1,7 @@
 """Servers and clients that most tests need; and what a new user has after ``make run``."""
 
 import asyncio
+import json
 import os
 import re
 import subprocess
@@ -212,6 +213,8 @@ def default_servers(default_models: Path) -> Iterator[Callable[[str], ServerProc
 
 def _assert_ends_well(server: ServerProcess) -> None:
     assert server.stop() == 0
+    for line in server.lines:  # those of TensorFlow's C++ too
+        json.loads(line)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,9 @@
 import asyncio
 import contextlib
 import logging
+import math
+from collections.abc import Awaitable, Callable
+from functools import partial
 from socket import socket
 from types import TracebackType
 from typing import Protocol, Self
@@ -17,6 +20,7 @@ from service.app.tracing import tracer
 from service.core.admission import Admission
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelVersion, State
+from service.core.ports import FollowingBackend
 from service.errors import OK
 from service.telemetry import logs
 from service.transport import openapi
@@ -82,6 +86,7 @@ class Server:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._logged = settings.access_log
+        self._slow = settings.slow_request_seconds or math.inf
         self._parts = Dependencies.of(settings)
         self._draining = False
         self._apis = apis(self._parts, self._accepting)
@@ -99,7 +104,7 @@ class Server:
                 timeout=settings.default_timeout,
                 idle_timeout=settings.stream_idle_timeout,
                 draining=self.admission.draining,
-                report=self._observe,
+                report=self._report_message,
                 tracer=self._tracer,
             ),
             max_request_bytes=settings.max_request_bytes,
@@ -109,6 +114,7 @@ class Server:
         self._grpc = _grpc_server(settings, app, grpc_calls)
         self._changed = asyncio.Event()
         self._ready = asyncio.Event()
+        self._started = asyncio.Event()
         self._helpers: list[asyncio.Task[None]] = []
         self.rest_port = 0
         self.grpc_port = 0
@@ -155,8 +161,18 @@ class Server:
 
     def _report(self, call: Call, code: str) -> None:
         self._observe(call, code)
-        if self._logged == "all" or (self._logged == "failed" and code != OK):
-            logs.log_access(call, code)
+        if self._logged == "none":
+            return
+        is_slow = self._slow < math.inf and code == OK and not call.messages and call.elapsed() > self._slow
+        if is_slow or code != OK or self._logged == "all":
+            logs.log_access(call, code, message="slow request" if is_slow else "request")
+
+    def _report_message(self, call: Call, code: str) -> None:
+        """Takes a message of a stream, which has a line of its own unless all is well; else its stream's is enough."""
+        self._observe(call, code)
+        is_slow = code == OK and call.elapsed() > self._slow
+        if (is_slow or code != OK) and self._logged != "none":
+            logs.log_access(call, code, message="slow request" if is_slow else "request")
 
     def _accepting(self) -> bool:
         return not (self._draining or self.admission.draining.is_set())
@@ -224,6 +240,30 @@ class Server:
         """Waits until the server is ready: see `Catalog.ready`."""
         await self._ready.wait()
 
+    async def look(self) -> None:
+        """Looks at once at what is followed, the model configuration file and the models folder, and logs the outcome.
+
+        Settings are not read again.
+        """
+        await self._started.wait()
+        parts = self._parts
+        looks: dict[str, Callable[[], Awaitable[None]]] = {}
+        if parts.config_file is not None:
+            looks[str(parts.config_file.path)] = partial(parts.config_file.look, parts.control)
+        if isinstance(parts.backend, FollowingBackend):
+            where = "the models folder" if parts.config_file is None else "the folders of its models"
+            looks[where] = parts.backend.look
+        what = f"looking at {' and '.join(looks)}" if looks else "there is nothing to look at"
+        logger.info("%s; a change of a setting needs a restart", what)
+        before = self._states()
+        for look in looks.values():
+            await look()
+        logger.info("what is served %s", "is as it was" if self._states() == before else "has changed")
+
+    def _states(self) -> set[tuple[str, int, State]]:
+        catalog = self.catalog
+        return {(name, entry.version, entry.state) for name in catalog.names() for entry in catalog.versions(name)}
+
     async def _start_backend(self) -> None:
         parts = self._parts
         try:
@@ -233,6 +273,7 @@ class Server:
         else:
             parts.catalog.fill_ended()
             self._changed.set()
+        self._started.set()
         if parts.config_file is not None and self._settings.poll_seconds:
             await parts.config_file.follow(parts.control, self._settings.poll_seconds)
 
@@ -266,9 +307,4 @@ def _grpc_server(settings: Settings, app: ASGIApp, calls: GrpcCalls) -> GrpcServ
         return AioServer(calls, max_request_bytes=settings.max_request_bytes, stall_timeout=settings.stall_timeout)
     from service.transport.grpc.h2corn_server import H2cornServer  # noqa: PLC0415
 
-    return H2cornServer(
-        app,
-        services=calls.service_names,
-        stall_timeout=settings.stall_timeout,
-        log_format=settings.log_format,
-    )
+    return H2cornServer(app, services=calls.service_names, stall_timeout=settings.stall_timeout)

@@ -21,11 +21,16 @@ class ModelConfigFile:
 
     Args:
         path: Of the file.
+
+    Attributes:
+        path: Likewise.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._text = ""
+        self._trouble = ""
+        self._looking = asyncio.Lock()
 
     def read(self) -> list[ModelConfig]:
         """Returns what the file says now.
@@ -34,34 +39,42 @@ class ModelConfigFile:
             GatewayError: MALFORMED or INVALID_INPUT, which names the file.
         """
         try:
-            self._text = self._path.read_text("utf-8")
-            return parse_model_configs(self._text, folder=self._path.resolve().parent)
+            self._text = self.path.read_text("utf-8")
+            return parse_model_configs(self._text, folder=self.path.resolve().parent)
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8"
-            raise GatewayError(ErrorKind.MALFORMED, f"model_config_file {self._path}: {reason}") from None
+            raise GatewayError(ErrorKind.MALFORMED, f"model_config_file {self.path}: {reason}") from None
         except GatewayError as error:
-            raise error.reworded(f"model_config_file {self._path}: {error.message}") from None
+            raise error.reworded(f"model_config_file {self.path}: {error.message}") from None
 
     async def follow(self, control: ModelControl, seconds: float) -> None:
         """Looks at the file every so many seconds, and does what it says when it has changed; never returns.
 
         A file that cannot be read or makes no sense changes nothing, and is reported once.
         """
-        trouble = ""
         while True:
             await asyncio.sleep(seconds)
+            await self._look(control)
+
+    async def look(self, control: ModelControl) -> None:
+        """Looks at the file at once, likewise; what is wrong with it is reported again."""
+        self._trouble = ""
+        await self._look(control)
+
+    async def _look(self, control: ModelControl) -> None:
+        async with self._looking:
             before = self._text
             try:
                 configs = await asyncio.to_thread(self.read)
                 if self._text != before:
-                    logger.info("%s has changed", self._path)
+                    logger.info("%s has changed", self.path)
                     await control.follow(configs)
-                trouble = ""
+                self._trouble = ""
             except GatewayError as error:
                 if error.kind in _TRY_AGAIN:
                     self._text = before
-                if error.message != trouble:
+                if error.message != self._trouble:
                     logger.error("%s", error.message)
-                trouble = error.message
+                self._trouble = error.message
             except Exception:
-                logger.exception("%s could not be followed", self._path)
+                logger.exception("%s could not be followed", self.path)

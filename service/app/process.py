@@ -7,11 +7,10 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from service.app.lifecycle import Server
-from service.app.settings import Settings, unknown_variables
-from service.telemetry import logs
+from service.app.settings import Settings, nearest_variables, unknown_variables
 
 logger = logging.getLogger(__name__)
 
@@ -22,22 +21,24 @@ _YOUNG_OBJECTS = 10_000
 """New objects after which the collector looks for cycles among them; by default 700, those of a few requests."""
 
 
-async def serve(settings: Settings, announce: Callable[[Server], None]) -> None:
-    """Serves until SIGTERM or SIGINT, then drains; a second signal ends the drain.
+async def serve(settings: Settings, announce: Callable[[Server], None], warnings: Iterable[str] = ()) -> None:
+    """Serves until SIGTERM or SIGINT, then drains; a second signal ends the drain. SIGHUP has it look for new models.
 
     Args:
         settings: All of them.
         announce: Called once, when the models are ready.
+        warnings: What was to be said about the settings when they were read.
 
     Raises:
         BackendChoiceError: When there is no such backend.
         OSError: When an address cannot be had.
     """
-    logs.configure(level=settings.log_level, style=settings.log_format)
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
+    for warning in warnings:
+        logger.warning("%s", warning)
     for name in unknown_variables(os.environ):
-        logger.warning("%s is set, and is no setting", name)
+        logger.warning("%s is set, and is no setting%s", name, nearest_variables(name))
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
@@ -49,14 +50,29 @@ async def serve(settings: Settings, announce: Callable[[Server], None]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    hung_up = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, hung_up.set)
     async with Server(settings) as server:
         logger.info("listening: REST on port %d, gRPC on port %d", server.rest_port, server.grpc_port)
         announcing = asyncio.create_task(_announce(server, announce))
+        looking = asyncio.create_task(_look(server, hung_up))
         await stopping.wait()
         announcing.cancel()
+        looking.cancel()
         logger.info("stopping, with %d requests in flight", server.admission.in_flight["requests"])
     with contextlib.suppress(asyncio.CancelledError):
         await announcing
+
+
+async def _look(server: Server, hung_up: asyncio.Event) -> None:
+    """Has the server look each time that the event is set; several signals at once are one."""
+    while True:
+        await hung_up.wait()
+        hung_up.clear()
+        try:
+            await server.look()
+        except Exception:
+            logger.exception("it could not be looked for new models")
 
 
 async def _announce(server: Server, announce: Callable[[Server], None]) -> None:

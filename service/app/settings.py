@@ -6,39 +6,27 @@ from its default. They are read once, at the start; plain values flow inward fro
 
 import logging
 import os
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import SettingsConfigDict
 
 from service.app.request_log_settings import RequestLogSettings
+from service.app.settings_loading import PREFIX, RENAMED, SettingsError, load_as, nearest
 from service.core.batch_policy import parse_batch_sizes
 from service.core.versions import VersionPolicy
-from service.validation import violations
 
-PREFIX = "TENSORGATE_"
+__all__ = ["PREFIX", "RENAMED", "Settings", "SettingsError", "load", "nearest_variables", "unknown_variables"]
+
 _OTHER_VARIABLES = frozenset({"TENSORGATE_ADDRESS", "TENSORGATE_CONFIG"})
 """Read by the command line, not by the server."""
-
-RENAMED = {"max_batch_rows": "max_request_rows"}
-"""Settings that have another name now; the old one is still read, with a warning."""
 
 logger = logging.getLogger(__name__)
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
-
-
-class SettingsError(Exception):
-    """A setting is wrong; the message names it, what was expected and what came."""
 
 
 class Settings(RequestLogSettings):
@@ -213,6 +201,13 @@ class Settings(RequestLogSettings):
         "failed",
         description="Which requests are logged, a line each: all, those that failed, or none; all costs throughput.",
     )
+    slow_request_seconds: float = Field(
+        0.0,
+        ge=0,
+        le=86_400,
+        description="Seconds beyond which a request that succeeded has a line in the log too, though access_log is "
+        "failed; 0 for never.",
+    )
     log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for people.")
 
     @model_validator(mode="after")
@@ -236,47 +231,23 @@ class Settings(RequestLogSettings):
         return text
 
 
-def load(flags: Mapping[str, Any], file: Path | None = None) -> Settings:
+def load(flags: Mapping[str, Any], file: Path | None = None, warn: Callable[[str], None] = logger.warning) -> Settings:
     """Reads the settings.
 
     Args:
         flags: Values from the command line, by name of the setting.
         file: A TOML file with settings by name.
+        warn: Takes what is to be said about settings that are read nevertheless.
 
     Raises:
         SettingsError: When the file cannot be read, or a setting is wrong or unknown.
     """
-    values = _with_new_names(_read(file) if file is not None else {})
-    variables = _with_new_names(
-        {name: os.environ[PREFIX + name.upper()] for name in RENAMED if os.environ.get(PREFIX + name.upper())}
-    )
-
-    class Loaded(Settings):
-        @classmethod
-        def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return (
-                init_settings,
-                env_settings,
-                InitSettingsSource(settings_cls, init_kwargs=variables),
-                InitSettingsSource(settings_cls, init_kwargs=values),
-            )
-
-    try:
-        return Loaded(**_with_new_names(flags))
-    except ValidationError as error:
-        raise SettingsError("; ".join(str(violation) for violation in violations(error))) from None
+    return load_as(Settings, flags, file, warn)
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     """Returns the names of variables that look like settings and are none: most likely misspelt."""
-    known = {PREFIX + name.upper() for name in (*Settings.model_fields, *RENAMED)} | _OTHER_VARIABLES
+    known = _VARIABLES | {PREFIX + name.upper() for name in RENAMED}
     return sorted(
         name
         for name in environment
@@ -284,16 +255,9 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     )
 
 
-def _with_new_names(values: Mapping[str, Any]) -> dict[str, Any]:
-    for name in values.keys() & RENAMED.keys():
-        logger.warning("the setting %s is called %s now", name, RENAMED[name])
-    return {RENAMED.get(name, name): value for name, value in values.items()}
+def nearest_variables(name: str) -> str:
+    """Returns what to say of the variables that are most like one that is none; nothing where none is."""
+    return nearest(name, sorted(_VARIABLES), prefix=PREFIX)
 
 
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text("utf-8"))
-    except OSError as error:
-        raise SettingsError(f"the settings file {file} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"the settings file {file} is not TOML: {error}") from None
+_VARIABLES = {PREFIX + name.upper() for name in Settings.model_fields} | _OTHER_VARIABLES

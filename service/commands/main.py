@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 
@@ -16,7 +17,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     chosen = next((argument for argument in arguments if not argument.startswith("-")), "")
-    options = _parser(chosen).parse_args(arguments)
+    parser = _parser(chosen)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{_nearest(unknown[0], options.usage())}")
     try:
         status = int(options.run(options))
         sys.stdout.flush()
@@ -41,7 +45,14 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if name == chosen:
             importlib.import_module(module).add_arguments(command)
+            command.set_defaults(usage=command.format_usage)
     return parser
+
+
+def _nearest(unknown: str, usage: str) -> str:
+    from service.app.settings_loading import nearest  # noqa: PLC0415  # imports much, and only this needs it
+
+    return nearest(unknown.partition("=")[0], re.findall(r"--[\w-]+", usage), prefix="--")
 
 
 _COMMANDS = {

@@ -2,20 +2,23 @@
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 
 import uvloop
 
 from service.app.lifecycle import Server
+from service.app.output import Output
 from service.app.process import serve
 from service.app.settings import PREFIX, RENAMED, Settings, SettingsError, load
 from service.backends.registry import BackendChoiceError
 from service.core.catalog import Catalog
 from service.errors import GatewayError
+
+logger = logging.getLogger(__name__)
 
 BAD_USAGE = 2
 INTERRUPTED = 130
@@ -50,39 +53,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it can be handled
     prefix = "setting_"
     flags = {
         name.removeprefix(prefix): value
         for name, value in vars(options).items()
         if name.startswith(prefix) and value is not None
     }
+    warnings: list[str] = []  # until it is known how the log is to look
+    try:
+        settings = load(flags, options.config, warnings.append)
+    except SettingsError as error:
+        return _report_error(str(error))
+    output = Output(level=settings.log_level, style=settings.log_format)
     status = 0
     try:
-        settings = load(flags, options.config)
-        uvloop.run(serve(settings, lambda server: _announce(settings, server)))
-    except (SettingsError, BackendChoiceError, GatewayError) as error:
-        return _report_error(str(error))
+        uvloop.run(serve(settings, lambda server: output.announce(_announcement(settings, server)), warnings))
+    except (BackendChoiceError, GatewayError) as error:
+        status = _fail(str(error))
     except OSError as error:
-        return _report_error(f"{error.strerror} (--host, --rest-port, --grpc-port)")
+        status = _fail(f"{error.strerror} (--host, --rest-port, --grpc-port)")
     except asyncio.CancelledError:
         status = INTERRUPTED
     # A run of TensorFlow cannot be interrupted, and an ordinary exit would wait for its thread. Nobody waits for its
     # result any more: what was in flight has been answered or given up.
-    logging.shutdown()
+    output.close()
     os._exit(status)
 
 
-def _announce(settings: Settings, server: Server) -> None:
+def _announcement(settings: Settings, server: Server) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     readiness = server.catalog.readiness()
-    lines = [
-        f"Tensorgate serves {', '.join(name for name, ready in readiness.items() if ready)}: "
-        f"REST on http://{host}:{server.rest_port} (try /docs), gRPC on {host}:{server.grpc_port}\n",
-        *(f"not {name}: {_reason(server.catalog, name)}\n" for name, ready in readiness.items() if not ready),
-    ]
-    with contextlib.suppress(OSError):  # nobody reads it: no reason not to serve
-        sys.stdout.writelines(lines)
-        sys.stdout.flush()
+    served = ", ".join(name for name, ready in readiness.items() if ready)
+    not_served = [f"{name} ({_reason(server.catalog, name)})" for name, ready in readiness.items() if not ready]
+    return (
+        f"Tensorgate serves {served}: REST on http://{host}:{server.rest_port} "
+        f"(try /docs), gRPC on {host}:{server.grpc_port}" + (f"; not {', '.join(not_served)}" if not_served else "")
+    )
+
+
+def _fail(message: str) -> int:
+    logger.critical("%s", message)
+    return BAD_USAGE
 
 
 def _reason(catalog: Catalog, name: str) -> str:

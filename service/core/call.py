@@ -28,7 +28,11 @@ class Call:
         deadline: When the answer is no longer wanted.
         model: Name of the model, once the catalog has found it.
         version: Version of the model, once the catalog has found it.
+        asked: Name of the model as the client gave it, cut short, where the catalog has none of it; never a label.
+        peer: Host and port of who sent it; or what returns it as text.
+        detail: What went wrong, for people.
         size: Bytes of the request as it came.
+        answered: Bytes of the answer, before any framing.
         rows: How many rows were run.
         messages: How many messages of a stream were answered, each with a call of its own.
         phases: Seconds spent, by phase: decode, validate, queue, execute, encode.
@@ -48,7 +52,11 @@ class Call:
     started: float = field(default_factory=time.perf_counter)
     model: str | None = None
     version: int | None = None
+    asked: str | None = None
+    peer: tuple[str, int] | Callable[[], str] | None = None
+    detail: str = ""
     size: int = 0
+    answered: int = 0
     rows: int = 0
     messages: int = 0
     phases: dict[str, float] = field(default_factory=dict)

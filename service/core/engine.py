@@ -18,6 +18,9 @@ from service.core.signature import check_inputs, check_outputs, rows_if_valid
 from service.core.tensors import Signature, Tensor
 from service.errors import OK, ErrorKind, GatewayError, OutdatedVersionError, Violation, listed, shown
 
+_ASKED_CHARACTERS = 100
+"""Of a name that is no model's, for the log."""
+
 
 class Engine:
     """Resolves, checks and runs requests.
@@ -38,9 +41,11 @@ class Engine:
         self._recorder = recorder
 
     def attribute(self, name: str, call: Call) -> None:
-        """Notes the model on the call, if there is one: what is refused before it is resolved counts as its too."""
+        """Notes the model on the call: what is refused before it is resolved counts as its too, if there is one."""
         if name in self._catalog:
             call.model = name
+        else:
+            call.asked = name[:_ASKED_CHARACTERS]
 
     def address(self, wanted: ModelRef, call: Call) -> None:
         """Checks the names that a request gives, and notes the model on the call.
@@ -48,10 +53,10 @@ class Engine:
         Raises:
             GatewayError: TOO_LARGE for a name that is too long.
         """
+        self.attribute(wanted.name, call)
         self._bounds.check_name(wanted.name, where="model")
         if wanted.label is not None:
             self._bounds.check_name(wanted.label, where="label")
-        self.attribute(wanted.name, call)
 
     def resolve(self, wanted: ModelRef, call: Call) -> ModelVersion:
         """Finds the version that is to answer, and notes it on the call.

@@ -43,6 +43,17 @@ class Backend(Protocol):
         """Releases all resources, also while it is starting."""
 
 
+@runtime_checkable
+class FollowingBackend(Backend, Protocol):
+    """A backend that follows a folder, and can be told to look at it."""
+
+    async def look(self) -> None:
+        """Looks at once, and returns when what has changed is available or has failed.
+
+        What is still being copied is left for later. It is not called before `start` has returned.
+        """
+
+
 Accept = Callable[[Catalog], None]
 """Takes a catalog as it would be, and puts the labels in it; raises when it must not be."""
 

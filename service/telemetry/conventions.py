@@ -16,7 +16,7 @@ Attributes = dict[str, str | int]
 _LONGEST_VALUE = 512
 """Characters of what a client wrote."""
 _HTTP_METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE"})
-_GRPC_CODES = {code.value[0]: code.name for code in grpc.StatusCode}
+GRPC_CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 _GRPC_FAULTS = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
 """The codes that are errors of a server; the others are its client's."""
 
@@ -67,7 +67,7 @@ def add_http(attributes: Attributes, http: HttpFacts, call: Call) -> bool:
 
 def add_grpc(attributes: Attributes, call: Call, code: str) -> bool:
     """Adds what is of gRPC; returns whether it failed by the server's fault."""
-    status = _GRPC_CODES[call.status]
+    status = GRPC_CODES[call.status]
     if code != OK and not call.status:  # the client went away, or gave up, before it was answered
         status = "DEADLINE_EXCEEDED" if code == ErrorKind.TIMEOUT else "CANCELLED"
     attributes["rpc.system.name"] = "grpc"

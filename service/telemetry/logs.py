@@ -12,9 +12,12 @@ import orjson
 
 from service.core import call as calls
 from service.core.call import Call
+from service.errors import OK
+from service.telemetry.conventions import GRPC_CODES
 
 FORMATS = ("json", "text")
 _ACCESS = logging.getLogger("tensorgate.access")
+_DETAIL_CHARACTERS = 500
 
 
 class _JsonFormatter(logging.Formatter):
@@ -59,6 +62,12 @@ class _TextFormatter(logging.Formatter):
         return indent(_escaped(super().formatException(ei), _CONTROL_BUT_NEWLINE), "  ")
 
 
+def as_json(text: str) -> str:
+    """Returns the text as an entry of the log, for what goes to standard output."""
+    record = logging.LogRecord("tensorgate", logging.INFO, "", 0, text, (), None)
+    return _JsonFormatter().format(record)
+
+
 def configure(*, level: str, style: str) -> None:
     """Sends all logs of this process to standard error.
 
@@ -66,7 +75,7 @@ def configure(*, level: str, style: str) -> None:
         level: Name of the lowest level to write.
         style: One of `FORMATS`.
     """
-    # A descriptor of our own: what others write to standard error can then be distinguished.
+    # A descriptor of our own: what others write to standard error takes another way (`service.telemetry.native`).
     handler = logging.StreamHandler(os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1))
     handler.setFormatter(_JsonFormatter() if style == "json" else _TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
@@ -75,24 +84,51 @@ def configure(*, level: str, style: str) -> None:
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
 
 
-def log_access(call: Call, code: str) -> None:
-    """Writes the one line of a finished request."""
+def log_access(call: Call, code: str, *, message: str = "request") -> None:
+    """Writes the one line of a finished request: what is known of it."""
     if not _ACCESS.isEnabledFor(logging.INFO):
         return
-    fields = {
+    fields: dict[str, Any] = {
         "request_id": call.request_id,
         "protocol": call.protocol,
         "method": call.method,
-        "model": call.model,
+        "model": _writable(call.asked) if call.model is None and call.asked is not None else call.model,
         "version": call.version,
         "code": code,
+        **_status(call, code),
+        **({"detail": call.detail[:_DETAIL_CHARACTERS]} if call.detail else {}),
+        "peer": _peer(call),
         "rows": call.rows,
         **({"messages": call.messages} if call.messages else {}),
         **_ids_of_trace(call),
+        "request_bytes": call.size,
+        "response_bytes": call.answered,
         "duration_ms": round(call.elapsed() * 1000, 3),
         **{f"{phase}_ms": round(seconds * 1000, 3) for phase, seconds in call.phases.items()},
     }
-    _ACCESS.info("request", extra={"fields": fields})
+    _ACCESS.info(message, extra={"fields": fields})
+
+
+def _peer(call: Call) -> str | None:
+    match call.peer:
+        case (host, port):
+            return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        case None:
+            return None
+        case tell:
+            return tell()
+
+
+def _status(call: Call, code: str) -> dict[str, str | int]:
+    """Returns the status of the answer, if there was one, as the protocol has it."""
+    if call.protocol == "grpc":
+        return {"grpc_code": GRPC_CODES[call.status]} if call.status or code == OK else {}
+    return {"http_status": int(call.status)} if call.status else {}
+
+
+def _writable(text: str) -> str:
+    """Returns the text as JSON in UTF-8 can have it."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class Application:
             elif content_type.startswith(WEB) or _takes_trailers(scope):
                 await self.grpc.answer(scope, headers, receive, send)
             else:
-                await self.grpc.refuse(receive, send)
+                await self.grpc.refuse(scope, receive, send)
         except asyncio.CancelledError:
             if GONE not in scope:
                 raise

@@ -91,12 +91,14 @@ class Calls:
         except asyncio.CancelledError:
             if self.admission.draining.is_set():
                 code = ErrorKind.NOT_READY
-                return refuse(GatewayError(code, "the server went down before the answer was there"), call)
+                call.detail = "the server went down before the answer was there"
+                return refuse(GatewayError(code, call.detail), call)
             code = ErrorKind.TIMEOUT if call.deadline.remaining() <= 0 else ErrorKind.CANCELLED
+            call.detail = "the client went away"
             raise
         except Exception as raised:
             error = as_gateway_error(raised)
-            code = error.kind
+            code, call.detail = error.kind, error.message
             # The frames in its traceback refer to the request, and to the error itself.
             return refuse(error.with_traceback(None), call)
         finally:

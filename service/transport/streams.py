@@ -58,6 +58,7 @@ class OrderedStreams:
             async for message in messages:
                 request = method.message.parse(message)
                 sizes.append(len(message))
+                stream.size += len(message)
                 yield request, len(message)
 
         works.take(parsed(), lambda given: self._work(given[0], given[1], method, stream))
@@ -81,6 +82,7 @@ class OrderedStreams:
             deadline=Deadline.after(self.timeout),
             metadata=stream.metadata,
             size=size,
+            peer=stream.peer,
         )
         if self.tracer is not None and stream.trace is not None:
             self.tracer.begin_message(call, stream.trace)
@@ -90,13 +92,15 @@ class OrderedStreams:
             with call.deadline.enforced():
                 response = await answered_again(lambda: method.message.handle(request, call))
                 with call.phase("encode"):
-                    return method.message.serialize(response)
+                    answer = method.message.serialize(response)
+                call.answered = len(answer)
+                return answer
         except asyncio.CancelledError:
             code = ErrorKind.CANCELLED
             raise
         except Exception as raised:
             error = as_gateway_error(raised)
-            code = error.kind
+            code, call.detail = error.kind, error.message
             # The frames in its traceback refer to the request, and to the error itself.
             return method.message.serialize(method.failed(request, error.with_traceback(None), call))
         finally:

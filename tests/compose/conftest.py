@@ -34,8 +34,8 @@ class WholeSystem(ComposeSystem):
         super().__init__(
             PROJECT,
             {
-                "TENSORGATE_REST_PORT": f"{rest}-{rest + 1}",
-                "TENSORGATE_GRPC_PORT": f"{grpc}-{grpc + 1}",
+                "PUBLISHED_REST_PORT": f"{rest}-{rest + 1}",
+                "PUBLISHED_GRPC_PORT": f"{grpc}-{grpc + 1}",
                 "EDGE_REST_PORT": str(edge_rest),
                 "EDGE_GRPC_PORT": str(edge_grpc),
                 "DRAIN_DELAY": "2",

@@ -56,13 +56,13 @@ class ComposeSystem:
         self._variables = {
             **_IMAGES,
             "COMPOSE_PROFILES": "cpu",
-            "TENSORGATE_REST_PORT": str(free_port()),
-            "TENSORGATE_GRPC_PORT": str(free_port()),
+            "PUBLISHED_REST_PORT": str(free_port()),
+            "PUBLISHED_GRPC_PORT": str(free_port()),
             "PROMETHEUS_PORT": str(free_port()),
             **(variables or {}),
         }
-        self.rest = f"http://127.0.0.1:{self._first_port('TENSORGATE_REST_PORT')}"
-        self.grpc = f"127.0.0.1:{self._first_port('TENSORGATE_GRPC_PORT')}"
+        self.rest = f"http://127.0.0.1:{self._first_port('PUBLISHED_REST_PORT')}"
+        self.grpc = f"127.0.0.1:{self._first_port('PUBLISHED_GRPC_PORT')}"
         self.prometheus = f"http://127.0.0.1:{self._first_port('PROMETHEUS_PORT')}"
 
     def compose(self, *arguments: str, seconds: float = _COMMAND_SECONDS) -> str:

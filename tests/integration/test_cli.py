@@ -175,6 +175,12 @@ def test_without_a_server_it_says_so(image: Path) -> None:
     assert "no server answers at" in done.stderr
 
 
+def test_a_misspelt_flag_is_answered_with_the_nearest() -> None:
+    done = tensorgate("serve", "--rest-prot=1")
+    assert done.returncode == 2
+    assert "unrecognized arguments: --rest-prot=1; the nearest: --rest-port" in done.stderr
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -120,7 +120,7 @@ async def test_while_h2corn_ends_what_is_left_new_connections_are_refused(monkey
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"done"})
 
-    server = H2cornServer(app, services=[], stall_timeout=SECONDS, log_format="json")
+    server = H2cornServer(app, services=[], stall_timeout=SECONDS)
     port = server.listen("127.0.0.1", 0)
     await server.start()
     async with connected(port) as client:

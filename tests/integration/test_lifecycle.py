@@ -146,6 +146,31 @@ def test_a_request_in_flight_is_answered_before_the_process_ends() -> None:
         assert [answer.status_code for answer in answers] == [200]
 
 
+def test_a_hangup_ends_nothing_and_says_what_it_does() -> None:
+    with server_process(*FAKE) as server:
+        server.announcement()
+        for _ in range(2):
+            server.process.send_signal(signal.SIGHUP)
+            seen = len(server.lines)
+            while not any("what is served is as it was" in line for line in server.lines[seen:]):
+                assert server.process.poll() is None
+        assert httpx.get(server.rest + "/readyz").status_code == 200
+        assert server.stop() == 0
+    assert any("a change of a setting needs a restart" in line for line in server.lines)
+
+
+def test_neither_does_one_during_the_start_or_the_drain() -> None:
+    with server_process(*FAKE, "--drain-delay", "1") as server:
+        while not server.lines:  # what comes before is Python's own
+            assert server.process.poll() is None
+        server.process.send_signal(signal.SIGHUP)
+        server.announcement()
+        server.process.send_signal(signal.SIGTERM)
+        while not any('"message":"stopping' in line for line in server.lines):
+            pass
+        assert server.stop(signal.SIGHUP) == 0
+
+
 def _post(rest: str) -> None:
     with contextlib.suppress(httpx.HTTPError):
         httpx.post(rest + CLASSIFY, json=BLACK, timeout=30)
@@ -242,6 +267,23 @@ def test_a_start_that_cannot_succeed_says_why_and_ends_with_status_two(arguments
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_every_line_of_both_outputs_is_json() -> None:
+    with server_process(*FAKE, "--log-level", "debug", TENSORGATE_MAX_BATCH_ROWS="64") as server:
+        assert json.loads(server.announcement())["message"].startswith("Tensorgate serves double")
+        httpx.post(server.rest + CLASSIFY, json={})
+        assert server.stop() == 0
+        entries = [json.loads(line) for line in server.lines]
+    assert all({"time", "level", "logger", "message"} <= set(entry) for entry in entries)
+    assert any("max_batch_rows is called max_request_rows now" in entry["message"] for entry in entries)
+    assert any(entry["logger"] == "h2corn" for entry in entries)  # of its start
+
+
+def test_text_is_for_people() -> None:
+    with server_process(*FAKE, "--log-format", "text") as server:
+        assert server.announcement().startswith("Tensorgate serves double")
+        assert server.stop() == 0
 
 
 def test_a_misspelt_variable_is_warned_of() -> None:

@@ -62,6 +62,22 @@ async def test_its_models_are_served_with_their_labels(file: Path) -> None:
         assert described["labels"] == {"stable": 1, "canary": 2}
 
 
+async def test_it_is_looked_at_when_it_is_asked_for(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with configured(file, listing(1), poll_seconds=0) as served:
+        write(file, listing(2))
+        with caplog.at_level(logging.INFO):
+            await served.runtime.look()
+            assert await version_of(served) == 2
+            write(file, "model_config_list {")
+            await served.runtime.look()
+            await served.runtime.look()
+        assert await version_of(served) == 2
+    messages = [record.getMessage() for record in caplog.records]
+    assert sum(message == "what is served has changed" for message in messages) == 1
+    # Reported each time that somebody asks.
+    assert sum(record.levelno == logging.ERROR and str(file) in record.getMessage() for record in caplog.records) == 2
+
+
 async def test_its_changes_are_followed_and_fail_no_request(file: Path) -> None:
     async with configured(file, listing(1, stable=1)) as served:
         assert await version_of(served, label="stable") == 1

@@ -8,6 +8,7 @@ import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -58,11 +59,11 @@ class Folder:
 
 
 @asynccontextmanager
-async def following(models: Path, model: Path, *versions: int, policy: str = "latest") -> AsyncIterator[Folder]:
+async def following(models: Path, model: Path, *versions: int, **more: Any) -> AsyncIterator[Folder]:
     (models / "steps").mkdir()
     for version in versions:
         shutil.copytree(model, models / "steps" / str(version))
-    settings = load({"models": models, "rest_port": 0, "grpc_port": 0, "poll_seconds": 0.05, "version_policy": policy})
+    settings = load({"models": models, "rest_port": 0, "grpc_port": 0, "poll_seconds": 0.05} | more)
     async with Server(settings) as runtime:
         base = f"http://127.0.0.1:{runtime.rest_port}"
         async with httpx.AsyncClient(base_url=base, timeout=20) as rest:
@@ -93,6 +94,13 @@ async def test_a_new_version_replaces_the_old_one_and_no_request_fails(tmp_path:
         assert {version for _, version in answered} == {1, 2, 3}
 
 
+async def test_the_folder_is_looked_at_when_it_is_asked_for(tmp_path: Path, model: Path) -> None:
+    async with following(tmp_path, model, 1, poll_seconds=0) as folder:
+        folder.publish(2)
+        await folder.runtime.look()
+        assert folder.states() == {2: "AVAILABLE"}
+
+
 async def test_what_is_dropped_lives_until_its_last_request_is_answered(tmp_path: Path, model: Path) -> None:
     async with following(tmp_path, model, 1) as folder:
         held = folder.runtime.catalog.resolve(ModelRef("steps"))
@@ -120,7 +128,7 @@ async def test_what_is_dropped_lives_until_its_last_request_is_answered(tmp_path
 async def test_the_policy_says_which_are_served(
     tmp_path: Path, model: Path, policy: str, states: dict[str, str]
 ) -> None:
-    async with following(tmp_path, model, 1, 2, 3, policy=policy) as folder:
+    async with following(tmp_path, model, 1, 2, 3, version_policy=policy) as folder:
         await folder.reaches(**states)
         for version in range(1, 4):
             response = await folder.rest.post(FORECAST, json=SERIES, params={"version": version})

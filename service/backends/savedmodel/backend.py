@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from service.backends.registry import BackendOptions
-from service.backends.savedmodel import native_output
 from service.backends.savedmodel.disposal import Disposal
 from service.backends.savedmodel.folder import Key
 from service.backends.savedmodel.manifest import verify
 from service.backends.savedmodel.source import ModelSource
 from service.backends.savedmodel.version_manager import Loading, VersionManager
+from service.core import native_output
 from service.core.batch_policy import ServingOptions
 from service.core.catalog import Catalog, ModelVersion, State
 from service.core.deadline import Deadline
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _WARNINGS_ONLY = "1"
+_SETTLING_SECONDS = 1.0
 
 
 class SavedModelBackend:
@@ -120,6 +121,12 @@ class SavedModelBackend:
             await self._require(name)
             await self._manager.unload(name)
 
+    async def look(self) -> None:
+        """Looks twice, as a version is not touched while its files change from one look to the next."""
+        await self._reconcile()
+        await asyncio.sleep(_SETTLING_SECONDS)
+        await self._reconcile()
+
     async def _require(self, name: str) -> None:
         """Refuses a model that is neither served, nor unloaded, nor on disk."""
         known = await self._manager.known()
@@ -133,10 +140,13 @@ class SavedModelBackend:
         while True:
             await asyncio.sleep(self._poll_seconds)
             try:
-                async with self._changing:
-                    await self._manager.reconcile(settled=set())
+                await self._reconcile()
             except Exception:
                 logger.exception("the models folder could not be scanned; it is scanned again soon")
+
+    async def _reconcile(self) -> None:
+        async with self._changing:
+            await self._manager.reconcile(settled=set())
 
     async def _load(self, key: Key, folder: Path, options: ServingOptions) -> ModelVersion:
         model, recorded = await asyncio.get_running_loop().run_in_executor(
@@ -172,7 +182,7 @@ class SavedModelBackend:
 @functools.cache
 def _import_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", _WARNINGS_ONLY)
-    with native_output.logged(logger):
+    with native_output.quiet():  # some of it is written before its logging can be configured
         tensorflow = importlib.import_module("tensorflow")
         # Its Python loader recommends another one, which costs more at every call.
         tensorflow.get_logger().setLevel(logging.ERROR)

@@ -5,6 +5,7 @@ import errno
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 from grpc import aio
@@ -118,13 +119,20 @@ class _Handlers(grpc.GenericRpcHandler):
 
     def _call(self, bound: Bound, context: Context) -> Call:
         metadata = {name.encode(): _bytes(value) for name, value in context.invocation_metadata() or ()}
-        return self._calls.call(bound, metadata)
+        call = self._calls.call(bound, metadata)
+        call.peer = partial(_peer, context)
+        return call
 
     async def _counted(self, messages: AsyncIterator[bytes], held: HeldBytes) -> AsyncIterator[bytes]:
         async for data in messages:
             self._calls.check_size(len(data))
             held.take(len(data))
             yield data
+
+
+def _peer(context: Context) -> str:
+    """Returns who sent a call, as host and port: grpcio writes ``ipv4:127.0.0.1:5``, and ``ipv6:%5B::1%5D:5``."""
+    return unquote(context.peer()).removeprefix("ipv4:").removeprefix("ipv6:")
 
 
 def _bytes(value: str | bytes) -> bytes:

@@ -52,6 +52,7 @@ class GrpcApp:
         calls = self._calls
         bound = calls.find(scope["path"])
         call = calls.call(bound, headers)
+        call.peer = scope.get("client")
         reader = MessageReader(receive, encoding=encoding, limit=calls.max_request_bytes)
         with suppress(OSError):  # the client went away; what came of its call is reported
             try:
@@ -72,11 +73,13 @@ class GrpcApp:
                 failed = await calls.stream(bound, reader.all, writer.write, call)
                 await writer.end(_trailers(call) if failed is None else trailers_of(failed))
 
-    async def refuse(self, receive: Receive, send: Send) -> None:
+    async def refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuses a call that came without what gRPC needs, in gRPC's words: its client may be behind a proxy."""
         refused = refusing(GatewayError(ErrorKind.NOT_SUPPORTED, _NEEDS), statuses.GRPC)
+        call = self._calls.call(refused, {})
+        call.peer = scope.get("client")
         with suppress(OSError):
-            await self._refuse(refused, self._calls.call(refused, {}), receive, NativeWriter(send, ""))
+            await self._refuse(refused, call, receive, NativeWriter(send, ""))
 
     async def _refuse(self, refused: Unary, call: Call, receive: Receive, writer: Writer) -> None:
         async def read(held: HeldBytes) -> bytes:

@@ -181,6 +181,7 @@ class GrpcCalls:
             begun = perf_counter()
             answer = method.serialize(response)
             call.spent("encode", begun)
+            call.answered = len(answer)
             return answer
 
         def refuse(error: GatewayError, call: Call) -> Refusal:
@@ -215,10 +216,12 @@ class GrpcCalls:
                 async with aclosing(method.serve(_one_by_one(messages(held), held), call)) as answers:
                     async for answer in answers:
                         await write([answer])
+                        call.answered += len(answer)
             else:
                 async with aclosing(self._streams.answers(messages(held), method, call, held)) as ready:
                     async for some in ready:
                         await write(some)
+                        call.answered += sum(map(len, some))
 
         def refuse(error: GatewayError, call: Call) -> Refusal:
             return refusal(error, call, bound.codes)
@@ -247,7 +250,7 @@ def _is_of_the_server(bound: Bound) -> bool:
 
 
 def refusal(error: GatewayError, call: Call, codes: Mapping[ErrorKind, Code]) -> Refusal:
-    """Returns how a call ends that failed."""
+    """Returns how a call ends that failed, and notes it on the call."""
     call.status = codes[error.kind]
     found = status(error, call.request_id, codes)
     metadata = ((REQUEST_ID, call.request_id), (STATUS_DETAILS, found.SerializeToString()))

@@ -4,16 +4,13 @@ What it does and does not do was tried on the release that the project pins; `do
 """
 
 import asyncio
-import os
 import socket
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import Literal
+from collections.abc import Iterable
 
 import h2corn
 from starlette.types import ASGIApp
 
+from service.core import native_output
 from service.transport.sockets import listen
 from service.transport.stalls import StallLimit
 
@@ -38,15 +35,11 @@ class H2cornServer:
         app: The application.
         services: Names of the gRPC services among what it answers.
         stall_timeout: Seconds after which a client is let go that does not read its answers.
-        log_format: ``json`` or ``text``, of what h2corn itself has to say.
     """
 
-    def __init__(
-        self, app: ASGIApp, *, services: Iterable[str], stall_timeout: float, log_format: Literal["json", "text"]
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, services: Iterable[str], stall_timeout: float) -> None:
         self._app = StallLimit(app, stall_timeout)
         self._stall_timeout = stall_timeout
-        self._log_format = log_format
         # How long a message may be and how long it may take to come is decided where calls are answered.
         self._policies = tuple(
             h2corn.RequestPolicy(
@@ -81,7 +74,7 @@ class H2cornServer:
                 grpc=True,
                 runtime_threads=_THREADS,
                 access_log=False,
-                log_format=self._log_format,
+                log_format="json",  # its lines become entries of the log
                 date_header=False,
                 max_concurrent_streams=_MAX_STREAMS,
                 limit_request_head_size=_MAX_HEAD_BYTES,
@@ -96,7 +89,7 @@ class H2cornServer:
                 h2_timeout_response_stall=self._stall_timeout,
             ),
         )
-        with _quiet():
+        with native_output.quiet():
             self._serving = asyncio.create_task(self._server.serve())
             started = asyncio.create_task(self._server.wait_started())
             await asyncio.wait((self._serving, started), return_when=asyncio.FIRST_COMPLETED)
@@ -114,20 +107,3 @@ class H2cornServer:
         await self._serving
         while self._sockets:
             self._sockets.pop().close()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps off standard error what h2corn writes there when it starts: it is no line of our logs, and no setting.
-
-    What goes wrong then is raised; and the logs have a descriptor of their own.
-    """
-    stderr = sys.__stderr__.fileno() if sys.__stderr__ is not None else 2
-    kept, nowhere = os.dup(stderr), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stderr)
-    try:
-        yield
-    finally:
-        os.dup2(kept, stderr)
-        os.close(kept)
-        os.close(nowhere)

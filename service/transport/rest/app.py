@@ -54,7 +54,7 @@ class RestApp:
         """
         given = headers.get(_REQUEST_ID)
         request_id = request_id_of(None if given is None else given.decode("latin-1"))
-        call = Call("rest", OTHER_METHOD, request_id, self._calls.deadline(None))
+        call = Call("rest", OTHER_METHOD, request_id, self._calls.deadline(None), peer=scope.get("client"))
         path: str = scope["path"]
         api, router = next((pair for pair in self._apis if pair[0].owns(path)), (None, self._operations))
         refused: GatewayError | None = None
@@ -76,14 +76,14 @@ class RestApp:
             call.size = len(body)
             request = HttpRequest(params, scope["query_string"], scope["headers"], body)
             answer = await answered_again(lambda: route.handle(request, call))
-            call.status = answer.status
+            call.status, call.answered = answer.status, len(answer.body)
             return answer
 
         def refuse(error: GatewayError, call: Call) -> HttpResponse:
             respond = problem_response if api is None else api.refuse
-            response = respond(error, call.request_id)
-            call.status = response.status
-            return _with_advice(response, error)
+            response = _with_advice(respond(error, call.request_id), error)
+            call.status, call.answered = response.status, len(response.body)
+            return response
 
         is_probe = found is not None and found[0].is_probe
         if self._calls.tracer is not None and not is_probe:

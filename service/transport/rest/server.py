@@ -33,6 +33,7 @@ class RestServer(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,  # whoever is on this machine could say that a request is somebody else's
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=max(1, round(drain_seconds)),
             )

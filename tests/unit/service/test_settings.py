@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from service.app.settings import Settings, SettingsError, load, unknown_variables
+from service.app.settings import Settings, SettingsError, load, nearest_variables, unknown_variables
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,11 @@ def test_a_flag_goes_before_a_variable_and_a_variable_before_the_file(
         ({"rest_port": "65536"}, "rest_port: expected less than or equal to 65535"),
         ({"max_request_rows": "0"}, "max_request_rows: expected greater than or equal to 1"),
         ({"log_format": "xml"}, "log_format: expected 'json' or 'text'"),
-        ({"prot": "1"}, "prot: expected no such field"),
+        ({"prot": "1"}, r"^prot: there is no such setting \(--prot\)$"),
+        ({"rest_prt": "1"}, r"^rest_prt: there is no such setting \(--rest-prt\); the nearest: rest_port"),
+        ({"rest_port": "x"}, r"got 'x' \(--rest-port\)$"),
+        ({"max_batch_rows": "x"}, r"^max_request_rows: .* \(--max-batch-rows\)$"),
+        ({"tfserving_key": "x"}, "^expected tfserving_certificate and tfserving_key together, or neither$"),
     ],
 )
 def test_a_wrong_setting_is_refused_with_what_was_expected(flags: dict[str, str], words: str) -> None:
@@ -48,7 +52,12 @@ def test_a_wrong_setting_is_refused_with_what_was_expected(flags: dict[str, str]
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("rest_port = ", "is not TOML"), ("prot = 1", "prot: expected no such field"), (None, "cannot be read")],
+    [
+        ("rest_port = ", "is not TOML"),
+        (None, "cannot be read"),
+        ("rest_prt = 1", r"^rest_prt: there is no such setting \(.*/settings.toml\); the nearest: rest_port"),
+        ("host = 1", r"^host: expected .*, got 1 \(.*/settings.toml\)$"),
+    ],
 )
 def test_a_wrong_file_is_refused(tmp_path: Path, text: str | None, words: str) -> None:
     file = tmp_path / "settings.toml"
@@ -58,9 +67,32 @@ def test_a_wrong_file_is_refused(tmp_path: Path, text: str | None, words: str) -
         load({}, file)
 
 
+def test_only_what_is_wrong_is_reported() -> None:
+    # Two other settings have a default that depends on this one.
+    with pytest.raises(SettingsError) as caught:
+        load({"log_format": "xml", "rest_port": "x"})
+    assert sorted(finding.partition(":")[0] for finding in str(caught.value).split("; ")) == ["log_format", "rest_port"]
+
+
+def test_a_wrong_variable_is_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TENSORGATE_REST_PORT", "http")
+    with pytest.raises(SettingsError, match=r"^rest_port: .*got 'http' \(TENSORGATE_REST_PORT\)$"):
+        load({}, file)
+
+
+def test_an_old_name_is_read_and_the_new_one_goes_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    warnings: list[str] = []
+    monkeypatch.setenv("TENSORGATE_MAX_BATCH_ROWS", "5")
+    assert load({}, warn=warnings.append).max_request_rows == 5
+    assert warnings == ["the setting max_batch_rows is called max_request_rows now (TENSORGATE_MAX_BATCH_ROWS)"]
+    monkeypatch.setenv("TENSORGATE_MAX_REQUEST_ROWS", "6")
+    assert load({}, warn=warnings.append).max_request_rows == 6
+
+
 def test_variables_that_are_no_settings_are_found() -> None:
     environment = {"TENSORGATE_PROT": "1", "TENSORGATE_HOST": "x", "TENSORGATE_ADDRESS": "x", "HOME": "/"}
     assert unknown_variables(environment) == ["TENSORGATE_PROT"]
+    assert nearest_variables("TENSORGATE_REST_PROT").startswith("; the nearest: TENSORGATE_REST_PORT")
 
 
 def test_every_setting_is_documented() -> None:

@@ -1,7 +1,6 @@
 """What a log entry looks like, in both formats."""
 
 import json
-import logging
 import subprocess
 import sys
 from typing import Any
@@ -84,17 +83,3 @@ except ValueError:
 @pytest.mark.parametrize(("level", "count"), [("warning", 2), ("error", 1)])
 def test_lower_levels_are_left_out(level: str, count: int) -> None:
     assert len(lines(level, "json")) == count
-
-
-def test_what_native_code_writes_becomes_entries(caplog: pytest.LogCaptureFixture) -> None:
-    import os
-
-    from service.backends.savedmodel import native_output
-
-    logger = logging.getLogger("native")
-    with caplog.at_level(logging.DEBUG, "native"), native_output.logged(logger):
-        os.write(2, b"one\ntwo \xff\n")
-    assert [record.getMessage() for record in caplog.records] == [
-        "tensorflow wrote: one",
-        "tensorflow wrote: two \ufffd",
-    ]
