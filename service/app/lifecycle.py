@@ -8,13 +8,14 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from socket import socket
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from service.app.apis import apis
 from service.app.dependencies import Dependencies
+from service.app.grpc_servers import grpc_server
 from service.app.settings import Settings
 from service.app.tracing import tracer
 from service.core.admission import Admission
@@ -49,23 +50,6 @@ _EXPOSED_HEADERS = (
 """What scripts in browsers may read of an answer, beside its body."""
 _LOG_SECONDS = 5.0
 """That a slow disk has to take what is left of the request log."""
-
-
-class GrpcServer(Protocol):
-    """A server of the gRPC port."""
-
-    def listen(self, host: str, port: int) -> int:
-        """Takes the address; returns the port, which the system chose if 0 was given.
-
-        Raises:
-            OSError: When the address cannot be had.
-        """
-
-    async def start(self) -> None:
-        """Begins to serve."""
-
-    async def stop(self) -> None:
-        """Takes no more calls and ends those that are left."""
 
 
 class Server:
@@ -111,7 +95,7 @@ class Server:
         )
         app = self._application(calls, grpc_calls)
         self._rest = RestServer(app, drain_seconds=settings.drain_timeout, stall_timeout=settings.stall_timeout)
-        self._grpc = _grpc_server(settings, app, grpc_calls)
+        self._grpc = grpc_server(settings, app, grpc_calls)
         self._changed = asyncio.Event()
         self._ready = asyncio.Event()
         self._started = asyncio.Event()
@@ -297,14 +281,3 @@ class Server:
             if self.catalog.ready():
                 self._ready.set()
             self._health.set_ready(self._accepting() and self.catalog.ready())
-
-
-def _grpc_server(settings: Settings, app: ASGIApp, calls: GrpcCalls) -> GrpcServer:
-    """Returns the server that the settings choose; only that one is imported."""
-    if settings.grpc_server == "grpcio":
-        from service.transport.grpc.aio import AioServer  # noqa: PLC0415
-
-        return AioServer(calls, max_request_bytes=settings.max_request_bytes, stall_timeout=settings.stall_timeout)
-    from service.transport.grpc.h2corn_server import H2cornServer  # noqa: PLC0415
-
-    return H2cornServer(app, services=calls.service_names, stall_timeout=settings.stall_timeout)
