@@ -192,6 +192,8 @@ class Settings(BaseSettings):
     max_bytes_in_flight: int = Field(
         512 * 1024 * 1024, ge=1024, description="Bytes of request bodies and messages that are held at a time."
     )
+    drift_share: float = Field(0.05, ge=0, le=1, description="Share of requests that are watched for drift; 0 for off.")
+    drift_half_life: Seconds = Field(3600.0, description="Seconds after which a row that was watched counts half.")
     default_timeout: Seconds = Field(30.0, description="Seconds for a request that states no timeout.")
     max_timeout: Seconds = Field(300.0, description="Seconds for a request at most, whatever it states.")
     stream_window: int = Field(

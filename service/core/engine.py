@@ -11,6 +11,7 @@ from service.core.bounds import InputBounds
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelRef, ModelVersion
 from service.core.columns import as_columns, in_shape
+from service.core.drift import DriftMonitor
 from service.core.request import InferenceRequest
 from service.core.signature import check_inputs, check_outputs, rows_if_valid
 from service.core.tensors import Signature, Tensor
@@ -24,9 +25,16 @@ class Engine:
         catalog: The models that there are.
         batcher: Runs them on the backend.
         bounds: How large what one request holds may be.
+        drift: Looks at what is asked and answered; by default nothing does.
+
+    Attributes:
+        drift: Likewise.
     """
 
-    def __init__(self, *, catalog: Catalog, batcher: Batcher, bounds: InputBounds) -> None:
+    def __init__(
+        self, *, catalog: Catalog, batcher: Batcher, bounds: InputBounds, drift: DriftMonitor | None = None
+    ) -> None:
+        self.drift = drift or DriftMonitor()
         self._catalog = catalog
         self._bounds = bounds
         self._batcher = batcher
@@ -149,6 +157,8 @@ class Engine:
             GatewayError: What the backend raised, or OVERLOADED.
         """
         outputs = await self._batcher.run(request, call)
+        if request.version.reference is not None:
+            self.drift.observe(request, outputs)
         if request.shape is not None:
             outputs = in_shape(outputs, request.rows, request.shape)
         return {name: outputs[name] for name in request.outputs} if request.outputs else outputs

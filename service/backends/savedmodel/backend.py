@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from service.backends.references import reference_in
 from service.backends.registry import BackendOptions
 from service.backends.savedmodel import native_output
 from service.backends.savedmodel.folder import Key, verify
@@ -154,6 +155,7 @@ class SavedModelBackend:
             task=described.task,
             doubt=described.doubt,
             unbatched=unbatched,
+            reference=await reference_in(folder, model.signatures),
             handle=model,
         )
 

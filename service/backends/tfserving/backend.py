@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 
+from service.backends.references import reference_below
 from service.backends.registry import BackendChoiceError, BackendOptions
 from service.backends.tfserving import messages
 from service.backends.tfserving.addresses import AddressError, parse_addresses, resolve
@@ -160,6 +161,7 @@ class TfServingBackend:
             task=described.task,
             doubt=described.doubt,
             unbatched=unbatched,
+            reference=await reference_below(self._configuration.base_path(key[0]), key[1], signatures),
             handle=object(),
         )
 
