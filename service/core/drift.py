@@ -56,7 +56,7 @@ class Drift:
         statistic: Of its rows.
         reference_rows: Rows that the reference is made of.
         rows: Rows that were looked at, each counting less the longer ago that was.
-        distance: From the reference; ``None`` while there are no rows.
+        distance: From the reference; ``None`` while there is not one row.
     """
 
     signature: str
@@ -102,13 +102,13 @@ class DriftMonitor:
         if reference is None or not self.share:
             return
         window = self._of(request.version, reference).get(request.signature.name)
-        if window is None:
+        if window is None or window.scheduled:
             return
         now = self._clock()
         if random() >= self.share and now - window.looked < _SECONDS:  # noqa: S311  # to be quick, not secret
             return
         window.looked = now
-        if window.keep(request.inputs, outputs) and not window.scheduled:
+        if window.keep(request.inputs, outputs) or now - window.counted >= _SECONDS:
             window.scheduled = True
             asyncio.get_running_loop().call_soon(self._count, window)  # once the answer is on its way
 
@@ -141,7 +141,7 @@ class DriftMonitor:
 
 def _drift(signature: str, tensor: TensorReference, histogram: Histogram, counts: Floats) -> Drift:
     rows = float(counts.sum())
-    apart = distance(histogram, counts) if rows > 0 else None
+    apart = distance(histogram, counts) if rows >= 1 else None
     return Drift(signature, tensor.side, tensor.name, histogram.statistic, histogram.rows, rows, apart)
 
 
@@ -155,6 +155,7 @@ class _Window:
         counts: For each tensor and histogram, the rows in each bin, as much as they still count.
         looked: When a request was last looked at.
         scheduled: Whether the event loop is about to have it counted.
+        counted: When that was last done.
     """
 
     whose: str
@@ -162,10 +163,10 @@ class _Window:
     counts: list[list[Floats]] = field(init=False)
     looked: float = -math.inf
     scheduled: bool = False
+    counted: float = -math.inf
     _kept: list[list[Tensor]] = field(init=False)
     _requests: int = 0
     _elements: int = 0
-    _counted: float = -math.inf
     _is_broken: bool = False
 
     def __post_init__(self) -> None:
@@ -173,7 +174,7 @@ class _Window:
         self._kept = [[] for _ in self.tensors]
 
     def keep(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> bool:
-        """Keeps a copy of some rows of a request; returns whether it is time to count what is kept."""
+        """Keeps a copy of some rows of a request; returns whether that is as much as is kept."""
         if self._is_broken:
             return False
         for reference, kept in zip(self.tensors, self._kept, strict=True):
@@ -186,12 +187,20 @@ class _Window:
         return self._requests >= _MOST_KEPT or self._elements >= _MOST_ELEMENTS_KEPT
 
     def count(self, now: float, half_life: float) -> None:
-        """Has what was counted before fade, and counts what is kept."""
-        left = 0.5 ** ((now - self._counted) / half_life)
-        self._counted = now
+        """Counts what is kept, and has all that was counted fade."""
+        if self._requests:
+            self._fade(self.looked, half_life)
+            self._count_kept()
+        self._fade(now, half_life)
+
+    def _fade(self, now: float, half_life: float) -> None:
+        left = 0.5 ** ((now - self.counted) / half_life)
+        self.counted = now
         for counted in self.counts:
             for counts in counted:
                 np.multiply(counts, left, out=counts)
+
+    def _count_kept(self) -> None:
         kept, self._kept = self._kept, [[] for _ in self.tensors]
         self._requests = self._elements = 0
         try:
