@@ -36,11 +36,13 @@ logger = logging.getLogger(__name__)
 
 _MOST_ROWS = 32
 """Of one request; a longer one is looked at in rows that are spread over it."""
-_MOST_ELEMENTS = 8192
+_MOST_ELEMENTS = 4096
 """Of the rows of one tensor that are looked at in one request, and of one row; where it takes whole rows, one row."""
+_LONGEST_ROW = 2**18
+"""A longer one that is only of use as a whole is left out: it would take the event loop milliseconds."""
 _MOST_KEPT = 32
 """Requests that are kept until they are counted together, which takes hardly longer than to count one."""
-_MOST_ELEMENTS_KEPT = 32_768
+_MOST_ELEMENTS_KEPT = 16_384
 _SECONDS = 1.0
 """Where the last look was longer ago, the next request is looked at whatever the share: few requests are to suffice."""
 
@@ -179,10 +181,14 @@ class _Window:
             return False
         for reference, kept in zip(self.tensors, self._kept, strict=True):
             tensor = (inputs if reference.side is Side.INPUT else outputs).get(reference.name)
-            if tensor is not None and tensor.ndim and tensor.size:
-                some = _some(tensor, whole=not reference.of_any_elements)
-                kept.append(some)
-                self._elements += some.size
+            if tensor is None or not tensor.ndim or not tensor.size:
+                continue
+            whole = not reference.of_any_elements
+            if whole and tensor[:1].size > _LONGEST_ROW:
+                continue
+            some = _some(tensor, whole=whole)
+            kept.append(some)
+            self._elements += some.size
         self._requests += 1
         return self._requests >= _MOST_KEPT or self._elements >= _MOST_ELEMENTS_KEPT
 

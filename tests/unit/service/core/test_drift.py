@@ -176,6 +176,15 @@ async def test_a_large_row_is_looked_at_here_and_there_in_all_its_channels() -> 
     assert watch.counts == [0, 1, 0, 0]
 
 
+async def test_a_row_that_is_too_long_to_be_looked_at_as_a_whole_is_left_out() -> None:
+    histogram = {**MEANS["histograms"][0], "statistic": "largest"}
+    watch = Watch({"histograms": [histogram]}, shape=(None,))  # type: ignore[arg-type]
+    await watch.ask(np.ones((1, 2**18 + 1)))
+    assert watch.rows == 0
+    await watch.ask(np.ones((1, 2**18)))
+    assert watch.rows == 1
+
+
 async def test_of_a_long_request_rows_all_over_it_are_looked_at() -> None:
     watch = Watch()
     await watch.ask([[value, value] for value in (0.5, 1.5, 2.5, 3.5) for _ in range(1000)])
