@@ -37,14 +37,16 @@ COPY --from=wheel /wheels /wheels
 COPY deploy/image /build
 RUN pip --python /opt/tensorgate/bin/python install --quiet --no-deps --no-compile /wheels/*.whl \
     && sh trim.sh /opt/tensorgate && /opt/tensorgate/bin/python bytecode.py \
-    pictures service tensorgate --without tensorflow
+    pictures service tensorgate --without tensorflow \
+    --late opentelemetry.exporter.otlp.proto.grpc.trace_exporter
 
 FROM full-requirements AS full-environment
 COPY --from=wheel /wheels /wheels
 COPY deploy/image /build
 RUN pip --python /opt/tensorgate/bin/python install --quiet --no-deps --no-compile /wheels/*.whl \
     && sh trim.sh /opt/tensorgate && TF_CPP_MIN_LOG_LEVEL=3 /opt/tensorgate/bin/python bytecode.py \
-    pictures service tensorgate training --late tensorflow keras matplotlib.pyplot sklearn.datasets sklearn.svm pandas
+    pictures service tensorgate training --late tensorflow keras matplotlib.pyplot sklearn.datasets sklearn.svm pandas \
+    opentelemetry.exporter.otlp.proto.grpc.trace_exporter opentelemetry.exporter.otlp.proto.http.trace_exporter
 
 # What both images have in common, but for their environments.
 FROM ${PYTHON_IMAGE} AS base

@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import environment, load, report, standin
+from benchmarks.loading import measure_loading
 from benchmarks.options import LEAST_ROUNDS, Options, parse
 from benchmarks.processes import ROOT
 from benchmarks.results import Results
@@ -47,6 +48,9 @@ def _measure(options: Options) -> Results:
         start = Starter(folder, folder / "models", exporting.export(folder / "models"), options)
         try:
             compare(start, options, results)
+            if "loading" in options.only and not options.servers:
+                exporting.export_large(folder / "large")
+                measure_loading(start, folder / "large", results)
             if "soak" in options.only:
                 measure_memory(start, results)
         except FAILURES as error:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from benchmarks.bare_loop import CALLS
+from benchmarks.loading import CALLERS, MEANWHILE, USUALLY, VARIABLES
 from benchmarks.questions import (
     OIP_REST,
     OIP_RPC,
@@ -33,7 +34,7 @@ Named = tuple[str, str, Rounds]
 
 def figures(results: Results) -> Iterator[Named]:
     """Yields all of them; those that a run did not find have no rounds."""
-    for part in (_embedded, _one_at_a_time, _rest, _streams, _gateway, _json, _limits):
+    for part in (_embedded, _one_at_a_time, _rest, _streams, _gateway, _loading, _json, _limits):
         yield from part(results)
 
 
@@ -100,6 +101,14 @@ def _gateway(results: Results) -> Iterator[Named]:
     yield "a gateway without tensorflow: memory after the first answer", "MB", results.of(GATEWAY, "memory at first")
     yield "a gateway without tensorflow: memory after all bursts", "MB", results.of(GATEWAY, "memory")
     yield "a gateway without tensorflow: start to the first answer", "s", results.of(GATEWAY, "start")
+
+
+def _loading(results: Results) -> Iterator[Named]:
+    for callers in CALLERS:
+        usual = results.of(TENSORGATE, f"{USUALLY}: p99", OIP_RPC.name, callers)
+        worst = results.of(TENSORGATE, f"{MEANWHILE}: worst", OIP_RPC.name, callers)
+        what = f"{OIP_RPC.name}, {callers} at a time, while another model of {VARIABLES:,} variables loads"
+        yield f"{what}: the worst latency against the usual p99 (below 1 is faster)", "x", ratio(worst, usual)
 
 
 def _json(results: Results) -> Iterator[Named]:

@@ -8,6 +8,9 @@ import json
 import shutil
 import subprocess
 import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +23,7 @@ _CONNECTIONS = 8
 """At most, of gRPC, which has many calls on each; REST has one for each request at a time."""
 _WARM_UP_SECONDS = 1.0
 _TIMEOUT = 60.0
+_LOOK_SECONDS = 0.1
 _JSON_TOLERANCE = 2
 """By how much an answer may be longer or shorter than those seen: of a number in JSON, more or fewer digits."""
 
@@ -37,12 +41,14 @@ class Measured:
         p50: Half of them took at most this.
         p99: 99 of 100 took at most this.
         answers: All of them, those before and after what was measured too.
+        worst: The one that took longest.
     """
 
     rate: float
     p50: float | None
     p99: float | None
     answers: int
+    worst: float | None = None
 
 
 def build() -> None:
@@ -65,7 +71,15 @@ def build() -> None:
         raise LoadError(f"the load generator cannot be compiled: {done.stderr.strip()[-500:]}")
 
 
-def burst(question: Question, address: str, sizes: tuple[int, int], *, concurrency: int, seconds: float) -> Measured:
+def burst(
+    question: Question,
+    address: str,
+    sizes: tuple[int, int],
+    *,
+    concurrency: int,
+    seconds: float,
+    enough: Callable[[], bool] = lambda: False,
+) -> Measured:
     """Asks for that long, always so many at a time.
 
     Args:
@@ -74,6 +88,7 @@ def burst(question: Question, address: str, sizes: tuple[int, int], *, concurren
         sizes: Bytes of the shortest and of the longest right answer that was seen.
         concurrency: Requests at a time; of a stream, messages under way.
         seconds: Of the burst, which begins after a second that does not count.
+        enough: Asked ten times a second whether the burst may end before its time.
 
     Raises:
         LoadError: When an answer was not right, or the load generator failed.
@@ -86,17 +101,26 @@ def burst(question: Question, address: str, sizes: tuple[int, int], *, concurren
         Path(file.name).write_bytes(question.template(address))
         command = [_PROGRAM, question.kind, address.rpartition(":")[2], question.path, file.name]
         command += [connections, concurrency // connections, _WARM_UP_SECONDS, seconds]
-        return _run([str(part) for part in [*command, shortest, longest, int(question.has_id)]], seconds)
+        return _run([str(part) for part in [*command, shortest, longest, int(question.has_id)]], seconds, enough)
 
 
-def _run(command: list[str], seconds: float) -> Measured:
+def _run(command: list[str], seconds: float, enough: Callable[[], bool]) -> Measured:
+    deadline = time.monotonic() + seconds + _TIMEOUT
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + _TIMEOUT, check=False)
-    except subprocess.TimeoutExpired:
-        raise LoadError(f"a burst of {seconds:g} s did not end") from None
-    if done.returncode:
-        raise LoadError(f"the load generator failed: {done.stderr.strip()[-300:]}")
-    return parse(done.stdout)
+        while True:
+            with suppress(subprocess.TimeoutExpired):
+                printed, problem = process.communicate(timeout=_LOOK_SECONDS)
+                break
+            if enough():
+                process.terminate()
+            if time.monotonic() > deadline:
+                raise LoadError(f"a burst of {seconds:g} s did not end")
+    finally:
+        process.kill()
+    if process.returncode:
+        raise LoadError(f"the load generator failed: {problem.strip()[-300:]}")
+    return parse(printed)
 
 
 def parse(printed: str) -> Measured:
@@ -110,4 +134,4 @@ def parse(printed: str) -> Measured:
         raise LoadError(f"{saw['failed']:,} of {saw['failed'] + saw['good']:,} requests failed: {saw['reason']}")
     if not saw["rate"]:
         raise LoadError("no answers")
-    return Measured(saw["rate"], saw["p50"], saw["p99"], saw["good"])
+    return Measured(saw["rate"], saw["p50"], saw["p99"], saw["good"], saw["worst"])

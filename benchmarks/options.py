@@ -5,7 +5,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-SECTIONS = ("limits", "tensorgate", "baseline", "peers", "gateway", "json")
+SECTIONS = ("limits", "tensorgate", "baseline", "peers", "gateway", "json", "loading")
 MORE_SECTIONS = ("soak",)
 """Run only when they are named: they take minutes."""
 LEAST_ROUNDS = 3

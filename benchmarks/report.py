@@ -5,6 +5,7 @@ from pathlib import Path
 from string import Template
 
 from benchmarks import standin, tables
+from benchmarks.loading import VARIABLES
 from benchmarks.processes import ROOT
 from benchmarks.results import Results
 from benchmarks.servers import LIMITS
@@ -18,6 +19,7 @@ _TABLES: Mapping[str, Callable[[Results], Cells]] = {
     "costs": tables.costs,
     "loops": tables.loops,
     "decoding": tables.decoding,
+    "loading": tables.loading,
     "soak": tables.soak,
     "in_short": tables.in_short,
 }
@@ -54,6 +56,7 @@ def as_markdown(results: Results) -> str:
         peers_call=_CALLS[results.about.get("peers call", "function")],
         limits=f"`{' '.join(LIMITS)}`",
         threads=standin.MAX_THREADS,
+        variables=f"{VARIABLES:,}",
     )
 
 

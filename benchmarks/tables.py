@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from benchmarks.bare_loop import BATCHES, CALLS
 from benchmarks.figures import figures
-from benchmarks.results import Results, Rounds, Spread
+from benchmarks.loading import LATENCIES, MEANWHILE, USUALLY
+from benchmarks.results import Figure, Results, Rounds, Spread
 from benchmarks.rounds import JSON, LOOP
 from benchmarks.servers import FEW, MANY, MOST
 
@@ -72,6 +73,17 @@ def decoding(results: Results) -> Cells:
     return [["image", "bytes", "Tensorgate, ms", "orjson and numpy, ms"], *rows]
 
 
+def loading(results: Results) -> Cells:
+    """Returns the table of latencies while a large version loads."""
+    head = ["server", "at a time", *(f"{when}: {' / '.join(LATENCIES)}, ms" for when in (USUALLY, MEANWHILE))]
+    rows = [
+        [of.server, str(of.concurrency), *(_latencies(results, of, when) for when in (USUALLY, MEANWHILE))]
+        for of in results.figures
+        if of.what == f"{USUALLY}: worst"
+    ]
+    return [head, *rows]
+
+
 def soak(results: Results) -> Cells:
     """Returns the table of memory by the number of requests."""
     head = ["requests", "memory, MB", "more than at first"]
@@ -117,6 +129,11 @@ def _whole(rounds: Rounds) -> str:
 def _middle(rounds: Rounds) -> str:
     spread = Spread.of(rounds)
     return "-" if spread is None else digits(spread.median)
+
+
+def _latencies(results: Results, of: Figure, when: str) -> str:
+    found = (results.of(of.server, f"{when}: {what}", of.protocol, of.concurrency) for what in LATENCIES)
+    return " / ".join(map(_middle, found))
 
 
 def _is_text(column: Iterable[str]) -> bool:

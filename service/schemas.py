@@ -112,7 +112,7 @@ class _OfModel(_Input):
 
 class _Request(_OfModel):
     version: Annotated[
-        int | None, Field(ge=1, lt=2**63, description="Version of the model; by default the newest available.")
+        int | None, Field(ge=0, lt=2**63, description="Version of the model; by default the newest available.")
     ] = None
     label: Annotated[str | None, Field(min_length=1, description="Label of the version, in place of its number.")] = (
         None
@@ -231,7 +231,7 @@ class DeleteLabelRequest(_OfModel):
 class SetLabelRequest(DeleteLabelRequest):
     """Which version to put a label on; it is taken from the version that has it."""
 
-    version: Annotated[int, Field(ge=1, lt=2**63, description="Version of the model, one that is available.")]
+    version: Annotated[int, Field(ge=0, lt=2**63, description="Version of the model, one that is available.")]
 
 
 class TensorInfo(_Message):
@@ -239,9 +239,7 @@ class TensorInfo(_Message):
 
     name: str
     dtype: str
-    shape: Annotated[
-        list[int] | None, Field(description="-1 stands for any size; absent when the rank is unknown.")
-    ] = None
+    shape: Annotated[list[int] | None, Field(description="-1 stands for any size; absent for an unknown rank.")] = None
 
 
 class SignatureInfo(_Message):
@@ -292,6 +290,7 @@ class ModelInfo(_Message):
     name: str
     versions: list[ModelVersionInfo]
     labels: Annotated[dict[str, int], Field(description="Versions by label; also of versions that are not there.")]
+    problem: Annotated[str, Field(description="Why there is no version of it; empty where there is one.")] = ""
 
 
 class ListModelsResponse(_Message):

@@ -35,6 +35,7 @@ class Replica:
         health: What its health service says; ``None`` when it has none.
         asked: The versions that were asked for, in order.
         deadlines: Seconds that each inference was allowed.
+        metadata: What each inference came with.
         configs: The configurations that it was told.
         refusal: What it answers to the next configurations, in place of success.
         models: Names of the models that it has, all with these versions; of ``bad`` it cannot tell the signatures.
@@ -47,6 +48,7 @@ class Replica:
         nonsense: Whether it answers inferences with bytes that are no message.
         shift: Default of a second input, ``shift`` float32 [?], that is added to ``y``; ``None`` where there is none.
             As upstream does, it reports the input, and not the default.
+        others: Signatures that it reports in place of ``serving_default``, where there are any.
     """
 
     def __init__(self, *versions: int) -> None:
@@ -59,6 +61,7 @@ class Replica:
         self.health: int | None = health_pb2.HealthCheckResponse.SERVING
         self.asked: list[int] = []
         self.deadlines: list[float] = []
+        self.metadata: list[dict[str, str]] = []
         self.configs: list[model_management_pb2.ReloadConfigRequest] = []
         self.refusal = ""
         self.models = {"m"}
@@ -72,6 +75,7 @@ class Replica:
         self.crashes = False
         self.nonsense = False
         self.shift: float | None = None
+        self.others: dict[str, tf_pb.SignatureDef] = {}
         self.port = 0
         self._server: aio.Server | None = None
 
@@ -154,7 +158,8 @@ class Replica:
             inputs=inputs, outputs={self.output: info}, method_name="tensorflow/serving/predict"
         )
         signatures = get_model_metadata_pb2.SignatureDefMap()
-        signatures.signature_def["serving_default"].ParseFromString(definition.SerializeToString())
+        for name, other in (self.others or {"serving_default": definition}).items():
+            signatures.signature_def[name].ParseFromString(other.SerializeToString())
         answer = get_model_metadata_pb2.GetModelMetadataResponse()
         answer.metadata["signature_def"].Pack(signatures)
         return answer
@@ -163,6 +168,7 @@ class Replica:
         version = request.model_spec.version.value
         self.asked.append(version)
         self.deadlines.append(context.time_remaining())
+        self.metadata.append(dict(context.invocation_metadata()))
         await self.gate.wait()
         if self.crashes:
             self._stopping = asyncio.create_task(self.stop())

@@ -11,6 +11,7 @@
 | modes | serving_default, negate, square | x float32 [?] | y float32 [?] |
 | versions | serving_default, in versions 1 and 2 | x float32 [?] | y = x + version |
 | optional | serving_default | x float32 [?], scale float32 [], which is 10 when left out | y float32 [?] |
+| all_optional | serving_default | x float32 [?], which is [7] when left out | y = x |
 | strict | serving_default | x float32 [?] | y = x; refuses numbers below zero |
 """
 
@@ -45,6 +46,8 @@ def save_zoo(folder: Path) -> str:
     save_versions(folder / "versions", *LABELS.values())
     _save(folder / "optional" / "1", serving_default=(_scaled, {**row, "scale": ([], "float32")}))
     _give_default(folder / "optional" / "1", "scale", 10.0)
+    _save(folder / "all_optional" / "1", serving_default=(_same, row))
+    _give_default(folder / "all_optional" / "1", "x", [7.0])
     _save(folder / "strict" / "1", serving_default=(_strict, row))
     return config_of(folder)
 
@@ -75,11 +78,11 @@ def _save(folder: Path, **signatures: tuple[Function, Inputs]) -> None:
     tf.saved_model.save(module, str(folder), signatures=functions)
 
 
-def _give_default(folder: Path, name: str, value: float) -> None:
+def _give_default(folder: Path, name: str, value: float | list[float]) -> None:
     file = folder / "saved_model.pb"
     model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
     defaults = model.meta_graphs[0].signature_def["serving_default"].defaults
-    defaults[name].CopyFrom(tf.make_tensor_proto(value))
+    defaults[name].CopyFrom(tf.make_tensor_proto(value, tf.float32))
     file.write_bytes(model.SerializeToString())
 
 

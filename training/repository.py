@@ -22,11 +22,7 @@ def versions(models: Path, name: str) -> list[int]:
     folder = models / name
     if not folder.is_dir():
         return []
-    return sorted(
-        int(entry.name)
-        for entry in folder.iterdir()
-        if entry.name.isdecimal() and entry.is_dir() and int(entry.name) > 0
-    )
+    return sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal() and entry.is_dir())
 
 
 def version_folder(models: Path, name: str, version: int) -> Path:

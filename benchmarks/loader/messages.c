@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -17,7 +18,6 @@ static uint64_t next_id, random_state;
 static size_t least_bytes, most_bytes;
 static int id_is_echoed;
 static uint64_t begin, end, good, failed;
-static double measured_seconds;
 static uint32_t *latencies; /* in microseconds */
 static size_t latency_count, latency_room;
 
@@ -52,12 +52,15 @@ static void read_template(const char *name) {
   }
 }
 
+static void stop(int signal) { end = microseconds(CLOCK_MONOTONIC); }
+
 void messages_begin(const char *file, double warm_up, double seconds, size_t least, size_t most, int echo) {
   read_template(file);
-  least_bytes = least, most_bytes = most, id_is_echoed = echo, measured_seconds = seconds;
+  least_bytes = least, most_bytes = most, id_is_echoed = echo;
   next_id = random_state = microseconds(CLOCK_REALTIME); /* no other run has these ids and numbers either */
   begin = microseconds(CLOCK_MONOTONIC) + warm_up * 1e6;
   end = begin + seconds * 1e6;
+  signal(SIGTERM, stop); /* it has seen enough */
 }
 
 void message_allocate(struct message *message) {
@@ -120,6 +123,6 @@ void messages_end(void) {
   qsort(latencies, latency_count, sizeof *latencies, ascending);
   for (char *c = reason; *c; c++)
     if (*c == '"' || *c == '\\' || *c < ' ') *c = ' ';
-  printf("{\"rate\": %f, \"p50\": %f, \"p99\": %f, \"good\": %ju, \"failed\": %ju, \"reason\": \"%s\"}\n",
-         latency_count / measured_seconds, percentile(50), percentile(99), good, failed, reason);
+  printf("{\"rate\": %f, \"p50\": %f, \"p99\": %f, \"worst\": %f, \"good\": %ju, \"failed\": %ju, \"reason\": \"%s\"}\n",
+         latency_count * 1e6 / (end - begin), percentile(50), percentile(99), percentile(100), good, failed, reason);
 }

@@ -20,7 +20,9 @@ from service.core.retry_budget import RetryBudget
 from service.core.versions import VersionPolicy
 from service.errors import OK
 from service.protocols.tfserving.errors import CODES
+from service.recording.log import LogOptions, RequestLog
 from service.telemetry.metrics import Metrics
+from service.telemetry.request_log import RequestLogMetrics
 
 _LIMITS = {"max_requests_in_flight", "max_streams_in_flight", "max_bytes_in_flight", "max_queue_size"}
 
@@ -31,6 +33,7 @@ class Dependencies:
 
     Attributes:
         config_file: What the operator says of the models, if it is in a file.
+        request_log: Keeps a share of the requests, if that is wanted.
     """
 
     settings: Settings
@@ -42,6 +45,7 @@ class Dependencies:
     control: ModelControl
     engine: Engine
     config_file: ModelConfigFile | None
+    request_log: RequestLog | None
 
     @classmethod
     def of(cls, settings: Settings) -> "Dependencies":
@@ -81,10 +85,11 @@ class Dependencies:
             bounds=bounds,
         )
         batcher = _batcher(settings, backend, metrics, catalog, budget)
+        request_log = _request_log(settings, metrics)
         drift = DriftMonitor(share=settings.drift_share, half_life=settings.drift_half_life)
         metrics.watch_drift(drift.report)
-        engine = Engine(catalog=catalog, batcher=batcher, bounds=bounds, drift=drift)
-        return cls(settings, catalog, admission, metrics, bounds, backend, control, engine, config_file)
+        engine = Engine(catalog=catalog, batcher=batcher, bounds=bounds, recorder=request_log, drift=drift)
+        return cls(settings, catalog, admission, metrics, bounds, backend, control, engine, config_file, request_log)
 
 
 def _backend(
@@ -135,6 +140,21 @@ def _batcher(settings: Settings, backend: Backend, metrics: Metrics, catalog: Ca
         batcher = make()
     metrics.watch_batching(batcher)
     return batcher
+
+
+def _request_log(settings: Settings, metrics: Metrics) -> RequestLog | None:
+    if settings.request_log is None:
+        return None
+    redact = (name.strip() for name in settings.request_log_redact.split(","))
+    options = LogOptions(
+        folder=settings.request_log,
+        share=settings.request_log_share,
+        max_bytes=settings.request_log_max_bytes,
+        max_files=settings.request_log_files,
+        format=settings.request_log_format,
+        redact=frozenset(name for name in redact if name),
+    )
+    return RequestLog(options, RequestLogMetrics(metrics.registry))
 
 
 def _batch_policy(settings: Settings) -> BatchPolicy:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from socket import socket
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp
 from service.app.apis import apis
 from service.app.dependencies import Dependencies
 from service.app.settings import Settings
+from service.app.tracing import tracer
 from service.core.admission import Admission
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelVersion, State
@@ -41,6 +43,8 @@ _EXPOSED_HEADERS = (
     "retry-after",
 )
 """What scripts in browsers may read of an answer, beside its body."""
+_LOG_SECONDS = 5.0
+"""That a slow disk has to take what is left of the request log."""
 
 
 class GrpcServer(Protocol):
@@ -81,7 +85,8 @@ class Server:
         self._parts = Dependencies.of(settings)
         self._draining = False
         self._apis = apis(self._parts, self._accepting)
-        calls = Calls(self.admission, settings.default_timeout, settings.max_timeout, self._report)
+        self._tracer = tracer()
+        calls = Calls(self.admission, settings.default_timeout, settings.max_timeout, self._report, tracer=self._tracer)
         services = [service for api in self._apis for service in api.grpc]
         self._health = Health(["", *(name for service in services for name in (service.name, *service.health_names))])
         grpc_calls = GrpcCalls(
@@ -94,7 +99,8 @@ class Server:
                 timeout=settings.default_timeout,
                 idle_timeout=settings.stream_idle_timeout,
                 draining=self.admission.draining,
-                report=self._parts.metrics.observe,
+                report=self._observe,
+                tracer=self._tracer,
             ),
             max_request_bytes=settings.max_request_bytes,
         )
@@ -142,8 +148,13 @@ class Server:
             )
         return app
 
-    def _report(self, call: Call, code: str) -> None:
+    def _observe(self, call: Call, code: str) -> None:
         self._parts.metrics.observe(call, code)
+        if self._tracer is not None and call.trace is not None:
+            self._tracer.end(call, code)
+
+    def _report(self, call: Call, code: str) -> None:
+        self._observe(call, code)
         if self._logged == "all" or (self._logged == "failed" and code != OK):
             logs.log_access(call, code)
 
@@ -155,21 +166,34 @@ class Server:
 
         Raises:
             OSError: When an address cannot be had.
+            GatewayError: When the folder of the request log cannot be had.
         """
-        settings = self._settings
-        socket = listen(settings.host, settings.rest_port, "REST", stall_timeout=settings.stall_timeout)
+        if (log := self._parts.request_log) is not None:
+            log.start()
         try:
-            self.grpc_port = self._grpc.listen(settings.host, settings.grpc_port)
+            listening = self._listen()
         except OSError:
-            socket.close()
+            if log is not None:
+                log.close(_LOG_SECONDS)
             raise
-        self.rest_port = socket.getsockname()[1]
+        self.rest_port = listening.getsockname()[1]
         await self._grpc.start()
-        self._serving = asyncio.create_task(self._rest.serve(sockets=[socket]))
+        self._serving = asyncio.create_task(self._rest.serve(sockets=[listening]))
         self.catalog.subscribe(self._model_changed)
         self._helpers = [asyncio.create_task(self._follow_readiness()), asyncio.create_task(self._start_backend())]
         self._changed.set()
         return self
+
+    def _listen(self) -> socket:
+        """Takes both addresses; returns the socket of REST."""
+        settings = self._settings
+        rest = listen(settings.host, settings.rest_port, "REST", stall_timeout=settings.stall_timeout)
+        try:
+            self.grpc_port = self._grpc.listen(settings.host, settings.grpc_port)
+        except OSError:
+            rest.close()
+            raise
+        return rest
 
     async def __aexit__(
         self,
@@ -177,7 +201,7 @@ class Server:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Drains: not ready, then no new requests, then those in flight, then the backend."""
+        """Drains: not ready, then no new requests, then those in flight, then the backend, then the last spans."""
         self._draining = True
         self._health.set_ready(False)
         await asyncio.sleep(self._settings.drain_delay)
@@ -191,6 +215,10 @@ class Server:
             helper.cancel()
         await asyncio.gather(*self._helpers, return_exceptions=True)
         await self._parts.backend.close()
+        if (log := self._parts.request_log) is not None:
+            await asyncio.to_thread(log.close, _LOG_SECONDS)
+        if self._tracer is not None:
+            await self._tracer.close()
 
     async def ready(self) -> None:
         """Waits until the server is ready: see `Catalog.ready`."""
@@ -210,10 +238,14 @@ class Server:
 
     def _model_changed(self, version: ModelVersion) -> None:
         logger.info("version %d of model %s: %s", version.version, version.name, version.state)
-        if version.doubt and version.state is State.AVAILABLE:
-            logger.warning("it is served without the typed API, which needs another form of it: %s", version.doubt)
-        for signature, reason in version.unbatched.items() if version.state is State.AVAILABLE else ():
-            logger.info("requests for its signature %s are neither merged nor split: %s", signature, reason)
+        if version.state is State.AVAILABLE:
+            if version.doubt:
+                logger.warning("it is served without the typed API, which needs another form of it: %s", version.doubt)
+            for signature, reason in version.unbatched.items():
+                logger.info("requests for its signature %s are neither merged nor split: %s", signature, reason)
+            for signature, reason in version.unservable.items():
+                text = "the signature %s of version %d of model %s cannot be served: %s"
+                logger.warning(text, signature, version.version, version.name, reason)
         self._changed.set()
 
     async def _follow_readiness(self) -> None:

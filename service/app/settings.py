@@ -19,6 +19,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from service.app.drift_settings import DriftSettings
+from service.app.request_log_settings import RequestLogSettings
 from service.core.batch_policy import parse_batch_sizes
 from service.core.versions import VersionPolicy
 from service.validation import violations
@@ -40,7 +42,7 @@ class SettingsError(Exception):
     """A setting is wrong; the message names it, what was expected and what came."""
 
 
-class Settings(BaseSettings):
+class Settings(DriftSettings, RequestLogSettings):
     """The settings of ``tensorgate serve``."""
 
     model_config = SettingsConfigDict(
@@ -192,8 +194,6 @@ class Settings(BaseSettings):
     max_bytes_in_flight: int = Field(
         512 * 1024 * 1024, ge=1024, description="Bytes of request bodies and messages that are held at a time."
     )
-    drift_share: float = Field(0.05, ge=0, le=1, description="Share of requests that are watched for drift; 0 for off.")
-    drift_half_life: Seconds = Field(3600.0, description="Seconds after which a row that was watched counts half.")
     default_timeout: Seconds = Field(30.0, description="Seconds for a request that states no timeout.")
     max_timeout: Seconds = Field(300.0, description="Seconds for a request at most, whatever it states.")
     stream_window: int = Field(

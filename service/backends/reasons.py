@@ -1,6 +1,7 @@
 """What TensorFlow says went wrong, without what it puts around it: traces, and names of graph nodes."""
 
 import re
+from collections.abc import Mapping
 
 _MAX_REASON = 300
 _NODE = re.compile(r"\{\{.*?\}\}|\[Op:\w+\]")
@@ -21,3 +22,8 @@ def reason_in(text: str) -> str:
 def shortened(text: str) -> str:
     """Returns the text, cut to a readable length."""
     return text if len(text) <= _MAX_REASON else text[:_MAX_REASON] + "…"
+
+
+def none_servable(unservable: Mapping[str, str]) -> str:
+    """Returns why a version cannot be served, given the reason for each of its signatures."""
+    return "no signature can be served: " + "; ".join(f"{name}: {why}" for name, why in unservable.items())

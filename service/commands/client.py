@@ -105,7 +105,8 @@ def table(answer: Message, options: argparse.Namespace, *columns: str) -> Iterat
     table = Table(*columns)
     yield lambda *cells: table.add_row(*map(Text, cells))  # as text, whatever brackets are in it
     if options.json:
-        sys.stdout.write(MessageToJson(answer, preserving_proto_field_name=True) + "\n")
+        text = MessageToJson(answer, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+        sys.stdout.write(text + "\n")  # with what is zero, too: version 0 is one
     else:
         # A pipe has no width: there, a table is as wide as its content.
         Console(width=None if sys.stdout.isatty() else 200).print(table)

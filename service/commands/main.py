@@ -52,6 +52,7 @@ _COMMANDS = {
     "label": ("service.commands.label", "put a label on a version of a model of a running server, or take it away"),
     "classify": ("service.commands.classify", "have a running server classify image files"),
     "forecast": ("service.commands.forecast", "have a running server forecast a series from a CSV file"),
+    "replay": ("service.commands.replay", "send recorded requests to a server, and compare its answers"),
     "model-config": (
         "service.commands.model_config",
         "write the list of a folder's models that TensorFlow Serving reads",

@@ -58,9 +58,10 @@ def listed(models: Path, policy: VersionPolicy, known: list[ModelConfig]) -> lis
         found = find_versions(models)
     except OSError as error:
         raise ModelListError(f"{models}: {error.strerror}") from None
-    for name, reason in found.unreadable.items():
-        sys.stderr.write(f"tensorgate: {name} is left out: {reason}\n")
-    names = {name for name, _ in found.versions} - {config.name for config in known}
+    for problem in found.problems():
+        sys.stderr.write(f"tensorgate: {problem}\n")
+    names = {name for (name, _), version in found.versions.items() if not version.error}
+    names -= {config.name for config in known}
     configs = [*known, *(ModelConfig(name, models.resolve() / name, policy) for name in sorted(names))]
     if not configs:
         raise ModelListError(f"there is no model in {models}: expected <name>/<version>/saved_model.pb")

@@ -24,6 +24,8 @@ def show_models(answer: Message, models: list[pb.Model], options: argparse.Names
     """Prints versions of models, one a row."""
     with table(answer, options, "Model", "Version", "Labels", "State", "Kind", "Batched", "Takes", "Gives") as add_row:
         for model in models:
+            if model.problem:
+                add_row(model.name, "", "", "", "", "", model.problem, "")
             for version in model.versions:
                 labels = ", ".join(sorted(label for label, number in model.labels.items() if number == version.version))
                 takes, gives = _inputs_and_outputs(version)

@@ -149,13 +149,13 @@ class Batcher:
         if not queue.waiting and self._has_place(queue):
             self._begin(key, queue)
             try:
-                return await self._merged.run_alone(request, call.deadline, queue.filling)
+                return await self._merged.run_alone(request, call.deadline, queue.filling, call.trace)
             finally:
-                call.add("queue", 0.0)  # it is a phase of every request, for those who add them up
-                call.add("execute", time.perf_counter() - arrived)
+                call.took("queue", arrived, arrived)  # it is a phase of every request, for those who add them up
+                call.spent("execute", arrived)
                 self._end(key, queue)
         answer: asyncio.Future[Outputs] = asyncio.get_running_loop().create_future()
-        return await self._wait(QueuedRequest(request, call.deadline, answer), key, queue, arrived, call)
+        return await self._wait(QueuedRequest(request, call.deadline, answer, call.trace), key, queue, arrived, call)
 
     async def _wait(self, queued: QueuedRequest, key: Hashable, queue: _Queue, arrived: float, call: Call) -> Outputs:
         self._count(queued.request, queue.policy)
@@ -168,8 +168,8 @@ class Batcher:
         finally:
             now = time.perf_counter()
             began = queued.began or now
-            call.add("queue", began - arrived)
-            call.add("execute", now - began)
+            call.took("queue", arrived, began)
+            call.took("execute", began, now)
             if not queued.began:
                 # It was given up before its turn: its place in the queue is skipped.
                 self._left(queued.request)

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from service.core.deadline import Deadline
+from service.core.spans import Trace
 
 
 def _hold_nothing(_: int) -> None:
@@ -31,6 +32,10 @@ class Call:
         rows: How many rows were run.
         messages: How many messages of a stream were answered, each with a call of its own.
         phases: Seconds spent, by phase: decode, validate, queue, execute, encode.
+        status: Of the answer: HTTP's or gRPC's, as the protocol has it; 0 while there is none, and for gRPC's OK.
+        trace: Its place in a trace, where it is traced.
+        intervals: Each time that it passed a phase, where spans are made of that: the phase's name, and when it began
+            and ended by the performance counter.
         metadata: What a gRPC client sent beside its messages, by name; of several of one name, any.
         hold: Counts bytes that the request makes the server hold beyond those that it sent, such as what a compressed
             body unpacks to; raises OVERLOADED where there are too many.
@@ -47,6 +52,9 @@ class Call:
     rows: int = 0
     messages: int = 0
     phases: dict[str, float] = field(default_factory=dict)
+    status: int = 0
+    trace: Trace | None = None
+    intervals: list[tuple[str, float, float]] | None = None
     metadata: Mapping[bytes, bytes] = field(default_factory=dict)
     hold: Callable[[int], None] = _hold_nothing
 
@@ -54,14 +62,16 @@ class Call:
         """Returns what adds the time that its body takes to the phase of that name."""
         return _Phase(self, name)
 
-    def add(self, name: str, seconds: float) -> None:
-        """Adds seconds to the phase of that name."""
-        self.phases[name] = self.phases.get(name, 0.0) + seconds
+    def took(self, name: str, since: float, until: float) -> None:
+        """Adds the time between these, by the performance counter, to the phase of that name."""
+        phases = self.phases
+        phases[name] = phases.get(name, 0.0) + until - since
+        if self.intervals is not None:
+            self.intervals.append((name, since, until))
 
     def spent(self, name: str, since: float) -> None:
         """Adds the time since then, by the performance counter, to a phase: what `phase` does, at less cost."""
-        phases = self.phases
-        phases[name] = phases.get(name, 0.0) + time.perf_counter() - since
+        self.took(name, since, time.perf_counter())
 
     def elapsed(self) -> float:
         """Returns the seconds since the call began."""
@@ -82,7 +92,7 @@ class _Phase:
         self._begun = time.perf_counter()
 
     def __exit__(self, *error: object) -> None:
-        self._call.add(self._name, time.perf_counter() - self._begun)
+        self._call.took(self._name, self._begun, time.perf_counter())
 
 
 _current: ContextVar[Call] = ContextVar("tensorgate_call")

@@ -31,6 +31,7 @@ class ModelVersion:
         doubt: Why it is served by the generic protocols alone, although its names are those of a kind; else empty.
         error: Why it could not be loaded; empty when nothing went wrong.
         unbatched: Why requests of a signature are neither merged nor split, by its name; without those that may be.
+        unservable: Why signatures that it has as well cannot be served, by name.
         reference: What its inputs and outputs looked like when it was trained, where that is known.
         load_seconds: How long it took to load it and warm it up, or to fail; 0 when it was not loaded.
         handle: The backend's own; what it refers to lives as long as a request holds this version.
@@ -44,6 +45,7 @@ class ModelVersion:
     doubt: str = ""
     error: str = ""
     unbatched: Mapping[str, str] = field(default_factory=dict)
+    unservable: Mapping[str, str] = field(default_factory=dict)
     load_seconds: float = 0.0
     reference: Reference | None = field(default=None, repr=False, compare=False)
     handle: object = field(default=None, repr=False, compare=False)
@@ -79,12 +81,14 @@ class Catalog:
 
     Attributes:
         stored: Versions on disk by model, served or not; empty where the backend does not know.
+        unserved: What there is of which no version was found, by the name that it would have: why, and what to do.
     """
 
     def __init__(self, *, needs_all: bool = False) -> None:
         self._needs_all = needs_all
         self._filled = False
         self.stored: Mapping[str, Sequence[int]] = {}
+        self.unserved: Mapping[str, str] = {}
         self._models: dict[str, dict[int, ModelVersion]] = {}
         self._labels: dict[str, Mapping[str, int]] = {}
         self._options: dict[str, ServingOptions] = {}
@@ -117,7 +121,7 @@ class Catalog:
         """Takes over all that another catalog says, at once; notifies listeners of each changed version."""
         before = self._entries()
         self._models, self._labels, self._options = draft._models, draft._labels, draft._options
-        self.stored = draft.stored
+        self.stored, self.unserved = draft.stored, draft.unserved
         self._newest.clear()
         now = self._entries()
         changed = [entry for key, entry in now.items() if before.get(key) is not entry]

@@ -1,5 +1,6 @@
 """The engine: the one way from a decoded request to the backend, whatever protocol it came by."""
 
+import time
 from collections.abc import Mapping
 from time import perf_counter
 
@@ -12,10 +13,11 @@ from service.core.call import Call
 from service.core.catalog import Catalog, ModelRef, ModelVersion
 from service.core.columns import as_columns, in_shape
 from service.core.drift import DriftMonitor
+from service.core.record import Record, Recorder
 from service.core.request import InferenceRequest
 from service.core.signature import check_inputs, check_outputs, rows_if_valid
 from service.core.tensors import Signature, Tensor
-from service.errors import ErrorKind, GatewayError, Violation, listed, shown
+from service.errors import OK, ErrorKind, GatewayError, OutdatedVersionError, Violation, listed, shown
 
 
 class Engine:
@@ -25,6 +27,7 @@ class Engine:
         catalog: The models that there are.
         batcher: Runs them on the backend.
         bounds: How large what one request holds may be.
+        recorder: Keeps some of the requests, where that is wanted.
         drift: Looks at what is asked and answered; by default nothing does.
 
     Attributes:
@@ -32,12 +35,19 @@ class Engine:
     """
 
     def __init__(
-        self, *, catalog: Catalog, batcher: Batcher, bounds: InputBounds, drift: DriftMonitor | None = None
+        self,
+        *,
+        catalog: Catalog,
+        batcher: Batcher,
+        bounds: InputBounds,
+        recorder: Recorder | None = None,
+        drift: DriftMonitor | None = None,
     ) -> None:
         self.drift = drift or DriftMonitor()
         self._catalog = catalog
         self._bounds = bounds
         self._batcher = batcher
+        self._recorder = recorder
 
     def attribute(self, name: str, call: Call) -> None:
         """Notes the model on the call, if there is one: what is refused before it is resolved counts as its too."""
@@ -81,7 +91,9 @@ class Engine:
         except KeyError:
             self._bounds.check_name(name, where="signature")
             known = listed(sorted(version.signatures)) or "none"
-            violation = Violation("signature", f"one of {known}", shown(name))
+            reason = version.unservable.get(name)
+            got = shown(name) if reason is None else f"{shown(name)}, which cannot be served: {reason}"
+            violation = Violation("signature", f"one of {known}", got)
             raise GatewayError(ErrorKind.SIGNATURE_NOT_FOUND, str(violation), [violation]) from None
 
     def request(
@@ -128,8 +140,7 @@ class Engine:
         bounds.check_rows(rows, where="inputs")
         call.rows += rows
         call.spent("validate", begun)
-        if signature.defaults:
-            inputs = {**signature.defaults, **inputs}
+        inputs = signature.with_defaults(inputs)
         return InferenceRequest(version, signature, inputs, rows, outputs, shape, alone)
 
     def reason_against_batching(self, version: ModelVersion, signature: Signature) -> str:
@@ -156,12 +167,45 @@ class Engine:
         Raises:
             GatewayError: What the backend raised, or OVERLOADED.
         """
-        outputs = await self._batcher.run(request, call)
+        recorder = self._recorder
+        if recorder is None or not recorder.chooses():
+            outputs = await self._batcher.run(request, call)
+        else:
+            outputs = await self._recorded(recorder, request, call)
         if request.version.reference is not None:
             self.drift.observe(request, outputs)
         if request.shape is not None:
             outputs = in_shape(outputs, request.rows, request.shape)
         return {name: outputs[name] for name in request.outputs} if request.outputs else outputs
+
+    async def _recorded(self, recorder: Recorder, request: InferenceRequest, call: Call) -> Mapping[str, Tensor]:
+        """Runs a request, and has it recorded as the model saw it, unless it was given up."""
+        try:
+            outputs = await self._batcher.run(request, call)
+        except OutdatedVersionError:  # it is handled once more
+            raise
+        except GatewayError as error:
+            recorder.record(_record(request, call, error.kind, None))
+            raise
+        wanted = {name: outputs[name] for name in request.outputs} if request.outputs else outputs
+        recorder.record(_record(request, call, OK, wanted))
+        return outputs
+
+
+def _record(request: InferenceRequest, call: Call, code: str, outputs: Mapping[str, Tensor] | None) -> Record:
+    return Record(
+        model=request.version.name,
+        signature=request.signature.name,
+        inputs=request.inputs,
+        outputs=outputs,
+        wanted=request.outputs,
+        code=str(code),
+        version=request.version.version,
+        method=call.method,
+        request_id=call.request_id,
+        time=time.time(),
+        seconds=call.elapsed(),
+    )
 
 
 def finite(outputs: Mapping[str, Tensor], name: str) -> Tensor:

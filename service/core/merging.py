@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +14,13 @@ from service.core.deadline import Deadline
 from service.core.ports import Backend
 from service.core.request import InferenceRequest
 from service.core.retry_budget import RetryBudget
+from service.core.spans import Trace, running
 from service.core.tensors import Signature, Tensor
 from service.errors import ErrorKind, GatewayError
 
 logger = logging.getLogger(__name__)
 
+_UNTRACED = nullcontext()
 _DOES_NOT_SPLIT = "an answer had no row for each row of its request"
 _BLAME = frozenset({ErrorKind.INVALID_INPUT, ErrorKind.BACKEND_FAILED})
 """Failures that one request of a batch may have caused; the others are to have their answers."""
@@ -31,12 +34,14 @@ class QueuedRequest:
 
     Attributes:
         deadline: Of the call.
+        trace: Likewise, where it is traced.
         began: When its run began, by the performance counter; 0 until then.
     """
 
     request: InferenceRequest
     deadline: Deadline
     answer: "asyncio.Future[Outputs]"
+    trace: Trace | None = None
     began: float = 0.0
 
     @property
@@ -93,17 +98,23 @@ class MergedRuns:
             _DOES_NOT_SPLIT,
         )
 
-    async def run_alone(self, request: InferenceRequest, deadline: Deadline, policy: BatchPolicy | None) -> Outputs:
+    async def run_alone(
+        self, request: InferenceRequest, deadline: Deadline, policy: BatchPolicy | None, trace: Trace | None = None
+    ) -> Outputs:
         """Runs one request.
 
         Args:
             request: What to run.
             deadline: Of its call.
             policy: To how many rows it is filled up; ``None`` for one that is run as it is.
+            trace: Of its call, where that is traced.
         """
         self._observe(request.version, request.rows, 1)
         self._budget.add_run()
-        return await self._run(request, request.inputs, request.rows, deadline, policy)
+        with _UNTRACED if trace is None else running(trace.run(request.version, request.rows, [trace])):
+            if policy is not None and policy.allowed_batch_sizes:
+                return await self._run_filled(request, request.inputs, request.rows, deadline, policy)
+            return await self._run(request, request.inputs, deadline)
 
     async def run(
         self, batch: list[QueuedRequest], policy: BatchPolicy | None
@@ -153,13 +164,18 @@ class MergedRuns:
     async def _run_merged(self, batch: list[QueuedRequest], policy: BatchPolicy | None) -> Sequence[Outputs]:
         first = batch[0].request
         if len(batch) == 1:
-            return [await self.run_alone(first, batch[0].deadline, policy)]
+            return [await self.run_alone(first, batch[0].deadline, policy, batch[0].trace)]
         rows = sum(queued.request.rows for queued in batch)
         self._observe(first.version, rows, len(batch))
         self._budget.add_run()
         inputs = {name: np.concatenate([queued.request.inputs[name] for queued in batch]) for name in first.inputs}
         latest = max((queued.deadline for queued in batch), key=lambda deadline: deadline.at)
-        outputs = await self._run(first, inputs, rows, latest, policy)
+        traces = [queued.trace for queued in batch if queued.trace is not None]
+        with running(traces[0].run(first.version, rows, traces)) if traces else _UNTRACED:
+            if policy is not None and policy.allowed_batch_sizes:
+                outputs = await self._run_filled(first, inputs, rows, latest, policy)
+            else:
+                outputs = await self._run(first, inputs, latest)
         if not has_row_for_each(outputs, rows):
             raise _NotByRowsError
         answers = []
@@ -170,25 +186,27 @@ class MergedRuns:
             start = end
         return answers
 
-    async def _run(
+    async def _run_filled(
         self,
         request: InferenceRequest,
         inputs: Mapping[str, Tensor],
         rows: int,
         deadline: Deadline,
-        policy: BatchPolicy | None,
+        policy: BatchPolicy,
     ) -> Outputs:
-        """Runs inputs of so many rows, filled up where only some numbers of rows are allowed."""
-        filled = rows if policy is None else policy.filled(rows)
-        version, signature = request.version, request.signature
+        """Runs inputs of so many rows, filled up to a number that is allowed."""
+        filled = policy.filled(rows)
+        if rows not in {0, filled}:
+            more = {name: _filled(tensor, filled) for name, tensor in inputs.items()}
+            outputs = await self._run(request, more, deadline)
+            if has_row_for_each(outputs, filled):
+                return {name: tensor[:rows] for name, tensor in outputs.items()}
+            self.disable_batching(request.version, request.signature)
+        return await self._run(request, inputs, deadline)
+
+    async def _run(self, request: InferenceRequest, inputs: Mapping[str, Tensor], deadline: Deadline) -> Outputs:
         try:
-            if rows not in {0, filled}:
-                more = {name: _filled(tensor, filled) for name, tensor in inputs.items()}
-                outputs = await self._backend.run(version, signature, more, deadline)
-                if has_row_for_each(outputs, filled):
-                    return {name: tensor[:rows] for name, tensor in outputs.items()}
-                self.disable_batching(version, signature)
-            return await self._backend.run(version, signature, inputs, deadline)
+            return await self._backend.run(request.version, request.signature, inputs, deadline)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():

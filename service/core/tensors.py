@@ -103,3 +103,7 @@ class Signature:
     def is_required(self, name: str) -> bool:
         """Returns whether this input has to be given, as far as that is known here."""
         return self.defaults_known and name not in self.defaults
+
+    def with_defaults(self, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Returns the inputs, and the defaults of those that were left out."""
+        return {**self.defaults, **inputs} if self.defaults else inputs

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _LATEST = re.compile(r"latest(?::([1-9][0-9]{0,8}))?")
-_SPECIFIC = re.compile(r"specific:([1-9][0-9]{0,18}(?:,[1-9][0-9]{0,18})*)")
+_SPECIFIC = re.compile(r"specific:((?:0|[1-9][0-9]{0,18})(?:,(?:0|[1-9][0-9]{0,18}))*)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Histograms for use by a single thread."""
 
+import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
@@ -7,6 +8,7 @@ from itertools import accumulate
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 from prometheus_client.utils import floatToGoString
 
 
@@ -19,29 +21,42 @@ class Series:
     Attributes:
         counts: Values in each bucket, and last those above all bounds.
         total: Sum of all values.
+        exemplars: Of the buckets that have one, the last value with a trace.
     """
 
-    __slots__ = ("_bounds", "counts", "total")
+    __slots__ = ("_bounds", "counts", "exemplars", "total")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
+        self.exemplars: dict[int, Exemplar] = {}
 
-    def observe(self, value: float) -> None:
-        """Counts a value."""
-        self.counts[bisect_left(self._bounds, value)] += 1
+    def observe(self, value: float, trace: Mapping[str, str] | None = None) -> None:
+        """Counts a value; of one with a trace, that trace's ids are shown beside it as an exemplar."""
+        bucket = bisect_left(self._bounds, value)
+        self.counts[bucket] += 1
         self.total += value
+        if trace is not None:
+            self.exemplars[bucket] = Exemplar(dict(trace), value, time.time())
 
     def add(self, other: "Series") -> None:
         """Counts all values of a series with the same bounds."""
         self.counts = [own + more for own, more in zip(self.counts, other.counts, strict=True)]
         self.total += other.total
 
-    def buckets(self, unit: float) -> list[tuple[str, float]]:
-        """Returns the upper bound of each bucket, in units of which there are so many in one, and what is below it."""
+    def buckets(self, unit: float) -> list[tuple[str, float] | tuple[str, float, Exemplar]]:
+        """Returns the upper bound of each bucket, in units of which there are so many in one, and what is below it.
+
+        Exemplars come third, as they were measured: histograms in other units have none.
+        """
         names = [*map(floatToGoString, (bound * unit for bound in self._bounds)), "+Inf"]
-        return [(name, float(below)) for name, below in zip(names, accumulate(self.counts), strict=True)]
+        below = map(float, accumulate(self.counts))
+        exemplars = self.exemplars
+        return [
+            (name, count, exemplars[bucket]) if bucket in exemplars else (name, count)
+            for bucket, (name, count) in enumerate(zip(names, below, strict=True))
+        ]
 
 
 def histogram(

@@ -88,6 +88,7 @@ def log_access(call: Call, code: str) -> None:
         "code": code,
         "rows": call.rows,
         **({"messages": call.messages} if call.messages else {}),
+        **_ids_of_trace(call),
         "duration_ms": round(call.elapsed() * 1000, 3),
         **{f"{phase}_ms": round(seconds * 1000, 3) for phase, seconds in call.phases.items()},
     }
@@ -99,4 +100,9 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     call = calls.current_or_none()
     if call is None or "request_id" in given:
         return given
-    return {"request_id": call.request_id, **given}
+    return {"request_id": call.request_id, **_ids_of_trace(call), **given}
+
+
+def _ids_of_trace(call: Call) -> dict[str, str]:
+    trace = call.trace
+    return {} if trace is None else {"trace_id": trace.trace_id, "span_id": trace.span_id}

@@ -21,6 +21,7 @@ from service.core.batching import Batcher
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelVersion
 from service.core.drift import Drift
+from service.core.spans import Trace
 from service.errors import OK, ErrorKind
 from service.telemetry.collectors import Batching, DriftOfModels, ModelStates, Queues
 from service.telemetry.distribution import Distribution, Series
@@ -190,13 +191,14 @@ class Metrics:
         if series is None:  # to find them one by one takes longer than to count
             series = self._series[labels] = self._series_of(call, code)
         series.requests.inc()
-        series.durations.observe(call.elapsed())
+        trace = None if call.trace is None else _exemplar(call.trace)
+        series.durations.observe(call.elapsed(), trace)
         phases = series.phases
         for phase, seconds in call.phases.items():
             found = phases.get(phase)
             if found is None:
                 found = phases[phase] = self._phases.labels(phase, series.model, series.version)
-            found.observe(seconds)
+            found.observe(seconds, trace)
         if call.rows:
             if series.rows is None:
                 series.rows = self._rows.labels(series.model, series.version)
@@ -265,6 +267,10 @@ class Metrics:
         if version == _UNKNOWN:
             return name == _UNKNOWN or name in self._catalog
         return self._catalog.has(name, int(version))
+
+
+def _exemplar(trace: Trace) -> Mapping[str, str] | None:
+    return {"trace_id": trace.trace_id, "span_id": trace.span_id} if trace.sampled else None
 
 
 @dataclass(slots=True)

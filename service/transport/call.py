@@ -12,6 +12,7 @@ from service.core import call as calls
 from service.core.admission import Admission, HeldBytes
 from service.core.call import Call
 from service.core.deadline import Deadline
+from service.core.tracing import Tracer
 from service.errors import OK, ErrorKind, GatewayError, OutdatedVersionError, as_gateway_error
 
 Report = Callable[[Call, str], None]
@@ -39,12 +40,14 @@ class Calls:
         default_timeout: Seconds for a call that states none.
         max_timeout: Seconds at most, whatever a call states.
         report: Takes each finished call and its code.
+        tracer: Begins their traces, where there are any.
     """
 
     admission: Admission
     default_timeout: float
     max_timeout: float
     report: Report
+    tracer: Tracer | None = None
 
     def deadline(self, wanted: float | None, *, sooner: float = 0.0) -> Deadline:
         """Returns the deadline of a call that begins now and wants that many seconds.

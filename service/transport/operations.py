@@ -96,6 +96,7 @@ class Operations:
                 }
                 for name, available in models.items()
             },
+            "unserved": dict(self._catalog.unserved),
         }
         return _json(body, 200 if ready else _NOT_READY)
 

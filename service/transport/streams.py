@@ -10,6 +10,7 @@ from service.core import call as calls
 from service.core.admission import HeldBytes
 from service.core.call import Call
 from service.core.deadline import Deadline
+from service.core.tracing import Tracer
 from service.errors import OK, ErrorKind, GatewayError, as_gateway_error
 from service.seam.method import StreamMethod
 from service.transport.call import Report, answered_again
@@ -25,6 +26,7 @@ class OrderedStreams:
         idle_timeout: Seconds after which a stream ends on which nothing comes and nothing is under way.
         draining: Ends the streams, after the messages that were taken.
         report: Takes the call of each finished message and its code.
+        tracer: Begins their traces, where their stream has one.
     """
 
     window: int
@@ -32,6 +34,7 @@ class OrderedStreams:
     idle_timeout: float
     draining: asyncio.Event
     report: Report
+    tracer: Tracer | None = None
 
     async def answers(
         self, messages: AsyncIterator[bytes], method: StreamMethod[Any, Any], stream: Call, held: HeldBytes
@@ -79,6 +82,8 @@ class OrderedStreams:
             metadata=stream.metadata,
             size=size,
         )
+        if self.tracer is not None and stream.trace is not None:
+            self.tracer.begin_message(call, stream.trace)
         calls.enter(call)
         code: str = OK
         try:

@@ -364,30 +364,46 @@ class ReloadConfigResponse(_message.Message):
     status: StatusProto
     def __init__(self, status: _Optional[_Union[StatusProto, _Mapping]] = ...) -> None: ...
 
+class LogMetadata(_message.Message):
+    __slots__ = ("model_spec", "timestamp_secs")
+    MODEL_SPEC_FIELD_NUMBER: _ClassVar[int]
+    TIMESTAMP_SECS_FIELD_NUMBER: _ClassVar[int]
+    model_spec: ModelSpec
+    timestamp_secs: int
+    def __init__(self, model_spec: _Optional[_Union[ModelSpec, _Mapping]] = ..., timestamp_secs: _Optional[int] = ...) -> None: ...
+
 class ClassifyLog(_message.Message):
-    __slots__ = ("request",)
+    __slots__ = ("request", "response")
     REQUEST_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
     request: ClassificationRequest
-    def __init__(self, request: _Optional[_Union[ClassificationRequest, _Mapping]] = ...) -> None: ...
+    response: ClassificationResponse
+    def __init__(self, request: _Optional[_Union[ClassificationRequest, _Mapping]] = ..., response: _Optional[_Union[ClassificationResponse, _Mapping]] = ...) -> None: ...
 
 class RegressLog(_message.Message):
-    __slots__ = ("request",)
+    __slots__ = ("request", "response")
     REQUEST_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
     request: RegressionRequest
-    def __init__(self, request: _Optional[_Union[RegressionRequest, _Mapping]] = ...) -> None: ...
+    response: RegressionResponse
+    def __init__(self, request: _Optional[_Union[RegressionRequest, _Mapping]] = ..., response: _Optional[_Union[RegressionResponse, _Mapping]] = ...) -> None: ...
 
 class PredictLog(_message.Message):
-    __slots__ = ("request",)
+    __slots__ = ("request", "response")
     REQUEST_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
     request: PredictRequest
-    def __init__(self, request: _Optional[_Union[PredictRequest, _Mapping]] = ...) -> None: ...
+    response: PredictResponse
+    def __init__(self, request: _Optional[_Union[PredictRequest, _Mapping]] = ..., response: _Optional[_Union[PredictResponse, _Mapping]] = ...) -> None: ...
 
 class PredictionLog(_message.Message):
-    __slots__ = ("classify_log", "regress_log", "predict_log")
+    __slots__ = ("log_metadata", "classify_log", "regress_log", "predict_log")
+    LOG_METADATA_FIELD_NUMBER: _ClassVar[int]
     CLASSIFY_LOG_FIELD_NUMBER: _ClassVar[int]
     REGRESS_LOG_FIELD_NUMBER: _ClassVar[int]
     PREDICT_LOG_FIELD_NUMBER: _ClassVar[int]
+    log_metadata: LogMetadata
     classify_log: ClassifyLog
     regress_log: RegressLog
     predict_log: PredictLog
-    def __init__(self, classify_log: _Optional[_Union[ClassifyLog, _Mapping]] = ..., regress_log: _Optional[_Union[RegressLog, _Mapping]] = ..., predict_log: _Optional[_Union[PredictLog, _Mapping]] = ...) -> None: ...
+    def __init__(self, log_metadata: _Optional[_Union[LogMetadata, _Mapping]] = ..., classify_log: _Optional[_Union[ClassifyLog, _Mapping]] = ..., regress_log: _Optional[_Union[RegressLog, _Mapping]] = ..., predict_log: _Optional[_Union[PredictLog, _Mapping]] = ...) -> None: ...

@@ -47,6 +47,7 @@ FORMS = {
     "gpu": ("gpu,dashboards", ("docker-compose.yml",)),
     "gpu4": ("gpu4,dashboards", ("docker-compose.yml",)),
     "local": ("cpu,dashboards", LOCAL),
+    "tracing": ("cpu,dashboards,tracing", ("docker-compose.yml",)),
 }
 
 
@@ -64,6 +65,18 @@ def test_what_env_starts() -> None:
 
 def test_grafana_can_be_left_out() -> None:
     assert "grafana" not in config("cpu")["services"]
+
+
+@pytest.mark.parametrize("files", [("docker-compose.yml",), LOCAL])
+def test_traces_go_where_the_variable_says_and_by_default_nowhere(files: tuple[str, ...]) -> None:
+    traced = {"gateway", "tfserving"} if files == LOCAL else {"gateway"}
+    assert "jaeger" not in config("cpu", *files)["services"]
+    for endpoint in ("", "http://jaeger:4317"):
+        services = config("cpu,tracing", *files, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)["services"]
+        for name in traced:
+            assert services[name]["environment"]["OTEL_EXPORTER_OTLP_ENDPOINT"] == endpoint
+            assert services[name]["environment"]["OTEL_EXPORTER_OTLP_PROTOCOL"] == "grpc"  # the image has no other
+            assert set(services[name]["networks"]) & set(services["jaeger"]["networks"])
 
 
 @pytest.mark.parametrize(("profile", "gpus"), [("gpu", 1), ("gpu2", 2), ("gpu3", 3), ("gpu4", 4)])
@@ -109,7 +122,7 @@ def test_only_clients_and_watchers_reach_anything(form: dict[str, Any]) -> None:
     assert form["networks"]["backend"]["internal"] is True
     for name, service in form["services"].items():
         published = {port["host_ip"] for port in service.get("ports", ())}
-        assert published == ({"127.0.0.1"} if name in {"gateway", "prometheus", "grafana"} else set()), name
+        assert published == ({"127.0.0.1"} if name in {"gateway", "prometheus", "grafana", "jaeger"} else set()), name
     for service in replicas(form).values():
         assert list(service["networks"]) == ["backend"]
 

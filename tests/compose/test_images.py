@@ -73,6 +73,16 @@ def test_it_is_probed_as_it_says(gateway: str) -> None:
     assert json.loads(execute(gateway, "tensorgate", "probe").stdout)["status"] == "ready"
 
 
+def test_it_can_send_traces(gateway: str) -> None:
+    program = (
+        "import os\n"
+        "os.environ['OTEL_EXPORTER_OTLP_ENDPOINT'] = 'http://127.0.0.1:4317'\n"
+        "from service.app.tracing import tracer\n"
+        "print(tracer() is not None)"
+    )
+    assert execute(gateway, "python", "-c", program).stdout.strip() == "True"
+
+
 def test_bytecode_of_all_that_it_runs_is_in_it(gateway: str) -> None:
     program = (
         "import pathlib, sys, service.app.lifecycle, service.backends.tfserving.backend\n"

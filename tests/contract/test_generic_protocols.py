@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,10 +80,65 @@ async def test_every_dtype(server: RealServer, speaker: str, dtype: str) -> None
         assert_same(dict(said.outputs), {"y": array})
 
 
-@pytest.mark.parametrize("speaker", [name for name in SPEAKERS if name != "tfserving-rest"])
+@pytest.mark.parametrize("speaker", SPEAKERS)
 async def test_an_input_with_a_default_may_be_left_out(server: RealServer, speaker: str) -> None:
     said = await SPEAKERS[speaker].ask(server, Question("optional", {"x": floats(2)}))
     assert_same(dict(said.outputs), {"y": floats(20)})
+
+
+@pytest.mark.parametrize("speaker", SPEAKERS)
+async def test_all_inputs_may_be_left_out_that_have_defaults(server: RealServer, speaker: str) -> None:
+    said = await SPEAKERS[speaker].ask(server, Question("all_optional", {}))
+    assert_same(dict(said.outputs), {"y": floats(7)})
+    said = await SPEAKERS[speaker].ask(server, Question("all_optional", {"x": floats(1, 2)}))
+    assert_same(dict(said.outputs), {"y": floats(1, 2)})
+
+
+REST_BODIES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "rows": ("optional", {"instances": [{"x": 1}, {"x": 2}]}, {"predictions": [10.0, 20.0]}),
+    "columns": ("optional", {"inputs": {"x": [1, 2]}}, {"outputs": [10.0, 20.0]}),
+    "a row of nothing": ("all_optional", {"instances": [{}]}, {"predictions": [7.0]}),
+}
+
+
+@pytest.mark.over_rest
+@pytest.mark.parametrize("case", REST_BODIES)
+async def test_inputs_are_left_out_of_bodies_in_either_format(server: RealServer, case: str) -> None:
+    model, body, expected = REST_BODIES[case]
+    assert (await server.rest.post(f"/v1/models/{model}:predict", json=body)).json() == expected
+
+
+_KEYS = "Failed to process element: 0 of 'instances' list. JSON object: %s keys must be equal to: %s"
+REFUSED_BODIES: dict[str, tuple[str, dict[str, Any], str]] = {
+    "a row without what is needed": (
+        "pair",
+        {"instances": [{"right": 3}]},
+        _KEYS % ('{\n    "right": 3\n}', "left,right"),
+    ),
+    "columns without what is needed": (
+        "pair",
+        {"inputs": {"right": [3]}},
+        "Missing named input: left in 'inputs' object.",
+    ),
+    "rows that are not alike": ("all_optional", {"instances": [{}, {"x": 1}]}, _KEYS % ("{}", "x")),
+}
+
+
+@pytest.mark.over_rest
+@pytest.mark.parametrize("case", REFUSED_BODIES)
+async def test_bodies_without_what_is_needed_are_refused_in_upstreams_words(server: RealServer, case: str) -> None:
+    model, body, text = REFUSED_BODIES[case]
+    response = await server.rest.post(f"/v1/models/{model}:predict", json=body)
+    assert (response.status_code, response.json()["code"], response.json()["error"]) == (400, "invalid_input", text)
+
+
+@pytest.mark.over_rest
+@pytest.mark.parametrize("body", [{"instances": [{}]}, {"inputs": {}}])
+async def test_which_of_several_is_needed_is_said(server: RealServer, body: dict[str, Any]) -> None:
+    text = (await server.rest.post("/v1/models/optional:predict", json=body)).json()["error"]
+    assert text.endswith(
+        ("keys must be equal to: x", "Missing named input: x in 'inputs' object.", "Missing but required: {x}.")
+    ), text
 
 
 @pytest.mark.parametrize("speaker", [name for name in SPEAKERS if name != "tfserving-rest"])

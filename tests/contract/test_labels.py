@@ -31,7 +31,13 @@ REFUSED_MOVES: dict[str, tuple[dict[str, Any], ErrorKind, tuple[str, ...]]] = {
     "unknown model": ({"model": "nope", "label": "stable", "version": 1}, ErrorKind.MODEL_NOT_FOUND, ("model",)),
     "unknown version": ({"model": "shades", "label": "stable", "version": 9}, ErrorKind.FAILED_PRECONDITION, ()),
     "version that failed": ({"model": "shades", "label": "stable", "version": 3}, ErrorKind.FAILED_PRECONDITION, ()),
-    "version zero": ({"model": "shades", "label": "stable", "version": 0}, ErrorKind.INVALID_INPUT, ("version",)),
+    "version zero": ({"model": "shades", "label": "stable", "version": 0}, ErrorKind.FAILED_PRECONDITION, ()),
+    "version below zero": (
+        {"model": "shades", "label": "stable", "version": -1},
+        ErrorKind.INVALID_INPUT,
+        ("version",),
+    ),
+    "no version": ({"model": "shades", "label": "stable"}, ErrorKind.INVALID_INPUT, ("version",)),
     "long model": ({"model": "x" * 17, "label": "stable", "version": 1}, ErrorKind.TOO_LARGE, ("model",)),
 }
 

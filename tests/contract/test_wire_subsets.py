@@ -17,6 +17,7 @@ from tensorflow_serving.apis import (
     get_model_status_pb2,
     inference_pb2,
     input_pb2,
+    logging_pb2,
     model_management_pb2,
     model_pb2,
     model_service_pb2,
@@ -35,8 +36,8 @@ from service.wire import tensorflow_pb2, tensorflow_serving_pb2
 PREFIX = "tensorgate.wire."
 OFFICIAL_MODULES = (
     *(example_pb2, feature_pb2, tensor_pb2, tensor_shape_pb2, meta_graph_pb2),
-    *(classification_pb2, get_model_metadata_pb2, get_model_status_pb2, inference_pb2, input_pb2, model_management_pb2),
-    *(model_pb2, predict_pb2, prediction_log_pb2, regression_pb2, status_pb2),
+    *(classification_pb2, get_model_metadata_pb2, get_model_status_pb2, inference_pb2, input_pb2, logging_pb2),
+    *(model_management_pb2, model_pb2, predict_pb2, prediction_log_pb2, regression_pb2, status_pb2),
     *(file_system_storage_path_source_pb2, model_server_config_pb2),
 )
 

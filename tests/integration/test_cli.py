@@ -71,7 +71,7 @@ def test_help_lists_the_commands_and_loads_nothing_heavy() -> None:
         cwd=ROOT,
         check=True,
     )
-    for command in ("train", "serve", "models", "label", "classify", "forecast"):
+    for command in ("train", "serve", "models", "label", "classify", "forecast", "replay"):
         assert command in done.stdout
     for module in ("tensorflow", "numpy", "grpc", "pydantic"):
         assert f" {module}\n" not in done.stderr

@@ -87,3 +87,24 @@ async def test_a_label_on_a_version_that_the_policy_does_not_choose_says_how_to_
         models.folder.joinpath("steps", "2").rename(models.folder / "steps" / "bad-2")  # back in one step
         await until(lambda: models.states("steps") == {1: "AVAILABLE"})
         await control.set_label("steps", "stable", 1)
+
+
+async def test_a_wrong_layout_is_told_in_the_log_and_in_the_answer_to_a_load(
+    models: Models, caplog: pytest.LogCaptureFixture
+) -> None:
+    models.publish("steps", "sales")
+    with caplog.at_level(logging.WARNING):
+        async with models.served(poll_seconds=0.02) as control:
+            cure = "sales is a version, not a model: move what is in it to sales/1"
+            assert caplog.messages.count(f"nothing of sales is served: {cure}") == 1
+            with pytest.raises(GatewayError, match=cure) as refused:
+                await control.load("sales")
+            assert refused.value.kind is ErrorKind.MODEL_NOT_FOUND
+            models.publish("steps", "late", "v1")
+            text = "nothing of late is served: late/v1 has no number for a name: rename it, such as late/1"
+            await until(lambda: text in caplog.messages)
+            assert models.catalog.unserved.keys() == {"sales", "late"}
+            models.folder.joinpath("late", "v1").rename(models.folder / "late" / "1")
+            await until(lambda: models.states("late") == {1: "AVAILABLE"})
+            assert models.catalog.unserved.keys() == {"sales"}
+    assert caplog.messages.count(text) == 1

@@ -45,7 +45,7 @@ def test_each_of_its_errors_has_a_kind_and_its_own_words(
     def raising(*_: Any) -> Any:
         raise error
 
-    monkeypatch.setitem(model._calls, "serving_default", raising)
+    monkeypatch.setitem(model.calls, "serving_default", raising)
     with pytest.raises(GatewayError) as raised:
         model.run(model.signatures["serving_default"], {"x": np.ones(1, np.int32)})
     assert raised.value.kind in {ErrorKind.INVALID_INPUT, ErrorKind.OVERLOADED, ErrorKind.BACKEND_FAILED}

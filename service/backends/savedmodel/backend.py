@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, cast
 from service.backends.references import reference_in
 from service.backends.registry import BackendOptions
 from service.backends.savedmodel import native_output
-from service.backends.savedmodel.folder import Key, verify
+from service.backends.savedmodel.disposal import Disposal
+from service.backends.savedmodel.folder import Key
+from service.backends.savedmodel.manifest import verify
 from service.backends.savedmodel.source import ModelSource
 from service.backends.savedmodel.version_manager import Loading, VersionManager
 from service.core.batch_policy import ServingOptions
@@ -57,6 +59,7 @@ class SavedModelBackend:
         source = ModelSource(options.models.absolute(), options.policy)  # as the folders of a list are
         self._runs = ThreadPoolExecutor(options.threads, thread_name_prefix="run")
         self._loads = ThreadPoolExecutor(1, thread_name_prefix="load")
+        self._disposal = Disposal()
         self._manager = VersionManager(
             source if options.configs is None else source.listing(options.configs),
             catalog=Catalog(),
@@ -77,7 +80,8 @@ class SavedModelBackend:
         self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor], deadline: Deadline
     ) -> Mapping[str, Tensor]:
         """Runs on the next free thread; a run that has begun cannot be stopped, whatever its deadline."""
-        return await self._run(cast("LoadedModel", version.handle), signature, inputs)
+        run = cast("LoadedModel", version.handle).run
+        return await asyncio.get_running_loop().run_in_executor(self._runs, run, signature, inputs)
 
     async def close(self) -> None:
         """Cancels the loads and runs that have not begun; those that have run to their end and are ignored."""
@@ -85,6 +89,7 @@ class SavedModelBackend:
             self._polling.cancel()
         for pool in (self._loads, self._runs):
             pool.shutdown(wait=False, cancel_futures=True)
+        self._disposal.close()
 
     async def reload(self, configs: Sequence[ModelConfig], accept: Accept) -> None:
         """Serves the models of the list from now on; versions that are served already are not loaded again."""
@@ -120,7 +125,9 @@ class SavedModelBackend:
         """Refuses a model that is neither served, nor unloaded, nor on disk."""
         known = await self._manager.known()
         if name not in known:
-            violation = Violation("model", f"one of {listed(known) or 'none'}", shown(name))
+            why = self._manager.catalog.unserved.get(name)
+            got = shown(name) if why is None else f"{shown(name)}, which cannot be served: {why}"
+            violation = Violation("model", f"one of {listed(known) or 'none'}", got)
             raise GatewayError(ErrorKind.MODEL_NOT_FOUND, str(violation), [violation])
 
     async def _poll(self) -> None:
@@ -136,9 +143,12 @@ class SavedModelBackend:
         model, recorded = await asyncio.get_running_loop().run_in_executor(
             self._loads, _load_and_warm_up, folder, self._tensorflow_threads
         )
+        self._disposal.after(model, model.calls.clear)  # which ends its session
 
         async def run(signature: Signature, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-            return await self._run(model, signature, inputs)
+            # Not on a thread that a request may need.
+            whole = signature.with_defaults(inputs)
+            return await asyncio.get_running_loop().run_in_executor(self._loads, model.run, signature, whole)
 
         described = await describe(model.signatures, run)
         unbatched = await find_unbatched(
@@ -155,14 +165,10 @@ class SavedModelBackend:
             task=described.task,
             doubt=described.doubt,
             unbatched=unbatched,
+            unservable=model.unservable,
             reference=await reference_in(folder, model.signatures),
             handle=model,
         )
-
-    async def _run(
-        self, model: "LoadedModel", signature: Signature, inputs: Mapping[str, Tensor]
-    ) -> Mapping[str, Tensor]:
-        return await asyncio.get_running_loop().run_in_executor(self._runs, model.run, signature, inputs)
 
 
 @functools.cache
@@ -186,6 +192,7 @@ def _load_and_warm_up(folder: Path, threads: int) -> "tuple[LoadedModel, Mapping
     from service.backends.savedmodel import warmup  # noqa: PLC0415  # imports tensorflow
     from service.backends.savedmodel.loaded import LoadedModel  # noqa: PLC0415  # likewise
 
+    folder = folder.resolve()  # a link may be moved on meanwhile: what is loaded is all of one version
     verify(folder)
     model = LoadedModel(folder, threads=threads)
     count, some = warmup.replay(model, folder)

@@ -1,19 +1,21 @@
-"""Folders of models: which versions there are, in TensorFlow Serving's layout, and whether they are complete."""
+"""Folders of models: which versions there are, in TensorFlow Serving's layout."""
 
-import hashlib
-import json
+import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
-from service.errors import ErrorKind, GatewayError
+from service.backends.savedmodel.layout import MODEL_FILES, cure
 
-MODEL_FILE = "saved_model.pb"
-MANIFEST = Path("assets.extra", "tensorgate.json")
-
-_VERSION = re.compile(r"0*([1-9][0-9]{0,18})")
+_VERSION = re.compile(r"0*([0-9]{1,19})")
 _MAX_VERSION = 2**63 - 1
+_MAX_FILES = 10_000
+"""Of one version; a link may lead to all of a disk."""
+_MAX_ODDITIES = 10
+"""Of one version that are named."""
 
 Key = tuple[str, int]
 """Name and version."""
@@ -23,15 +25,19 @@ Key = tuple[str, int]
 class FoundVersion:
     """A version on disk.
 
-    Two are equal when no file of the version was added, removed or changed in between.
+    Two are equal when no file of the version was added, removed or changed in between, and no link leads elsewhere.
 
     Attributes:
         folder: Where it lies.
-        files: Path, size and time of change of each of its files.
+        files: Path, size and time of change of each of its files, and where links lead.
+        error: Why it cannot be loaded, where that is known already.
+        oddities: What is wrong with parts of it; the rest may do all the same.
     """
 
     folder: Path
-    files: frozenset[tuple[str, int, int]]
+    files: frozenset[tuple[str, int, int]] = frozenset()
+    error: str = ""
+    oddities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,78 +47,149 @@ class Scan:
     Attributes:
         versions: All versions of all models.
         unreadable: Models that could not be read, and why.
+        misplaced: Models of which no version was found, and what is to be done about them where that is known.
     """
 
     versions: Mapping[Key, FoundVersion] = field(default_factory=dict)
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    misplaced: Mapping[str, str] = field(default_factory=dict)
+
+    def problems(self) -> Iterator[str]:
+        """Yields what is wrong with what was found."""
+        for name, why in self.unreadable.items():
+            yield f"the model {name} cannot be read: {why}"
+        for (name, version), found in self.versions.items():
+            if found.error:
+                yield f"version {version} of model {name} cannot be read: {found.error}"
+            for oddity in found.oddities:
+                yield f"version {version} of model {name}: {oddity}"
 
 
 def find_versions(models: Path) -> Scan:
     """Returns what the folder holds.
 
-    A version is a sub-folder of a model's folder whose name is a positive number and that holds a ``saved_model.pb``.
-    Everything else is ignored: a version that is still being written has another name.
+    A version is a sub-folder of a model's folder whose name is a number and that holds one of `MODEL_FILES`.
+    Everything else is ignored: a version that is still being written has another name. What cannot be read is reported,
+    and keeps nothing else from being found.
 
     Raises:
         OSError: When the folder itself cannot be read.
     """
     versions: dict[Key, FoundVersion] = {}
     unreadable: dict[str, str] = {}
+    misplaced: dict[str, str] = {}
     for model in sorted(models.iterdir()):
         if model.name.startswith("."):
             continue
         try:
             model.name.encode()
-            if model.is_dir():
-                versions |= {(model.name, version): found for version, found in versions_in(model)}
+            of_model = dict(versions_in(model)) if stat.S_ISDIR(model.stat().st_mode) else {}
         except UnicodeEncodeError:
             unreadable[ascii(model.name)] = "its name is not UTF-8"
         except OSError as error:
-            unreadable[model.name] = error.strerror or type(error).__name__
-    return Scan(versions, unreadable)
+            if not _has_vanished(model, error):
+                unreadable[model.name] = _reason(error)
+        else:
+            versions |= {(model.name, version): found for version, found in of_model.items()}
+            if not of_model and (hint := cure(model)):
+                misplaced[model.name] = hint
+    return Scan(versions, unreadable, misplaced)
 
 
 def versions_in(base_path: Path) -> Iterator[tuple[int, FoundVersion]]:
     """Yields number and contents of each version of the model whose folder this is.
 
+    Of several folders with the same number, such as ``1`` and ``001``, the first is taken that can be read.
+
     Raises:
         OSError: When the folder cannot be read.
     """
-    for folder in base_path.iterdir():
-        version = _version_of(folder)
-        if version is not None:
-            yield version, _found(folder)
+    versions: dict[int, list[FoundVersion]] = {}
+    for folder in sorted(base_path.iterdir(), key=lambda folder: (len(folder.name), folder.name)):
+        number = _number(folder.name)
+        if number is not None and (found := _found(folder)) is not None:
+            versions.setdefault(number, []).append(found)
+    for number, several in versions.items():
+        chosen = min(several, key=lambda found: bool(found.error))
+        others = tuple(
+            f"the folder {found.folder.name} is left out for {chosen.folder.name}"
+            for found in several
+            if found is not chosen
+        )
+        yield number, replace(chosen, oddities=chosen.oddities + others)
 
 
-def verify(folder: Path) -> None:
-    """Compares a version's files with its manifest, where it has one.
+def _number(name: str) -> int | None:
+    match = _VERSION.fullmatch(name)
+    return int(match[1]) if match is not None and int(match[1]) <= _MAX_VERSION else None
 
-    Raises:
-        GatewayError: BACKEND_FAILED when a file is missing or is not the one that was published.
-    """
+
+def _found(folder: Path) -> FoundVersion | None:
+    """Returns what a folder with the name of a version holds; ``None`` where that is no version."""
     try:
-        files = json.loads((folder / MANIFEST).read_bytes())["files"].items()
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise GatewayError(ErrorKind.BACKEND_FAILED, f"{MANIFEST} cannot be read") from error
-    for name, expected in files:
+        names = {path.name for path in folder.iterdir()}
+    except OSError as error:
+        return None if _has_vanished(folder, error) else FoundVersion(folder, error=_reason(error))
+    model_file = next((name for name in MODEL_FILES if name in names), None)
+    return None if model_file is None else _looked_through(folder, model_file)
+
+
+def _looked_through(folder: Path, model_file: str) -> FoundVersion:
+    files = {(os.path.realpath(folder), 0, 0)}
+    unreadable: dict[str, str] = {}
+    error = ""
+    for path, status in _contents(folder):
+        name = str(path.relative_to(folder)).encode("utf-8", "backslashreplace").decode()
+        if len(files) + len(unreadable) > _MAX_FILES:
+            return FoundVersion(folder, error=f"it holds more than {_MAX_FILES} files")
+        if isinstance(status, OSError):
+            unreadable[name] = _reason(status)
+            continue
+        leads_to = f" -> {os.path.realpath(path)}" if path.is_symlink() else ""
+        files.add((f"{path}{leads_to}", status.st_size, status.st_mtime_ns))
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+            error = f"{name} is neither a file nor a folder"  # whoever opens it may wait for ever
+        elif name == model_file and not stat.S_ISREG(status.st_mode):
+            error = f"{name} is not a file"
+    if model_file in unreadable:
+        error = f"{model_file} cannot be read: {unreadable.pop(model_file)}"
+    oddities = tuple(f"{name} cannot be read: {why}" for name, why in islice(unreadable.items(), _MAX_ODDITIES))
+    return FoundVersion(folder, frozenset(files), error, oddities)
+
+
+def _contents(folder: Path) -> Iterator[tuple[Path, os.stat_result | OSError]]:
+    """Yields everything below a folder, and what it is or why that is not known.
+
+    Links are followed; a folder to which several lead is looked into once.
+    """
+    pending, seen = [folder], set[str]()
+    while pending:
+        place = pending.pop()
+        real = os.path.realpath(place)
+        if real in seen:
+            continue
+        seen.add(real)
         try:
-            with (folder / name).open("rb") as content:
-                actual = hashlib.file_digest(content, "sha256").hexdigest()
+            paths = sorted(place.iterdir())
         except OSError as error:
-            raise GatewayError(ErrorKind.BACKEND_FAILED, f"{name} cannot be read: {error.strerror}") from error
-        if actual != expected:
-            raise GatewayError(ErrorKind.BACKEND_FAILED, f"{name} is not the file that was published")
+            yield place, error
+            continue
+        for path in paths:
+            try:
+                status = path.stat()
+            except OSError as error:
+                if not _has_vanished(path, error):
+                    yield path, error
+                continue
+            yield path, status
+            if stat.S_ISDIR(status.st_mode):
+                pending.append(path)
 
 
-def _version_of(folder: Path) -> int | None:
-    match = _VERSION.fullmatch(folder.name)
-    if match is None or int(match[1]) > _MAX_VERSION or not (folder / MODEL_FILE).is_file():
-        return None
-    return int(match[1])
+def _has_vanished(path: Path, error: OSError) -> bool:
+    """Returns whether something is gone since it was listed; a link that leads nowhere is not."""
+    return isinstance(error, FileNotFoundError) and not path.is_symlink()
 
 
-def _found(folder: Path) -> FoundVersion:
-    files = [(file, file.stat()) for file in folder.rglob("*")]
-    return FoundVersion(folder, frozenset((str(file), stat.st_size, stat.st_mtime_ns) for file, stat in files))
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__

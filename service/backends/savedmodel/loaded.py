@@ -1,30 +1,27 @@
 """One SavedModel in memory: its signatures, and how to call them. Imports tensorflow."""
 
-import logging
+import os
 import threading
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
+from tensorflow.core.protobuf import config_pb2
 
-from service.backends.reasons import reason_in, shortened
-from service.backends.savedmodel.stateful import stateful_operation
-from service.core.tensors import NUMPY_DTYPES, Signature, Tensor, TensorSpec
+from service.backends.reasons import none_servable, reason_in, shortened
+from service.backends.savedmodel.meta_graph import MetaGraph
+from service.backends.savedmodel.prepared import PreparedCall
+from service.backends.savedmodel.session import Session, open_session
+from service.backends.savedmodel.stateful import Nodes
+from service.codecs.signature_def import decode_signatures
+from service.core.tensors import Signature, Tensor, TensorSpec
 from service.errors import ErrorKind, GatewayError
+from service.wire import tensorflow_pb2 as tf_pb
 
-logger = logging.getLogger(__name__)
-
-v1 = tf.compat.v1
-
-_SERVE = "serve"
-_VARIABLES = Path("variables", "variables.index")
-_INTERNAL = "__saved_model_"
-"""What TensorFlow calls the signatures that it writes for itself."""
-_CALLING_THREAD = -1
+_VARIABLES, _INDEX = Path("variables", "variables"), Path("variables", "variables.index")
+_ASSETS = "assets"
 _KINDS = {
     tf.errors.InvalidArgumentError: ErrorKind.INVALID_INPUT,
     tf.errors.OutOfRangeError: ErrorKind.INVALID_INPUT,
@@ -43,42 +40,44 @@ class LoadedModel:
 
     Attributes:
         signatures: Those that can be served, by name.
+        unservable: Why others cannot, by name.
+        calls: By the signature's name; they alone keep the session.
         stateful: An operation of a signature that keeps state or draws at random, by the signature's name.
 
     Raises:
-        GatewayError: BACKEND_FAILED when it cannot be loaded.
+        GatewayError: BACKEND_FAILED when it cannot be loaded, or none of its signatures can be served.
     """
 
     def __init__(self, folder: Path, *, threads: int = 0) -> None:
         try:
-            self._session, graph = _loaded(folder, threads)
-            definitions = {name: graph.signature_def[name] for name in sorted(graph.signature_def)}
-            self.signatures = {
-                name: _signature(name, definition)
-                for name, definition in definitions.items()
-                if _is_servable(name, definition)
-            }
-            self._calls = {name: self._prepared(definitions[name]) for name in self.signatures}
+            meta_graph = MetaGraph.read(folder)
+            session = _opened(folder, meta_graph, threads)
+            decoded = decode_signatures(_definitions(meta_graph), with_all_defaults=True)
+            self.unservable = decoded.unservable
+            self.calls = self._prepared(session, decoded.servable)
+            self.signatures = {name: decoded.servable[name] for name in self.calls}
             self._turn = threading.Lock()
+            nodes = Nodes(meta_graph.graph_def)
             self.stateful = {
                 name: reason
-                for name in self.signatures
-                if (reason := stateful_operation(graph.graph_def, _tensors(definitions[name].outputs)))
+                for name, signature in self.signatures.items()
+                if (reason := nodes.stateful_operation(_tensors(signature.outputs)))
             }
         except (OSError, ValueError, RuntimeError, KeyError, tf.errors.OpError) as error:
             reason = _first_line(str(error)).replace(f"{folder}/", "")  # clients need not know where models lie
             raise GatewayError(ErrorKind.BACKEND_FAILED, reason) from error
+        if self.unservable and not self.signatures:
+            raise GatewayError(ErrorKind.BACKEND_FAILED, none_servable(self.unservable))
 
-    def _prepared(self, definition: Any) -> Any:
-        """Returns a call that takes the inputs' arrays and gives the outputs', both in the order of their names."""
-        options = config_pb2.CallableOptions(
-            feed=[info.name for _, info in sorted(definition.inputs.items())],
-            fetch=[info.name for _, info in sorted(definition.outputs.items())],
-            # Operations follow each other on the calling thread. To hand each to a pool costs small models more than
-            # the work itself, and with several requests at a time there are no idle cores to hand anything to.
-            run_options=config_pb2.RunOptions(inter_op_thread_pool=_CALLING_THREAD),
-        )
-        return self._session._make_callable_from_options(options)
+    def _prepared(self, session: Session, signatures: Mapping[str, Signature]) -> dict[str, PreparedCall]:
+        """Returns the calls of those that the graph has the tensors for; the others cannot be served either."""
+        calls = {}
+        for name, signature in signatures.items():
+            try:
+                calls[name] = PreparedCall(session, signature)
+            except (ValueError, tf.errors.OpError) as error:
+                self.unservable[name] = _first_line(str(error))
+        return calls
 
     def run(self, signature: Signature, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Runs a signature and returns its outputs by name.
@@ -89,7 +88,7 @@ class LoadedModel:
         try:
             # What keeps state runs one at a time: two runs that overlap would read what the other has written.
             with self._turn if signature.name in self.stateful else nullcontext():
-                outputs = self._calls[signature.name](*[inputs[name] for name in signature.inputs])
+                return self.calls[signature.name](inputs)
         except tf.errors.OpError as error:
             kind = _KINDS.get(type(error), ErrorKind.BACKEND_FAILED)
             text = str(error.message)
@@ -101,52 +100,38 @@ class LoadedModel:
             raise GatewayError(ErrorKind.INVALID_INPUT, reason, upstream=text) from error
         except Exception as error:
             raise GatewayError(ErrorKind.BACKEND_FAILED, _first_line(f"{type(error).__name__}: {error}")) from error
-        return {name: np.asarray(output) for name, output in zip(signature.outputs, outputs, strict=True)}
 
 
-def _loaded(folder: Path, threads: int) -> tuple[Any, Any]:
-    """Returns a session with the model in it, and the graph's definition."""
-    config = v1.ConfigProto(gpu_options=v1.GPUOptions(allow_growth=True), intra_op_parallelism_threads=threads)
-    with tf.Graph().as_default() as graph:
-        session = v1.Session(graph=graph, config=config)
-        definition = v1.saved_model.load(session, [_SERVE], str(folder))
-    if definition.HasField("saver_def") and not (folder / _VARIABLES).is_file():
-        # The loader takes a model without this file for one that has no variables.
-        raise ValueError(f"{_VARIABLES} is missing")
-    return session, definition
+def _opened(folder: Path, meta_graph: MetaGraph, threads: int) -> Session:
+    """Returns a session in which the variables have their values, and the tables theirs."""
+    gpu_options = config_pb2.GPUOptions(allow_growth=True)
+    config = config_pb2.ConfigProto(gpu_options=gpu_options, intra_op_parallelism_threads=threads)
+    session = open_session(meta_graph.graph_def, config)
+    if meta_graph.definition.HasField("saver_def"):
+        if not (folder / _INDEX).is_file():
+            raise ValueError(f"{_INDEX} is missing")
+        saver = meta_graph.definition.saver_def
+        restore = session.prepare(feed=[saver.filename_tensor_name], target=[saver.restore_op_name])
+        restore(_path(folder / _VARIABLES))
+    if meta_graph.initializer:
+        paths = {tensor: _path(folder / _ASSETS / name) for tensor, name in meta_graph.assets.items()}
+        session.prepare(feed=list(paths), target=[meta_graph.initializer])(*paths.values())
+    return session
 
 
-def _tensors(outputs: Mapping[str, Any]) -> list[str]:
-    return [info.name for info in outputs.values()]
+def _path(path: Path) -> Tensor:
+    return np.array(os.fsencode(path), object)
 
 
-def _is_servable(name: str, definition: Any) -> bool:
-    """Returns whether all tensors of the signature are dense, of supported dtypes."""
-    if name.startswith(_INTERNAL):
-        return False
-    for alias, info in (*definition.inputs.items(), *definition.outputs.items()):
-        if not info.name or not info.dtype or tf.dtypes.as_dtype(info.dtype).name not in NUMPY_DTYPES:
-            logger.warning("the signature %s is not served: %s is not a dense tensor of a supported dtype", name, alias)
-            return False
-    return True
+def _definitions(meta_graph: MetaGraph) -> dict[str, tf_pb.SignatureDef]:
+    return {
+        name: tf_pb.SignatureDef.FromString(definition.SerializeToString())
+        for name, definition in meta_graph.definition.signature_def.items()
+    }
 
 
-def _signature(name: str, definition: Any) -> Signature:
-    return Signature(
-        name=name,
-        method_name=definition.method_name,
-        # A protobuf map has no order of its own; errors and lists must have the same one each time.
-        inputs={alias: _spec(info) for alias, info in sorted(definition.inputs.items())},
-        outputs={alias: _spec(info) for alias, info in sorted(definition.outputs.items())},
-        defaults={alias: tf.make_ndarray(value) for alias, value in definition.defaults.items()},
-    )
-
-
-def _spec(info: meta_graph_pb2.TensorInfo) -> TensorSpec:
-    dtype = tf.dtypes.as_dtype(info.dtype).name
-    if info.tensor_shape.unknown_rank:
-        return TensorSpec(dtype, None, info.name)
-    return TensorSpec(dtype, tuple(None if dim.size < 0 else dim.size for dim in info.tensor_shape.dim), info.name)
+def _tensors(outputs: Mapping[str, TensorSpec]) -> list[str]:
+    return [spec.tensor_name for spec in outputs.values()]
 
 
 def _first_line(text: str) -> str:

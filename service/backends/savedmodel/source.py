@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.backends.savedmodel.folder import FoundVersion, Key, Scan, find_versions, versions_in
+from service.backends.savedmodel.layout import cure
 from service.core.batch_policy import AS_THE_SERVER, ServingOptions
 from service.core.model_config import ModelConfig
 from service.core.versions import VersionPolicy
@@ -44,12 +45,19 @@ class ModelSource:
             return find_versions(self.folder)
         versions: dict[Key, FoundVersion] = {}
         unreadable: dict[str, str] = {}
+        misplaced: dict[str, str] = {}
         for config in self.configs.values():
             try:
-                versions |= {(config.name, version): found for version, found in versions_in(config.base_path)}
+                of_model = dict(versions_in(config.base_path))
             except OSError as error:
                 unreadable[config.name] = f"{config.base_path}: {error.strerror or type(error).__name__}"
-        return Scan(versions, unreadable)
+            except ValueError:
+                unreadable[config.name] = f"{str(config.base_path)!r} is no path"  # there is a null in it
+            else:
+                versions |= {(config.name, version): found for version, found in of_model.items()}
+                if not of_model and (hint := cure(config.base_path)):
+                    misplaced[config.name] = hint
+        return Scan(versions, unreadable, misplaced)
 
     def has(self, name: str, folder: Path) -> bool:
         """Returns whether a version in that folder is one of the model's, as the list has it."""

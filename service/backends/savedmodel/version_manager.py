@@ -56,6 +56,8 @@ class VersionManager:
         self._seen: Mapping[Key, FoundVersion] = {}
         self._problems: set[str] = set()
         self._notes: set[str] = set()
+        self._hints: Mapping[str, str] = {}  # what the last look found misplaced
+        self._hinted: Mapping[str, str] | None = None  # what the one before it did
         self._unloaded_with: dict[str, set[int]] = {}  # what was on disk of each model when it was unloaded
 
     async def start(self) -> None:
@@ -76,7 +78,7 @@ class VersionManager:
         source = self._source.listing(configs)
         draft = VersionManager(source, catalog=Catalog(), loading=self._loading)
         draft.catalog.announce(())  # what is not in the list will not be there
-        draft._problems, draft._notes = self._problems, self._notes
+        draft._problems, draft._notes, draft._hinted = self._problems, self._notes, self._hinted
         draft._seen = {key: found for key, found in self._seen.items() if source.has(key[0], found.folder)}
         for key, version in self._served.items():
             if source.has(key[0], self._folders[key]):
@@ -153,7 +155,10 @@ class VersionManager:
     def _notice(self, found: Mapping[Key, FoundVersion]) -> None:
         """Tells the catalog what is on disk; logs once what is wanted and not there, and what came for nothing."""
         self.catalog.stored = {name: sorted(_numbers(found, name)) for name in {key[0] for key in found}}
-        notes = set()
+        # What is still being copied is no version for a moment: only what is seen twice is told, but for the start.
+        told = self._hints.items() if self._hinted is None else self._hints.items() & self._hinted.items()
+        notes = {f"nothing of {name} is served: {hint}" for name, hint in told}
+        self._hinted = self._hints
         for name, numbers in self._source.missing(self.catalog.stored).items():
             there = listed(map(str, self.catalog.stored.get(name, ()))) or "none"
             serves = listed(str(key[1]) for key in sorted(self._served) if key[0] == name) or "none"
@@ -171,7 +176,7 @@ class VersionManager:
         self._notes = notes
 
     async def collect(self) -> None:
-        """Frees dropped versions: a loaded model is full of reference cycles."""
+        """Waits until dropped versions are freed, by the thread that loads; those in reference cycles too."""
         await asyncio.get_running_loop().run_in_executor(self._loading.pool, gc.collect)
 
     async def _load_missing(self, found: Mapping[Key, FoundVersion]) -> None:
@@ -207,7 +212,9 @@ class VersionManager:
         scan = None
         try:
             scan = await asyncio.get_running_loop().run_in_executor(self._loading.pool, self._source.scan)
-            problems = {f"the model {name} cannot be read: {why}" for name, why in scan.unreadable.items()}
+            problems = set(scan.problems())
+            self.catalog.unserved = {**scan.misplaced, **scan.unreadable}
+            self._hints = scan.misplaced
         except OSError as error:
             problems = {f"the models folder {self._source} cannot be read: {error.strerror}"}
         for problem in sorted(problems - self._problems):
@@ -217,6 +224,10 @@ class VersionManager:
 
     async def _load(self, key: Key, found: FoundVersion) -> None:
         """Makes a version available, or records why it failed."""
+        if found.error:  # which the scan has logged
+            self._failed[key] = found
+            self.catalog.put(ModelVersion(*key, State.END, error=found.error))
+            return
         self.catalog.put(ModelVersion(*key, State.LOADING))
         self._failed.pop(key, None)
         began = time.monotonic()

@@ -49,7 +49,7 @@ def replay(model: LoadedModel, folder: Path) -> tuple[int, Mapping[str, Sequence
         for signature_name, inputs in _requests(file):
             signature = model.signatures[signature_name]
             check_inputs(signature, inputs)
-            model.run(signature, inputs)
+            model.run(signature, signature.with_defaults(inputs))
             count += 1
             if len(some[signature_name]) < _KEPT:
                 some[signature_name].append(inputs)

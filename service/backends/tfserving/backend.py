@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from service.backends.references import reference_below
 from service.backends.registry import BackendChoiceError, BackendOptions
@@ -141,7 +142,8 @@ class TfServingBackend:
             raise
 
     async def _describe_on(self, replica: Replica, key: Key) -> ModelVersion:
-        signatures = await fetch_signatures(replica, key, seconds=_DESCRIBE_SECONDS)
+        fetched = await fetch_signatures(replica, key, seconds=_DESCRIBE_SECONDS)
+        signatures = fetched.servable
         version = ModelVersion(*key, State.AVAILABLE, signatures=signatures)
 
         async def run(signature: Signature, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -154,13 +156,12 @@ class TfServingBackend:
         described = await describe(signatures, run)
         of_model = self._configuration.options(key[0])
         unbatched = await find_unbatched(signatures, run, policy=lambda name: of_model.policy(name, self._batching))
-        return ModelVersion(
-            *key,
-            State.AVAILABLE,
-            signatures=signatures,
+        return replace(
+            version,
             task=described.task,
             doubt=described.doubt,
             unbatched=unbatched,
+            unservable=fetched.unservable,
             reference=await reference_below(self._configuration.base_path(key[0]), key[1], signatures),
             handle=object(),
         )

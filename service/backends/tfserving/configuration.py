@@ -164,6 +164,13 @@ async def _reload(replica: Replica, configs: Sequence[ModelConfig]) -> None:
 
 def _sub_folders(folder: Path) -> tuple[str, ...]:
     try:
-        return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[:1] not in "._"))
+        return tuple(sorted(path.name for path in folder.iterdir() if path.name[:1] not in "._" and _is_folder(path)))
     except OSError:
         return ()
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a link to where nothing may be read
+        return False

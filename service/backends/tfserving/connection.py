@@ -13,8 +13,9 @@ from grpc_health.v1 import health_pb2
 
 from service.backends.registry import TfServingOptions
 from service.backends.tfserving.failures import Failure, disconnected, invalid_answer
+from service.core.spans import Metadata
 
-_PREDICT = "/tensorflow.serving.PredictionService/Predict"
+PREDICT = "tensorflow.serving.PredictionService/Predict"
 _METADATA = "/tensorflow.serving.PredictionService/GetModelMetadata"
 _MODEL = "/tensorflow.serving.ModelService/"
 _HEALTH = "/grpc.health.v1.Health/Check"
@@ -93,9 +94,9 @@ class Connection:
         """Whether there is a connection at the moment."""
         return self._channel.get_state() is grpc.ChannelConnectivity.READY
 
-    def predict(self, request: bytes, seconds: float | None) -> Any:
+    def predict(self, request: bytes, seconds: float | None, metadata: Metadata | None = None) -> Any:
         """Starts a call of ``Predict``: awaited, it gives the bytes of the answer; it can be cancelled."""
-        return self._predict(request, timeout=seconds)
+        return self._predict(request, timeout=seconds, metadata=metadata)
 
     async def call(self, method: str, request: Message, answer: type[Any], *, seconds: float) -> Any:
         """Calls any other method: ``GetModelMetadata``, ``GetModelStatus`` or ``HandleReloadConfigRequest``.
@@ -136,7 +137,7 @@ class Connection:
 
     def _open(self) -> None:
         self._channel = self._connect(self._target)
-        self._predict: Any = self._channel.unary_unary(_PREDICT)
+        self._predict: Any = self._channel.unary_unary(f"/{PREDICT}")
 
     async def _call(self, path: str, request: Message, answer: type[Any], seconds: float) -> Any:
         call: Any = self._channel.unary_unary(path)

@@ -7,13 +7,12 @@ import grpc
 from google.protobuf.message import DecodeError
 from grpc import aio
 
-from service.backends.reasons import shortened
+from service.backends.reasons import none_servable, shortened
 from service.backends.tfserving.connection import CallError
 from service.backends.tfserving.failures import failure_of
 from service.backends.tfserving.replica import Key, Replica, VersionStatus
-from service.codecs.signature_def import decode_signature
+from service.codecs.signature_def import DecodedSignatures, decode_signatures
 from service.core.catalog import State
-from service.core.tensors import Signature
 from service.errors import ErrorKind, GatewayError
 from service.wire import tensorflow_serving_pb2 as pb
 
@@ -95,8 +94,8 @@ async def probe_versions(replica: Replica, names: Iterable[str], *, seconds: flo
     replica.report_versions({key: status for part in found for key, status in part.items()})
 
 
-async def fetch_signatures(replica: Replica, key: Key, *, seconds: float) -> dict[str, Signature]:
-    """Returns the signatures of a version that can be served, by name.
+async def fetch_signatures(replica: Replica, key: Key, *, seconds: float) -> DecodedSignatures:
+    """Returns the signatures of a version, of which one at least can be served.
 
     Raises:
         GatewayError: When the replica does not answer, or has none.
@@ -115,10 +114,11 @@ async def fetch_signatures(replica: Replica, key: Key, *, seconds: float) -> dic
         raise failed.failure.error from None
     except DecodeError:
         raise GatewayError(ErrorKind.BACKEND_FAILED, "its metadata cannot be parsed") from None
-    decoded = (decode_signature(name, definitions[name]) for name in sorted(definitions))
-    signatures = {signature.name: signature for signature in decoded if signature is not None}
-    if not signatures:
-        raise GatewayError(ErrorKind.BACKEND_FAILED, "its metadata have no signature that can be served")
+    signatures = decode_signatures(definitions)
+    if signatures.unservable and not signatures.servable:
+        raise GatewayError(ErrorKind.BACKEND_FAILED, none_servable(signatures.unservable))
+    if not signatures.servable:
+        raise GatewayError(ErrorKind.BACKEND_FAILED, "its metadata have no signature")
     return signatures
 
 

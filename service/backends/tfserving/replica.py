@@ -10,11 +10,12 @@ from typing import Any
 from grpc import aio
 
 from service.backends.tfserving.breaker import BreakerState, CircuitBreaker
-from service.backends.tfserving.connection import CallError, Connection, parsed, task_is_cancelled
+from service.backends.tfserving.connection import PREDICT, CallError, Connection, parsed, task_is_cancelled
 from service.backends.tfserving.failures import Failure, failure_of
 from service.core.catalog import State
 from service.core.deadline import Deadline
 from service.core.replicas import ReplicaObserver, ReplicaState, ReplicaStatus
+from service.core.spans import current_run
 from service.errors import OK, ErrorKind
 from service.wire import tensorflow_serving_pb2 as pb
 
@@ -124,7 +125,10 @@ class Replica:
             CallError: When it did not answer, or not well.
             EjectedError: When it was ejected meanwhile.
         """
-        call = self.connection.predict(request, _timeout(deadline))
+        timeout = _timeout(deadline)
+        run = current_run()
+        attempt = None if run is None else run.attempt(PREDICT, self.name)
+        call = self.connection.predict(request, timeout, None if attempt is None else attempt.metadata)
         self._calls.add(call)
         began = time.perf_counter()
         code: str = ErrorKind.CANCELLED
@@ -154,6 +158,8 @@ class Replica:
         finally:
             self._calls.discard(call)
             self._observer.attempted(self.name, code, time.perf_counter() - began)
+            if attempt is not None:
+                attempt.end(code)
 
     def report_health(self, *, serving: bool) -> None:
         """Takes the replica's answer to a probe.

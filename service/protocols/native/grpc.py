@@ -111,7 +111,9 @@ class NativeGrpc:
     async def set_label(self, request: pb.SetLabelRequest, call: Call) -> pb.SetLabelResponse:
         """Answers SetLabel."""
         _refuse_unknown(request, "body")
-        fields = {"model": request.model, "label": request.label, "version": request.version}
+        fields: dict[str, Any] = {"model": request.model, "label": request.label}
+        if request.HasField("version"):
+            fields["version"] = request.version
         answer = await self.labels.set_label(validated(SetLabelRequest, fields), call)
         return pb.SetLabelResponse(model=_model(answer))
 

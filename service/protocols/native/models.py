@@ -51,8 +51,11 @@ def require_task(version: ModelVersion, task: type[TaskT]) -> TaskT:
 
 
 def list_models(engine: Engine, catalog: Catalog) -> ListModelsResponse:
-    """Returns every model of the catalog."""
-    return ListModelsResponse(models=[model_info(engine, catalog, name) for name in catalog.names()])
+    """Returns every model of the catalog, and then what lies beside them and cannot be served."""
+    models = [model_info(engine, catalog, name) for name in catalog.names()]
+    unserved = {name: problem for name, problem in catalog.unserved.items() if name not in catalog}
+    models += [ModelInfo(name=name, versions=[], labels={}, problem=problem) for name, problem in unserved.items()]
+    return ListModelsResponse(models=models)
 
 
 def get_model(engine: Engine, catalog: Catalog, request: GetModelRequest, call: Call) -> ModelInfo:

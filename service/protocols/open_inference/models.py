@@ -122,9 +122,10 @@ class ServedModels:
         Raises:
             GatewayError: SIGNATURE_NOT_FOUND; TOO_LARGE for a name that is too long.
         """
-        if name is None and PREDICT not in version.signatures and len(version.signatures) == 1:
-            return next(iter(version.signatures.values()))
-        return self._engine.signature(version, PREDICT if name is None else name)
+        if name is None:
+            names = [*version.signatures, *version.unservable]
+            name = names[0] if len(names) == 1 else PREDICT
+        return self._engine.signature(version, name)
 
     def model_metadata(self, name: str, version: str, call: Call) -> ModelMetadata:
         """Returns what a model takes and gives by default.

@@ -1,7 +1,7 @@
 """The body of ``:predict``: tensors in row format (``instances``) or column format (``inputs``)."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,6 +52,15 @@ def predict_body(document: dict[str, Any], signature: Signature, *, bounds: Inpu
         return _predict_body(with_lists(document), signature, bounds)
 
 
+def check_complete(document: dict[str, Any], signature: Signature, *, bounds: InputBounds) -> None:
+    """Refuses a body that leaves out an input, once it is known that the signature has no defaults.
+
+    Raises:
+        GatewayError: As `predict_body`.
+    """
+    predict_body(document, replace(signature, defaults_known=True), bounds=bounds)
+
+
 def _predict_body(document: dict[str, Any], signature: Signature, bounds: InputBounds) -> PredictBody:
     if not signature.inputs:
         raise GatewayError(ErrorKind.INVALID_INPUT, f"Failed to get input map for signature: {signature.name}")
@@ -81,11 +90,12 @@ def _rows(document: dict[str, Any], signature: Signature, bounds: InputBounds) -
             return _named_rows(instances, signature, bounds)
         return _plain_rows(instances, signature, bounds)
     except GatewayError as error:
-        raise _explained(error, lambda: upstream_json.fault_of_rows(instances, signature)) from None
+        names = _names(instances, signature)
+        raise _explained(error, lambda: upstream_json.fault_of_rows(instances, signature, names)) from None
 
 
 def _named_rows(instances: list[Any], signature: Signature, bounds: InputBounds) -> dict[str, Tensor]:
-    names = signature.inputs.keys()
+    names = _names(instances[:1], signature)
     for index, row in enumerate(instances):
         if not isinstance(row, dict):
             raise invalid_input(Violation(f"{INSTANCES}[{index}]", "an object, as the first row is", shown(row)))
@@ -93,13 +103,19 @@ def _named_rows(instances: list[Any], signature: Signature, bounds: InputBounds)
             expected = f"the inputs {listed(sorted(names))}"
             raise invalid_input(Violation(f"{INSTANCES}[{index}]", expected, listed(sorted(row)) or "none"))
     inputs = {}
-    for name, spec in signature.inputs.items():
+    for name in names:
         column = stacked([row[name] for row in instances])
         try:
-            inputs[name] = decode_json_tensor(column, spec.dtype, bounds=bounds, where=name)
+            inputs[name] = decode_json_tensor(column, signature.inputs[name].dtype, bounds=bounds, where=name)
         except GatewayError as error:
             raise _with_place(error, name) from None
     return inputs
+
+
+def _names(rows: list[Any], signature: Signature) -> Set[str]:
+    """Returns the inputs that each row must have: those that any has, and those that have to be given."""
+    given = {name for row in rows if isinstance(row, dict) for name in row}
+    return dict.fromkeys(name for name in signature.inputs if name in given or signature.is_required(name)).keys()
 
 
 def _with_place(error: GatewayError, name: str) -> GatewayError:
@@ -134,6 +150,8 @@ def _columns(value: Any, signature: Signature, bounds: InputBounds) -> dict[str,
         return {name: _column(value, spec.dtype, bounds, INPUTS)}
     inputs = {}
     for name, spec in signature.inputs.items():
+        if name not in value and not signature.is_required(name):
+            continue
         if name not in value:
             text = f"Missing named input: {name} in 'inputs' object."
             raise _wrong(f"{INPUTS}.{name}", str(spec), "nothing", text)

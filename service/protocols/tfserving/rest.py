@@ -18,10 +18,17 @@ from service.core.engine import Engine
 from service.core.offload import offloaded
 from service.core.tensors import Tensor, byte_size
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input, shown
+from service.protocols.tfserving import wording
 from service.protocols.tfserving.answers import classifications_json, columns_json, regressions_json, rows_json
 from service.protocols.tfserving.errors import error_response
 from service.protocols.tfserving.examples import input_from_json, serialized_examples
-from service.protocols.tfserving.instances import check_examples, document_of, predict_body, signature_name_of
+from service.protocols.tfserving.instances import (
+    check_complete,
+    check_examples,
+    document_of,
+    predict_body,
+    signature_name_of,
+)
 from service.protocols.tfserving.labelled import classify, classify_signature, regress, regress_signature
 from service.protocols.tfserving.models import SIGNATURE_DEF, model_spec, model_status, signature_map
 from service.protocols.tfserving.predict import predict, resolve, signature_named
@@ -131,7 +138,13 @@ class TfServingRest:
         signature = signature_named(self._engine, version, signature_name, _NO_SIGNATURE)
         with call.phase("decode"):
             body = await offloaded(size, lambda: predict_body(document, signature, bounds=self._bounds))
-        outputs = await predict(self._engine, version, signature, body.inputs, call=call)
+        try:
+            outputs = await predict(self._engine, version, signature, body.inputs, call=call)
+        except GatewayError as error:
+            only_one = len(signature.inputs) - len(body.inputs) == 1
+            if only_one and wording.says_input_is_missing(error):  # which only the backend could know
+                await offloaded(size, lambda: check_complete(document, signature, bounds=self._bounds))
+            raise
         with call.phase("encode"):
             write = rows_json if body.rows else columns_json
             return await offloaded(byte_size(outputs.values()), lambda: write(outputs))

@@ -5,7 +5,7 @@ know which one that is. So this repeats the walk, for documents that are known t
 words. Source of the order and of the words: its ``json_tensor.cc``, and recorded answers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Any
 
 from service.codecs.json_tensor import decode_base64, is_base64
@@ -26,8 +26,14 @@ _NOT_IN_JSON = {"float16", "bfloat16", "uint16", "complex64", "complex128"}
 Shape = tuple[int, ...]
 
 
-def fault_of_rows(instances: list[Any], signature: Signature) -> str | None:
-    """Returns upstream's words for what is wrong with the rows; ``None`` when it would take them."""
+def fault_of_rows(instances: list[Any], signature: Signature, names: Set[str]) -> str | None:
+    """Returns upstream's words for what is wrong with the rows; ``None`` when it would take them.
+
+    Args:
+        instances: The rows.
+        signature: Of the model.
+        names: Inputs that each row must have, if it is an object.
+    """
     if not isinstance(instances[0], dict) and len(signature.inputs) > 1:
         return (
             "instances is a plain list, but expecting list of objects as multiple input tensors required as per "
@@ -39,23 +45,24 @@ def fault_of_rows(instances: list[Any], signature: Signature) -> str | None:
         if _is_object(row) != objects:
             wanted, got = ("object", "list") if objects else ("value/list", "object")
             return f"Expecting {wanted} but got {got} at item {index} of input list"
-        fault = _fault_of_object(row, index, signature, shapes) if objects else _fault_of_value(row, signature, shapes)
-        if fault is not None:
-            return fault if objects else f"Failed to process element: {index} of 'instances' list. {fault}"
+        where = f"Failed to process element: {index}"
+        if objects and (fault := _fault_of_object(row, signature, names, shapes)) is not None:
+            return where + fault
+        if not objects and (fault := _fault_of_value(row, signature, shapes)) is not None:
+            return f"{where} of 'instances' list. {fault}"
     return None
 
 
-def _fault_of_object(row: dict[str, Any], index: int, signature: Signature, shapes: dict[str, Shape]) -> str | None:
+def _fault_of_object(
+    row: dict[str, Any], signature: Signature, names: Set[str], shapes: dict[str, Shape]
+) -> str | None:
     for name, value in row.items():
         fault = _fault_of_item(value, name, signature, shapes)
         if fault is not None:
-            return f"Failed to process element: {index} key: {name} of 'instances' list. Error: {fault}"
-    if row.keys() == signature.inputs.keys():
+            return f" key: {name} of 'instances' list. Error: {fault}"
+    if row.keys() == names:
         return None
-    return (
-        f"Failed to process element: {index} of 'instances' list. JSON object: {json_text(row)} "
-        f"keys must be equal to: {','.join(sorted(signature.inputs))}"
-    )
+    return f" of 'instances' list. JSON object: {json_text(row)} keys must be equal to: {','.join(sorted(names))}"
 
 
 def _fault_of_value(row: Any, signature: Signature, shapes: dict[str, Shape]) -> str | None:

@@ -14,6 +14,8 @@ from service.errors import ErrorKind, GatewayError
 _DTYPES = {"float32": "float", "float64": "double", "float16": "half"}
 _MAX_TEXT = 1024
 _CUT = "...TRUNCATED"
+_NOT_FOUND = "not found in request and no default value provided"
+_WRONG_SIZE = "input size does not match signature"
 _SAID_BY_THE_MODEL = frozenset({ErrorKind.INVALID_INPUT, ErrorKind.BACKEND_FAILED})
 """What TensorFlow says of these is passed on, as upstream does; other kinds say how this server stands."""
 
@@ -55,16 +57,21 @@ def wrong_inputs(error: GatewayError, signature: Signature, names: Collection[st
     if len(names) == len(signature.inputs) and missing:
         alias = missing[0]
         feed = signature.inputs[alias].tensor_name
-        text = f"Signature input alias: {alias}(feed name: {feed}) not found in request and no default value provided"
+        text = f"Signature input alias: {alias}(feed name: {feed}) {_NOT_FOUND}"
         return error.reworded(shortened(text))
     extra = [name for name in names if name not in signature.inputs]
     return error.reworded(
         shortened(
-            f"input size does not match signature: {len(names)}!={len(signature.inputs)} "
+            f"{_WRONG_SIZE}: {len(names)}!={len(signature.inputs)} "
             f"len({_set(names)}) != len({_set(signature.inputs)}). "
             f"Sent extra: {_set(extra)}. Missing but required: {_set(missing)}."
         )
     )
+
+
+def says_input_is_missing(error: GatewayError) -> bool:
+    """Returns whether it is in upstream's words for an input that was left out and has no default."""
+    return error.kind is ErrorKind.INVALID_INPUT and any(text in error.message for text in (_NOT_FOUND, _WRONG_SIZE))
 
 
 def refused(

@@ -23,8 +23,6 @@ _CANCELLATION_SECONDS = 0.1
 """Within which it is known why no more messages come: the end of them and a cancellation look the same at first."""
 _STATUSES = {status.value[0]: status for status in grpc.StatusCode}
 
-_REQUEST_ID = REQUEST_ID.encode()
-
 Context = aio.ServicerContext[Any, Any]
 
 
@@ -120,10 +118,7 @@ class _Handlers(grpc.GenericRpcHandler):
 
     def _call(self, bound: Bound, context: Context) -> Call:
         metadata = {name.encode(): _bytes(value) for name, value in context.invocation_metadata() or ()}
-        given = metadata.get(_REQUEST_ID)
-        call = self._calls.call(bound, None if given is None else given.decode("latin-1"))
-        call.metadata = metadata
-        return call
+        return self._calls.call(bound, metadata)
 
     async def _counted(self, messages: AsyncIterator[bytes], held: HeldBytes) -> AsyncIterator[bytes]:
         async for data in messages:

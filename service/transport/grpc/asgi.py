@@ -51,9 +51,7 @@ class GrpcApp:
         writer, receive = _carried(headers, encoding, receive, send)
         calls = self._calls
         bound = calls.find(scope["path"])
-        given = headers.get(_REQUEST_ID)
-        call = calls.call(bound, None if given is None else given.decode("latin-1"))
-        call.metadata = headers
+        call = calls.call(bound, headers)
         reader = MessageReader(receive, encoding=encoding, limit=calls.max_request_bytes)
         with suppress(OSError):  # the client went away; what came of its call is reported
             try:
@@ -78,7 +76,7 @@ class GrpcApp:
         """Refuses a call that came without what gRPC needs, in gRPC's words: its client may be behind a proxy."""
         refused = refusing(GatewayError(ErrorKind.NOT_SUPPORTED, _NEEDS), statuses.GRPC)
         with suppress(OSError):
-            await self._refuse(refused, self._calls.call(refused, None), receive, NativeWriter(send, ""))
+            await self._refuse(refused, self._calls.call(refused, {}), receive, NativeWriter(send, ""))
 
     async def _refuse(self, refused: Unary, call: Call, receive: Receive, writer: Writer) -> None:
         async def read(held: HeldBytes) -> bytes:

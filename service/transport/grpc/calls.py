@@ -19,6 +19,7 @@ from service.transport.grpc.framing import check_message_size
 from service.transport.grpc.status import STATUS_DETAILS, status
 from service.transport.streams import OrderedStreams
 
+_REQUEST_ID = REQUEST_ID.encode()
 _SHARE, _MARGIN_SECONDS, _TELLING_SECONDS = 0.25, 0.03, 0.001
 """How much sooner than the client gives up it is told so: a call that it resets costs the connection more. Calls that
 were sent together miss their deadlines together, and to tell each of them takes its time on a busy machine."""
@@ -126,14 +127,19 @@ class GrpcCalls:
         error = GatewayError(ErrorKind.NOT_FOUND, f"there is no method {shown(path)}; {known}")
         return refusing(error, found.codes if found else statuses.GRPC)
 
-    def call(self, bound: Bound, request_id: str | None) -> Call:
+    def call(self, bound: Bound, metadata: Mapping[bytes, bytes]) -> Call:
         """Returns the state of a call that begins; its deadline is set next.
 
         Args:
             bound: What is called.
-            request_id: As the client gave it.
+            metadata: What the client sent with it.
         """
-        return Call("grpc", bound.method.name, request_id_of(request_id), NO_DEADLINE)
+        given = metadata.get(_REQUEST_ID)
+        request_id = request_id_of(None if given is None else given.decode("latin-1"))
+        call = Call("grpc", bound.method.name, request_id, NO_DEADLINE, metadata=metadata)
+        if self._calls.tracer is not None and not _is_of_the_server(bound):
+            self._calls.tracer.begin(call, metadata)
+        return call
 
     def set_timeout(self, call: Call, bound: Bound, timeout: float | None) -> None:
         """Gives a call its deadline.
@@ -180,7 +186,7 @@ class GrpcCalls:
         def refuse(error: GatewayError, call: Call) -> Refusal:
             return refusal(error, call, bound.codes)
 
-        place = None if method.is_probe else "requests"
+        place = None if _is_of_the_server(bound) else "requests"
         return await self._calls.run_call(work, call, refuse, place=place, reads=True)
 
     async def stream(
@@ -217,7 +223,7 @@ class GrpcCalls:
         def refuse(error: GatewayError, call: Call) -> Refusal:
             return refusal(error, call, bound.codes)
 
-        place = None if isinstance(method, OpenStream) else "streams"
+        place = None if _is_of_the_server(bound) else "streams"
         return await self._calls.run_call(work, call, refuse, place=place)
 
 
@@ -235,8 +241,14 @@ def _bound(method: BytesMethod | StreamMethod[Any, Any] | OpenStream, codes: Map
     return Unary(method, codes) if isinstance(method, Method) else Streaming(method, codes)
 
 
+def _is_of_the_server(bound: Bound) -> bool:
+    """Returns whether it asks about the server itself: it takes no place among the others, and no part in traces."""
+    return bound.method.is_probe if isinstance(bound, Unary) else isinstance(bound.method, OpenStream)
+
+
 def refusal(error: GatewayError, call: Call, codes: Mapping[ErrorKind, Code]) -> Refusal:
     """Returns how a call ends that failed."""
+    call.status = codes[error.kind]
     found = status(error, call.request_id, codes)
     metadata = ((REQUEST_ID, call.request_id), (STATUS_DETAILS, found.SerializeToString()))
     return Refusal(codes[error.kind], found.message, metadata)

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.core.admission import HeldBytes
 from service.core.call import Call
+from service.core.tracing import HttpFacts
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input, shown
 from service.seam.http import Found, HttpRequest, HttpResponse, RestApi, Route
 from service.seam.problem import problem_response
@@ -74,13 +75,19 @@ class RestApp:
             held.admit()
             call.size = len(body)
             request = HttpRequest(params, scope["query_string"], scope["headers"], body)
-            return await answered_again(lambda: route.handle(request, call))
+            answer = await answered_again(lambda: route.handle(request, call))
+            call.status = answer.status
+            return answer
 
         def refuse(error: GatewayError, call: Call) -> HttpResponse:
             respond = problem_response if api is None else api.refuse
-            return _with_advice(respond(error, call.request_id), error)
+            response = respond(error, call.request_id)
+            call.status = response.status
+            return _with_advice(response, error)
 
         is_probe = found is not None and found[0].is_probe
+        if self._calls.tracer is not None and not is_probe:
+            self._calls.tracer.begin(call, headers, HttpFacts(scope["method"], path, scope["http_version"]))
         place = None if is_probe else "requests"
         response = await self._calls.run_call(work, call, refuse, place=place, reads=True)
         with suppress(OSError):  # the client went away

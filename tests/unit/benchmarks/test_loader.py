@@ -221,3 +221,18 @@ def test_an_answer_of_another_size_does_not_count() -> None:
 def test_a_refused_connection_is_reported() -> None:
     with pytest.raises(LoadError, match="connect: Connection refused"):
         _burst(replace(OIP_RPC), "127.0.0.1:1")
+
+
+def test_a_burst_ends_when_enough_was_seen_and_counts_its_answers_alone() -> None:
+    answers: list[bytes] = []
+
+    def answer(request: bytes) -> bytes:
+        answers.append(request)
+        return b"answer"
+
+    with _grpc_server(TFS_RPC.path, answer) as address:
+        seen = burst(TFS_RPC, address, (6, 6), concurrency=1, seconds=3600, enough=lambda: len(answers) > 100)
+    assert seen.answers == len(answers) > 100
+    assert seen.worst is not None
+    assert seen.p99 is not None
+    assert seen.worst >= seen.p99 > 0

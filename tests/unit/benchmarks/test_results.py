@@ -70,7 +70,12 @@ def test_a_document_has_all_tables_and_says_what_is_not_measured() -> None:
     results.add(0, Figure(JSON, "ours", "28x28x1, flat"), 0.02)
     results.add(0, Figure(TENSORGATE, "soak", concurrency=1000), 500)
     results.add(0, Figure(TENSORGATE, "soak", concurrency=2000), 505)
+    for when, worst in (("usual", 2), ("while it loads", 5)):
+        for what, value in (("p50", 1), ("p99", 2), ("worst", worst)):
+            results.add(0, Figure(TENSORGATE, f"{when}: {what}", OIP_RPC.name, 8), value)
     text = report.as_markdown(results)
+    assert "| Tensorgate | 8 | 1.00 / 2.00 / 2.00 | 1.00 / 2.00 / 5.00 |" in text
+    assert "the worst latency against the usual p99 (below 1 is faster) | 2.50 |" in text
     assert "| 2,000 | 505.0 | +1.0 % |" in text
     assert "lasts 2 s" in text
     assert "| machine | small |" in text

@@ -20,10 +20,15 @@ ALLOWED = {
     "seam": {"core", "errors"},
     "backends": {"codecs", "core", "errors", "wire"},
     "telemetry": {"core", "errors"},
+    "recording": {"codecs", "core", "errors"},
+    "replay": {"codecs", "core", "errors", "wire"},
     "protocols": {"codecs", "core", "errors", "schemas", "seam", "validation", "wire"},
     "transport": {"codecs", "core", "errors", "seam"},
-    "app": {"backends", "codecs", "core", "errors", "protocols", "seam", "telemetry", "transport", "validation"},
-    "commands": {"app", "backends", "codecs", "core", "errors"},
+    "app": {
+        *("backends", "codecs", "core", "errors", "protocols", "recording", "seam", "telemetry", "transport"),
+        "validation",
+    },
+    "commands": {"app", "backends", "codecs", "core", "errors", "replay"},
     "__main__": {"commands"},
 }
 
@@ -87,6 +92,13 @@ def test_only_the_savedmodel_backend_imports_tensorflow() -> None:
     for source in _sources("service"):
         if "savedmodel" not in source.parts:
             assert not any(module.partition(".")[0] in {"tensorflow", "keras"} for module in _imports(source)), source
+
+
+def test_only_the_telemetry_imports_opentelemetry_and_only_where_it_traces() -> None:
+    for source in _sources("service"):
+        if source.name not in {"spans.py", "tracing.py"} or source.parent.name != "telemetry":
+            found = {module for module in _imports(source) if module.startswith("opentelemetry")}
+            assert not found, f"{source} imports {found}"
 
 
 def test_there_is_no_import_cycle() -> None:

@@ -48,6 +48,14 @@ def test_a_list_has_every_model_that_has_a_version(models: Path) -> None:
     ]
 
 
+def test_a_model_of_which_no_version_can_be_read_is_left_out(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (models / "broken").mkdir()
+    (models / "broken" / "1").symlink_to("nowhere")
+    (models / "digits" / "3").symlink_to("nowhere")
+    assert [config.name for config in write(models)] == ["digits", "sunspots"]
+    assert "version 1 of model broken cannot be read: No such file or directory" in capsys.readouterr().err
+
+
 def test_models_that_have_come_are_added_and_what_is_there_stays(models: Path) -> None:
     kept = ModelConfig("sunspots", Path("/elsewhere"), VersionPolicy(newest=2), {"stable": 1})
     (models / "models.config").write_text(format_model_configs([kept]))

@@ -41,6 +41,12 @@ def test_the_next_version_follows_the_highest_and_other_names_do_not_count(tmp_p
     assert _publish(tmp_path).name == "9"
 
 
+def test_version_zero_is_one_as_servers_have_it(tmp_path: Path) -> None:
+    (tmp_path / "model" / "0").mkdir(parents=True)
+    assert versions(tmp_path, "model") == [0]
+    assert _publish(tmp_path).name == "1"
+
+
 def test_servers_running_as_another_user_can_read_a_version(tmp_path: Path) -> None:
     assert _publish(tmp_path).stat().st_mode & 0o777 == 0o755
 

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-import pytest
-
 from service.core.merging import _NotByRowsError
 from service.core.tensors import Tensor
 from service.errors import ErrorKind, GatewayError, OutdatedVersionError, as_gateway_error
@@ -18,6 +16,8 @@ _MADE_OF = {
     UnicodeTranslateError: ("odd", 0, 1, "odd"),
 }
 
+_MODULES = ("asyncio", "builtins", "concurrent", "grpc", "json", "ml_dtypes", "numpy", "orjson", "service", "struct")
+"""Where a backend's exceptions come from; TensorFlow's own have a test of their own."""
 _OF_ANOTHER_KIND = {OutdatedVersionError, _NotByRowsError}
 """The first is about the version, and has all requests resolved anew; the second is not for backends to raise."""
 
@@ -29,22 +29,19 @@ def _classes(of: type[BaseException]) -> Iterator[type[BaseException]]:
 
 
 def _instances() -> Iterator[BaseException]:
-    """Yields an exception of each class that is loaded and can be made of a text, or of nothing."""
-    for cls in sorted(
-        set(_classes(Exception)) - _OF_ANOTHER_KIND, key=lambda cls: f"{cls.__module__}.{cls.__qualname__}"
-    ):
-        for arguments in (_MADE_OF.get(cls, ("odd \ud800",)), ()):
+    """Yields an exception of each class that can be made of a text, or of nothing."""
+    classes = [cls for cls in set(_classes(Exception)) - _OF_ANOTHER_KIND if cls.__module__.startswith(_MODULES)]
+    for cls in sorted(classes, key=lambda cls: f"{cls.__module__}.{cls.__qualname__}"):
+        for arguments in (_MADE_OF.get(cls, ("odd",)), ()):
             with suppress(Exception):
                 yield cls(*arguments)
                 break
 
 
-EXCEPTIONS = [*_instances(), asyncio.CancelledError()]
-
-
 def test_there_are_many() -> None:
-    assert len(EXCEPTIONS) > 100
-    assert {UnicodeDecodeError, StopIteration, MemoryError, OSError} <= set(map(type, EXCEPTIONS))
+    found = list(_instances())
+    assert len(found) > 60
+    assert {UnicodeDecodeError, StopIteration, MemoryError, OSError} <= set(map(type, found))
 
 
 async def outcomes_with(raised: BaseException, *, alone: bool = False) -> list[Any]:
@@ -64,15 +61,16 @@ async def outcomes_with(raised: BaseException, *, alone: bool = False) -> list[A
     return await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 5)
 
 
-@pytest.mark.parametrize("raised", EXCEPTIONS, ids=lambda error: type(error).__qualname__)
-async def test_one_request_of_a_batch_fails_alone(raised: BaseException) -> None:
-    outcomes = await outcomes_with(raised)
-    assert [outcome for outcome in outcomes if isinstance(outcome, list)] == [[0], [2], [4], [8], [10]]
-    for error in (outcomes[3], *await outcomes_with(raised, alone=True)):
-        assert isinstance(error, Exception)
-        told = as_gateway_error(error)
-        assert told.kind in ErrorKind
-        told.message.encode()
+async def test_one_request_of_a_batch_fails_alone_whatever_is_raised() -> None:
+    for raised in (*_instances(), asyncio.CancelledError()):
+        outcomes = await outcomes_with(raised)
+        answers = [outcome for outcome in outcomes if isinstance(outcome, list)]
+        assert answers == [[0], [2], [4], [8], [10]], type(raised)
+        for error in (outcomes[3], *await outcomes_with(raised, alone=True)):
+            assert isinstance(error, Exception), type(raised)
+            told = as_gateway_error(error)
+            assert told.kind in ErrorKind
+            told.message.encode()
 
 
 def test_half_a_character_in_an_error_can_be_told() -> None:

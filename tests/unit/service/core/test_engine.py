@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +30,15 @@ async def test_a_request_is_checked_run_and_noted_on_its_call() -> None:
     np.testing.assert_array_equal(outputs["y"], np.full((2, 3), 2, np.float32))
     assert (call.model, call.version, call.rows) == ("double", 1, 1)
     assert set(call.phases) == {"validate", "queue", "execute"}
+
+
+async def test_a_signature_that_cannot_be_served_says_why() -> None:
+    engine, _, call = await started()
+    version = replace(engine.resolve(ModelRef("double"), call), unservable={"odd": "its input x is no dense tensor"})
+    with pytest.raises(GatewayError) as caught:
+        engine.signature(version, "odd")
+    assert caught.value.kind is ErrorKind.SIGNATURE_NOT_FOUND
+    assert caught.value.message.endswith("got 'odd', which cannot be served: its input x is no dense tensor")
 
 
 async def test_what_is_wrong_never_reaches_the_backend() -> None:

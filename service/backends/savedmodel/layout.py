@@ -1,0 +1,65 @@
+"""Folders of models that have another layout than TensorFlow Serving's: what to do about them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
+"""One of these makes a folder a version; TensorFlow reads the first that is there."""
+
+_OTHER_FORMATS = {".keras", ".h5", ".hdf5", ".tflite", ".onnx"}
+_MAX_ENTRIES = 1000
+"""Of a folder; of larger ones no more are looked at."""
+
+
+def cure(model: Path) -> str:
+    """Returns what is to be done about what lies in the models folder and has no version; empty where there is no hint.
+
+    Nothing in it is opened, and errors of the file system are no hints.
+    """
+    try:
+        return next(_cures(model), "") if model.is_dir() else _cure_of_file(model)
+    except OSError:
+        return ""
+
+
+def _cure_of_file(file: Path) -> str:
+    if file.name in MODEL_FILES:
+        return f"{file.name} lies in the models folder itself: move all of its folder to NAME/1"
+    if file.suffix.lower() in _OTHER_FORMATS:
+        return f"{file.name} is no SavedModel: export it, model.export('{file.stem}/1')"
+    return ""
+
+
+def _cures(model: Path) -> Iterator[str]:
+    name = model.name
+    if _is_version(model):
+        if name.isdecimal():
+            yield f"this is a version, not a model: the folder above {name} is a model's; serve the one above that"
+        else:
+            yield f"{name} is a version, not a model: move what is in it to {name}/1"
+    entries = sorted(model.iterdir())[:_MAX_ENTRIES]
+    for entry in entries:
+        if entry.suffix.lower() in _OTHER_FORMATS:
+            yield f"{name}/{entry.name} is no SavedModel: export it, model.export('{name}/1')"
+    for folder in (entry for entry in entries if entry.is_dir() and not entry.name.startswith(".")):
+        yield from _cures_of_version(name, folder)
+
+
+def _cures_of_version(name: str, folder: Path) -> Iterator[str]:
+    place = f"{name}/{folder.name}"
+    if _is_version(folder):
+        yield f"{place} has no number for a name: rename it, such as {name}/1"
+        return
+    entries = sorted(folder.iterdir())[:_MAX_ENTRIES]
+    for entry in entries:
+        if entry.suffix.lower() in _OTHER_FORMATS:
+            yield f"{place}/{entry.name} is no SavedModel: export it, model.export('{place}')"
+        elif entry.is_dir() and _is_version(entry):
+            number = folder.name if folder.name.isdecimal() else "1"
+            yield f"{place}/{entry.name} lies one folder too deep: move what is in it to {name}/{number}"
+    if folder.name.isdecimal():
+        yield f"{place} holds {'no' if entries else 'nothing, and so no'} {MODEL_FILES[0]}: publish a SavedModel there"
+
+
+def _is_version(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in MODEL_FILES)

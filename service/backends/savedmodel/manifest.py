@@ -1,0 +1,48 @@
+"""The manifest of a published version: whether its files are those that were published."""
+
+import hashlib
+import json
+import os
+import stat
+from io import BufferedReader
+from pathlib import Path
+
+from service.errors import ErrorKind, GatewayError
+
+MANIFEST = Path("assets.extra", "tensorgate.json")
+
+
+def verify(folder: Path) -> None:
+    """Compares a version's files with its manifest, where it has one.
+
+    Raises:
+        GatewayError: BACKEND_FAILED when a file is missing or is not the one that was published.
+    """
+    if not os.path.lexists(folder / MANIFEST):
+        return
+    try:
+        with _opened(folder / MANIFEST) as content:
+            files = json.load(content)["files"].items()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise GatewayError(ErrorKind.BACKEND_FAILED, f"{MANIFEST} cannot be read") from error
+    for name, expected in files:
+        try:
+            with _opened(folder / name) as content:
+                actual = hashlib.file_digest(content, "sha256").hexdigest()
+        except OSError as error:
+            raise GatewayError(ErrorKind.BACKEND_FAILED, f"{name} cannot be read: {error.strerror}") from error
+        if actual != expected:
+            raise GatewayError(ErrorKind.BACKEND_FAILED, f"{name} is not the file that was published")
+
+
+def _opened(file: Path) -> BufferedReader:
+    """Opens a file to read.
+
+    Raises:
+        OSError: When it cannot be read, or is something else, such as a pipe, for which one might wait for ever.
+    """
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(0, "it is not a file")
+    return os.fdopen(descriptor, "rb")

@@ -1,0 +1,1 @@
+"""Asks servers what was recorded, and compares their answers."""

@@ -1,0 +1,156 @@
+"""Versions that come, go and break, as the manager has them: with folders on disk, and nothing that loads."""
+
+import asyncio
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from service.backends.savedmodel.folder import Key
+from service.backends.savedmodel.source import ModelSource
+from service.backends.savedmodel.version_manager import Loading, VersionManager
+from service.core.batch_policy import ServingOptions
+from service.core.catalog import Catalog, ModelVersion, State
+from service.core.model_config import ModelConfig
+from service.core.versions import VersionPolicy
+from tests.version_folders import empty_version
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[VersionManager]:
+    """A manager of a folder in which the model ``good`` has the versions 1 and 2, and ``other`` the version 1."""
+    for version in ("good/1", "good/2", "other/1"):
+        empty_version(tmp_path / version)
+
+    async def load(key: Key, folder: Path, options: ServingOptions) -> ModelVersion:
+        return ModelVersion(*key, State.AVAILABLE)
+
+    with ThreadPoolExecutor(1) as pool:
+        source = ModelSource(tmp_path, VersionPolicy(newest=None))
+        yield VersionManager(source, catalog=Catalog(), loading=Loading(pool, load))
+
+
+def states(manager: VersionManager) -> dict[Key, str]:
+    """Returns the state of each version, with its error."""
+    catalog = manager.catalog
+    return {
+        (name, entry.version): f"{entry.state} {entry.error}".strip()
+        for name in catalog.names()
+        for entry in catalog.versions(name)
+    }
+
+
+async def look(manager: VersionManager) -> None:
+    """Looks at the folder twice: what has changed is taken up at the second look."""
+    for _ in range(2):
+        await manager.reconcile(settled=set())
+
+
+SERVED = {("good", 1): "AVAILABLE", ("good", 2): "AVAILABLE", ("other", 1): "AVAILABLE"}
+
+
+async def test_a_version_that_cannot_be_read_is_listed_with_its_error_and_logged_once(
+    manager: VersionManager, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await manager.start()
+    (tmp_path / "good" / "3").symlink_to("nowhere")
+    with caplog.at_level(logging.WARNING):
+        await look(manager)
+        await look(manager)
+    assert states(manager) == {**SERVED, ("good", 3): "END No such file or directory"}
+    assert [record.message for record in caplog.records] == [
+        "version 3 of model good cannot be read: No such file or directory"
+    ]
+    empty_version(tmp_path / "good" / "nowhere")
+    await look(manager)
+    assert states(manager) == {**SERVED, ("good", 3): "AVAILABLE"}
+
+
+async def test_odd_things_in_a_served_version_do_not_end_it_and_others_come(
+    manager: VersionManager, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await manager.start()
+    (tmp_path / "good" / "2" / "odd").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "good" / "1" / "pipe")
+    empty_version(tmp_path / "good" / "3")
+    empty_version(tmp_path / "other" / "2")
+    with caplog.at_level(logging.WARNING):
+        await look(manager)
+        await look(manager)
+    assert states(manager) == {**SERVED, ("good", 3): "AVAILABLE", ("other", 2): "AVAILABLE"}
+    assert sorted(record.message for record in caplog.records) == [
+        "version 1 of model good cannot be read: pipe is neither a file nor a folder",
+        "version 2 of model good: odd cannot be read: No such file or directory",
+    ]
+
+
+async def test_a_served_version_whose_folder_becomes_something_else_is_served(
+    manager: VersionManager, tmp_path: Path
+) -> None:
+    await manager.start()
+    for version, target in (("1", "nowhere"), ("2", "2")):
+        shutil.rmtree(tmp_path / "good" / version)
+        (tmp_path / "good" / version).symlink_to(target)
+    await look(manager)
+    assert states(manager) == SERVED
+
+
+async def test_a_model_whose_link_breaks_is_served(manager: VersionManager, tmp_path: Path) -> None:
+    (tmp_path / "good").rename(tmp_path / ".good")
+    (tmp_path / "good").symlink_to(".good")
+    await manager.start()
+    assert states(manager) == SERVED
+    (tmp_path / ".good").rename(tmp_path / ".away")
+    empty_version(tmp_path / "other" / "2")
+    await look(manager)
+    assert states(manager) == {**SERVED, ("other", 2): "AVAILABLE"}
+
+
+def test_a_path_that_is_none_keeps_no_other_model_from_being_found(tmp_path: Path) -> None:
+    empty_version(tmp_path / "good" / "1")
+    configs = [ModelConfig("bad", Path("/a\0b")), ModelConfig("good", tmp_path / "good")]
+    scan = ModelSource(tmp_path, VersionPolicy()).listing(configs).scan()
+    assert set(scan.versions) == {("good", 1)}
+    assert scan.unreadable == {"bad": r"'/a\x00b' is no path"}
+
+
+async def test_a_swap_of_mounted_folders_brings_its_versions(manager: VersionManager, tmp_path: Path) -> None:
+    for release, versions in (("..1", "12"), ("..2", "23")):
+        for version in versions:
+            empty_version(tmp_path / release / "sales" / version)
+    (tmp_path / "..data").symlink_to("..1")
+    (tmp_path / "sales").symlink_to("..data/sales")
+    await manager.start()
+    (tmp_path / "..new").symlink_to("..2")
+    (tmp_path / "..new").rename(tmp_path / "..data")
+    shutil.rmtree(tmp_path / "..1")
+    await look(manager)
+    assert states(manager) == {**SERVED, ("sales", 2): "AVAILABLE", ("sales", 3): "AVAILABLE"}
+
+
+async def test_a_swap_has_a_version_that_failed_tried_again(tmp_path: Path) -> None:
+    for release in ("..1", "..2"):
+        version = empty_version(tmp_path / release / "sales" / "1")
+        for path in (version / "saved_model.pb", version):
+            os.utime(path, (1, 1))
+    (tmp_path / "..data").symlink_to("..1")
+    (tmp_path / "sales").symlink_to("..data/sales")
+
+    async def load(key: Key, folder: Path, options: ServingOptions) -> ModelVersion:
+        if await asyncio.to_thread(os.path.realpath, folder) != str(tmp_path / "..2" / "sales" / "1"):
+            raise ValueError
+        return ModelVersion(*key, State.AVAILABLE)
+
+    with ThreadPoolExecutor(1) as pool:
+        source = ModelSource(tmp_path, VersionPolicy())
+        manager = VersionManager(source, catalog=Catalog(), loading=Loading(pool, load))
+        await manager.start()
+        assert states(manager)["sales", 1].startswith("END")
+        (tmp_path / "..new").symlink_to("..2")
+        (tmp_path / "..new").rename(tmp_path / "..data")
+        await look(manager)
+        assert states(manager)["sales", 1] == "AVAILABLE"
