@@ -85,7 +85,8 @@ def test_refusals(ovmsclient: ForeignClient, zoo: Address, name: str) -> None:
         assert kind == "InvalidInputError"
         assert said
     kind, said = refused(model="strict", x=floats(-1))
-    assert (kind, said.strip()) == ("InvalidInputError", "x must not be below zero.")
+    assert kind == "InvalidInputError"
+    assert "x must not be below zero." in said
 
 
 @pytest.mark.parametrize("name", NAMES)

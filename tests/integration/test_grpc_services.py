@@ -33,7 +33,7 @@ SERVICES = {
 
 @pytest.fixture(params=SERVERS)
 async def served(request: pytest.FixtureRequest) -> AsyncIterator[Served]:
-    async with serving(grpc_server=request.param) as served:
+    async with serving(grpc_server=request.param, ready_when="all") as served:
         yield served
 
 

@@ -124,7 +124,7 @@ async def test_probes_are_answered_and_not_counted() -> None:
 
 
 async def test_what_is_not_ready_is_said_not_to_be() -> None:
-    async with zoo() as served:
+    async with zoo(ready_when="all") as served:
         catalog = served.runtime.catalog
         catalog.put(replace(catalog.find(ModelRef("sum")), state=State.LOADING))
         for path, body in (

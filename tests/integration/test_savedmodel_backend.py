@@ -206,8 +206,11 @@ async def test_odd_folders_do_not_keep_the_others_from_being_served(tmp_path: Pa
         async with httpx.AsyncClient(base_url=base, timeout=30) as rest:
             assert (await rest.get("/readyz")).status_code == 200
             assert (await rest.get("/metrics")).status_code == 200
-            names = [model["name"] for model in (await rest.get("/api/v1/models")).json()["models"]]
-            assert names == ["good", "mute"]
+            models = (await rest.get("/api/v1/models")).json()["models"]
+            assert [model["name"] for model in models if model["versions"]] == ["good", "mute"]
+            problems = {model["name"]: model["problem"] for model in models if not model["versions"]}
+            assert problems == (await rest.get("/readyz")).json()["unserved"]
+            assert problems["'caf\\udce9'"] == "its name is not UTF-8"
             response = await rest.post("/api/v1/models/mute/forecast", json={"series": [[1]]})
             assert problem_outcome(response).code == "wrong_model_kind"
 

@@ -16,7 +16,7 @@ _MADE_OF = {
     UnicodeTranslateError: ("odd", 0, 1, "odd"),
 }
 
-_MODULES = ("asyncio", "builtins", "concurrent", "grpc", "json", "ml_dtypes", "numpy", "orjson", "service", "struct")
+_MODULES = ("asyncio", "builtins", "concurrent", "json", "ml_dtypes", "numpy", "orjson", "service", "struct")
 """Where a backend's exceptions come from; TensorFlow's own have a test of their own."""
 _OF_ANOTHER_KIND = {OutdatedVersionError, _NotByRowsError}
 """The first is about the version, and has all requests resolved anew; the second is not for backends to raise."""
@@ -40,7 +40,7 @@ def _instances() -> Iterator[BaseException]:
 
 def test_there_are_many() -> None:
     found = list(_instances())
-    assert len(found) > 60
+    assert len(found) > 50
     assert {UnicodeDecodeError, StopIteration, MemoryError, OSError} <= set(map(type, found))
 
 
