@@ -89,7 +89,6 @@ def _number(value: Any) -> Any:
 
 Level = Annotated[float, Field(gt=0, lt=1), BeforeValidator(_number)]
 
-
 _MAX_FIELDS = 32
 """More than any message has; each unknown one costs a finding of its own."""
 

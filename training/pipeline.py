@@ -15,6 +15,7 @@ from training.gate import Bar, Verdict
 from training.interrupts import ignore_interrupts
 from training.manifest import EXTRA, read_manifest, write_manifest
 from training.options import PublishOptions
+from training.reference import SignatureStatistics, write_reference
 from training.repository import draft, version_folder, versions
 from training.verify import Case, verifier
 from training.warmup import write_warmup
@@ -52,6 +53,8 @@ class Candidate:
         methods: the method names of the signatures that have their own.
         cases: per signature, what the trained model answers on the whole test part.
         scale: the unit of the outputs, in which rounding is judged.
+        reference: per signature, what its inputs and outputs look like.
+        about_reference: of which data that is made, for people.
         export: writes the SavedModel into a folder.
         report: writes the model card, metrics and plots into a folder.
     """
@@ -62,6 +65,8 @@ class Candidate:
     methods: Mapping[str, str]
     cases: Mapping[str, Case]
     scale: float
+    reference: Mapping[str, SignatureStatistics]
+    about_reference: str
     export: Callable[[Path], None]
     report: Callable[[Path, Verdict], None]
 
@@ -95,6 +100,7 @@ def publish(candidate: Candidate, options: PublishOptions, display: Display) -> 
         extra.mkdir(exist_ok=True)
         inputs = {signature: case.inputs for signature, case in candidate.cases.items()}
         write_warmup(extra, options.name, inputs=inputs, methods=candidate.methods)
+        write_reference(draft_.folder, candidate.reference, about=candidate.about_reference)
         candidate.report(extra, verdict)
         display.step("Reloading it in a fresh process and comparing it with the trained model")
         fresh_process.check(draft_.folder, candidate.cases, scale=candidate.scale)

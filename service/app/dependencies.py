@@ -12,6 +12,7 @@ from service.core.batching import Batcher, BatchLimits
 from service.core.bounds import InputBounds
 from service.core.catalog import Catalog
 from service.core.control import ModelControl, configure
+from service.core.drift import DriftMonitor
 from service.core.engine import Engine
 from service.core.ports import Backend
 from service.core.replicas import ReplicatedBackend
@@ -85,7 +86,9 @@ class Dependencies:
         )
         batcher = _batcher(settings, backend, metrics, catalog, budget)
         request_log = _request_log(settings, metrics)
-        engine = Engine(catalog=catalog, batcher=batcher, bounds=bounds, recorder=request_log)
+        drift = DriftMonitor(share=settings.drift_share, half_life=settings.drift_half_life)
+        metrics.watch_drift(drift.report)
+        engine = Engine(catalog=catalog, batcher=batcher, bounds=bounds, recorder=request_log, drift=drift)
         return cls(settings, catalog, admission, metrics, bounds, backend, control, engine, config_file, request_log)
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from service.app.drift_settings import DriftSettings
 from service.app.request_log_settings import RequestLogSettings
 from service.app.settings_loading import PREFIX, RENAMED, SettingsError, load_as, nearest
 from service.core.batch_policy import parse_batch_sizes
@@ -29,7 +30,7 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
-class Settings(RequestLogSettings):
+class Settings(DriftSettings, RequestLogSettings):
     """The settings of ``tensorgate serve``."""
 
     model_config = SettingsConfigDict(

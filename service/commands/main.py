@@ -59,6 +59,7 @@ _COMMANDS = {
     "train": ("service.commands.train", "train a model and publish it"),
     "serve": ("service.commands.serve", "serve the models of a folder over gRPC and REST"),
     "models": ("service.commands.models", "list the models of a running server"),
+    "drift": ("service.commands.drift", "say how far what a model is asked is from what it was trained on"),
     "label": ("service.commands.label", "put a label on a version of a model of a running server, or take it away"),
     "classify": ("service.commands.classify", "have a running server classify image files"),
     "forecast": ("service.commands.forecast", "have a running server forecast a series from a CSV file"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from service.core.batch_policy import AS_THE_SERVER, ServingOptions
+from service.core.drift_reference import Reference
 from service.core.tasks import Task
 from service.core.tensors import Signature
 from service.errors import ErrorKind, GatewayError, Violation, listed, shown
@@ -31,6 +32,7 @@ class ModelVersion:
         error: Why it could not be loaded; empty when nothing went wrong.
         unbatched: Why requests of a signature are neither merged nor split, by its name; without those that may be.
         unservable: Why signatures that it has as well cannot be served, by name.
+        reference: What its inputs and outputs looked like when it was trained, where that is known.
         load_seconds: How long it took to load it and warm it up, or to fail; 0 when it was not loaded.
         handle: The backend's own; what it refers to lives as long as a request holds this version.
     """
@@ -45,6 +47,7 @@ class ModelVersion:
     unbatched: Mapping[str, str] = field(default_factory=dict)
     unservable: Mapping[str, str] = field(default_factory=dict)
     load_seconds: float = 0.0
+    reference: Reference | None = field(default=None, repr=False, compare=False)
     handle: object = field(default=None, repr=False, compare=False)
 
     @property
@@ -112,7 +115,7 @@ class Catalog:
             del self._models[name]
         self._newest.clear()
         for listener in self._listeners:
-            listener(replace(dropped, state=State.END, handle=None))
+            listener(replace(dropped, state=State.END, reference=None, handle=None))
 
     def become(self, draft: "Catalog") -> None:
         """Takes over all that another catalog says, at once; notifies listeners of each changed version."""
@@ -122,7 +125,11 @@ class Catalog:
         self._newest.clear()
         now = self._entries()
         changed = [entry for key, entry in now.items() if before.get(key) is not entry]
-        gone = [replace(entry, state=State.END, handle=None) for key, entry in before.items() if key not in now]
+        gone = [
+            replace(entry, state=State.END, reference=None, handle=None)
+            for key, entry in before.items()
+            if key not in now
+        ]
         for entry in (*changed, *gone):
             for listener in self._listeners:
                 listener(entry)

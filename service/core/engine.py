@@ -12,6 +12,7 @@ from service.core.bounds import InputBounds
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelRef, ModelVersion
 from service.core.columns import as_columns, in_shape
+from service.core.drift import DriftMonitor
 from service.core.record import Record, Recorder
 from service.core.request import InferenceRequest
 from service.core.signature import check_inputs, check_outputs, rows_if_valid
@@ -30,11 +31,22 @@ class Engine:
         batcher: Runs them on the backend.
         bounds: How large what one request holds may be.
         recorder: Keeps some of the requests, where that is wanted.
+        drift: Looks at what is asked and answered; by default nothing does.
+
+    Attributes:
+        drift: Likewise.
     """
 
     def __init__(
-        self, *, catalog: Catalog, batcher: Batcher, bounds: InputBounds, recorder: Recorder | None = None
+        self,
+        *,
+        catalog: Catalog,
+        batcher: Batcher,
+        bounds: InputBounds,
+        recorder: Recorder | None = None,
+        drift: DriftMonitor | None = None,
     ) -> None:
+        self.drift = drift or DriftMonitor()
         self._catalog = catalog
         self._bounds = bounds
         self._batcher = batcher
@@ -165,6 +177,8 @@ class Engine:
             outputs = await self._batcher.run(request, call)
         else:
             outputs = await self._recorded(recorder, request, call)
+        if request.version.reference is not None:
+            self.drift.observe(request, outputs)
         if request.shape is not None:
             outputs = in_shape(outputs, request.rows, request.shape)
         return {name: outputs[name] for name in request.outputs} if request.outputs else outputs

@@ -1,11 +1,12 @@
 """Metrics that are read from the current state at each scrape."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from service.core.catalog import Catalog, ModelVersion, State
+from service.core.drift import Drift
 from service.core.tensors import Signature
 
 
@@ -65,3 +66,39 @@ class ModelStates(Collector):
                 for state in State:
                     family.add_metric([name, str(version.version), state.value], float(state is version.state))
         yield family
+
+
+class DriftOfModels(Collector):
+    """Compares at each scrape what was asked and answered with the references of the versions that are available."""
+
+    def __init__(self, catalog: Catalog, report: Callable[[ModelVersion], Sequence[Drift]]) -> None:
+        self._catalog = catalog
+        self._report = report
+
+    def collect(self) -> Iterator[Metric]:
+        """Yields for each statistic the rows that were looked at, and where there are any, how far off they are."""
+        labels = ["model_name", "model_version", "signature_name", "side", "tensor", "statistic"]
+        rows = GaugeMetricFamily(
+            "tensorgate_drift_rows",
+            "Rows that were looked at for drift; each counts less the longer ago that was.",
+            labels=labels,
+        )
+        psi = GaugeMetricFamily(
+            "tensorgate_drift_psi",
+            "Population stability index of what was looked at, against the model's reference: 0 for no difference.",
+            labels=labels,
+        )
+        p_value = GaugeMetricFamily(
+            "tensorgate_drift_p_value",
+            "How likely such a difference is by chance: Kolmogorov-Smirnov, or chi-square for classes.",
+            labels=labels,
+        )
+        for name in self._catalog.names():
+            for version in self._catalog.versions(name):
+                for drift in self._report(version) if version.state is State.AVAILABLE else ():
+                    values = [name, str(version.version), drift.signature, drift.side, drift.tensor, drift.statistic]
+                    rows.add_metric(values, drift.rows)
+                    if drift.distance is not None:
+                        psi.add_metric(values, drift.distance.psi)
+                        p_value.add_metric(values, drift.distance.p_value)
+        yield from (rows, psi, p_value)

@@ -6,7 +6,7 @@ since clients may bring in models of any name. Failures count in the durations, 
 """
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -20,9 +20,10 @@ from service.core.admission import Admission
 from service.core.batching import Batcher
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelVersion
+from service.core.drift import Drift
 from service.core.spans import Trace
 from service.errors import OK, ErrorKind
-from service.telemetry.collectors import Batching, ModelStates, Queues
+from service.telemetry.collectors import Batching, DriftOfModels, ModelStates, Queues
 from service.telemetry.distribution import Distribution, Series
 from service.telemetry.exposition import encoded
 from service.telemetry.replicas import ReplicaMetrics
@@ -228,6 +229,10 @@ class Metrics:
         """Reports how many requests wait for each model, and which signatures' requests are merged."""
         self.registry.register(Queues(batcher.waiting))
         self.registry.register(Batching(self._catalog, batcher.reason_against))
+
+    def watch_drift(self, report: Callable[[ModelVersion], Sequence[Drift]]) -> None:
+        """Reports how far what models are asked and answer is from their references."""
+        self.registry.register(DriftOfModels(self._catalog, report))
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Returns all metrics, and the content type that was chosen for this ``Accept`` header."""

@@ -155,6 +155,62 @@ class GetModelResponse(_message.Message):
     model: Model
     def __init__(self, model: _Optional[_Union[Model, _Mapping]] = ...) -> None: ...
 
+class GetDriftRequest(_message.Message):
+    __slots__ = ("model", "version", "label")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    version: int
+    label: str
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., label: _Optional[str] = ...) -> None: ...
+
+class GetDriftResponse(_message.Message):
+    __slots__ = ("model", "version", "watched", "unwatched_reason", "reference", "share", "half_life", "statistics")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    WATCHED_FIELD_NUMBER: _ClassVar[int]
+    UNWATCHED_REASON_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    HALF_LIFE_FIELD_NUMBER: _ClassVar[int]
+    STATISTICS_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    version: int
+    watched: bool
+    unwatched_reason: str
+    reference: str
+    share: float
+    half_life: float
+    statistics: _containers.RepeatedCompositeFieldContainer[StatisticDrift]
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., watched: bool = ..., unwatched_reason: _Optional[str] = ..., reference: _Optional[str] = ..., share: _Optional[float] = ..., half_life: _Optional[float] = ..., statistics: _Optional[_Iterable[_Union[StatisticDrift, _Mapping]]] = ...) -> None: ...
+
+class StatisticDrift(_message.Message):
+    __slots__ = ("signature", "side", "tensor", "statistic", "reference_rows", "rows", "psi", "test", "test_value", "p_value", "verdict")
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    SIDE_FIELD_NUMBER: _ClassVar[int]
+    TENSOR_FIELD_NUMBER: _ClassVar[int]
+    STATISTIC_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_ROWS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    PSI_FIELD_NUMBER: _ClassVar[int]
+    TEST_FIELD_NUMBER: _ClassVar[int]
+    TEST_VALUE_FIELD_NUMBER: _ClassVar[int]
+    P_VALUE_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    signature: str
+    side: str
+    tensor: str
+    statistic: str
+    reference_rows: float
+    rows: float
+    psi: float
+    test: str
+    test_value: float
+    p_value: float
+    verdict: str
+    def __init__(self, signature: _Optional[str] = ..., side: _Optional[str] = ..., tensor: _Optional[str] = ..., statistic: _Optional[str] = ..., reference_rows: _Optional[float] = ..., rows: _Optional[float] = ..., psi: _Optional[float] = ..., test: _Optional[str] = ..., test_value: _Optional[float] = ..., p_value: _Optional[float] = ..., verdict: _Optional[str] = ...) -> None: ...
+
 class SetLabelRequest(_message.Message):
     __slots__ = ("model", "label", "version")
     MODEL_FIELD_NUMBER: _ClassVar[int]

@@ -67,6 +67,11 @@ class TensorgateServiceStub(object):
                 request_serializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetModelRequest.SerializeToString,
                 response_deserializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetModelResponse.FromString,
                 _registered_method=True)
+        self.GetDrift = channel.unary_unary(
+                '/tensorgate.v1.TensorgateService/GetDrift',
+                request_serializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetDriftRequest.SerializeToString,
+                response_deserializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetDriftResponse.FromString,
+                _registered_method=True)
         self.SetLabel = channel.unary_unary(
                 '/tensorgate.v1.TensorgateService/SetLabel',
                 request_serializer=tensorgate_dot_v1_dot_tensorgate__pb2.SetLabelRequest.SerializeToString,
@@ -129,6 +134,13 @@ class TensorgateServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetDrift(self, request, context):
+        """Says how far what a version is asked and answers is from what it was when the model was trained.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetLabel(self, request, context):
         """Puts a label on a version that is available, in place of the version that has it. Requests that name the label are
         answered by that version from then on; those in flight keep theirs.
@@ -176,6 +188,11 @@ def add_TensorgateServiceServicer_to_server(servicer, server):
                     servicer.GetModel,
                     request_deserializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetModelRequest.FromString,
                     response_serializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetModelResponse.SerializeToString,
+            ),
+            'GetDrift': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDrift,
+                    request_deserializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetDriftRequest.FromString,
+                    response_serializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetDriftResponse.SerializeToString,
             ),
             'SetLabel': grpc.unary_unary_rpc_method_handler(
                     servicer.SetLabel,
@@ -353,6 +370,33 @@ class TensorgateService(object):
             '/tensorgate.v1.TensorgateService/GetModel',
             tensorgate_dot_v1_dot_tensorgate__pb2.GetModelRequest.SerializeToString,
             tensorgate_dot_v1_dot_tensorgate__pb2.GetModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDrift(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tensorgate.v1.TensorgateService/GetDrift',
+            tensorgate_dot_v1_dot_tensorgate__pb2.GetDriftRequest.SerializeToString,
+            tensorgate_dot_v1_dot_tensorgate__pb2.GetDriftResponse.FromString,
             options,
             channel_credentials,
             insecure,

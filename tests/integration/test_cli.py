@@ -199,3 +199,26 @@ def test_wrong_usage_ends_with_status_two(arguments: list[str]) -> None:
     done = tensorgate(*arguments)
     assert done.returncode == 2
     assert "usage: tensorgate" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def watched() -> Iterator[ServerProcess]:
+    with server_process("--backend", "tests.drift:WatchedBackend") as server:
+        server.announcement()
+        yield server
+
+
+def test_drift_is_a_table_or_json(watched: ServerProcess) -> None:
+    table = ask(watched, "drift", "shades")
+    for word in ("Statistic", "Reference rows", "Rows seen", "images (input)", "argmax", "1000", "too few rows"):
+        assert word in table
+    answer = json.loads(ask(watched, "drift", "shades", "--model-version", "1", "--json"))
+    assert (answer["version"], answer["watched"], len(answer["statistics"])) == ("1", True, 6)
+
+
+def test_drift_says_what_is_not_watched_and_what_is_not_there(watched: ServerProcess) -> None:
+    assert "version 1 of double is not watched for drift: it has no" in ask(watched, "drift", "double")
+    assert not json.loads(ask(watched, "drift", "double", "--json")).get("watched")
+    done = tensorgate("drift", "none", TENSORGATE_ADDRESS=watched.grpc)
+    assert done.returncode == 1
+    assert "NOT_FOUND" in done.stderr

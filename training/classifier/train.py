@@ -9,12 +9,14 @@ from training.classifier import export
 from training.classifier.baselines import majority_accuracy, support_vectors
 from training.classifier.data import ImageData, load
 from training.classifier.evaluate import accuracy, calibration
-from training.classifier.fit import fit
+from training.classifier.fit import Fitted, fit
+from training.classifier.reference import signatures, some
 from training.classifier.report import Evaluation, Report, metrics, summary_rows
-from training.classifier.split import Part, split
+from training.classifier.split import Part, Parts, split
 from training.display import Display
 from training.options import ClassifierOptions
 from training.pipeline import Candidate, Judgement
+from training.reference import SignatureStatistics
 
 
 def train(options: ClassifierOptions, name: str, display: Display) -> Candidate:
@@ -55,9 +57,18 @@ def train(options: ClassifierOptions, name: str, display: Display) -> Candidate:
         methods=export.METHODS,
         cases=export.cases(parts.test.images, scores, data.classes),
         scale=1.0,
+        reference=_reference(parts, fitted),
+        about_reference=f"training and validation part of {data.name}",
         export=lambda folder: export.export(fitted.model, data.classes, folder),
         report=report.write,
     )
+
+
+def _reference(parts: Parts, fitted: Fitted) -> dict[str, SignatureStatistics]:
+    """What the images look like and what the model says of them, without the test part."""
+    images = [some(part.images) for part in (parts.training, parts.validation)]
+    scores = [fitted.model.predict(part.astype(np.float32), batch_size=512, verbose=0) for part in images]
+    return signatures(np.concatenate(images), np.concatenate(scores), scores[-1])
 
 
 def _judgement(data: ImageData, test: Part, evaluation: Evaluation) -> Judgement:

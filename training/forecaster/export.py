@@ -56,7 +56,7 @@ def cases(
         forecast: what the trained forecaster says, float32 [N,H].
         quantiles: likewise, float32 [N,H,Q].
     """
-    histories = histories.reshape(len(histories), *_history_shape(*histories.shape[1:]))
+    histories = shaped(histories)
     levels = np.broadcast_to(np.array(LEVELS, np.float32), (len(histories), len(LEVELS)))
     expected = {"forecast": forecast, "quantiles": quantiles, "quantile_levels": levels}
     examples = np.array([_example(history) for history in histories], object)
@@ -64,6 +64,11 @@ def cases(
         "serving_default": Case({_HISTORY: histories}, expected),
         "regress_examples": Case({"inputs": examples}, {"outputs": forecast[:, :1]}),
     }
+
+
+def shaped(histories: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Histories [N,window,F] in the shape in which the exported model takes them."""
+    return histories.reshape(len(histories), *_history_shape(*histories.shape[1:]))
 
 
 def _history_shape(window: int, features: int) -> list[int]:

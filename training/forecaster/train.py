@@ -15,6 +15,7 @@ from training.forecaster.evaluate import Errors, below, coverage, errors, naive_
 from training.forecaster.fit import Task, fit
 from training.forecaster.forecast import QuantileForecaster, predict
 from training.forecaster.model import LEVELS
+from training.forecaster.reference import signatures
 from training.forecaster.report import OURS, Evaluation, Report, metrics, summary_columns, summary_rows
 from training.forecaster.split import boundaries, futures, histories
 from training.options import ForecasterOptions
@@ -23,6 +24,7 @@ from training.pipeline import Candidate, Judgement
 _LINEAR = "its autoregression alone"
 _PERSISTENCE = "persistence"
 _PLAIN_WINDOW = 10
+_MOST_HISTORIES = 2000  # in the reference: enough to tell what they look like
 _INTERVALS = {"80 %": (0.1, 0.9), "95 %": (0.025, 0.975)}
 
 
@@ -52,6 +54,8 @@ def train(options: ForecasterOptions, name: str, display: Display) -> Candidate:
     evaluation = _evaluate(task, forecast, quantiles, others)
     display.table("On the test part", summary_columns(task.horizon), summary_rows(evaluation.errors))
     report = Report(name, task, options.preset, fitted, evaluation, quantiles, options.seed)
+    step = -(-bounds.test_start // _MOST_HISTORIES)
+    before = histories(task.data.values, range(task.window, bounds.test_start, step), task.window)
     return Candidate(
         kind="forecaster",
         judgement=_judgement(task, evaluation.errors),
@@ -59,6 +63,8 @@ def train(options: ForecasterOptions, name: str, display: Display) -> Candidate:
         methods=export.METHODS,
         cases=export.cases(seen, forecast, quantiles),
         scale=float(task.data.target[: bounds.test_start].std()) or 1.0,
+        reference=signatures(export.shaped(before), predict(fitted.forecaster, before)[0], fitted.forecaster.scaling),
+        about_reference=f"what lies before the test part of {task.data.name}",
         export=lambda folder: export.export(fitted.forecaster, folder),
         report=report.write,
     )

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from service.backends.references import reference_in
 from service.backends.registry import BackendOptions
 from service.backends.savedmodel.disposal import Disposal
 from service.backends.savedmodel.folder import Key
@@ -175,6 +176,7 @@ class SavedModelBackend:
             doubt=described.doubt,
             unbatched=unbatched,
             unservable=model.unservable,
+            reference=await reference_in(folder, model.signatures),
             handle=model,
         )
 

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from service.backends.references import reference_below
 from service.backends.registry import BackendChoiceError, BackendOptions
 from service.backends.tfserving import messages
 from service.backends.tfserving.addresses import AddressError, parse_addresses, resolve
@@ -161,6 +162,7 @@ class TfServingBackend:
             doubt=described.doubt,
             unbatched=unbatched,
             unservable=fetched.unservable,
+            reference=await reference_below(self._configuration.base_path(key[0]), key[1], signatures),
             handle=object(),
         )
 

@@ -56,6 +56,11 @@ class Configuration:
         configs = (*self._coming, *(self._configs or ()))
         return next((config.options for config in configs if config.name == name), AS_THE_SERVER)
 
+    def base_path(self, name: str) -> Path:
+        """Returns where the versions of a model would lie, if they can be reached from here."""
+        configs = (*self._coming, *(self._configs or ()))
+        return next((config.base_path for config in configs if config.name == name), self._folder / name)
+
     def from_folder(self) -> bool:
         """Returns whether the names are only those of a folder, which may hold more than the replicas serve."""
         return not self._given and self._configs is None

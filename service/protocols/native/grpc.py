@@ -18,6 +18,7 @@ from service.core.offload import offloaded
 from service.core.tensors import Tensor
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input
 from service.protocols.native.classify import Classifier
+from service.protocols.native.drift import GetDriftRequest, get_drift
 from service.protocols.native.forecast import SeriesForecaster
 from service.protocols.native.labels import ModelLabels
 from service.protocols.native.models import get_model, list_models
@@ -77,6 +78,7 @@ class NativeGrpc:
             "Forecast": self.forecast,
             "ListModels": self.list_models,
             "GetModel": self.get_model,
+            "GetDrift": self.get_drift,
             "SetLabel": self.set_label,
             "DeleteLabel": self.delete_label,
         }
@@ -99,6 +101,12 @@ class NativeGrpc:
         _refuse_unknown(request, "body")
         wanted = validated(GetModelRequest, _addressed(request))
         return pb.GetModelResponse(model=_model(get_model(self.engine, self.catalog, wanted, call)))
+
+    async def get_drift(self, request: pb.GetDriftRequest, call: Call) -> pb.GetDriftResponse:
+        """Answers GetDrift."""
+        _refuse_unknown(request, "body")
+        answer = get_drift(self.engine, validated(GetDriftRequest, _addressed(request)), call)
+        return pb.GetDriftResponse(**answer.model_dump(exclude_none=True))
 
     async def set_label(self, request: pb.SetLabelRequest, call: Call) -> pb.SetLabelResponse:
         """Answers SetLabel."""
@@ -149,7 +157,9 @@ class NativeGrpc:
         return answered, failed
 
 
-def _addressed(request: pb.ClassifyRequest | pb.ForecastRequest | pb.GetModelRequest) -> dict[str, Any]:
+def _addressed(
+    request: pb.ClassifyRequest | pb.ForecastRequest | pb.GetModelRequest | pb.GetDriftRequest,
+) -> dict[str, Any]:
     fields: dict[str, Any] = {"model": request.model}
     if request.HasField("version"):
         fields["version"] = request.version

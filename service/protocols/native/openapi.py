@@ -10,7 +10,7 @@ from service import schemas
 from service.codecs.samples import available, first_of
 from service.core.catalog import Catalog
 from service.core.tasks import Forecaster, ImageClassifier
-from service.protocols.native import examples
+from service.protocols.native import drift, examples
 
 Json = dict[str, Any]
 
@@ -40,6 +40,14 @@ _OPERATIONS = (
         "One model: its versions, their states, what they take and give",
         schemas.GetModelRequest,
         schemas.ModelInfo,
+    ),
+    _Operation(
+        "get",
+        _MODEL + "/drift",
+        "getDrift",
+        "How far what a model is asked and answers is from what it was when it was trained",
+        drift.GetDriftRequest,
+        drift.GetDriftResponse,
     ),
     _Operation(
         "post",
@@ -156,7 +164,7 @@ def _examples(catalog: Catalog) -> dict[str, tuple[str, Json]]:
     """Returns a model's name and bodies that it accepts, by operation."""
     made: dict[str, tuple[str, Json]] = {}
     for version in available(catalog)[:1]:
-        made |= dict.fromkeys(("getModel", "deleteLabel"), (version.name, {}))
+        made |= dict.fromkeys(("getModel", "getDrift", "deleteLabel"), (version.name, {}))
         made["setLabel"] = (version.name, {"version": {"version": version.version}})
     if (classifier := first_of(catalog, ImageClassifier)) is not None:
         made["classify"] = (classifier[0], examples.images(classifier[1]))

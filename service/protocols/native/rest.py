@@ -17,6 +17,7 @@ from service.core.engine import Engine
 from service.core.offload import offloaded
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input, shown
 from service.protocols.native.classify import Classifier
+from service.protocols.native.drift import GetDriftRequest, get_drift
 from service.protocols.native.forecast import SeriesForecaster
 from service.protocols.native.json_body import Fields, json_object, length, message_of
 from service.protocols.native.labels import ModelLabels
@@ -72,6 +73,7 @@ class NativeRest:
             Route("POST", PREFIX + "/{model}/forecast", self.forecast),
             Route("GET", PREFIX, self.list_models),
             Route("GET", PREFIX + "/{model}", self.get_model),
+            Route("GET", PREFIX + "/{model}/drift", self.get_drift),
             Route("PUT", LABEL, self.set_label),
             Route("DELETE", LABEL, self.delete_label),
         ]
@@ -86,6 +88,11 @@ class NativeRest:
         """Answers ``GET /api/v1/models/{model}``."""
         wanted = validated(GetModelRequest, _merged(request.params, _query(request)))
         return _response(get_model(self.engine, self.catalog, wanted, call), call)
+
+    async def get_drift(self, request: HttpRequest, call: Call) -> HttpResponse:
+        """Answers ``GET /api/v1/models/{model}/drift``."""
+        wanted = validated(GetDriftRequest, _merged(request.params, _query(request)))
+        return _response(get_drift(self.engine, wanted, call), call)
 
     async def classify(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers ``POST /api/v1/models/{model}/classify``: JSON, an image file, or a form with image files."""

@@ -10,6 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from service.backends.savedmodel.loaded import LoadedModel
+from service.codecs.drift_reference import decode_reference
+from service.core.drift_reference import Reference
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Run:
@@ -77,3 +81,9 @@ def wave(tmp_path_factory: pytest.TempPathFactory, series: Path) -> Run:
         "forecaster", "--data", str(series), "--time-column", "month", "--column", "wave", "--column", "driver",
         "--window", "14", "--horizon", "6", "--epochs", "2",
     )  # fmt: skip
+
+
+def reference_of(version: Path) -> Reference:
+    """Reads the drift reference of a version as the server does."""
+    data = (version / "assets.extra" / "tensorgate_reference.json").read_bytes()
+    return decode_reference(data, LoadedModel(version, threads=1).signatures)

@@ -14,7 +14,7 @@ from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 from training.classifier.data import load
 from training.classifier.split import split
 
-from .conftest import Run, Trainer
+from .conftest import Run, Trainer, reference_of
 
 _CLASSES = [str(number).encode() for number in range(10)]
 
@@ -169,3 +169,22 @@ def test_a_folder_of_coloured_images_becomes_a_classifier(trainer: Trainer, tmp_
     blue = np.full((1, 12, 16, 3), (30, 30, 200), np.float32)
     answer = model.signatures["serving_default"](images=tf.constant(blue))
     assert answer["classes"].numpy()[0, answer["scores"].numpy().argmax()] == b"blue"
+
+
+def test_the_reference_is_there_and_fits_the_model(version: Path) -> None:
+    reference = reference_of(version)
+    assert reference.about == "training and validation part of digits"
+    found = {
+        f"{name} {tensor.name} {one.statistic}": one.rows
+        for name, tensors in reference.signatures.items()
+        for tensor in tensors
+        for one in tensor.histograms
+    }
+    parts = split(load("digits"), 0)
+    known = len(parts.training) + len(parts.validation)
+    assert found["serving_default images mean"] == found["serving_default scores argmax"] == known
+    assert found["classify_bytes scores largest"] == len(parts.validation)
+    assert (
+        "assets.extra/tensorgate_reference.json"
+        in json.loads((version / "assets.extra" / "tensorgate.json").read_text())["files"]
+    )

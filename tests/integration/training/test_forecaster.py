@@ -9,7 +9,7 @@ from PIL import Image
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
-from .conftest import Run, Trainer
+from .conftest import Run, Trainer, reference_of
 
 _LEVELS = [0.025, 0.1, 0.5, 0.9, 0.975]
 
@@ -124,3 +124,12 @@ def test_the_same_seed_gives_the_same_model(trainer: Trainer, series: Path, mode
     history = tf.constant(np.random.default_rng(1).normal(50, 20, (3, 14, 2)), tf.float32)
     answers = [one.signatures["serving_default"](history=history)["quantiles"] for one in (model, again)]
     np.testing.assert_allclose(answers[0], answers[1], rtol=1e-5)
+
+
+def test_the_reference_is_there_and_scales_each_column(version: Path) -> None:
+    history, forecast = reference_of(version).signatures["serving_default"]
+    assert [one.statistic for one in history.histograms] == ["values", "changes"]
+    assert history.scale is not None
+    assert forecast.scale is not None
+    assert len(history.scale.mean) == 2
+    assert forecast.scale.mean.tolist() == history.scale.mean[:1].tolist()
