@@ -13,18 +13,22 @@ rm -rf tensorflow/include clang numpy/_core/include numpy/distutils
 # What the gateway, which only carries arrays and messages, never loads.
 [ -d scipy ] || rm -rf numpy/f2py numpy/random numpy/fft numpy/ma numpy/polynomial numpy/testing pydantic/v1 \
   google/api google/type google/longrunning google/logging google/cloud google/gapic grpc/framework
+[ -d scipy ] || [ -n "${TRACING:-}" ] || rm -rf opentelemetry opentelemetry_*
 # Its traces go out over gRPC alone, which every collector takes: HTTP needs packages as large as all the others of it.
-[ -d scipy ] || rm -rf requests urllib3 certifi charset_normalizer opentelemetry/exporter/otlp/proto/http
+[ -d scipy ] || rm -rf requests* urllib3* certifi* charset_normalizer* opentelemetry/exporter/otlp/proto/http
 # Pillow reads PNG, JPEG, GIF and BMP here; it does without what other formats and fonts need.
-rm -f PIL/_avif.* PIL/_webp.* PIL/_imagingcms.* PIL/_imagingft.* PIL/_imagingtk.*
+find PIL -name '*ImagePlugin.py' ! -name Bmp\* ! -name Gif\* ! -name Jpeg\* ! -name Mpo\* ! -name Png\* ! -name Tiff\* -delete
+rm -f PIL/_imagingmath.* PIL/_imagingmorph.* PIL/_avif.* PIL/_webp.* PIL/_imagingcms.* PIL/_imagingft.* PIL/_imagingtk.*
 (cd pillow.libs && rm -f libavif-* libwebp* libsharpyuv-* liblcms2-* libharfbuzz-* libfreetype-* libbrotli* libpng16-*)
 # Rich needs these to show source code and Markdown, and no command of ours does that.
 rm -rf pygments markdown_it mdurl
 # Of the pages that it brings, ours is the one made of swagger_*.
 rm -f offapi/redoc.js offapi/scalar.js offapi/swagger_preset.js
 # Of the names that OpenTelemetry has for everything, those that its own packages import.
-find opentelemetry/semconv/_incubating -name '*_attributes.py' ! -name otel_\* ! -name rpc_\* -delete
-find opentelemetry/semconv/_incubating -name '*_metrics.py' ! -name otel_\* -delete
+[ ! -d opentelemetry ] || find opentelemetry/semconv/_incubating -name '*_attributes.py' ! -name otel_\* ! -name rpc_\* -delete
+[ ! -d opentelemetry ] || find opentelemetry/semconv/_incubating -name '*_metrics.py' ! -name otel_\* -delete
+# Lists of files, for whoever uninstalls them.
+rm -f *.dist-info/RECORD
 # These come with their debugger's symbols.
 strip --strip-unneeded uvloop/*.so httptools/parser/*.so csimdjson*.so PIL/_imaging.*.so h2corn/*.so \
   numpy/_core/_multiarray_umath.*.so pillow.libs/libXau-*
