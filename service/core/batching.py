@@ -171,21 +171,36 @@ class Batcher:
             call.took("queue", arrived, began)
             call.took("execute", began, now)
             if not queued.began:
-                # It was given up before its turn: its place in the queue is skipped.
-                self._left(queued.request)
+                self._give_up(queued, key, queue)
             del queued  # it refers to its error, whose traceback refers to this frame
+
+    def _give_up(self, queued: QueuedRequest, key: Hashable, queue: _Queue) -> None:
+        """Takes a request out of its queue: nothing of it stays, however long the run takes that is under way."""
+        self._left(queued.request)
+        try:
+            queue.waiting.remove(queued)
+        except ValueError:
+            return  # it was passed over when its turn came
+        if not queue.waiting:
+            self._served_next.remove(key)
+            if not queue.running:
+                self._queues.pop(key, None)
 
     def _count(self, request: InferenceRequest, policy: BatchPolicy) -> None:
         """Counts a request that waits, or refuses it."""
         model, signature = request.version.name, request.signature.name
         counts = self._waiting.get(model) or Counter()
-        waiting = counts[signature] if policy.has_own_queue else counts.total()
+        waiting = counts[signature] if policy.has_own_queue else self._of_model(model, counts)
         if waiting >= policy.max_queue_size:
             whom = f"signature {signature!r} of model {model!r}" if policy.has_own_queue else f"model {model!r}"
             text = f"{waiting} requests wait for {whom}, as many as max_queue_size admits"
             raise GatewayError(ErrorKind.OVERLOADED, text)
         counts[signature] += 1
         self._waiting[model] = counts
+
+    def _of_model(self, model: str, counts: Counter[str]) -> int:
+        """Returns how many wait within the model's bound: those of signatures that have none of their own."""
+        return sum(count for name, count in counts.items() if not self._policies.of(model, name).has_own_queue)
 
     def _left(self, request: InferenceRequest) -> None:
         counts = self._waiting[request.version.name]
@@ -255,6 +270,10 @@ class Batcher:
     async def _run_batch(self, key: Hashable, queue: _Queue, batch: list[QueuedRequest]) -> None:
         try:
             answered = await self._merged.run(batch, queue.filling)
+        except BaseException:
+            for queued in batch:
+                queued.answer.cancel()
+            raise
         finally:
             self._end(key, queue)  # the next run begins before these answers are encoded
         for queued, outputs in answered:

@@ -1,6 +1,7 @@
 """Control of the models while the server runs: which are served, and which versions have which labels."""
 
 import asyncio
+import logging
 import re
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
@@ -11,6 +12,8 @@ from service.core.catalog import Catalog, ModelVersion, State
 from service.core.model_config import ModelConfig
 from service.core.ports import Backend, ControllableBackend
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input, listed, shown
+
+logger = logging.getLogger(__name__)
 
 _LABEL = re.compile(r"(?!\d+$)[^/:\x00-\x1f\x7f-\x9f]+")
 """No separators of paths and addresses; and no bare number, which would read as a version elsewhere."""
@@ -143,7 +146,11 @@ class ModelControl:
         task = asyncio.create_task(change())
         self._tasks.add(task)
         task.add_done_callback(self._ended)
-        await asyncio.shield(task)
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_log_failure)
+            raise
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
@@ -190,6 +197,12 @@ class ModelControl:
         if not _LABEL.fullmatch(label):
             expected = "a label of one character or more, no slash, colon or control character, and no bare number"
             raise invalid_input(Violation(where, expected, shown(label)))
+
+
+def _log_failure(task: "asyncio.Task[None]") -> None:
+    """Logs what went wrong in a change for which nobody waits any more."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("a change that was asked for failed, and who asked has gone: %s", error)
 
 
 def _check_available(catalog: Catalog, configs: Sequence[ModelConfig]) -> None:

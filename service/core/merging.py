@@ -28,7 +28,7 @@ _BLAME = frozenset({ErrorKind.INVALID_INPUT, ErrorKind.BACKEND_FAILED})
 Outputs = Mapping[str, Tensor]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class QueuedRequest:
     """A request that waits for its answer.
 
@@ -230,4 +230,4 @@ def has_row_for_each(outputs: Outputs, rows: int) -> bool:
 
 def signature_key(version: ModelVersion, signature: Signature) -> tuple[str, int, int, str]:
     """Returns a key for a signature that differs even where a version left and was loaded again."""
-    return version.name, version.version, id(version.handle), signature.name
+    return version.name, version.version, version.serial, signature.name

@@ -21,7 +21,7 @@ from service.core.deadline import Deadline
 from service.errors import ErrorKind, GatewayError
 from tensorgate.v1 import tensorgate_pb2 as pb
 from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
-from tests import savedmodels
+from tests import savedmodels, upstream_models
 from tests.clients import classify_request, problem_outcome
 
 
@@ -174,6 +174,12 @@ async def test_versions_that_cannot_be_loaded_are_reported(tmp_path: Path) -> No
     assert errors["empty"]
     assert errors["rubbish"]
     assert errors["half"]
+
+
+async def test_a_warm_up_may_send_what_clients_may(tmp_path: Path) -> None:
+    version = upstream_models.save_half_plus_two(tmp_path / "half" / "1")
+    savedmodels.write_warmup(version, savedmodels.predict_log("serving_default", x=[1.0, 2.0, 5.0]))
+    assert await only(tmp_path) == {"half": ""}
 
 
 async def test_a_warm_up_that_fails_keeps_the_version_from_being_served(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from service.backends.savedmodel.manifest import verify
 from service.backends.savedmodel.source import ModelSource
 from service.backends.savedmodel.version_manager import Loading, VersionManager
 from service.core import native_output
-from service.core.batch_policy import ServingOptions
+from service.core.batch_policy import ServingOptions, ShapeMode
 from service.core.catalog import Catalog, ModelVersion, State
 from service.core.deadline import Deadline
 from service.core.model_config import ModelConfig
@@ -151,7 +151,7 @@ class SavedModelBackend:
 
     async def _load(self, key: Key, folder: Path, options: ServingOptions) -> ModelVersion:
         model, recorded = await asyncio.get_running_loop().run_in_executor(
-            self._loads, _load_and_warm_up, folder, self._tensorflow_threads
+            self._loads, _load_and_warm_up, folder, self._tensorflow_threads, options.shapes
         )
         self._disposal.after(model, model.calls.clear)  # which ends its session
 
@@ -196,7 +196,9 @@ def _import_tensorflow() -> None:
     gc.freeze()
 
 
-def _load_and_warm_up(folder: Path, threads: int) -> "tuple[LoadedModel, Mapping[str, Sequence[Inputs]]]":
+def _load_and_warm_up(
+    folder: Path, threads: int, shapes: ShapeMode
+) -> "tuple[LoadedModel, Mapping[str, Sequence[Inputs]]]":
     """Returns the model, and some of the requests that warmed it up, by signature."""
     _import_tensorflow()
     from service.backends.savedmodel import warmup  # noqa: PLC0415  # imports tensorflow
@@ -205,6 +207,6 @@ def _load_and_warm_up(folder: Path, threads: int) -> "tuple[LoadedModel, Mapping
     folder = folder.resolve()  # a link may be moved on meanwhile: what is loaded is all of one version
     verify(folder)
     model = LoadedModel(folder, threads=threads)
-    count, some = warmup.replay(model, folder)
+    count, some = warmup.replay(model, folder, shapes)
     logger.info("%s was warmed up with %d requests", folder, count)
     return model, some

@@ -17,9 +17,10 @@ def cure(model: Path) -> str:
     Nothing in it is opened, and errors of the file system are no hints.
     """
     try:
-        return next(_cures(model), "") if model.is_dir() else _cure_of_file(model)
+        hint = next(_cures(model), "") if model.is_dir() else _cure_of_file(model)
     except OSError:
         return ""
+    return hint.encode("utf-8", "backslashreplace").decode()  # names of files need not be UTF-8
 
 
 def _cure_of_file(file: Path) -> str:

@@ -15,8 +15,10 @@ from google.protobuf.message import DecodeError
 
 from service.backends.savedmodel.loaded import LoadedModel
 from service.codecs.tensor_proto import decode_tensor
+from service.core.batch_policy import ShapeMode
 from service.core.bounds import InputBounds
-from service.core.signature import check_inputs
+from service.core.columns import as_columns
+from service.core.signature import check_inputs, rows_if_valid
 from service.core.tasks import PREDICT
 from service.core.tensors import Tensor
 from service.errors import ErrorKind, GatewayError
@@ -32,11 +34,18 @@ _EXAMPLES = "inputs"
 """What upstream's classification and regression signatures call their one input."""
 
 
-def replay(model: LoadedModel, folder: Path) -> tuple[int, Mapping[str, Sequence[Mapping[str, Tensor]]]]:
+def replay(
+    model: LoadedModel, folder: Path, shapes: ShapeMode
+) -> tuple[int, Mapping[str, Sequence[Mapping[str, Tensor]]]]:
     """Runs every request of the version's warm-up file, if it has one.
 
+    Args:
+        model: The version.
+        folder: Where it lies.
+        shapes: Which shapes it is given, as by clients.
+
     Returns:
-        How many there were, and some of each signature.
+        How many there were, and some of each signature, in the shapes that it declares.
 
     Raises:
         GatewayError: BACKEND_FAILED when the file cannot be read or a request fails.
@@ -46,12 +55,14 @@ def replay(model: LoadedModel, folder: Path) -> tuple[int, Mapping[str, Sequence
     if not file.is_file():
         return count, some
     try:
-        for signature_name, inputs in _requests(file):
+        for signature_name, recorded in _requests(file):
             signature = model.signatures[signature_name]
-            check_inputs(signature, inputs)
+            columns = as_columns(signature, recorded) if shapes is ShapeMode.DECLARED else None
+            inputs = recorded if columns is None else columns[0]
+            check_inputs(signature, inputs, shapes=shapes is ShapeMode.DECLARED)
             model.run(signature, signature.with_defaults(inputs))
             count += 1
-            if len(some[signature_name]) < _KEPT:
+            if len(some[signature_name]) < _KEPT and rows_if_valid(signature, inputs) is not None:
                 some[signature_name].append(inputs)
     except (tf.errors.OpError, DecodeError, KeyError, GatewayError) as error:
         raise GatewayError(ErrorKind.BACKEND_FAILED, f"warm-up request {count + 1} of {file.name}: {error}") from error

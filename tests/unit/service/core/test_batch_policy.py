@@ -89,14 +89,14 @@ async def test_no_rows_are_run_as_they_are() -> None:
 
 async def test_a_signature_may_have_a_queue_bound_of_its_own() -> None:
     other = replace(DOUBLE, name="other")
-    front = Merging(ServingOptions(signatures={"other": BatchOverrides(max_queue_size=1)}), max_queue_size=3)
+    front = Merging(ServingOptions(signatures={"other": BatchOverrides(max_queue_size=1)}), max_queue_size=2)
     first, second = (replace(MODEL, signatures={signature.name: signature}) for signature in (DOUBLE, other))
     running = front.ask(0)
     await front.settle()
     waiting = [front.ask(1, model=first), front.ask(2, model=first), front.ask(3, model=second)]
     await front.settle()
     assert front.batcher.waiting() == {"m": 3}
-    for model, whom in ((second, "1 requests wait for signature 'other'"), (first, "3 requests wait for model 'm'")):
+    for model, whom in ((second, "1 requests wait for signature 'other'"), (first, "2 requests wait for model 'm'")):
         with pytest.raises(GatewayError, match=whom) as refused:
             await front.ask(4, model=model)
         assert refused.value.kind is ErrorKind.OVERLOADED
@@ -120,6 +120,21 @@ async def test_a_failing_batch_costs_its_requests_one_run_and_what_the_budget_ha
     runs = front.backend.runs[1:]
     assert sum(len(run) == 1 for run in runs) == 32
     assert sum(len(run) > 1 for run in runs) <= 1 + 2 * budget + 7  # the runs themselves add to the budget
+
+
+async def test_a_queue_of_its_own_takes_no_place_of_the_others() -> None:
+    other = replace(DOUBLE, name="other")
+    front = Merging(ServingOptions(signatures={"other": BatchOverrides(max_queue_size=50)}), max_queue_size=1)
+    first, second = (replace(MODEL, signatures={signature.name: signature}) for signature in (DOUBLE, other))
+    running = front.ask(0)
+    await front.settle()
+    waiting = [front.ask(value, model=second) for value in range(5)]
+    await front.settle()
+    waiting.append(front.ask(9, model=first))
+    await front.settle()
+    assert front.batcher.waiting() == {"m": 6}
+    front.let(9)
+    assert len(await asyncio.gather(running, *waiting)) == 7
 
 
 def test_sizes_are_read() -> None:

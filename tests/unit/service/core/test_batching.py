@@ -184,3 +184,25 @@ async def test_signatures_without_rows_of_their_own_are_run_one_by_one(signature
     await asyncio.gather(*asked)
     assert [len(run) for run in front.backend.runs] == [1, 1, 1]
     assert front.batcher._queues == {}
+
+
+async def test_nothing_stays_of_requests_that_were_given_up_while_a_run_hangs() -> None:
+    front = Merging(max_queue_size=2)
+    other = replace(MODEL, unbatched={"serving_default": "it mixes rows"})
+    running = front.ask(0)
+    await front.settle()
+    for value in range(100):
+        for model in (MODEL, other):
+            asked = front.ask(value, model=model)
+            await front.settle()
+            asked.cancel()
+            await front.settle()
+    batcher = front.batcher
+    assert batcher.waiting() == {}
+    assert [len(queue.waiting) for queue in batcher._queues.values()] == [0]
+    assert not batcher._served_next
+    after = front.ask(7)
+    await front.settle()
+    front.let(2)
+    assert list(await asyncio.gather(running, after)) == [[0], [14]]
+    assert not batcher._queues

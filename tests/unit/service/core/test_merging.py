@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from service.core.catalog import ModelVersion
 from service.core.tensors import Tensor
 from service.errors import ErrorKind, GatewayError
-from tests.batching import MODEL, Merging
+from tests.batching import DOUBLE, MODEL, Merging
 
 
 async def test_a_large_request_is_run_whole_where_the_model_does_not_give_a_row_for_each_row() -> None:
@@ -109,3 +110,16 @@ async def test_what_nobody_can_be_blamed_for_fails_all_at_once() -> None:
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
     assert [str(outcome) for outcome in outcomes] == ["gone"] * 3
     assert len(front.backend.runs) == 2
+
+
+async def test_a_version_that_is_loaded_again_is_judged_again() -> None:
+    front = Merging()
+    front.backend.merges_rows = True
+    asked = [front.ask(value) for value in range(3)]
+    await front.settle()
+    front.let(9)
+    await asyncio.gather(*asked)
+    assert front.batcher.reason_against(MODEL, DOUBLE) == "an answer had no row for each row of its request"
+    again = ModelVersion(MODEL.name, MODEL.version, MODEL.state, MODEL.signatures, handle=MODEL.handle)
+    assert front.batcher.reason_against(again, DOUBLE) == ""
+    assert front.batcher.reason_against(replace(MODEL, load_seconds=1.0), DOUBLE) != ""

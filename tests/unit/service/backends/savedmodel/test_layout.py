@@ -1,5 +1,6 @@
 """Layouts that are nearly right, and what is said of them."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,6 +77,15 @@ def test_each_has_its_cure(case: str, tmp_path: Path) -> None:
     scan = find_versions(tmp_path)
     assert scan.misplaced == {name: cure}
     assert list(scan.versions) == [("good", 1)]
+
+
+def test_names_that_are_not_utf8_can_be_told(tmp_path: Path) -> None:
+    (tmp_path / "pets").mkdir()
+    Path(os.fsdecode(os.fsencode(tmp_path / "pets") + b"/\xfe.h5")).touch()
+    hint = find_versions(tmp_path).misplaced["pets"]
+    assert (
+        hint.encode("utf-8").decode() == hint == "pets/\\udcfe.h5 is no SavedModel: export it, model.export('pets/1')"
+    )
 
 
 def test_what_is_nobodys_business_has_none(tmp_path: Path) -> None:
