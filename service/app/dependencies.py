@@ -97,10 +97,9 @@ def _backend(
 ) -> Backend:
     configs = None if config_file is None else tuple(config_file.read())
     configure(catalog, configs or ())
-    names = (name.strip() for name in settings.tfserving_models.split(","))
     tfserving = TfServingOptions(
         addresses=settings.tfserving_addresses,
-        models=tuple(name for name in names if name),
+        models=tuple(_names(settings.tfserving_models)),
         ca=settings.tfserving_ca,
         certificate=settings.tfserving_certificate,
         key=settings.tfserving_key,
@@ -145,16 +144,20 @@ def _batcher(settings: Settings, backend: Backend, metrics: Metrics, catalog: Ca
 def _request_log(settings: Settings, metrics: Metrics) -> RequestLog | None:
     if settings.request_log is None:
         return None
-    redact = (name.strip() for name in settings.request_log_redact.split(","))
     options = LogOptions(
         folder=settings.request_log,
         share=settings.request_log_share,
         max_bytes=settings.request_log_max_bytes,
         max_files=settings.request_log_files,
         format=settings.request_log_format,
-        redact=frozenset(name for name in redact if name),
+        redact=frozenset(_names(settings.request_log_redact)),
     )
     return RequestLog(options, RequestLogMetrics(metrics.registry))
+
+
+def _names(text: str) -> list[str]:
+    """Returns the names that stand in a setting with commas between them."""
+    return [name for part in text.split(",") if (name := part.strip())]
 
 
 def _batch_policy(settings: Settings) -> BatchPolicy:

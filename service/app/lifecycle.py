@@ -138,24 +138,23 @@ class Server:
             )
         return app
 
-    def _observe(self, call: Call, code: str) -> None:
-        self._parts.metrics.observe(call, code)
-        if self._tracer is not None and call.trace is not None:
-            self._tracer.end(call, code)
-
     def _report(self, call: Call, code: str) -> None:
-        self._observe(call, code)
-        if self._logged == "none":
-            return
-        is_slow = self._slow < math.inf and code == OK and not call.messages and call.elapsed() > self._slow
-        if is_slow or code != OK or self._logged == "all":
-            logs.log_access(call, code, message="slow request" if is_slow else "request")
+        # How long a stream was open says nothing: its messages are slow or not.
+        self._tell(call, code, can_be_slow=not call.messages, if_well=self._logged == "all")
 
     def _report_message(self, call: Call, code: str) -> None:
         """Takes a message of a stream, which has a line of its own unless all is well; else its stream's is enough."""
-        self._observe(call, code)
-        is_slow = code == OK and call.elapsed() > self._slow
-        if (is_slow or code != OK) and self._logged != "none":
+        self._tell(call, code, can_be_slow=True, if_well=False)
+
+    def _tell(self, call: Call, code: str, *, can_be_slow: bool, if_well: bool) -> None:
+        """Counts a finished call, ends its trace, and logs it where it failed, was slow, or all are to be logged."""
+        self._parts.metrics.observe(call, code)
+        if self._tracer is not None and call.trace is not None:
+            self._tracer.end(call, code)
+        if self._logged == "none":
+            return
+        is_slow = can_be_slow and self._slow < math.inf and code == OK and call.elapsed() > self._slow
+        if is_slow or code != OK or if_well:
             logs.log_access(call, code, message="slow request" if is_slow else "request")
 
     def _accepting(self) -> bool:

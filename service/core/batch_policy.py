@@ -5,8 +5,6 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import pairwise
 
-from service.core.tensors import Signature
-
 MAX_BATCH_SIZES = 64
 """As many allowed sizes there may be."""
 
@@ -58,21 +56,17 @@ class BatchPolicy:
         """Returns how many rows a run of so many is to have."""
         return next((size for size in self.allowed_batch_sizes if size >= rows), rows)
 
-    def reason_against(self, signature: Signature, unbatched: Mapping[str, str]) -> str:
+    def reason_against(self, found: str) -> str:
         """Returns why requests are neither merged nor split; empty where they are.
 
         Args:
-            signature: What they are for.
-            unbatched: What trials found against it, by the names of signatures.
+            found: What a trial found against it, of a signature whose first dimensions are free.
         """
         if self.mode is BatchMode.OFF:
             return "batching is off"
         if self.rows == 1:
             return "max_batch_size is 1"
-        found = unbatched.get(signature.name, "")
-        if found and (self.mode is BatchMode.AUTO or not signature.batchable or signature.defaults):
-            return found
-        return ""
+        return found if self.mode is BatchMode.AUTO else ""
 
 
 @dataclass(frozen=True, slots=True)

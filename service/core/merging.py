@@ -78,7 +78,7 @@ class MergedRuns:
         """
         if not signature.batchable or signature.defaults:
             return version.unbatched.get(signature.name) or "its first dimensions are not free"
-        if reason := policy.reason_against(signature, version.unbatched):
+        if reason := policy.reason_against(version.unbatched.get(signature.name, "")):
             return reason
         if self._disabled and signature_key(version, signature) in self._disabled:
             return _DOES_NOT_SPLIT
