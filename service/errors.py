@@ -40,14 +40,18 @@ class ErrorKind(StrEnum):
     """The path exists and does not take this verb."""
     NOT_SUPPORTED = "not_supported"
     """It is understood, and cannot be done here: by this backend, or in this format."""
+    UNAUTHENTICATED = "unauthenticated"
+    """It does not say who sends it, or what it says cannot be believed."""
     FORBIDDEN = "forbidden"
-    """It could be done, and a setting says that it must not."""
+    """It could be done, and a setting says that it must not, or that not by this identity."""
     FAILED_PRECONDITION = "failed_precondition"
     """Something else would have to be so first, such as a version available before a label is put on it."""
     LOAD_FAILED = "load_failed"
     """A model could not be loaded on request."""
     NOT_READY = "not_ready"
     """The model is loading, or the server is shutting down."""
+    RATE_LIMITED = "rate_limited"
+    """Its sender has asked for more than it may within a time."""
     OVERLOADED = "overloaded"
     """As many requests are in flight as are admitted."""
     BACKEND_UNAVAILABLE = "backend_unavailable"
@@ -67,7 +71,9 @@ class ErrorKind(StrEnum):
         return self in _RETRYABLE
 
 
-_RETRYABLE = frozenset({ErrorKind.NOT_READY, ErrorKind.OVERLOADED, ErrorKind.BACKEND_UNAVAILABLE})
+_RETRYABLE = frozenset(
+    {ErrorKind.NOT_READY, ErrorKind.RATE_LIMITED, ErrorKind.OVERLOADED, ErrorKind.BACKEND_UNAVAILABLE}
+)
 
 _SHOWN_CHARACTERS = 80
 _LONGEST_TEXT = 300

@@ -8,18 +8,20 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.app.drift_settings import DriftSettings
 from service.app.request_log_settings import RequestLogSettings
 from service.app.settings_loading import PREFIX, RENAMED, SettingsError, load_as, nearest
+from service.app.tfserving_settings import TfServingSettings
 from service.core.batch_policy import parse_batch_sizes
 from service.core.versions import VersionPolicy
 
-__all__ = ["PREFIX", "RENAMED", "Settings", "SettingsError", "load", "nearest_variables", "unknown_variables"]
+__all__ = ["PREFIX", "RENAMED", "Settings", "SettingsError", "fields", "load", "nearest_variables", "unknown_variables"]
 
 _OTHER_VARIABLES = frozenset({"TENSORGATE_ADDRESS", "TENSORGATE_CONFIG"})
 """Read by the command line, not by the server."""
@@ -30,7 +32,7 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
-class Settings(DriftSettings, RequestLogSettings):
+class Settings(DriftSettings, RequestLogSettings, TfServingSettings):
     """The settings of ``tensorgate serve``."""
 
     model_config = SettingsConfigDict(
@@ -42,34 +44,6 @@ class Settings(DriftSettings, RequestLogSettings):
         "savedmodel",
         description="What runs the models: savedmodel (in this process), tfserving (TensorFlow Serving replicas), or "
         "module:Class of your own.",
-    )
-    tfserving_addresses: str = Field(
-        "127.0.0.1:8500",
-        description="gRPC addresses of the TensorFlow Serving replicas, with commas between them: host:port, "
-        "unix:/path, or dns:///name:port for every address that the name has.",
-    )
-    tfserving_models: str = Field(
-        "",
-        description="Names of the models that the replicas serve, with commas between them; by default those of the "
-        "model_config_file, else the sub-folders of the models folder.",
-    )
-    tfserving_ca: Path | None = Field(
-        None, description="PEM file of who signed the replicas' certificates; without it there is no TLS to them."
-    )
-    tfserving_certificate: Path | None = Field(
-        None, description="PEM file of this server's certificate for mutual TLS to the replicas, with its key."
-    )
-    tfserving_key: Path | None = Field(None, description="PEM file of the key of that certificate.")
-    tfserving_server_name: str = Field(
-        "", description="The name in the replicas' certificates, where that is not their address."
-    )
-    probe_seconds: float = Field(1.0, ge=0.05, le=3600, description="Seconds between two looks at a replica.")
-    probe_timeout: float = Field(1.0, ge=0.05, le=3600, description="Seconds that a replica has to answer them in.")
-    max_retries: int = Field(
-        2, ge=0, le=10, description="Most other replicas that a run is tried on, when the first gives no answer."
-    )
-    retry_ratio: float = Field(
-        0.2, ge=0, le=1, description="Retries allowed for each run, of all runs together; a few a second always are."
     )
     backend_threads: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
@@ -211,14 +185,6 @@ class Settings(DriftSettings, RequestLogSettings):
     )
     log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for people.")
 
-    @model_validator(mode="after")
-    def _has_both_of_mutual_tls(self) -> Self:
-        if (self.tfserving_certificate is None) != (self.tfserving_key is None):
-            raise ValueError("tfserving_certificate and tfserving_key together, or neither")
-        if self.tfserving_ca is None and (self.tfserving_certificate is not None or self.tfserving_server_name):
-            raise ValueError("tfserving_ca beside tfserving_certificate and tfserving_server_name")
-        return self
-
     @field_validator("version_policy")
     @classmethod
     def _is_policy(cls, text: str) -> str:
@@ -230,6 +196,12 @@ class Settings(DriftSettings, RequestLogSettings):
     def _are_sizes(cls, text: str) -> str:
         parse_batch_sizes(text)
         return text
+
+
+def fields() -> dict[str, FieldInfo]:
+    """Returns all settings by name, in the order in which they are shown: the general ones, then those of each part."""
+    parts = {name for part in Settings.__bases__ if issubclass(part, BaseSettings) for name in part.model_fields}
+    return dict(sorted(Settings.model_fields.items(), key=lambda named: named[0] in parts))
 
 
 def load(flags: Mapping[str, Any], file: Path | None = None, warn: Callable[[str], None] = logger.warning) -> Settings:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from service.app.settings import Settings
+from service.app.settings import fields
 
 _HEAD = """\
 # Settings of `tensorgate serve`. Each is here with its default: take away the # before those that are to be others.
@@ -25,7 +25,7 @@ _CORES = 8
 
 def sample() -> str:
     """Returns the file's text."""
-    return "\n".join([_HEAD, *(_paragraph(name, field) for name, field in Settings.model_fields.items())])
+    return "\n".join([_HEAD, *(_paragraph(name, field) for name, field in fields().items())])
 
 
 def _paragraph(name: str, field: FieldInfo) -> str:

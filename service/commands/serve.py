@@ -13,7 +13,7 @@ import uvloop
 from service.app.lifecycle import Server
 from service.app.output import Output
 from service.app.process import serve
-from service.app.settings import PREFIX, RENAMED, Settings, SettingsError, load
+from service.app.settings import PREFIX, RENAMED, Settings, SettingsError, fields, load
 from service.backends.registry import BackendChoiceError
 from service.core.catalog import Catalog
 from service.errors import GatewayError
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("TENSORGATE_CONFIG") or None,
         help="settings file, in TOML [TENSORGATE_CONFIG]",
     )
-    for name, field in Settings.model_fields.items():
+    for name, field in fields().items():
         default = field.get_default(call_default_factory=True, validated_data={})
         text = f"{field.description} [{PREFIX}{name.upper()}; default {default}]"
         parser.add_argument(

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from service.core.deadline import Deadline
+from service.core.identity import ANYBODY, Identity
 from service.core.spans import Trace
 
 
@@ -29,6 +30,7 @@ class Call:
         model: Name of the model, once the catalog has found it.
         version: Version of the model, once the catalog has found it.
         asked: Name of the model as the client gave it, cut short, where the catalog has none of it; never a label.
+        identity: Who sends it, once that is known.
         peer: Host and port of who sent it; or what returns it as text.
         detail: What went wrong, for people.
         size: Bytes of the request as it came.
@@ -53,6 +55,7 @@ class Call:
     model: str | None = None
     version: int | None = None
     asked: str | None = None
+    identity: Identity = ANYBODY
     peer: tuple[str, int] | Callable[[], str] | None = None
     detail: str = ""
     size: int = 0
