@@ -18,6 +18,8 @@ MODELS ?= models
 TEST_MODELS := .test-models
 TEST_PROCESSES ?= 2
 PYTEST_ARGS ?=
+# On a terminal pip shows how far its downloads are; in a log that would be thousands of lines.
+PIP_QUIET := $(shell test -t 2 || echo --quiet)
 BENCH_ARGS ?=
 PROFILE_ARGS ?=
 
@@ -91,7 +93,7 @@ $(BIN)/python:
 
 $(VENV)/.run: requirements/run.txt pyproject.toml | $(BIN)/python
 	@echo "installing into $(VENV), TensorFlow among it: about 2.5 GB, a few minutes the first time"
-	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements/run.txt
+	$(BIN)/pip install $(PIP_QUIET) --disable-pip-version-check --requirement requirements/run.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 

@@ -7,6 +7,7 @@ from itertools import count
 
 from service.core.batch_policy import AS_THE_SERVER, ServingOptions
 from service.core.drift_reference import Reference
+from service.core.load_progress import LoadProgress
 from service.core.tasks import Task
 from service.core.tensors import Signature
 from service.errors import ErrorKind, GatewayError, Violation, listed, shown
@@ -35,6 +36,7 @@ class ModelVersion:
         unservable: Why signatures that it has as well cannot be served, by name.
         reference: What its inputs and outputs looked like when it was trained, where that is known.
         load_seconds: How long it took to load it and warm it up, or to fail; 0 when it was not loaded.
+        progress: How far it is, while it is being loaded.
         handle: The backend's own; what it refers to lives as long as a request holds this version.
         serial: Another one for each time that a version is loaded.
     """
@@ -50,6 +52,7 @@ class ModelVersion:
     unservable: Mapping[str, str] = field(default_factory=dict)
     load_seconds: float = 0.0
     reference: Reference | None = field(default=None, repr=False, compare=False)
+    progress: LoadProgress | None = field(default=None, repr=False, compare=False)
     handle: object = field(default=None, repr=False, compare=False)
     serial: int = field(default_factory=count().__next__, repr=False, compare=False)
 

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from service.core.call import Call
-from service.core.catalog import Catalog
+from service.core.catalog import Catalog, ModelVersion
 from service.seam.http import Handle, HttpRequest, HttpResponse, Route
 
 _NOT_READY = 503
@@ -90,7 +90,7 @@ class Operations:
                 name: {
                     "ready": available,
                     "versions": {
-                        str(entry.version): {"state": entry.state.value, "error": entry.error}
+                        str(entry.version): _state(entry)
                         for entry in (self._catalog.versions(name) if name in self._catalog else ())
                     },
                 }
@@ -108,6 +108,14 @@ class Operations:
     async def openapi(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers with the OpenAPI document."""
         return _json(self._openapi())
+
+
+def _state(entry: ModelVersion) -> dict[str, Any]:
+    """Returns the state of a version, and how far it is while it is being loaded."""
+    state: dict[str, Any] = {"state": entry.state.value, "error": entry.error}
+    if entry.progress is not None:
+        state["progress"] = entry.progress.told()
+    return state
 
 
 def _file(path: Path, media_type: str) -> Handle:

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,8 +17,10 @@ from PIL import Image
 
 from service.app.lifecycle import Server
 from service.app.settings import load
+from service.backends.savedmodel import version_manager
 from service.core.catalog import ModelRef, State
 from service.core.deadline import Deadline
+from service.core.load_progress import LoadProgress
 from service.errors import ErrorKind, GatewayError
 from tensorgate.v1 import tensorgate_pb2 as pb
 from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
@@ -240,3 +243,47 @@ async def test_a_folder_without_models_is_never_ready(tmp_path: Path, exists: bo
         assert (await rest.get("/readyz")).status_code == 503
         assert (await rest.get("/livez")).status_code == 200
         assert (await rest.get("/api/v1/models")).json() == {"models": []}
+
+
+async def test_readyz_says_how_far_a_loading_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = savedmodels.save_shades(tmp_path / "shades" / "1")
+    savedmodels.write_warmup(folder, *[savedmodels.predict_log("", images=savedmodels.black())] * 3)
+    (folder / "assets.extra" / "tensorgate.json").write_text('{"files": {}}')
+    inside, go_on = threading.Event(), threading.Event()
+    stages: list[str] = []
+
+    class Watched(LoadProgress):
+        def enter(self, stage: str, unit: str = "", *, done: int | None = None, total: int | None = None) -> None:
+            stages.append(stage)
+            super().enter(stage, unit, done=done, total=total)
+
+        def advance(self, count: int = 1) -> None:
+            super().advance(count)
+            if (self.stage, self.done) == ("warming up", 2):
+                inside.set()
+                go_on.wait(30)
+
+    monkeypatch.setattr(version_manager, "LoadProgress", Watched)
+    settings = load({"models": tmp_path, "rest_port": 0, "grpc_port": 0})
+    async with (
+        Server(settings) as runtime,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{runtime.rest_port}", timeout=30) as rest,
+    ):
+        assert await asyncio.to_thread(inside.wait, 60)
+        response = await rest.get("/readyz")
+        go_on.set()
+        version = response.json()["models"]["shades"]["versions"]["1"]
+        told = version["progress"]
+        assert (response.status_code, version["state"]) == (503, "LOADING")
+        assert (told["stage"], told["done"], told["total"], told["unit"]) == ("warming up", 2, None, "requests")
+        await runtime.ready()
+        version = (await rest.get("/readyz")).json()["models"]["shades"]["versions"]["1"]
+        assert version == {"state": "AVAILABLE", "error": ""}
+    assert stages == [
+        "importing TensorFlow",
+        "comparing its files with the manifest",
+        "reading its graph and variables",
+        "warming up",
+        "trying what it is for",
+        "trying whether rows depend on each other",
+    ]

@@ -15,13 +15,14 @@ from service.backends.references import reference_in
 from service.backends.registry import BackendOptions
 from service.backends.savedmodel.disposal import Disposal
 from service.backends.savedmodel.folder import Key
-from service.backends.savedmodel.manifest import verify
+from service.backends.savedmodel.manifest import size_of, verify
 from service.backends.savedmodel.source import ModelSource
 from service.backends.savedmodel.version_manager import Loading, VersionManager
 from service.core import native_output
 from service.core.batch_policy import ServingOptions, ShapeMode
 from service.core.catalog import Catalog, ModelVersion, State
 from service.core.deadline import Deadline
+from service.core.load_progress import LoadProgress
 from service.core.model_config import ModelConfig
 from service.core.ports import Accept
 from service.core.tasks import describe
@@ -149,18 +150,21 @@ class SavedModelBackend:
         async with self._changing:
             await self._manager.reconcile(settled=set())
 
-    async def _load(self, key: Key, folder: Path, options: ServingOptions) -> ModelVersion:
+    async def _load(self, key: Key, folder: Path, options: ServingOptions, progress: LoadProgress) -> ModelVersion:
         model, recorded = await asyncio.get_running_loop().run_in_executor(
-            self._loads, _load_and_warm_up, folder, self._tensorflow_threads, options.shapes
+            self._loads, _load_and_warm_up, folder, self._tensorflow_threads, options.shapes, progress
         )
         self._disposal.after(model, model.calls.clear)  # which ends its session
 
         async def run(signature: Signature, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
             # Not on a thread that a request may need.
+            progress.advance()
             whole = signature.with_defaults(inputs)
             return await asyncio.get_running_loop().run_in_executor(self._loads, model.run, signature, whole)
 
+        progress.enter("trying what it is for")
         described = await describe(model.signatures, run)
+        progress.enter("trying whether rows depend on each other", "runs", done=0)
         unbatched = await find_unbatched(
             model.signatures,
             run,
@@ -197,16 +201,19 @@ def _import_tensorflow() -> None:
 
 
 def _load_and_warm_up(
-    folder: Path, threads: int, shapes: ShapeMode
+    folder: Path, threads: int, shapes: ShapeMode, progress: LoadProgress
 ) -> "tuple[LoadedModel, Mapping[str, Sequence[Inputs]]]":
     """Returns the model, and some of the requests that warmed it up, by signature."""
+    progress.enter("importing TensorFlow")
     _import_tensorflow()
     from service.backends.savedmodel import warmup  # noqa: PLC0415  # imports tensorflow
     from service.backends.savedmodel.loaded import LoadedModel  # noqa: PLC0415  # likewise
 
     folder = folder.resolve()  # a link may be moved on meanwhile: what is loaded is all of one version
-    verify(folder)
+    verify(folder, progress)
+    progress.enter("reading its graph and variables", "bytes", total=size_of(folder))
     model = LoadedModel(folder, threads=threads)
-    count, some = warmup.replay(model, folder, shapes)
+    progress.enter("warming up", "requests", done=0)
+    count, some = warmup.replay(model, folder, shapes, progress)
     logger.info("%s was warmed up with %d requests", folder, count)
     return model, some

@@ -4,16 +4,25 @@ import hashlib
 import json
 import os
 import stat
+from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
 
+from service.core.load_progress import LoadProgress
 from service.errors import ErrorKind, GatewayError
 
 MANIFEST = Path("assets.extra", "tensorgate.json")
 
 
-def verify(folder: Path) -> None:
+_CHUNK = 1 << 20
+
+
+def verify(folder: Path, progress: LoadProgress) -> None:
     """Compares a version's files with its manifest, where it has one.
+
+    Args:
+        folder: Of the version.
+        progress: Told of the bytes that were compared.
 
     Raises:
         GatewayError: BACKEND_FAILED when a file is missing or is not the one that was published.
@@ -25,14 +34,33 @@ def verify(folder: Path) -> None:
             files = json.load(content)["files"].items()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise GatewayError(ErrorKind.BACKEND_FAILED, f"{MANIFEST} cannot be read") from error
+    progress.enter("comparing its files with the manifest", "bytes", done=0, total=size_of(folder))
     for name, expected in files:
         try:
             with _opened(folder / name) as content:
-                actual = hashlib.file_digest(content, "sha256").hexdigest()
+                actual = _digest(content, progress)
         except OSError as error:
             raise GatewayError(ErrorKind.BACKEND_FAILED, f"{name} cannot be read: {error.strerror}") from error
         if actual != expected:
             raise GatewayError(ErrorKind.BACKEND_FAILED, f"{name} is not the file that was published")
+
+
+def size_of(folder: Path) -> int:
+    """Returns the bytes of all files below a folder; what cannot be looked at counts nothing."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += (Path(parent) / name).stat().st_size
+    return total
+
+
+def _digest(content: BufferedReader, progress: LoadProgress) -> str:
+    digest = hashlib.sha256()
+    while chunk := content.read(_CHUNK):
+        digest.update(chunk)
+        progress.advance(len(chunk))
+    return digest.hexdigest()
 
 
 def _opened(file: Path) -> BufferedReader:

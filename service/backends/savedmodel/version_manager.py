@@ -13,6 +13,7 @@ from service.backends.savedmodel.folder import FoundVersion, Key, Scan
 from service.backends.savedmodel.source import ModelSource
 from service.core.batch_policy import ServingOptions
 from service.core.catalog import Catalog, ModelVersion, State
+from service.core.load_progress import LoadProgress
 from service.core.model_config import ModelConfig
 from service.errors import GatewayError, listed
 
@@ -25,11 +26,12 @@ class Loading:
 
     Attributes:
         pool: Runs what would block the event loop.
-        load: Returns the version in a folder, available, to be served so; raises where there is none.
+        load: Returns the version in a folder, available, to be served so, and tells how far it is; raises where
+            there is none.
     """
 
     pool: Executor
-    load: Callable[[Key, Path, ServingOptions], Awaitable[ModelVersion]]
+    load: Callable[[Key, Path, ServingOptions, LoadProgress], Awaitable[ModelVersion]]
 
 
 class VersionManager:
@@ -228,11 +230,12 @@ class VersionManager:
             self._failed[key] = found
             self.catalog.put(ModelVersion(*key, State.END, error=found.error))
             return
-        self.catalog.put(ModelVersion(*key, State.LOADING))
+        progress = LoadProgress()
+        self.catalog.put(ModelVersion(*key, State.LOADING, progress=progress))
         self._failed.pop(key, None)
         began = time.monotonic()
         try:
-            version = await self._loading.load(key, found.folder, self._source.options(key[0]))
+            version = await self._loading.load(key, found.folder, self._source.options(key[0]), progress)
         except Exception as error:
             self._failed[key] = found
             seconds = time.monotonic() - began

@@ -18,6 +18,7 @@ from service.codecs.tensor_proto import decode_tensor
 from service.core.batch_policy import ShapeMode
 from service.core.bounds import InputBounds
 from service.core.columns import as_columns
+from service.core.load_progress import LoadProgress
 from service.core.signature import check_inputs, rows_if_valid
 from service.core.tasks import PREDICT
 from service.core.tensors import Tensor
@@ -35,7 +36,7 @@ _EXAMPLES = "inputs"
 
 
 def replay(
-    model: LoadedModel, folder: Path, shapes: ShapeMode
+    model: LoadedModel, folder: Path, shapes: ShapeMode, progress: LoadProgress
 ) -> tuple[int, Mapping[str, Sequence[Mapping[str, Tensor]]]]:
     """Runs every request of the version's warm-up file, if it has one.
 
@@ -43,6 +44,7 @@ def replay(
         model: The version.
         folder: Where it lies.
         shapes: Which shapes it is given, as by clients.
+        progress: Told of each request that was run.
 
     Returns:
         How many there were, and some of each signature, in the shapes that it declares.
@@ -62,6 +64,7 @@ def replay(
             check_inputs(signature, inputs, shapes=shapes is ShapeMode.DECLARED)
             model.run(signature, signature.with_defaults(inputs))
             count += 1
+            progress.advance()
             if len(some[signature_name]) < _KEPT and rows_if_valid(signature, inputs) is not None:
                 some[signature_name].append(inputs)
     except (tf.errors.OpError, DecodeError, KeyError, GatewayError) as error:

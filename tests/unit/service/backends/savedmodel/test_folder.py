@@ -10,6 +10,7 @@ import pytest
 from service.backends.savedmodel import folder as folder_module
 from service.backends.savedmodel.folder import FoundVersion, Scan, find_versions
 from service.backends.savedmodel.manifest import MANIFEST, verify
+from service.core.load_progress import LoadProgress
 from service.errors import GatewayError
 from tests.version_folders import empty_version
 
@@ -268,12 +269,12 @@ def test_the_check_of_a_manifest_never_waits(tmp_path: Path, case: str) -> None:
         os.mkfifo(tmp_path / "pipe")
         (tmp_path / MANIFEST).write_text('{"files": {"pipe": ""}}')
     with pytest.raises(GatewayError, match="cannot be read"):
-        verify(tmp_path)
+        verify(tmp_path, LoadProgress())
 
 
 def test_a_manifest_that_leads_nowhere_is_not_none(tmp_path: Path) -> None:
-    verify(tmp_path)
+    verify(tmp_path, LoadProgress())
     (tmp_path / MANIFEST).parent.mkdir()
     (tmp_path / MANIFEST).symlink_to("nowhere")
     with pytest.raises(GatewayError, match="cannot be read"):
-        verify(tmp_path)
+        verify(tmp_path, LoadProgress())

@@ -15,6 +15,7 @@ from service.backends.savedmodel.source import ModelSource
 from service.backends.savedmodel.version_manager import Loading, VersionManager
 from service.core.batch_policy import ServingOptions
 from service.core.catalog import Catalog, ModelVersion, State
+from service.core.load_progress import LoadProgress
 from service.core.model_config import ModelConfig
 from service.core.versions import VersionPolicy
 from tests.version_folders import empty_version
@@ -26,7 +27,7 @@ def manager(tmp_path: Path) -> Iterator[VersionManager]:
     for version in ("good/1", "good/2", "other/1"):
         empty_version(tmp_path / version)
 
-    async def load(key: Key, folder: Path, options: ServingOptions) -> ModelVersion:
+    async def load(key: Key, folder: Path, options: ServingOptions, progress: LoadProgress) -> ModelVersion:
         return ModelVersion(*key, State.AVAILABLE)
 
     with ThreadPoolExecutor(1) as pool:
@@ -140,7 +141,7 @@ async def test_a_swap_has_a_version_that_failed_tried_again(tmp_path: Path) -> N
     (tmp_path / "..data").symlink_to("..1")
     (tmp_path / "sales").symlink_to("..data/sales")
 
-    async def load(key: Key, folder: Path, options: ServingOptions) -> ModelVersion:
+    async def load(key: Key, folder: Path, options: ServingOptions, progress: LoadProgress) -> ModelVersion:
         if await asyncio.to_thread(os.path.realpath, folder) != str(tmp_path / "..2" / "sales" / "1"):
             raise ValueError
         return ModelVersion(*key, State.AVAILABLE)
