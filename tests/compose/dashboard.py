@@ -26,9 +26,10 @@ ONLY_SOMETIMES = frozenset(
         "tensorgate_rejected_total",
         "tensorgate_replica_ejections_total",
         "tensorgate_batch_queue_requests",
+        "tensorgate_request_log_dropped_total",
     }
 )
-"""Series that begin when something was refused, was left out, or waits."""
+"""Series that begin when something was refused, was left out, or waits; or with a request log."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """docs/metrics.md names every metric that servers expose, with its type and labels, and no other."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -48,9 +49,9 @@ async def ask(served: Served) -> None:
 
 
 @pytest.mark.over_rest
-async def test_every_metric_is_documented_as_it_is() -> None:
+async def test_every_metric_is_documented_as_it_is(tmp_path: Path) -> None:
     pages: list[dict[str, tuple[str, set[str]]]] = []
-    async with serving(tfserving_metrics=True) as served:
+    async with serving(tfserving_metrics=True, request_log=tmp_path) as served:
         await ask(served)
         pages.append(exposed((await served.rest.get("/metrics")).text))
         labels = declared(served.runtime)
