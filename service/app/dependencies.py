@@ -21,6 +21,7 @@ from service.core.versions import VersionPolicy
 from service.errors import OK
 from service.protocols.tfserving.errors import CODES
 from service.recording.log import LogOptions, RequestLog
+from service.telemetry.memory_limit import report_memory_limit
 from service.telemetry.metrics import Metrics
 from service.telemetry.request_log import RequestLogMetrics
 
@@ -66,7 +67,10 @@ class Dependencies:
         if settings.tfserving_metrics:
             metrics.use_names_of_tensorflow_serving({OK: "OK", **{kind: code.name for kind, code in CODES.items()}})
         metrics.report_limits(settings.model_dump(include=_LIMITS))
+        report_memory_limit(metrics.registry)
         config_file = ModelConfigFile(settings.model_config_file) if settings.model_config_file else None
+        if config_file is not None:
+            metrics.report_config_file(lambda: config_file.in_effect)
         budget = RetryBudget(ratio=settings.retry_ratio)
         backend = _backend(settings, catalog, metrics, config_file, budget)
         bounds = InputBounds(

@@ -24,11 +24,14 @@ class ModelConfigFile:
 
     Attributes:
         path: Likewise.
+        in_effect: Whether the file could be read when it was last looked at, and what it says is done.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.in_effect = True
         self._text = ""
+        self._done: str | None = None  # what was read at the start is, once it is looked at again
         self._trouble = ""
         self._looking = asyncio.Lock()
 
@@ -64,17 +67,23 @@ class ModelConfigFile:
     async def _look(self, control: ModelControl) -> None:
         async with self._looking:
             before = self._text
+            if self._done is None:
+                self._done = before
             try:
                 configs = await asyncio.to_thread(self.read)
                 if self._text != before:
                     logger.info("%s has changed", self.path)
                     await control.follow(configs)
+                    self._done = self._text
                 self._trouble = ""
+                self.in_effect = self._text == self._done
             except GatewayError as error:
+                self.in_effect = False
                 if error.kind in _TRY_AGAIN:
                     self._text = before
                 if error.message != self._trouble:
                     logger.error("%s", error.message)
                 self._trouble = error.message
             except Exception:
+                self.in_effect = False
                 logger.exception("%s could not be followed", self.path)

@@ -40,6 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="POLICY",
         help="of the models that are added: latest, latest:N, all or specific:N,N,... (default: latest)",
     )
+    parser.add_argument(
+        "--check", type=Path, metavar="FILE", help="say whether a file makes sense, and what is in it; write nothing"
+    )
     parser.set_defaults(run=_run)
 
 
@@ -69,6 +72,20 @@ def listed(models: Path, policy: VersionPolicy, known: list[ModelConfig]) -> lis
 
 
 def _run(options: argparse.Namespace) -> int:
+    return _write(options) if options.check is None else _check(options.check)
+
+
+def _check(file: Path) -> int:
+    try:
+        configs = ModelConfigFile(file).read()
+    except GatewayError as error:
+        sys.stderr.write(f"tensorgate: {error}\n")
+        return FAILED
+    sys.stdout.write(f"{file}: {', '.join(config.name for config in configs) or 'no models'}\n")
+    return 0
+
+
+def _write(options: argparse.Namespace) -> int:
     output: Path | None = options.output
     try:
         known = ModelConfigFile(output).read() if output is not None and output.exists() else []

@@ -163,6 +163,12 @@ class Metrics:
         for setting, limit in limits.items():
             gauge.labels(setting).set(limit)
 
+    def report_config_file(self, in_effect: Callable[[], bool]) -> None:
+        """Reports whether what the model configuration file says is done."""
+        text = "1 while the model configuration file is readable and in effect, else 0; the log says why."
+        gauge = Gauge("tensorgate_model_config_in_effect", text, registry=self.registry)
+        gauge.set_function(in_effect)
+
     def watch(self, catalog: Catalog) -> None:
         """Reports the states of all models, and how long they took to load."""
         self._catalog = catalog

@@ -56,6 +56,8 @@ async def test_every_metric_is_documented_as_it_is(tmp_path: Path) -> None:
         pages.append(exposed((await served.rest.get("/metrics")).text))
         labels = declared(served.runtime)
     front = {"backend": "tfserving", "tfserving_addresses": "127.0.0.1:1", "tfserving_models": "m"}
+    front["model_config_file"] = str(tmp_path / "models.config")
+    (tmp_path / "models.config").write_text('model_config_list { config { name: "m" base_path: "m" } }')
     async with (
         Server(load(front | {"rest_port": 0, "grpc_port": 0, "drain_timeout": 1})) as gateway,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.rest_port}") as rest,

@@ -48,6 +48,11 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "models.config"
 
 
+async def in_effect(served: Served) -> bool:
+    page = (await served.rest.get("/metrics")).text
+    return "\ntensorgate_model_config_in_effect 1.0\n" in page
+
+
 async def version_of(served: Served, **fields: Any) -> Any:
     outcome = await Rest(served).classify("tones", images=[BLACK], **fields)
     return outcome.answer.get("version", outcome.code)
@@ -108,12 +113,14 @@ async def test_a_file_that_turns_bad_changes_nothing_and_is_reported_once(
         with caplog.at_level(logging.WARNING):
             write(file, bad)
             await until(lambda: bool(complaints()))
+            assert not await in_effect(served)
             for _ in range(10):
                 assert await version_of(served, label="stable") == 1
                 await asyncio.sleep(0.02)  # as long as between two looks at the file
             write(file, listing(1, 2, stable=2))
             await until(lambda: served.runtime.catalog.labels("tones") == {"stable": 2})
             assert await version_of(served) == 2
+            assert await in_effect(served)
         assert len(complaints()) == 1
         assert complaints()[0].startswith(f"model_config_file {file}: ")
 

@@ -94,3 +94,15 @@ def test_what_cannot_be_listed_is_said(
     assert main(["model-config", "--models", str(tmp_path), "--output", str(file)]) == 1
     assert complaint in capsys.readouterr().err
     assert file.exists() == (contents is not None)
+
+
+def test_a_file_is_checked_before_servers_read_it(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(models)
+    file = models / "models.config"
+    assert main(["model-config", "--check", str(file)]) == 0
+    assert capsys.readouterr().out.endswith(f"{file}: digits, sunspots\n")
+    file.write_text(file.read_text().replace("base_path", "base_pth"))
+    before = file.read_text()
+    assert main(["model-config", "--check", str(file)]) == 1
+    assert "config[0].base_path: expected a folder" in capsys.readouterr().err
+    assert file.read_text() == before
