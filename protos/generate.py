@@ -15,7 +15,8 @@ from grpc_tools import protoc
 ROOT = Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
 WIRE = PROTOS / "service" / "wire"
-SOURCES = sorted(PROTOS.rglob("*.proto"))
+# `protos/google` is for clients of other languages; in Python its messages come with googleapis-common-protos.
+SOURCES = sorted(source for source in PROTOS.rglob("*.proto") if PROTOS / "google" not in source.parents)
 
 
 def generated(root: Path) -> Iterator[Path]:

@@ -44,6 +44,7 @@ _EXPOSED_HEADERS = (
     "grpc-status",
     "grpc-message",
     "grpc-status-details-bin",
+    "tensorgate-code",
     "inference-header-content-length",
     "retry-after",
 )

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterable
+from operator import add
 
 from google.protobuf.message import Message
 
@@ -57,4 +58,20 @@ def _inputs_and_outputs(version: pb.ModelVersion) -> tuple[str, str]:
                 f"{forecaster.horizon} steps, quantiles {levels}",
             )
         case _:
-            return version.error or ", ".join(signature.name for signature in version.signatures), ""
+            if version.error:
+                return version.error, ""
+            several = len(version.signatures) > 1
+            names = [f"{signature.name}: " if several else "" for signature in version.signatures]
+            takes = [_tensors(signature.inputs) for signature in version.signatures]
+            gives = [_tensors(signature.outputs) for signature in version.signatures]
+            return "\n".join(map(add, names, takes)), "\n".join(map(add, names, gives))
+
+
+def _tensors(tensors: Iterable[pb.TensorSpec]) -> str:
+    """Returns name, dtype and shape of each."""
+    return ", ".join(f"{tensor.name} {tensor.dtype} {_shape(tensor)}" for tensor in tensors) or "nothing"
+
+
+def _shape(tensor: pb.TensorSpec) -> str:
+    sizes = ", ".join("?" if size < 0 else str(size) for size in tensor.shape)
+    return "of any rank" if tensor.unknown_rank else f"[{sizes}]"

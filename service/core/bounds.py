@@ -22,7 +22,7 @@ class InputBounds:
         max_request_rows: Rows of one request.
         max_tensor_elements: Elements of one tensor, whether they came or its shape only claims them.
         max_json_depth: Lists within lists of a JSON document.
-        max_json_values: Values of a JSON document, as its commas and brackets count them.
+        max_json_values: Values of a JSON document, as its commas count them; and lists in it, as its brackets do.
         max_name_length: Characters of the name of a model, a label, a signature or a tensor.
     """
 
@@ -99,7 +99,8 @@ class InputBounds:
         """
         if len(data) <= self.max_json_values:
             return  # each value takes a byte at least
-        values = _count(data, b",[")
+        # Commas stand between values. Lists alone in lists have none, so they are held against the same bound.
+        values = max(_count(data, b","), _count(data, b"["))
         if values > self.max_json_values:
             expected = f"at most {self.max_json_values} values in JSON (max_json_values); more fit into binary tensors"
             raise invalid_input(Violation("body", expected, f"about {values}"), kind=ErrorKind.TOO_LARGE)

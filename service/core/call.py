@@ -42,7 +42,7 @@ class Call:
         trace: Its place in a trace, where it is traced.
         intervals: Each time that it passed a phase, where spans are made of that: the phase's name, and when it began
             and ended by the performance counter.
-        metadata: What a gRPC client sent beside its messages, by name; of several of one name, any.
+        metadata: What the client sent beside its messages or its body, by name; of several of one name, any.
         hold: Counts bytes that the request makes the server hold beyond those that it sent, such as what a compressed
             body unpacks to; raises OVERLOADED where there are too many.
     """

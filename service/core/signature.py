@@ -109,7 +109,19 @@ def _tensor_violations(name: str, spec: TensorSpec, tensor: Tensor) -> Iterator[
     if dtype_name(tensor) != spec.dtype:
         yield Violation(where, f"dtype {spec.dtype}", f"dtype {dtype_name(tensor)}")
     if not _fits(tensor.shape, spec.shape):
-        yield Violation(where, f"shape {shape_text(spec.shape)}", f"shape {shape_text(tensor.shape)}")
+        got = f"shape {shape_text(tensor.shape)}{_hint(tensor.shape, spec.shape)}"
+        yield Violation(where, f"shape {shape_text(spec.shape)}", got)
+
+
+def _hint(shape: tuple[int, ...], allowed: Shape | None) -> str:
+    """Returns what to say of the two dimensions that are forgotten most."""
+    if not allowed or allowed[0] is not None:
+        return ""
+    if _fits(shape, allowed[1:]):
+        return ", which is one row alone: put it into a list of one"
+    if allowed[-1] == 1 and _fits(shape, allowed[:-1]):
+        return ", without the last dimension: write [1.0], [2.0] in place of 1.0, 2.0"
+    return ""
 
 
 def _fits(shape: tuple[int, ...], allowed: Shape | None) -> bool:

@@ -18,6 +18,7 @@ from service.telemetry.conventions import GRPC_CODES
 FORMATS = ("json", "text")
 _ACCESS = logging.getLogger("tensorgate.access")
 _DETAIL_CHARACTERS = 500
+_ID = re.compile(rb"[!-~]{1,128}")
 
 
 class _JsonFormatter(logging.Formatter):
@@ -101,6 +102,7 @@ def log_access(call: Call, code: str, *, message: str = "request") -> None:
         "rows": call.rows,
         **({"messages": call.messages} if call.messages else {}),
         **_ids_of_trace(call),
+        **_ids_of_client(call),
         "request_bytes": call.size,
         "response_bytes": call.answered,
         "duration_ms": round(call.elapsed() * 1000, 3),
@@ -142,3 +144,11 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 def _ids_of_trace(call: Call) -> dict[str, str]:
     trace = call.trace
     return {} if trace is None else {"trace_id": trace.trace_id, "span_id": trace.span_id}
+
+
+def _ids_of_client(call: Call) -> dict[str, str]:
+    """Returns what a client calls the request in its own logs and traces, where it is what these ids are."""
+    found = {"correlation_id": call.metadata.get(b"x-correlation-id", b"")}
+    if call.trace is None:
+        found["traceparent"] = call.metadata.get(b"traceparent", b"")
+    return {name: value.decode() for name, value in found.items() if _ID.fullmatch(value)}

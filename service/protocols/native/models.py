@@ -29,6 +29,15 @@ _NAMES = {
 }
 
 
+_FORMS = {
+    ImageClassifier.kind: "whose signature serving_default takes images float32 [?, height, width, channels] and gives "
+    "scores float32 [?, K] and classes string [?, K]",
+    Forecaster.kind: "whose signature serving_default takes history float32 [?, steps] and gives forecast float32 "
+    "[?, H], quantiles float32 [?, H, Q] and quantile_levels float32 [?, Q]",
+}
+"""What models of a kind take and give; `service.core.tasks` finds out whether one does."""
+
+
 def kind_of(version: ModelVersion) -> str:
     """Returns ``image_classifier``, ``forecaster`` or ``generic``; empty for a version that is not loaded."""
     if version.task is not None:
@@ -44,10 +53,11 @@ def require_task(version: ModelVersion, task: type[TaskT]) -> TaskT:
     """
     if isinstance(version.task, task):
         return version.task
-    raise invalid_input(
-        Violation("model", _NAMES[task.kind], f"{version.name!r}, {_NAMES[kind_of(version)]}"),
-        kind=ErrorKind.WRONG_MODEL_KIND,
-    )
+    got = f"{version.name!r}, {_NAMES[kind_of(version)]}"
+    if version.doubt:
+        got += f": {version.doubt}"
+    expected = f"{_NAMES[task.kind]}, {_FORMS[task.kind]}"
+    raise invalid_input(Violation("model", expected, got), kind=ErrorKind.WRONG_MODEL_KIND)
 
 
 def list_models(engine: Engine, catalog: Catalog) -> ListModelsResponse:

@@ -113,6 +113,9 @@ def fragment(catalog: Catalog) -> Json:
             "responses": {"200": {"$ref": f"#/components/responses/{answer}"}},
         }
     paths[_MODEL + "/classify"]["post"]["requestBody"]["content"] |= _IMAGES
+    for schema in definitions["$defs"].values():
+        for field in schema.get("properties", {}).values():
+            field.pop("default", None)  # generators of clients make a field with one required
     description = "This server's own API, the same over gRPC as tensorgate.v1.TensorgateService: images and series in."
     return {"tags": [{"name": "Typed API", "description": description}], "paths": paths, "components": components}
 

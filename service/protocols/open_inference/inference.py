@@ -6,6 +6,8 @@ from service.core.call import Call
 from service.core.catalog import ModelVersion
 from service.core.engine import Engine
 from service.core.tensors import Tensor
+from service.errors import GatewayError
+from service.protocols.open_inference.errors import with_datatypes
 from service.protocols.open_inference.messages import InferMessage, wanted_deadline, wanted_signature
 from service.protocols.open_inference.models import ServedModels
 
@@ -34,7 +36,10 @@ class Inference:
         deadline = wanted_deadline(message.parameters, call)
         signature = self._models.signature(version, wanted_signature(message.parameters))
         wanted = tuple(output.name for output in message.outputs)
-        request = self._engine.request(version, signature, message.inputs, wanted, call=call)
+        try:
+            request = self._engine.request(version, signature, message.inputs, wanted, call=call)
+        except GatewayError as error:
+            raise with_datatypes(error) from None
         if deadline is None:
             outputs = await self._engine.infer(request, call)
         else:

@@ -48,6 +48,12 @@ def owns(path: str) -> bool:
     return path[: len(PREFIX)].lower() == PREFIX
 
 
+_PATHS = (
+    "GET /v1/models/{model} or .../metadata, or POST /v1/models/{model}:predict, :classify or :regress; "
+    "/versions/{version} or /labels/{label} may follow {model}"
+)
+
+
 class TfServingRest:
     """All paths below ``/v1/``, matched here, as upstream's patterns are not those of a router.
 
@@ -87,8 +93,10 @@ class TfServingRest:
             suffix = "/metadata" if match["what"] == "metadata" else ""
             return self._routes["GET", _place(match), suffix], _params(match)
         if verb == "GET" and path.lower() == "/v1/models":
-            raise GatewayError(ErrorKind.NOT_FOUND, "Missing model name in request.")
-        raise GatewayError(ErrorKind.NOT_FOUND, f"Malformed request: {verb} {path[:1024]}")
+            violation = Violation("path", "/v1/models/{model}; GET /api/v1/models lists them", "no model")
+            raise GatewayError(ErrorKind.NOT_FOUND, "Missing model name in request.", [violation])
+        violation = Violation("request", _PATHS, f"{verb} {shown(path)}")
+        raise GatewayError(ErrorKind.NOT_FOUND, f"Malformed request: {verb} {path[:1024]}", [violation])
 
     async def infer(self, verb: str, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers predict, classify and regress."""

@@ -16,7 +16,7 @@ from service.seam.method import BytesMethod, Method, StreamMethod
 from service.seam.statuses import Code
 from service.transport.call import OTHER_METHOD, REQUEST_ID, Calls, answered_again, request_id_of
 from service.transport.grpc.framing import check_message_size
-from service.transport.grpc.status import STATUS_DETAILS, status
+from service.transport.grpc.status import ERROR_CODE, STATUS_DETAILS, status
 from service.transport.streams import OrderedStreams
 
 _REQUEST_ID = REQUEST_ID.encode()
@@ -253,7 +253,8 @@ def refusal(error: GatewayError, call: Call, codes: Mapping[ErrorKind, Code]) ->
     """Returns how a call ends that failed, and notes it on the call."""
     call.status = codes[error.kind]
     found = status(error, call.request_id, codes)
-    metadata = ((REQUEST_ID, call.request_id), (STATUS_DETAILS, found.SerializeToString()))
+    plain = ((REQUEST_ID, call.request_id), (ERROR_CODE, error.kind.value))
+    metadata = (*plain, (STATUS_DETAILS, found.SerializeToString()))
     return Refusal(codes[error.kind], found.message, metadata)
 
 

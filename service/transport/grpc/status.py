@@ -10,6 +10,8 @@ from service.errors import ErrorKind, GatewayError
 from service.seam.statuses import Code
 
 STATUS_DETAILS = "grpc-status-details-bin"
+ERROR_CODE = "tensorgate-code"
+"""The trailer that has the stable code, for those who do not decode the details."""
 DOMAIN = "tensorgate"
 _RETRY_AFTER_SECONDS = 1
 

@@ -55,6 +55,7 @@ class RestApp:
         given = headers.get(_REQUEST_ID)
         request_id = request_id_of(None if given is None else given.decode("latin-1"))
         call = Call("rest", OTHER_METHOD, request_id, self._calls.deadline(None), peer=scope.get("client"))
+        call.metadata = headers
         path: str = scope["path"]
         api, router = next((pair for pair in self._apis if pair[0].owns(path)), (None, self._operations))
         refused: GatewayError | None = None

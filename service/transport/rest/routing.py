@@ -6,6 +6,13 @@ from collections.abc import Sequence
 from service.errors import ErrorKind, GatewayError, Violation, shown
 from service.seam.http import Found, Route
 
+_PROBES, _INFERENCE = "the probes /livez and /readyz", "POST /v1/models/{model}:predict"
+_USUAL = {
+    **dict.fromkeys(("/health", "/healthz", "/health/live", "/health/ready", "/ping", "/status"), _PROBES),
+    **dict.fromkeys(("/predict", "/invocations", "/v1/predict", "/predictions"), _INFERENCE),
+    "/models": "/api/v1/models",
+}
+"""What other servers answer at these paths, and where it is here."""
 _PLACE = re.compile(r"\{(\w+)\}")
 
 
@@ -52,7 +59,10 @@ class Router:
         for pattern, verbs in self._patterns:
             if match := pattern.fullmatch(path):
                 return _of_verb(verbs, verb), match.groupdict()
-        raise GatewayError(ErrorKind.NOT_FOUND, f"there is nothing at {shown(path)}; GET /docs shows what there is")
+        hint = _USUAL.get(path, "") or (path[:-1] if path[:-1] in self._fixed else "")
+        meant = f"; you may want {hint}" if hint else ""
+        text = f"there is nothing at {shown(path)}{meant}; GET /docs shows what there is"
+        raise GatewayError(ErrorKind.NOT_FOUND, text)
 
 
 def _of_verb(verbs: dict[str, Route], verb: str) -> Route:
