@@ -142,7 +142,9 @@ class Settings(DriftSettings, RequestLogSettings, TfServingSettings):
         2**26, ge=1, description="Most elements of one tensor, whether they came or its shape only claims them."
     )
     max_json_values: int = Field(
-        2_000_000, ge=16, description="Most values of a JSON body; larger tensors travel over gRPC or as binary data."
+        2_000_000,
+        ge=16,
+        description="Most values of a JSON body, and most lists; larger tensors travel over gRPC or as binary data.",
     )
     max_json_depth: int = Field(32, ge=4, le=512, description="Most lists and objects within each other in JSON.")
     max_name_length: int = Field(256, ge=1, description="Most characters of a model's, label's or tensor's name.")

@@ -148,3 +148,16 @@ async def test_what_is_said_of_a_request_is_bounded(served: Served, caplog: pyte
     await served.rest.post("/v1/models/double:predict", json={"inputs": inputs})
     [entry] = entries(caplog)
     assert 0 < len(entry["detail"]) <= 500
+
+
+async def test_a_clients_own_ids_are_in_the_line(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    ids = {"x-correlation-id": "order-17", "traceparent": trace}
+    await served.rest.post(CLASSIFY.format("nope"), json=BLACK, headers=ids)
+    with pytest.raises(grpc.aio.AioRpcError):
+        await served.stub.Classify(classify_request("nope", **BLACK), metadata=tuple(ids.items()))
+    await served.rest.post(CLASSIFY.format("nope"), json=BLACK, headers={"x-correlation-id": "x" * 200})
+    over_rest, over_grpc, without = entries(caplog)
+    for entry in (over_rest, over_grpc):
+        assert (entry["correlation_id"], entry["traceparent"]) == ("order-17", trace)
+    assert not {"correlation_id", "traceparent"} & without.keys()

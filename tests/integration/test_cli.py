@@ -82,6 +82,8 @@ def test_models_are_listed(server: ServerProcess) -> None:
     for words in ("shades", "image_classifier", "4 x 4 x 1 pixels, files", "3 classes", "half of it is missing"):
         assert words in text
     assert "6 steps" in text
+    assert "x float32" in text
+    assert "y float32" in text
     names = [model["name"] for model in json.loads(ask(server, "models", "--json"))["models"]]
     assert names == ["double", "shades", "steps"]
 

@@ -159,3 +159,9 @@ async def test_an_error_after_answers_is_in_the_trailers(served: Served) -> None
         assert answer.status == INVALID_ARGUMENT
         assert b"grpc-status" not in answer.headers
         assert answer.trailers[b"grpc-status-details-bin"]
+
+
+async def test_the_code_of_an_error_can_be_read_without_the_details(served: Served) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await served.stub.Classify(classify_request("nope", images=[]))
+    assert ("tensorgate-code", "invalid_input") in [tuple(pair) for pair in caught.value.trailing_metadata() or ()]

@@ -170,3 +170,8 @@ async def test_no_body_whatever_is_the_servers_fault(
     body, length = (document + data, len(document)) if looks_right else (data, length)
     response = await served.rest.post(TEXT, content=body, headers={HEADER: str(length)})
     assert response.status_code == 400 or (response.status_code == 200 and (looks_right or length == 0))
+
+
+async def test_a_datatype_is_named_as_the_client_and_as_the_model_name_it(served: Served) -> None:
+    response = await served.rest.post(SUM, json={"inputs": [A, B | {"datatype": "FP64"}]})
+    assert "expected dtype float32 (FP32), got dtype float64 (FP64)" in response.json()["error"]
