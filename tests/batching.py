@@ -52,7 +52,7 @@ class Merging:
         self.calls: list[Call] = []
         self.backend = Gated()
         self.seen: list[tuple[int, int]] = []
-        runs = {name: limits.pop(name) for name in list(limits) if name.startswith("max_batches")}
+        runs = {name: limits.pop(name) for name in list(limits) if name.startswith(("max_batches", "max_client"))}
         self.batcher = Batcher(
             backend=self.backend,  # type: ignore[arg-type]  # all that a batcher asks of it
             limits=BatchLimits(**{"max_batches_in_flight": 1, **runs}),
@@ -62,9 +62,9 @@ class Merging:
         )
         self.budget = budget
 
-    def ask(self, *values: float, model: ModelVersion = MODEL, width: int = 1) -> "asyncio.Task[Any]":
+    def ask(self, *values: float, model: ModelVersion = MODEL, width: int = 1, client: str = "") -> "asyncio.Task[Any]":
         x = np.repeat(np.array(values, np.float32)[:, np.newaxis], width, axis=1)
-        call = Call("rest", "method", "id", Deadline.after(5))
+        call = Call("rest", "method", "id", Deadline.after(5), client=client)
         [signature] = model.signatures.values()
 
         async def asked() -> Any:

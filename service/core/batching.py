@@ -4,11 +4,11 @@ There is no timer. A request that finds the backend idle runs at once and alone.
 in the queue of their model, version, signature and inner shapes; when it ends, the queue whose turn it is comes next,
 with as many of its requests as fit in a batch, and then goes to the end of the line. One model has one run at a
 time, and leaves the other places to other models: on one machine a second run would only take the cores from the first.
+Where clients are told apart, they take turns, between the queues and within each.
 """
 
 import asyncio
 import time
-from collections import Counter, deque
 from collections.abc import Callable, Hashable, Mapping
 from contextvars import Context
 from dataclasses import dataclass, field, replace
@@ -18,25 +18,28 @@ import numpy as np
 from service.core.batch_policy import BatchPolicies, BatchPolicy
 from service.core.call import Call
 from service.core.catalog import ModelVersion
+from service.core.fair_queue import FairQueue, Turns
 from service.core.merging import MergedRuns, Outputs, QueuedRequest, has_row_for_each, signature_key
 from service.core.ports import Backend
+from service.core.queue_bounds import QueueBounds
 from service.core.request import InferenceRequest
 from service.core.retry_budget import RetryBudget
 from service.core.tensors import Signature
-from service.errors import ErrorKind, GatewayError
 
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """How many runs there may be at a time, named as the settings that they come from.
+    """How many runs there may be at a time, and who may wait, named as the settings that they come from.
 
     Attributes:
         max_batches_in_flight: Runs under way at a time, on each replica of the backend.
         max_batches_per_model: Of these, runs of requests that could have been merged with each other.
+        max_client_share: Of the places in a queue that one client may have, where clients are told apart.
     """
 
     max_batches_in_flight: int = 2
     max_batches_per_model: int = 1
+    max_client_share: float = 1.0
 
 
 @dataclass(slots=True)
@@ -50,7 +53,7 @@ class _Queue:
     version: ModelVersion
     policy: BatchPolicy
     merges: bool
-    waiting: deque[QueuedRequest] = field(default_factory=deque)
+    waiting: FairQueue = field(default_factory=FairQueue)
     running: int = 0
 
     @property
@@ -86,14 +89,14 @@ class Batcher:
         self._policies = policies
         self._replicas = replicas
         self._queues: dict[Hashable, _Queue] = {}
-        self._served_next: deque[Hashable] = deque()  # queues in which someone waits, the next one first
+        self._turns = Turns()
         self._running = 0
-        self._waiting: dict[str, Counter[str]] = {}  # by model, then signature
+        self._bounds = QueueBounds(limits.max_client_share)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def waiting(self) -> Mapping[str, int]:
         """Returns how many requests wait for each model."""
-        return {name: counts.total() for name, counts in self._waiting.items()}
+        return self._bounds.waiting()
 
     def reason_against(self, version: ModelVersion, signature: Signature) -> str:
         """Returns why requests of a signature are neither merged nor split; empty where they are."""
@@ -154,14 +157,15 @@ class Batcher:
                 call.took("queue", arrived, arrived)  # it is a phase of every request, for those who add them up
                 call.spent("execute", arrived)
                 self._end(key, queue)
+        counted = self._bounds.enter(request, queue.policy, call.client)
         answer: asyncio.Future[Outputs] = asyncio.get_running_loop().create_future()
-        return await self._wait(QueuedRequest(request, call.deadline, answer, call.trace), key, queue, arrived, call)
+        queued = QueuedRequest(request, call.deadline, answer, counted, call.client, call.trace)
+        return await self._wait(queued, key, queue, arrived, call)
 
     async def _wait(self, queued: QueuedRequest, key: Hashable, queue: _Queue, arrived: float, call: Call) -> Outputs:
-        self._count(queued.request, queue.policy)
-        if not queue.waiting:
+        if not queue.waiting.has(queued.client):
             self._queues[key] = queue
-            self._served_next.append(key)
+            self._turns.add(queued.client, key)
         queue.waiting.append(queued)
         try:
             return await queued.answer
@@ -176,37 +180,15 @@ class Batcher:
 
     def _give_up(self, queued: QueuedRequest, key: Hashable, queue: _Queue) -> None:
         """Takes a request out of its queue: nothing of it stays, however long the run takes that is under way."""
-        self._left(queued.request)
+        self._bounds.leave(queued.counted, queued.client)
         try:
             queue.waiting.remove(queued)
         except ValueError:
             return  # it was passed over when its turn came
-        if not queue.waiting:
-            self._served_next.remove(key)
-            if not queue.running:
+        if not queue.waiting.has(queued.client):
+            self._turns.discard(queued.client, key)
+            if not queue.waiting and not queue.running:
                 self._queues.pop(key, None)
-
-    def _count(self, request: InferenceRequest, policy: BatchPolicy) -> None:
-        """Counts a request that waits, or refuses it."""
-        model, signature = request.version.name, request.signature.name
-        counts = self._waiting.get(model) or Counter()
-        waiting = counts[signature] if policy.has_own_queue else self._of_model(model, counts)
-        if waiting >= policy.max_queue_size:
-            whom = f"signature {signature!r} of model {model!r}" if policy.has_own_queue else f"model {model!r}"
-            text = f"{waiting} requests wait for {whom}, as many as max_queue_size admits"
-            raise GatewayError(ErrorKind.OVERLOADED, text)
-        counts[signature] += 1
-        self._waiting[model] = counts
-
-    def _of_model(self, model: str, counts: Counter[str]) -> int:
-        """Returns how many wait within the model's bound: those of signatures that have none of their own."""
-        return sum(count for name, count in counts.items() if not self._policies.of(model, name).has_own_queue)
-
-    def _left(self, request: InferenceRequest) -> None:
-        counts = self._waiting[request.version.name]
-        counts[request.signature.name] -= 1
-        if not counts.total():
-            del self._waiting[request.version.name]
 
     def _has_place(self, queue: _Queue) -> bool:
         limits = self._limits
@@ -225,21 +207,16 @@ class Batcher:
         self._running -= 1
         if not queue.waiting and not queue.running:
             self._queues.pop(key, None)
-        for _ in range(len(self._served_next)):
-            if self._running >= self._limits.max_batches_in_flight * self._replicas(None):
+        while self._running < self._limits.max_batches_in_flight * self._replicas(None):
+            waiting = self._turns.next(lambda key: self._has_place(self._queues[key]))
+            if waiting is None:
                 return
-            waiting = self._served_next.popleft()
-            if self._has_place(self._queues[waiting]):
-                self._serve(waiting)
-            else:
-                self._served_next.append(waiting)
+            self._serve(waiting)
 
     def _serve(self, key: Hashable) -> None:
-        """Begins a run for the requests at the head of a queue; the queue goes to the end of the line."""
+        """Begins a run for the requests whose turn it is in a queue."""
         queue = self._queues[key]
-        batch = self._taken(queue)
-        if queue.waiting:
-            self._served_next.append(key)
+        batch = self._taken(key, queue)
         if not batch:
             if not queue.waiting and not queue.running:
                 self._queues.pop(key, None)
@@ -250,21 +227,24 @@ class Batcher:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _taken(self, queue: _Queue) -> list[QueuedRequest]:
+    def _taken(self, key: Hashable, queue: _Queue) -> list[QueuedRequest]:
         """Takes as many requests as fit in a batch; those that nobody waits for any more are skipped."""
         batch: list[QueuedRequest] = []
         rows = 0
         began = time.perf_counter()
-        while queue.waiting:
-            queued = queue.waiting[0]
+        waiting = queue.waiting
+        while waiting:
+            queued = waiting.first()
             if queued.wanted:
                 if batch and rows + queued.request.rows > queue.policy.rows:
                     break
                 queued.began = began
-                self._left(queued.request)
+                self._bounds.leave(queued.counted, queued.client)
                 batch.append(queued)
                 rows += queued.request.rows
-            queue.waiting.popleft()
+            waiting.popleft()
+            if not waiting.has(queued.client):
+                self._turns.discard(queued.client, key)
         return batch
 
     async def _run_batch(self, key: Hashable, queue: _Queue, batch: list[QueuedRequest]) -> None:

@@ -31,6 +31,7 @@ class Call:
         version: Version of the model, once the catalog has found it.
         asked: Name of the model as the client gave it, cut short, where the catalog has none of it; never a label.
         identity: Who sends it, once that is known.
+        client: Whose share of queues and places it takes, where clients are told apart; else empty.
         peer: Host and port of who sent it; or what returns it as text.
         detail: What went wrong, for people.
         size: Bytes of the request as it came.
@@ -56,6 +57,7 @@ class Call:
     version: int | None = None
     asked: str | None = None
     identity: Identity = ANYBODY
+    client: str = ""
     peer: tuple[str, int] | Callable[[], str] | None = None
     detail: str = ""
     size: int = 0

@@ -12,6 +12,7 @@ from service.core.batch_policy import BatchPolicy
 from service.core.catalog import ModelVersion
 from service.core.deadline import Deadline
 from service.core.ports import Backend
+from service.core.queue_bounds import Waiting
 from service.core.request import InferenceRequest
 from service.core.retry_budget import RetryBudget
 from service.core.spans import Trace, running
@@ -34,13 +35,17 @@ class QueuedRequest:
 
     Attributes:
         deadline: Of the call.
-        trace: Likewise, where it is traced.
+        counted: Where it is counted while it waits.
+        client: Who sends it, where clients are told apart; else empty.
+        trace: Of the call, where it is traced.
         began: When its run began, by the performance counter; 0 until then.
     """
 
     request: InferenceRequest
     deadline: Deadline
     answer: "asyncio.Future[Outputs]"
+    counted: Waiting
+    client: str = ""
     trace: Trace | None = None
     began: float = 0.0
 

@@ -199,8 +199,8 @@ async def test_nothing_stays_of_requests_that_were_given_up_while_a_run_hangs() 
             await front.settle()
     batcher = front.batcher
     assert batcher.waiting() == {}
-    assert [len(queue.waiting) for queue in batcher._queues.values()] == [0]
-    assert not batcher._served_next
+    assert [bool(queue.waiting) for queue in batcher._queues.values()] == [False]
+    assert batcher._turns.next(lambda key: True) is None
     after = front.ask(7)
     await front.settle()
     front.let(2)
