@@ -5,6 +5,7 @@ transport has one table from kind to status, and a test walks the kinds to see t
 """
 
 import logging
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -75,6 +76,8 @@ _RETRYABLE = frozenset(
     {ErrorKind.NOT_READY, ErrorKind.RATE_LIMITED, ErrorKind.OVERLOADED, ErrorKind.BACKEND_UNAVAILABLE}
 )
 
+_SOON_SECONDS = 1
+"""After which to try again where nothing better is known."""
 _SHOWN_CHARACTERS = 80
 _LONGEST_TEXT = 300
 _LISTED = 10
@@ -113,16 +116,34 @@ class GatewayError(Exception):
         message: One sentence for people; safe to show to the client.
         violations: For bad input, each thing that is wrong.
         upstream: What TensorFlow said, or a TensorFlow Serving behind this server, word for word.
+        retry_after: Seconds after which the same request may succeed, where that is known.
+        limit: Name of the client's limit that is used up, if one is.
     """
 
     def __init__(
-        self, kind: ErrorKind, message: str, violations: Iterable[Violation] = (), *, upstream: str = ""
+        self,
+        kind: ErrorKind,
+        message: str,
+        violations: Iterable[Violation] = (),
+        *,
+        upstream: str = "",
+        retry_after: float | None = None,
+        limit: str = "",
     ) -> None:
         self.message = _writable(message)
         super().__init__(self.message)
         self.kind = kind
         self.violations = tuple(violations)
         self.upstream = upstream
+        self.limit = limit
+        self._retry_after = retry_after
+
+    @property
+    def retry_after(self) -> int | None:
+        """Whole seconds after which to try again; ``None`` where that is of no use."""
+        if not self.kind.retryable:
+            return None
+        return max(_SOON_SECONDS, math.ceil(self._retry_after or 0))
 
     def details(self) -> list[dict[str, str]]:
         """Returns the violations as every JSON body of ours shows them."""
@@ -133,7 +154,7 @@ class GatewayError(Exception):
 
     def reworded(self, message: str) -> "GatewayError":
         """Returns the same failure in the words of a protocol that has its own."""
-        return GatewayError(self.kind, message, self.violations)
+        return GatewayError(self.kind, message, self.violations, retry_after=self._retry_after, limit=self.limit)
 
 
 class OutdatedVersionError(GatewayError):

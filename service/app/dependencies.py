@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from functools import partial
 
+from service.app.followed_file import FollowedFile
+from service.app.limits_file import parse_limits
 from service.app.model_config_file import ModelConfigFile
 from service.app.settings import Settings
 from service.backends.registry import BackendOptions, TfServingOptions, create_backend
-from service.core.admission import Admission
+from service.core.admission import Admission, ClientBounds
 from service.core.batch_policy import BatchMode, BatchPolicies, BatchPolicy, parse_batch_sizes
 from service.core.batching import Batcher, BatchLimits
 from service.core.bounds import InputBounds
@@ -15,6 +17,7 @@ from service.core.control import ModelControl, configure
 from service.core.drift import DriftMonitor
 from service.core.engine import Engine
 from service.core.ports import Backend
+from service.core.rate_limits import RateLimits
 from service.core.replicas import ReplicatedBackend
 from service.core.retry_budget import RetryBudget
 from service.core.versions import VersionPolicy
@@ -23,6 +26,7 @@ from service.protocols.tfserving.errors import CODES
 from service.recording.log import LogOptions, RequestLog
 from service.telemetry.memory_limit import report_memory_limit
 from service.telemetry.metrics import Metrics
+from service.telemetry.rate_limits import RateLimitMetrics
 from service.telemetry.request_log import RequestLogMetrics
 
 _LIMITS = {"max_requests_in_flight", "max_streams_in_flight", "max_bytes_in_flight", "max_queue_size"}
@@ -34,6 +38,7 @@ class Dependencies:
 
     Attributes:
         config_file: What the operator says of the models, if it is in a file.
+        limits_file: What each client may ask of each model, if that is in a file.
         request_log: Keeps a share of the requests, if that is wanted.
     """
 
@@ -46,6 +51,7 @@ class Dependencies:
     control: ModelControl
     engine: Engine
     config_file: ModelConfigFile | None
+    limits_file: FollowedFile | None
     request_log: RequestLog | None
 
     @classmethod
@@ -54,13 +60,14 @@ class Dependencies:
 
         Raises:
             BackendChoiceError: When there is no such backend.
-            GatewayError: When the model configuration file makes no sense.
+            GatewayError: When the model configuration file or the limits file makes no sense.
         """
         catalog = Catalog(needs_all=settings.ready_when == "all")
         admission = Admission(
             requests=settings.max_requests_in_flight,
             streams=settings.max_streams_in_flight,
             request_bytes=settings.max_bytes_in_flight,
+            clients=ClientBounds(share=settings.max_client_share, whole_request=settings.max_request_bytes),
         )
         metrics = Metrics(admission=admission, backend=settings.backend)
         metrics.watch(catalog)
@@ -92,8 +99,23 @@ class Dependencies:
         request_log = _request_log(settings, metrics)
         drift = DriftMonitor(share=settings.drift_share, half_life=settings.drift_half_life)
         metrics.watch_drift(drift.report)
-        engine = Engine(catalog=catalog, batcher=batcher, bounds=bounds, recorder=request_log, drift=drift)
-        return cls(settings, catalog, admission, metrics, bounds, backend, control, engine, config_file, request_log)
+        limits, limits_file = _limits(settings, metrics, catalog)
+        engine = Engine(
+            catalog=catalog, batcher=batcher, bounds=bounds, recorder=request_log, drift=drift, limits=limits
+        )
+        return cls(
+            settings=settings,
+            catalog=catalog,
+            admission=admission,
+            metrics=metrics,
+            bounds=bounds,
+            backend=backend,
+            control=control,
+            engine=engine,
+            config_file=config_file,
+            limits_file=limits_file,
+            request_log=request_log,
+        )
 
 
 def _backend(
@@ -131,6 +153,7 @@ def _batcher(settings: Settings, backend: Backend, metrics: Metrics, catalog: Ca
     limits = BatchLimits(
         max_batches_in_flight=settings.max_batches_in_flight,
         max_batches_per_model=settings.max_batches_per_model,
+        max_client_share=settings.max_client_share,
     )
     policies = BatchPolicies(_batch_policy(settings), catalog.options)
     make = partial(
@@ -143,6 +166,17 @@ def _batcher(settings: Settings, backend: Backend, metrics: Metrics, catalog: Ca
         batcher = make()
     metrics.watch_batching(batcher)
     return batcher
+
+
+def _limits(
+    settings: Settings, metrics: Metrics, catalog: Catalog
+) -> tuple[RateLimits, FollowedFile] | tuple[None, None]:
+    if settings.limits_file is None:
+        return None, None
+    limits = RateLimits(observe=RateLimitMetrics(metrics.registry, catalog.__contains__).refused)
+    file = FollowedFile("limits_file", settings.limits_file, lambda text: limits.become(parse_limits(text)))
+    file.read()
+    return limits, file
 
 
 def _request_log(settings: Settings, metrics: Metrics) -> RequestLog | None:

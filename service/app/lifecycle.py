@@ -47,6 +47,8 @@ _EXPOSED_HEADERS = (
     "tensorgate-code",
     "inference-header-content-length",
     "retry-after",
+    "ratelimit",
+    "ratelimit-policy",
 )
 """What scripts in browsers may read of an answer, beside its body."""
 _LOG_SECONDS = 5.0
@@ -65,7 +67,7 @@ class Server:
 
     Raises:
         BackendChoiceError: When there is no such backend.
-        GatewayError: When the model configuration file makes no sense.
+        GatewayError: When the model configuration file or the limits file makes no sense.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -76,7 +78,14 @@ class Server:
         self._draining = False
         self._apis = apis(self._parts, self._accepting)
         self._tracer = tracer()
-        calls = Calls(self.admission, settings.default_timeout, settings.max_timeout, self._report, tracer=self._tracer)
+        calls = Calls(
+            self.admission,
+            settings.default_timeout,
+            settings.max_timeout,
+            self._report,
+            tracer=self._tracer,
+            by_address=settings.clients_by_address,
+        )
         services = [service for api in self._apis for service in api.grpc]
         self._health = Health(["", *(name for service in services for name in (service.name, *service.health_names))])
         grpc_calls = GrpcCalls(
@@ -181,6 +190,8 @@ class Server:
         self._serving = asyncio.create_task(self._rest.serve(sockets=[listening]))
         self.catalog.subscribe(self._model_changed)
         self._helpers = [asyncio.create_task(self._follow_readiness()), asyncio.create_task(self._start_backend())]
+        if (limits := self._parts.limits_file) is not None and self._settings.poll_seconds:
+            self._helpers.append(asyncio.create_task(limits.follow(self._settings.poll_seconds)))
         self._changed.set()
         return self
 
@@ -225,13 +236,15 @@ class Server:
         await self._ready.wait()
 
     async def look(self) -> None:
-        """Looks at once at what is followed, the model configuration file and the models folder, and logs the outcome.
+        """Looks at once at what is followed, the operator's files and the models folder, and logs the outcome.
 
         Settings are not read again.
         """
         await self._started.wait()
         parts = self._parts
         looks: dict[str, Callable[[], Awaitable[None]]] = {}
+        if parts.limits_file is not None:
+            looks[str(parts.limits_file.path)] = parts.limits_file.look
         if parts.config_file is not None:
             looks[str(parts.config_file.path)] = partial(parts.config_file.look, parts.control)
         if isinstance(parts.backend, FollowingBackend):

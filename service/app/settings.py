@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.app.drift_settings import DriftSettings
+from service.app.limits_settings import LimitsSettings
 from service.app.request_log_settings import RequestLogSettings
 from service.app.settings_loading import PREFIX, RENAMED, SettingsError, load_as, nearest
 from service.app.tfserving_settings import TfServingSettings
@@ -32,7 +33,7 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
-class Settings(DriftSettings, RequestLogSettings, TfServingSettings):
+class Settings(DriftSettings, LimitsSettings, RequestLogSettings, TfServingSettings):
     """The settings of ``tensorgate serve``."""
 
     model_config = SettingsConfigDict(

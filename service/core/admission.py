@@ -2,7 +2,10 @@
 
 import asyncio
 import threading
+from collections import Counter
+from dataclasses import dataclass, field
 
+from service.core.client_share import leaves_room
 from service.errors import ErrorKind, GatewayError
 
 
@@ -13,55 +16,72 @@ class Admission:
         requests: How many requests may be in flight at a time.
         streams: How many streams may be open at a time.
         request_bytes: How many bytes of requests may be held at a time.
+        clients: What one client may have of all that, where clients are told apart.
     """
 
-    def __init__(self, *, requests: int, streams: int, request_bytes: int) -> None:
+    def __init__(
+        self, *, requests: int, streams: int, request_bytes: int, clients: "ClientBounds | None" = None
+    ) -> None:
         self._limits = {"requests": requests, "streams": streams}
-        self._bytes = _Bytes(request_bytes)
+        self._clients = clients or ClientBounds()
+        self._of_clients: dict[str, Counter[str]] = {"requests": Counter(), "streams": Counter()}
+        self._bytes = _Bytes(request_bytes, self._clients)
         self._idle = asyncio.Event()
         self._idle.set()
         self.in_flight = {"requests": 0, "streams": 0}
         self.draining = asyncio.Event()
         """Set from the moment when nothing is admitted any more."""
 
-    def admitted(self, what: str | None = "requests", *, later: bool = False) -> "HeldBytes":
+    def admitted(self, what: str | None = "requests", client: str = "", *, later: bool = False) -> "HeldBytes":
         """Returns what holds a place for its body, and counts the bytes that it holds meanwhile.
 
         Entering it raises GatewayError: NOT_READY while draining, OVERLOADED when no place is free.
 
         Args:
             what: ``requests`` or ``streams``; ``None`` for a probe, which takes no place.
+            client: Whose they are, where clients are told apart; else empty.
             later: Whether the place is taken by `HeldBytes.admit` only, once there is something to do.
         """
-        return HeldBytes(self, self._bytes, what, later=later)
+        return HeldBytes(self, self._bytes, what, client, later=later)
 
-    def check(self, what: str) -> None:
-        """Looks whether a place is free.
+    def check(self, what: str, client: str = "") -> None:
+        """Looks whether a place is free for a client.
 
         Raises:
             GatewayError: NOT_READY or OVERLOADED.
         """
         if self.draining.is_set():
             raise GatewayError(ErrorKind.NOT_READY, "the server is going down")
-        if self.in_flight[what] >= self._limits[what]:
+        free = self._limits[what] - self.in_flight[what]
+        if free <= 0:
             raise GatewayError(
                 ErrorKind.OVERLOADED,
                 f"{self.in_flight[what]} {what} are in flight, as many as max_{what}_in_flight admits",
             )
+        if client and not leaves_room(self._of_clients[what][client], free, self._clients.share):
+            raise GatewayError(
+                ErrorKind.OVERLOADED,
+                f"{self._of_clients[what][client]} {what} of this client are in flight, as many as max_client_share "
+                f"admits of one: the {free} places that are free are left to others",
+            )
 
-    def enter(self, what: str) -> None:
+    def enter(self, what: str, client: str = "") -> None:
         """Takes a place.
 
         Raises:
             GatewayError: NOT_READY or OVERLOADED.
         """
-        self.check(what)
+        self.check(what, client)
         self.in_flight[what] += 1
+        if client:
+            self._of_clients[what][client] += 1
         self._idle.clear()
 
-    def leave(self, what: str) -> None:
+    def leave(self, what: str, client: str = "") -> None:
         """Gives a place back."""
         self.in_flight[what] -= 1
+        if client:
+            _subtract(self._of_clients[what], client, 1)
         if not any(self.in_flight.values()):
             self._idle.set()
 
@@ -78,19 +98,36 @@ class Admission:
         await self._idle.wait()
 
 
+@dataclass(frozen=True, slots=True)
+class ClientBounds:
+    """What one client may have of what there is for all.
+
+    Attributes:
+        share: Of the places, and of the bytes: see `leaves_room`.
+        whole_request: Bytes that a client may hold whatever its share: those of the longest request.
+    """
+
+    share: float = 1.0
+    whole_request: int = 0
+
+
+@dataclass(slots=True)
 class _Bytes:
     """How many bytes are held, whatever thread counts them.
 
     Attributes:
         limit: As many as may be.
+        bounds: Of each client.
         held: Of all requests.
+        clients: Of each client that is told apart from others.
         lock: Held while a count changes.
     """
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.held = 0
-        self.lock = threading.Lock()
+    limit: int
+    bounds: ClientBounds
+    held: int = 0
+    clients: Counter[str] = field(default_factory=Counter)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class HeldBytes:
@@ -102,12 +139,13 @@ class HeldBytes:
         taken: In bytes.
     """
 
-    __slots__ = ("_admission", "_closed", "_has_place", "_later", "_total", "_what", "taken")
+    __slots__ = ("_admission", "_client", "_closed", "_has_place", "_later", "_total", "_what", "taken")
 
-    def __init__(self, admission: Admission, total: _Bytes, what: str | None, *, later: bool) -> None:
+    def __init__(self, admission: Admission, total: _Bytes, what: str | None, client: str, *, later: bool) -> None:
         self._admission = admission
         self._total = total
         self._what = what
+        self._client = client
         self._later = later
         self._has_place = False
         self._closed = False
@@ -115,7 +153,7 @@ class HeldBytes:
 
     def __enter__(self) -> "HeldBytes":
         if self._what is not None and self._later:
-            self._admission.check(self._what)
+            self._admission.check(self._what, self._client)
         else:
             self.admit()
         return self
@@ -123,10 +161,9 @@ class HeldBytes:
     def __exit__(self, *error: object) -> None:
         with self._total.lock:
             self._closed = True
-            self._total.held -= self.taken
-            self.taken = 0
+            self._count(-self.taken)
         if self._has_place and self._what is not None:
-            self._admission.leave(self._what)
+            self._admission.leave(self._what, self._client)
 
     def admit(self) -> None:
         """Takes the place.
@@ -135,7 +172,7 @@ class HeldBytes:
             GatewayError: NOT_READY or OVERLOADED.
         """
         if self._what is not None:
-            self._admission.enter(self._what)
+            self._admission.enter(self._what, self._client)
             self._has_place = True
 
     def take(self, size: int) -> None:
@@ -149,16 +186,42 @@ class HeldBytes:
         with total.lock:
             if self._closed:
                 raise GatewayError(ErrorKind.CANCELLED, "the request is over")
-            if total.held + size > total.limit:
+            free = total.limit - total.held
+            if size > free:
                 raise GatewayError(
                     ErrorKind.OVERLOADED,
                     f"{total.held} bytes of requests are held, max_bytes_in_flight admits {total.limit}",
                 )
-            total.held += size
-            self.taken += size
+            if self._client:
+                self._check_share(size, free)
+            self._count(size)
 
     def give_back(self, size: int) -> None:
         """Gives some back before the end."""
         with self._total.lock:
-            self._total.held -= size
-            self.taken -= size
+            self._count(-size)
+
+    def _check_share(self, size: int, free: int) -> None:
+        bounds, held = self._total.bounds, self._total.clients[self._client]
+        if held + size > bounds.whole_request and not leaves_room(held, free, bounds.share):
+            raise GatewayError(
+                ErrorKind.OVERLOADED,
+                f"{held} bytes of this client's requests are held, as many as max_client_share admits of one: the "
+                f"{free} bytes that are free are left to others",
+            )
+
+    def _count(self, size: int) -> None:
+        """Counts bytes more, or less, while the lock is held."""
+        self._total.held += size
+        self.taken += size
+        if self._client:
+            _subtract(self._total.clients, self._client, -size)
+
+
+def _subtract(counts: Counter[str], client: str, number: int) -> None:
+    """Counts so many less; of a client that has nothing, nothing is kept."""
+    left = counts[client] - number
+    if left:
+        counts[client] = left
+    else:
+        counts.pop(client, None)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from service.core.deadline import Deadline
 from service.core.identity import ANYBODY, Identity
+from service.core.rate_limits import Lease
 from service.core.spans import Trace
 
 
@@ -44,6 +45,7 @@ class Call:
         intervals: Each time that it passed a phase, where spans are made of that: the phase's name, and when it began
             and ended by the performance counter.
         metadata: What the client sent beside its messages or its body, by name; of several of one name, any.
+        lease: What it takes of its client's limits, where there are any.
         hold: Counts bytes that the request makes the server hold beyond those that it sent, such as what a compressed
             body unpacks to; raises OVERLOADED where there are too many.
     """
@@ -69,6 +71,7 @@ class Call:
     trace: Trace | None = None
     intervals: list[tuple[str, float, float]] | None = None
     metadata: Mapping[bytes, bytes] = field(default_factory=dict)
+    lease: Lease | None = None
     hold: Callable[[int], None] = _hold_nothing
 
     def phase(self, name: str) -> "_Phase":

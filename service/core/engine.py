@@ -13,6 +13,7 @@ from service.core.call import Call
 from service.core.catalog import Catalog, ModelRef, ModelVersion
 from service.core.columns import as_columns, in_shape
 from service.core.drift import DriftMonitor
+from service.core.rate_limits import RateLimits
 from service.core.record import Record, Recorder
 from service.core.request import InferenceRequest
 from service.core.signature import check_inputs, check_outputs, rows_if_valid
@@ -32,6 +33,7 @@ class Engine:
         bounds: How large what one request holds may be.
         recorder: Keeps some of the requests, where that is wanted.
         drift: Looks at what is asked and answered; by default nothing does.
+        limits: What clients may ask of each model, where that is limited.
 
     Attributes:
         drift: Likewise.
@@ -45,25 +47,41 @@ class Engine:
         bounds: InputBounds,
         recorder: Recorder | None = None,
         drift: DriftMonitor | None = None,
+        limits: RateLimits | None = None,
     ) -> None:
         self.drift = drift or DriftMonitor()
         self._catalog = catalog
         self._bounds = bounds
         self._batcher = batcher
         self._recorder = recorder
+        self._limits = limits
 
-    def attribute(self, name: str, call: Call) -> None:
+    def note(self, name: str, call: Call) -> None:
         """Notes the model on the call: what is refused before it is resolved counts as its too, if there is one."""
         if name in self._catalog:
             call.model = name
         else:
             call.asked = name[:_ASKED_CHARACTERS]
 
+    def attribute(self, name: str, call: Call) -> None:
+        """Notes the model on the call, and admits the call where its client's use of the model is limited.
+
+        May be called again for the same call, which is admitted once.
+
+        Raises:
+            GatewayError: RATE_LIMITED, or TOO_LARGE for a request that never is admitted.
+        """
+        self.note(name, call)
+        if self._limits is not None and call.lease is None and call.model is not None:
+            call.lease = self._limits.lease(call.client, call.model, call.size)
+            if call.lease is not None:
+                call.lease.begin()
+
     def address(self, wanted: ModelRef, call: Call) -> None:
         """Checks the names that a request gives, and notes the model on the call.
 
         Raises:
-            GatewayError: TOO_LARGE for a name that is too long.
+            GatewayError: TOO_LARGE for a name that is too long; what `attribute` raises.
         """
         self.attribute(wanted.name, call)
         self._bounds.check_name(wanted.name, where="model")
@@ -74,7 +92,7 @@ class Engine:
         """Finds the version that is to answer, and notes it on the call.
 
         Raises:
-            GatewayError: MODEL_NOT_FOUND, LABEL_NOT_FOUND or NOT_READY; TOO_LARGE for a name that is too long.
+            GatewayError: MODEL_NOT_FOUND, LABEL_NOT_FOUND or NOT_READY; what `address` raises.
         """
         self.address(wanted, call)
         version = self._catalog.resolve(wanted)
@@ -123,7 +141,7 @@ class Engine:
             call: The call that this is part of.
 
         Raises:
-            GatewayError: INVALID_INPUT with a violation for each thing that is wrong, or TOO_LARGE.
+            GatewayError: INVALID_INPUT with a violation for each thing that is wrong, TOO_LARGE, or RATE_LIMITED.
         """
         begun = perf_counter()
         bounds = self._bounds
@@ -143,6 +161,8 @@ class Engine:
         if outputs:
             check_outputs(signature, outputs)
         bounds.check_rows(rows, where="inputs")
+        if call.lease is not None:
+            call.lease.take_rows(rows)
         call.rows += rows
         call.spent("validate", begun)
         inputs = signature.with_defaults(inputs)

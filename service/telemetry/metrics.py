@@ -37,6 +37,7 @@ _LOAD_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 _REJECTIONS = {
     ErrorKind.OVERLOADED: "overloaded",
+    ErrorKind.RATE_LIMITED: "rate_limited",
     ErrorKind.TOO_LARGE: "payload",
     ErrorKind.TIMEOUT: "deadline",
     ErrorKind.NOT_READY: "not_ready",

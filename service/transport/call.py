@@ -11,6 +11,7 @@ from typing import TypeVar
 from service.core import call as calls
 from service.core.admission import Admission, HeldBytes
 from service.core.call import Call
+from service.core.client_address import client_at
 from service.core.deadline import Deadline
 from service.core.tracing import Tracer
 from service.errors import OK, ErrorKind, GatewayError, OutdatedVersionError, as_gateway_error
@@ -41,6 +42,7 @@ class Calls:
         max_timeout: Seconds at most, whatever a call states.
         report: Takes each finished call and its code.
         tracer: Begins their traces, where there are any.
+        by_address: Whether clients that do not say who they are are told apart by their address.
     """
 
     admission: Admission
@@ -48,6 +50,7 @@ class Calls:
     max_timeout: float
     report: Report
     tracer: Tracer | None = None
+    by_address: bool = False
 
     def deadline(self, wanted: float | None, *, sooner: float = 0.0) -> Deadline:
         """Returns the deadline of a call that begins now and wants that many seconds.
@@ -84,8 +87,9 @@ class Calls:
         calls.enter(call)
         code: str = OK
         try:
+            call.client = call.identity.name or (client_at(call.peer) if self.by_address else "")
             # The deadline bounds the time that reading takes, too.
-            with call.deadline.enforced(), self.admission.admitted(place, later=reads) as held:
+            with call.deadline.enforced(), self.admission.admitted(place, call.client, later=reads) as held:
                 call.hold = held.take
                 return await work(held)
         except asyncio.CancelledError:
@@ -102,6 +106,8 @@ class Calls:
             # The frames in its traceback refer to the request, and to the error itself.
             return refuse(error.with_traceback(None), call)
         finally:
+            if call.lease is not None:
+                call.lease.close()
             if place is not None or code != OK:
                 self.report(call, str(code))
 

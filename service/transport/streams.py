@@ -82,6 +82,8 @@ class OrderedStreams:
             deadline=Deadline.after(self.timeout),
             metadata=stream.metadata,
             size=size,
+            identity=stream.identity,
+            client=stream.client,
             peer=stream.peer,
         )
         if self.tracer is not None and stream.trace is not None:
@@ -104,6 +106,8 @@ class OrderedStreams:
             # The frames in its traceback refer to the request, and to the error itself.
             return method.message.serialize(method.failed(request, error.with_traceback(None), call))
         finally:
+            if call.lease is not None:
+                call.lease.close()
             stream.messages += 1
             stream.model, stream.version = call.model, call.version
             self.report(call, code)

@@ -152,7 +152,7 @@ class ServedModels:
                 can have.
         """
         wanted = self._wanted(name, version)
-        self._engine.attribute(name, call)
+        self._engine.note(name, call)
         found = self._catalog.find(wanted)
         call.version = found.version
         return found.state is State.AVAILABLE

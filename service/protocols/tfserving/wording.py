@@ -38,6 +38,8 @@ def unresolved(error: GatewayError, wanted: ModelRef, labels: Mapping[str, int])
         wanted: What the request named.
         labels: The model's labels.
     """
+    if error.kind is ErrorKind.RATE_LIMITED:  # nothing was looked for
+        return error
     if wanted.label is not None and wanted.label not in labels:  # upstream says so of unknown models, too
         text = shortened(f"Unrecognized servable version label: {wanted.label}")
         return GatewayError(ErrorKind.LABEL_NOT_FOUND, text, error.violations)

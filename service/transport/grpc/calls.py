@@ -19,6 +19,8 @@ from service.transport.grpc.framing import check_message_size
 from service.transport.grpc.status import ERROR_CODE, STATUS_DETAILS, status
 from service.transport.streams import OrderedStreams
 
+RETRY_AFTER = "retry-after"
+"""Metadata key of the seconds after which a client may ask again whose limit is used up."""
 _REQUEST_ID = REQUEST_ID.encode()
 _SHARE, _MARGIN_SECONDS, _TELLING_SECONDS = 0.25, 0.03, 0.001
 """How much sooner than the client gives up it is told so: a call that it resets costs the connection more. Calls that
@@ -254,7 +256,8 @@ def refusal(error: GatewayError, call: Call, codes: Mapping[ErrorKind, Code]) ->
     call.status = codes[error.kind]
     found = status(error, call.request_id, codes)
     plain = ((REQUEST_ID, call.request_id), (ERROR_CODE, error.kind.value))
-    metadata = (*plain, (STATUS_DETAILS, found.SerializeToString()))
+    advice = ((RETRY_AFTER, str(error.retry_after)),) if error.limit else ()
+    metadata = (*plain, *advice, (STATUS_DETAILS, found.SerializeToString()))
     return Refusal(codes[error.kind], found.message, metadata)
 
 

@@ -13,7 +13,6 @@ STATUS_DETAILS = "grpc-status-details-bin"
 ERROR_CODE = "tensorgate-code"
 """The trailer that has the stable code, for those who do not decode the details."""
 DOMAIN = "tensorgate"
-_RETRY_AFTER_SECONDS = 1
 
 # Clients take 8 KiB of trailing metadata; of more they show no code, no text and no details. A status travels there as
 # base64, four bytes for three, beside its message, in which a byte that is not printable ASCII becomes three.
@@ -30,14 +29,19 @@ def status(error: GatewayError, request_id: str, codes: Mapping[ErrorKind, Code]
     """Returns the error as google.rpc.Status.
 
     It carries an ErrorInfo with the stable code and the request id; for bad input a BadRequest with each violation;
-    for what may be tried again a RetryInfo. It is no longer than clients take: the message may be cut, and the last of
-    many violations left out.
+    for what may be tried again a RetryInfo, and for a limit that is used up a QuotaFailure. It is no longer than
+    clients take: the message may be cut, and the last of many violations left out.
     """
     found = status_pb2.Status(code=codes[error.kind], message=_cut(error.message, _MAX_MESSAGE, _escaped_size))
     info = error_details_pb2.ErrorInfo(reason=error.kind.value, domain=DOMAIN, metadata={"request_id": request_id})
     found.details.add().Pack(info)
-    if error.kind.retryable:
-        found.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=Duration(seconds=_RETRY_AFTER_SECONDS)))
+    if (seconds := error.retry_after) is not None:
+        found.details.add().Pack(error_details_pb2.RetryInfo(retry_delay=Duration(seconds=seconds)))
+    if error.limit:
+        violation = error_details_pb2.QuotaFailure.Violation(
+            subject=error.limit, description=_cut(error.message, _MAX_DESCRIPTION)
+        )
+        found.details.add().Pack(error_details_pb2.QuotaFailure(violations=[violation]))
     if error.violations:
         found.details.add().Pack(_bad_request(error, _MAX_STATUS - found.ByteSize() - _ANY_SIZE))
     return found

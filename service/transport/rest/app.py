@@ -15,10 +15,10 @@ from service.errors import ErrorKind, GatewayError, Violation, invalid_input, sh
 from service.seam.http import Found, HttpRequest, HttpResponse, RestApi, Route
 from service.seam.problem import problem_response
 from service.transport.call import OTHER_METHOD, REQUEST_ID, Calls, answered_again, request_id_of
+from service.transport.rest.quotas import quota_headers
 from service.transport.rest.routing import MethodNotAllowedError, Router
 
 _REQUEST_ID, _TIMEOUT = REQUEST_ID.encode(), b"x-request-timeout"
-RETRY_AFTER_SECONDS = "1"
 
 _SECONDS = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 """A number as JSON and most languages write it; Python's own ``float`` also reads 1_0, and digits of all scripts."""
@@ -132,8 +132,8 @@ def _seconds(text: str) -> float:
 
 def _with_advice(response: HttpResponse, error: GatewayError) -> HttpResponse:
     """Returns the response of an error with what the client can do about it, in headers."""
-    if error.kind.retryable:
-        return replace(response, headers={**response.headers, "retry-after": RETRY_AFTER_SECONDS})
+    if (seconds := error.retry_after) is not None:
+        return replace(response, headers={**response.headers, "retry-after": str(seconds)})
     if isinstance(error, MethodNotAllowedError):
         return replace(response, headers={**response.headers, "allow": error.allowed})
     return response
@@ -146,5 +146,7 @@ async def _send(response: HttpResponse, scope: Scope, send: Send, call: Call) ->
         (_REQUEST_ID, call.request_id.encode("latin-1")),
     ]
     headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
+    if call.lease is not None and (quotas := call.lease.quotas()):
+        headers += quota_headers(quotas)
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body})
