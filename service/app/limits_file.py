@@ -31,7 +31,7 @@ def _rate(value: object) -> tuple[int, str]:
 
 
 _Patterns = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=512)]],
+    list[Annotated[str, Field(max_length=512)]],
     Field(min_length=1, max_length=100),
     BeforeValidator(_as_list),
 ]

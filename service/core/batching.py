@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable, Hashable, Mapping
 from contextvars import Context
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -48,12 +48,13 @@ class _Queue:
 
     Attributes:
         merges: Whether they are merged, and runs are filled up.
+        waiting: Those that wait; made when the first does, as most requests find an idle backend.
     """
 
     version: ModelVersion
     policy: BatchPolicy
     merges: bool
-    waiting: FairQueue = field(default_factory=FairQueue)
+    waiting: FairQueue | None = None
     running: int = 0
 
     @property
@@ -163,10 +164,13 @@ class Batcher:
         return await self._wait(queued, key, queue, arrived, call)
 
     async def _wait(self, queued: QueuedRequest, key: Hashable, queue: _Queue, arrived: float, call: Call) -> Outputs:
-        if not queue.waiting.has(queued.client):
+        waiting = queue.waiting
+        if waiting is None:
+            waiting = queue.waiting = FairQueue()
+        if not waiting.has(queued.client):
             self._queues[key] = queue
             self._turns.add(queued.client, key)
-        queue.waiting.append(queued)
+        waiting.append(queued)
         try:
             return await queued.answer
         finally:
@@ -175,19 +179,19 @@ class Batcher:
             call.took("queue", arrived, began)
             call.took("execute", began, now)
             if not queued.began:
-                self._give_up(queued, key, queue)
+                self._give_up(queued, key, queue, waiting)
             del queued  # it refers to its error, whose traceback refers to this frame
 
-    def _give_up(self, queued: QueuedRequest, key: Hashable, queue: _Queue) -> None:
+    def _give_up(self, queued: QueuedRequest, key: Hashable, queue: _Queue, waiting: FairQueue) -> None:
         """Takes a request out of its queue: nothing of it stays, however long the run takes that is under way."""
         self._bounds.leave(queued.counted, queued.client)
         try:
-            queue.waiting.remove(queued)
+            waiting.remove(queued)
         except ValueError:
             return  # it was passed over when its turn came
-        if not queue.waiting.has(queued.client):
+        if not waiting.has(queued.client):
             self._turns.discard(queued.client, key)
-            if not queue.waiting and not queue.running:
+            if not waiting and not queue.running:
                 self._queues.pop(key, None)
 
     def _has_place(self, queue: _Queue) -> bool:

@@ -2,7 +2,7 @@
 
 A rate is a token bucket: it is full at first, each request or row takes one, and it fills up again evenly, all of it
 once in its window. So a client that was idle may use all of it at once, and then as fast as it fills up; within any
-window it gets less than twice what it is.
+window it gets at most twice that many.
 """
 
 import math

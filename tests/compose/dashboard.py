@@ -24,6 +24,7 @@ ONLY_TENSORFLOW_SERVING = ":tensorflow:"
 ONLY_SOMETIMES = frozenset(
     {
         "tensorgate_rejected_total",
+        "tensorgate_rate_limited_total",
         "tensorgate_replica_ejections_total",
         "tensorgate_batch_queue_requests",
         "tensorgate_request_log_dropped_total",

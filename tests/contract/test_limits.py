@@ -170,6 +170,11 @@ async def test_requests_in_flight_are_given_back_however_they_end(tmp_path: Path
             assert error_outcome(caught.value).code != "rate_limited"
             served.backend.failure = None
             assert (await Rest(served).classify("shades", images=[BLACK])).code == "ok"
+            stream = served.stub.ClassifyStream()
+            for _ in range(2):
+                await stream.write(request)
+                assert (await stream.read()).WhichOneof("outcome") == "response"
+            await stream.done_writing()
 
 
 async def test_bytes_in_flight(tmp_path: Path) -> None:

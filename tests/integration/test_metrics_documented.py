@@ -50,8 +50,10 @@ async def ask(served: Served) -> None:
 
 @pytest.mark.over_rest
 async def test_every_metric_is_documented_as_it_is(tmp_path: Path) -> None:
+    limits = tmp_path / "limits.toml"
+    limits.touch()
     pages: list[dict[str, tuple[str, set[str]]]] = []
-    async with serving(tfserving_metrics=True, request_log=tmp_path) as served:
+    async with serving(tfserving_metrics=True, request_log=tmp_path / "log", limits_file=limits) as served:
         await ask(served)
         pages.append(exposed((await served.rest.get("/metrics")).text))
         labels = declared(served.runtime)

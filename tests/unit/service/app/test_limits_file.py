@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from service.app.limits_file import parse_limits
 from service.core.limit_rules import InFlight, LimitRule, Rate
 from service.errors import ErrorKind, GatewayError
 from tests.conftest import until
+from tests.processes import ROOT
 
 WHOLE = """
 [[limits]]
@@ -42,6 +44,17 @@ def test_a_file_is_read() -> None:
         LimitRule(("*",), ("*",), (Rate("others-requests-per-hour", "requests", 10, 3600),)),
     ]
     assert parse_limits("") == []
+
+
+def test_the_file_in_the_docs_is_one() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    [example] = re.findall(r"```toml\n(\[\[limits\]\].*?)```", text, re.DOTALL)
+    jobs, others = parse_limits(example)
+    assert jobs.holds_for("nightly-1", "digits")
+    assert not jobs.holds_for("", "digits")
+    assert others.holds_for("", "any")
+    assert others.holds_for("address:192.0.2.1", "any")
+    assert f'"{jobs.rates[0].name}";q=50;w=1' in text
 
 
 @pytest.mark.parametrize(

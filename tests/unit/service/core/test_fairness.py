@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.core.batch_policy import BatchPolicy
 from service.core.catalog import ModelVersion
 from service.core.client_share import leaves_room
 from service.core.deadline import NO_DEADLINE
 from service.core.fair_queue import FairQueue, Turns
 from service.core.merging import QueuedRequest
-from service.core.queue_bounds import Waiting
+from service.core.queue_bounds import QueueBounds, Waiting
 from service.core.request import InferenceRequest
 from service.errors import ErrorKind, GatewayError
 from tests.batching import DOUBLE, MODEL, Merging
@@ -76,6 +77,17 @@ async def test_a_flood_fills_its_share_of_the_queue_and_leaves_places_to_others(
     assert front.batcher.waiting() == {}
     again = front.ask(1, client="noisy")
     assert await again == [2]
+
+
+async def test_who_was_served_has_its_places_again_while_others_wait() -> None:
+    bounds, policy = QueueBounds(SHARE), BatchPolicy(max_queue_size=10)
+    request = InferenceRequest(MODEL, DOUBLE, {}, 1)
+    other = bounds.enter(request, policy, "other")
+    for _ in range(50):
+        bounds.leave(bounds.enter(request, policy, "busy"), "busy")
+    assert bounds.waiting() == {"m": 1}
+    bounds.leave(other, "other")
+    assert bounds.waiting() == {}
 
 
 async def test_a_client_alone_gets_all_of_every_run_in_the_order_in_which_it_asked() -> None:
