@@ -68,7 +68,7 @@ def test_the_protos_for_clients_compile_by_themselves(tmp_path: Path) -> None:
     if not python.exists():
         pytest.skip(".venv-protos is missing: make .venv-protos/.done")
     out = tmp_path / "descriptors"
-    options = ["--proto_path", ROOT / "protos", "--descriptor_set_out", out, "--include_imports"]
+    options: list[str | Path] = ["--proto_path", ROOT / "protos", "--descriptor_set_out", out, "--include_imports"]
     files = ["tensorgate/v1/tensorgate.proto", "google/rpc/error_details.proto"]
     # Only what comes with the compiler is beside them: google/protobuf.
     subprocess.run([python, "-m", "grpc_tools.protoc", *options, *files], check=True, timeout=60)

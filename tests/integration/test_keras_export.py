@@ -1,0 +1,115 @@
+"""Keras models of one's own: exported, served, and asked over the typed API and the generic protocols."""
+
+import io
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import tensorgate
+from service.app.lifecycle import Server
+from service.app.settings import load
+from training.errors import TrainingError
+
+pytestmark = [pytest.mark.over_rest, pytest.mark.timeout(300)]
+COLOURS = ["red", "green", "blue"]
+
+
+def colours(activation: str = "softmax") -> keras.Model:
+    """Scores by the strongest colour of images [N,4,5,3], raw pixels."""
+    model = keras.Sequential(
+        [
+            keras.Input((4, 5, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(3, activation=activation),
+        ]
+    )
+    model.layers[-1].set_weights([np.eye(3) * 20, np.zeros(3)])
+    return model
+
+
+def steps(outputs: int = 2) -> keras.Model:
+    model = keras.Sequential([keras.Input((6, 1)), keras.layers.Flatten(), keras.layers.Dense(outputs, use_bias=False)])
+    model.layers[-1].set_weights([np.eye(6, outputs, -4)])
+    return model
+
+
+def product() -> keras.Model:
+    left, right = keras.Input((3,), name="left"), keras.Input((3,), name="right")
+    return keras.Model([left, right], keras.layers.Multiply()([left, right]))
+
+
+@pytest.fixture(scope="module")
+async def rest(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
+    models = tmp_path_factory.mktemp("models")
+    assert tensorgate.export(colours(), models / "colours", kind="classifier", classes=COLOURS) == models / "colours/1"
+    tensorgate.export(steps(), models / "steps", kind="forecaster")
+    tensorgate.export(product(), models / "product")
+    settings = load({"models": models, "rest_port": 0, "grpc_port": 0})
+    async with Server(settings) as server:
+        await server.ready()
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.rest_port}", timeout=60) as client:
+            yield client
+
+
+async def test_a_classifier_takes_pixels_and_files(rest: httpx.AsyncClient) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (50, 40), (10, 240, 20)).save(file, "PNG")
+    response = await rest.post(
+        "/api/v1/models/colours/classify", content=file.getvalue(), headers={"content-type": "image/png"}
+    )
+    assert response.status_code == 200, response.text
+    assert response.json()["results"][0]["classes"][0]["label"] == "green"
+    pixels = [[[250, 0, 5]] * 5] * 4
+    response = await rest.post("/api/v1/models/colours/classify", json={"images": [{"pixels": pixels}], "top_k": 1})
+    assert [one["label"] for one in response.json()["results"][0]["classes"]] == ["red"]
+
+
+async def test_a_forecaster_without_quantiles_is_one(rest: httpx.AsyncClient) -> None:
+    body: dict[str, Any] = {"series": [[1, 2, 3, 4, 5, 6]]}
+    response = await rest.post("/api/v1/models/steps/forecast", json=body)
+    assert response.status_code == 200, response.text
+    assert response.json()["forecasts"] == [{"values": [5.0, 6.0], "quantiles": []}]
+    refused = await rest.post("/api/v1/models/steps/forecast", json=body | {"quantiles": [0.5]})
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_input")
+
+
+async def test_any_other_model_answers_the_generic_protocols(rest: httpx.AsyncClient) -> None:
+    inputs = {"left": [[1, 2, 3]], "right": [[4, 5, 6]]}
+    response = await rest.post("/v1/models/product:predict", json={"inputs": inputs})
+    assert response.json() == {"outputs": [[4.0, 10.0, 18.0]]}
+    ready = (await rest.get("/readyz")).json()
+    assert ready["models"].keys() == {"colours", "steps", "product"}
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "message"),
+    [
+        (colours, {"kind": "classifier", "classes": ["a"]}, "classes: expected the names of 3 classes, got 1"),
+        (colours, {"kind": "classifier"}, "classes: expected the names of 3 classes, got none"),
+        (lambda: colours("linear"), {"kind": "classifier", "classes": COLOURS}, "Softmax"),
+        (steps, {"kind": "classifier", "classes": COLOURS}, r"takes images \[N,H,W,C\].*takes \[N,6,1\]"),
+        (product, {"kind": "classifier", "classes": COLOURS}, "one input and one output; this model has 2 and 1"),
+        (colours, {"kind": "forecaster"}, r"takes a history \[N,T\] or \[N,T,F\]; this model takes \[N,4,5,3\]"),
+        (steps, {"kind": "forecaster", "quantile_levels": [0.5]}, r"gives \[N,H,Q\], Q being 1; this model"),
+        (steps, {"kind": "forecaster", "quantile_levels": [0.9, 0.1]}, "between 0 and 1, ascending"),
+        (steps, {"kind": "other"}, "kind: expected generic, classifier or forecaster, got 'other'"),
+    ],
+)
+def test_what_is_not_of_the_kind_is_told_and_not_published(
+    tmp_path: Path, make: Any, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TrainingError, match=message):
+        tensorgate.export(make(), tmp_path / "models" / "mine", **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_path_needs_a_name(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="path: expected models/NAME"):
+        tensorgate.export(steps(), tmp_path / ".hidden")
