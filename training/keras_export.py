@@ -98,7 +98,7 @@ def _classifier(model: keras.Model, classes: Sequence[str] | None) -> _Plan:
         sums = ", ".join(f"{total:.3g}" for total in answered.sum(axis=1))
         raise TrainingError(
             f"scores: expected probabilities, which add up to 1, got sums of {sums}; where the model gives logits, "
-            "export keras.Sequential([model, keras.layers.Softmax()])"
+            "keras.layers.Softmax() has to follow"
         )
     cases = classifier.cases(images, answered, names)
     return _Plan(lambda folder: classifier.export(model, names, folder), cases, classifier.METHODS)
@@ -175,6 +175,8 @@ def _rows(tensor: Any, random: np.random.Generator) -> NDArray[Any]:
 
 def _shapes(model: keras.Model, kind: str) -> tuple[tuple[int | None, ...], tuple[int | None, ...]]:
     """Returns the shapes of the one input and the one output."""
+    if not model.built:
+        raise TrainingError("model: expected one that is built; call it once, or give it a keras.Input")
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         counts = f"{len(model.inputs)} and {len(model.outputs)}"
         raise TrainingError(f"a {kind} has one input and one output; this model has {counts}")

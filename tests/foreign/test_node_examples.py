@@ -69,9 +69,9 @@ def test_the_protos_for_clients_compile_by_themselves(tmp_path: Path) -> None:
         pytest.skip(".venv-protos is missing: make .venv-protos/.done")
     out = tmp_path / "descriptors"
     options: list[str | Path] = ["--proto_path", ROOT / "protos", "--descriptor_set_out", out, "--include_imports"]
-    files = ["tensorgate/v1/tensorgate.proto", "google/rpc/error_details.proto"]
+    options += ["tensorgate/v1/tensorgate.proto", "google/rpc/error_details.proto"]
     # Only what comes with the compiler is beside them: google/protobuf.
-    subprocess.run([python, "-m", "grpc_tools.protoc", *options, *files], check=True, timeout=60)
+    subprocess.run([python, "-m", "grpc_tools.protoc", *options], check=True, timeout=60)
     compiled = {file.name: file for file in FileDescriptorSet.FromString(out.read_bytes()).file}
     for real in (status_pb2, error_details_pb2):
         for message in compiled[real.DESCRIPTOR.name].message_type:

@@ -1,6 +1,11 @@
 """Keras models of one's own: exported, served, and asked over the typed API and the generic protocols."""
 
+import asyncio
+import contextlib
 import io
+import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +19,13 @@ from PIL import Image
 import tensorgate
 from service.app.lifecycle import Server
 from service.app.settings import load
+from tests.foreign.process import environment_folder
+from tests.processes import ROOT
 from training.errors import TrainingError
 
 pytestmark = [pytest.mark.over_rest, pytest.mark.timeout(300)]
 COLOURS = ["red", "green", "blue"]
+BLOCKS = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "keras.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
 
 
 def colours(activation: str = "softmax") -> keras.Model:
@@ -51,7 +59,13 @@ async def rest(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.
     assert tensorgate.export(colours(), models / "colours", kind="classifier", classes=COLOURS) == models / "colours/1"
     tensorgate.export(steps(), models / "steps", kind="forecaster")
     tensorgate.export(product(), models / "product")
-    settings = load({"models": models, "rest_port": 0, "grpc_port": 0})
+    short, whole, archive = BLOCKS[:3]
+    with contextlib.chdir(models.parent):  # where the docs have models/pets
+        for block, model in ((archive, colours()), (short, colours()), (whole, colours("linear"))):
+            known = {"model": model, "keras": keras, "tensorgate": tensorgate}
+            exec(block.replace("models/", f"{models.name}/"), known)  # noqa: S102  # of our own docs
+    assert sorted(folder.name for folder in (models / "pets").iterdir()) == ["1", "2", "3"]
+    settings = load({"models": models, "version_policy": "all", "rest_port": 0, "grpc_port": 0})
     async with Server(settings) as server:
         await server.ready()
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.rest_port}", timeout=60) as client:
@@ -85,7 +99,26 @@ async def test_any_other_model_answers_the_generic_protocols(rest: httpx.AsyncCl
     response = await rest.post("/v1/models/product:predict", json={"inputs": inputs})
     assert response.json() == {"outputs": [[4.0, 10.0, 18.0]]}
     ready = (await rest.get("/readyz")).json()
-    assert ready["models"].keys() == {"colours", "steps", "product"}
+    assert ready["models"].keys() == {"colours", "pets", "product", "steps"}
+
+
+async def test_what_keras_alone_exports_is_a_classifier_too(rest: httpx.AsyncClient) -> None:
+    pets = (await rest.get("/api/v1/models/pets")).json()
+    assert {version["kind"] for version in pets["versions"]} == {"image_classifier"}
+    labels = [version["image_classifier"]["labels"] for version in pets["versions"]]
+    assert labels == [["cat", "dog", "horse"]] * 3
+    assert [version["image_classifier"]["accepts_encoded"] for version in pets["versions"]] == [True, True, False]
+
+
+async def test_the_docs_ask_it(rest: httpx.AsyncClient, tmp_path: Path) -> None:
+    Image.new("RGB", (5, 4), (250, 0, 0)).save(tmp_path / "photo.png")
+    by_requests, by_triton = (block.replace("127.0.0.1:8000", rest.base_url.netloc.decode()) for block in BLOCKS[3:])
+    python = environment_folder("triton") / "bin" / "python"
+    for interpreter, block, words in ((sys.executable, by_requests, "'cat'"), (str(python), by_triton, "[[")):
+        done = await asyncio.to_thread(
+            subprocess.run, [interpreter, "-c", block], cwd=tmp_path, capture_output=True, text=True, timeout=120
+        )
+        assert (done.returncode, words in done.stdout) == (0, True), done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
