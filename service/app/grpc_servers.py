@@ -6,6 +6,7 @@ from starlette.types import ASGIApp
 
 from service.app.settings import Settings
 from service.transport.grpc.calls import GrpcCalls
+from service.transport.tls import TlsMaterial
 
 
 class GrpcServer(Protocol):
@@ -21,16 +22,24 @@ class GrpcServer(Protocol):
     async def start(self) -> None:
         """Begins to serve."""
 
+    async def renew(self, tls: TlsMaterial) -> None:
+        """Speaks TLS by this with whoever connects from now on; calls that are open go on.
+
+        Raises:
+            GatewayError: When it cannot use the certificate; then all stays as it is.
+        """
+
     async def stop(self) -> None:
         """Takes no more calls and ends those that are left."""
 
 
-def grpc_server(settings: Settings, app: ASGIApp, calls: GrpcCalls) -> GrpcServer:
+def grpc_server(settings: Settings, app: ASGIApp, calls: GrpcCalls, tls: TlsMaterial | None) -> GrpcServer:
     """Returns the server that the settings choose; only that one is imported."""
+    stall_timeout = settings.stall_timeout
     if settings.grpc_server == "grpcio":
         from service.transport.grpc.aio import AioServer  # noqa: PLC0415
 
-        return AioServer(calls, max_request_bytes=settings.max_request_bytes, stall_timeout=settings.stall_timeout)
+        return AioServer(calls, max_request_bytes=settings.max_request_bytes, stall_timeout=stall_timeout, tls=tls)
     from service.transport.grpc.h2corn_server import H2cornServer  # noqa: PLC0415
 
-    return H2cornServer(app, services=calls.service_names, stall_timeout=settings.stall_timeout)
+    return H2cornServer(app, services=calls.service_names, stall_timeout=stall_timeout, tls=tls)

@@ -17,12 +17,13 @@ from service.app.apis import apis
 from service.app.dependencies import Dependencies
 from service.app.grpc_servers import grpc_server
 from service.app.settings import Settings
+from service.app.tls import ServerTls
 from service.app.tracing import tracer
 from service.core.admission import Admission
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelVersion, State
 from service.core.ports import FollowingBackend
-from service.errors import OK
+from service.errors import OK, GatewayError
 from service.telemetry import logs
 from service.transport import openapi
 from service.transport.application import Application
@@ -67,7 +68,8 @@ class Server:
 
     Raises:
         BackendChoiceError: When there is no such backend.
-        GatewayError: When the model configuration file or the limits file makes no sense.
+        GatewayError: When the model configuration file or the limits file makes no sense, or a file of TLS cannot be
+            used.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -103,9 +105,13 @@ class Server:
             ),
             max_request_bytes=settings.max_request_bytes,
         )
+        self._tls = ServerTls.of(settings, self._parts.metrics.registry)
         app = self._application(calls, grpc_calls)
-        self._rest = RestServer(app, drain_seconds=settings.drain_timeout, stall_timeout=settings.stall_timeout)
-        self._grpc = grpc_server(settings, app, grpc_calls)
+        tls = None if self._tls is None else self._tls.material
+        self._rest = RestServer(
+            app, drain_seconds=settings.drain_timeout, stall_timeout=settings.stall_timeout, tls=tls
+        )
+        self._grpc = grpc_server(settings, app, grpc_calls, tls)
         self._changed = asyncio.Event()
         self._ready = asyncio.Event()
         self._started = asyncio.Event()
@@ -136,6 +142,7 @@ class Server:
             operations=operations.routes(),
             calls=calls,
             max_request_bytes=self._settings.max_request_bytes,
+            headers=() if self._tls is None else self._tls.headers,
         )
         app: ASGIApp = Application(GrpcApp(grpc_calls), rest)
         if origins := self._settings.cors_origins:
@@ -175,23 +182,25 @@ class Server:
 
         Raises:
             OSError: When an address cannot be had.
-            GatewayError: When the folder of the request log cannot be had.
+            GatewayError: When the folder of the request log cannot be had, or the certificate cannot be used.
         """
         if (log := self._parts.request_log) is not None:
             log.start()
         try:
             listening = self._listen()
-        except OSError:
+            await self._grpc.start()
+        except (OSError, GatewayError):
             if log is not None:
                 log.close(_LOG_SECONDS)
             raise
         self.rest_port = listening.getsockname()[1]
-        await self._grpc.start()
         self._serving = asyncio.create_task(self._rest.serve(sockets=[listening]))
         self.catalog.subscribe(self._model_changed)
         self._helpers = [asyncio.create_task(self._follow_readiness()), asyncio.create_task(self._start_backend())]
         if (limits := self._parts.limits_file) is not None and self._settings.poll_seconds:
             self._helpers.append(asyncio.create_task(limits.follow(self._settings.poll_seconds)))
+        if self._tls is not None:
+            self._helpers.append(asyncio.create_task(self._tls.follow((self._grpc, self._rest))))
         self._changed.set()
         return self
 
@@ -245,6 +254,8 @@ class Server:
         looks: dict[str, Callable[[], Awaitable[None]]] = {}
         if parts.limits_file is not None:
             looks[str(parts.limits_file.path)] = parts.limits_file.look
+        if self._tls is not None:
+            looks["the certificate"] = self._tls.look
         if parts.config_file is not None:
             looks[str(parts.config_file.path)] = partial(parts.config_file.look, parts.control)
         if isinstance(parts.backend, FollowingBackend):

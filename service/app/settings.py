@@ -8,9 +8,9 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -19,12 +19,18 @@ from service.app.limits_settings import LimitsSettings
 from service.app.request_log_settings import RequestLogSettings
 from service.app.settings_loading import PREFIX, RENAMED, SettingsError, load_as, nearest
 from service.app.tfserving_settings import TfServingSettings
+from service.app.tls_settings import TlsSettings
 from service.core.batch_policy import parse_batch_sizes
 from service.core.versions import VersionPolicy
 
 __all__ = ["PREFIX", "RENAMED", "Settings", "SettingsError", "fields", "load", "nearest_variables", "unknown_variables"]
 
-_OTHER_VARIABLES = frozenset({"TENSORGATE_ADDRESS", "TENSORGATE_CONFIG"})
+_OTHER_VARIABLES = frozenset(
+    {
+        *("TENSORGATE_ADDRESS", "TENSORGATE_CONFIG"),
+        *("TENSORGATE_TLS_CA", "TENSORGATE_CLIENT_CERTIFICATE", "TENSORGATE_CLIENT_KEY"),
+    }
+)
 """Read by the command line, not by the server."""
 
 logger = logging.getLogger(__name__)
@@ -33,7 +39,7 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
-class Settings(DriftSettings, LimitsSettings, RequestLogSettings, TfServingSettings):
+class Settings(DriftSettings, LimitsSettings, RequestLogSettings, TfServingSettings, TlsSettings):
     """The settings of ``tensorgate serve``."""
 
     model_config = SettingsConfigDict(
@@ -199,6 +205,10 @@ class Settings(DriftSettings, LimitsSettings, RequestLogSettings, TfServingSetti
     def _are_sizes(cls, text: str) -> str:
         parse_batch_sizes(text)
         return text
+
+    @model_validator(mode="after")
+    def _has_a_grpc_server_for_its_tls(self) -> Self:
+        return self.fitting(self.grpc_server)
 
 
 def fields() -> dict[str, FieldInfo]:

@@ -136,7 +136,7 @@ def _only(data: bytes, tag: int) -> bytes:
 
 
 def _name(data: bytes) -> str:
-    """Returns a distinguished name; RFC 4514 writes its parts from the last to the first, and OpenSSL those of a part too."""
+    """Returns a distinguished name; RFC 4514 writes it from the last to the first."""
     parts = [
         "+".join(reversed([_attribute(_expected(one, _SEQUENCE)) for one in _elements(_expected(part, _SET))]))
         for part in _elements(data)

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from service.core.deadline import Deadline
-from service.core.identity import ANYBODY, Identity
+from service.core.identity import ANYBODY, Identity, PeerCertificate
 from service.core.rate_limits import Lease
 from service.core.spans import Trace
 
@@ -34,6 +34,7 @@ class Call:
         identity: Who sends it, once that is known.
         client: Whose share of queues and places it takes, where clients are told apart; else empty.
         peer: Host and port of who sent it; or what returns it as text.
+        certificate: What it has shown of itself in the TLS handshake, where it was asked to.
         detail: What went wrong, for people.
         size: Bytes of the request as it came.
         answered: Bytes of the answer, before any framing.
@@ -61,6 +62,7 @@ class Call:
     identity: Identity = ANYBODY
     client: str = ""
     peer: tuple[str, int] | Callable[[], str] | None = None
+    certificate: PeerCertificate | None = None
     detail: str = ""
     size: int = 0
     answered: int = 0

@@ -12,6 +12,7 @@ import orjson
 
 from service.core import call as calls
 from service.core.call import Call
+from service.core.identity import PeerCertificate
 from service.errors import OK
 from service.telemetry.conventions import GRPC_CODES
 
@@ -99,6 +100,7 @@ def log_access(call: Call, code: str, *, message: str = "request") -> None:
         **_status(call, code),
         **({"detail": call.detail[:_DETAIL_CHARACTERS]} if call.detail else {}),
         "peer": _peer(call),
+        **({"certificate": _shown(call.certificate)} if call.certificate is not None else {}),
         "rows": call.rows,
         **({"messages": call.messages} if call.messages else {}),
         **_ids_of_trace(call),
@@ -119,6 +121,11 @@ def _peer(call: Call) -> str | None:
             return None
         case tell:
             return tell()
+
+
+def _shown(certificate: PeerCertificate) -> str:
+    """Returns whose it is: its subject, or its names where it has none."""
+    return certificate.subject or ",".join(certificate.names)
 
 
 def _status(call: Call, code: str) -> dict[str, str | int]:

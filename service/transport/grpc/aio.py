@@ -15,8 +15,10 @@ from service.core.call import Call
 from service.errors import ErrorKind, GatewayError
 from service.transport.call import REQUEST_ID
 from service.transport.grpc.aio_options import server_options
+from service.transport.grpc.aio_tls import ServerCertificate, shown_certificate
 from service.transport.grpc.calls import Bound, GrpcCalls, Refusal, Streaming, Unary
 from service.transport.grpc.framing import not_one
+from service.transport.tls import TlsMaterial
 
 _LAST_WORDS_SECONDS = 0.2
 """For answers that are on their way when the server stops."""
@@ -34,10 +36,16 @@ class AioServer:
         calls: The methods, and what a call means.
         max_request_bytes: How long a message may be.
         stall_timeout: Seconds after which a client is let go that does not read the answers of its stream.
+        tls: What TLS is made of; without it none is spoken.
     """
 
-    def __init__(self, calls: GrpcCalls, *, max_request_bytes: int, stall_timeout: float) -> None:
-        self._server = aio.server(handlers=[_Handlers(calls, stall_timeout)], options=server_options(max_request_bytes))
+    def __init__(
+        self, calls: GrpcCalls, *, max_request_bytes: int, stall_timeout: float, tls: TlsMaterial | None = None
+    ) -> None:
+        shows = tls is not None and tls.client_ca is not None
+        handlers = _Handlers(calls, stall_timeout, clients_show_certificates=shows)
+        self._server = aio.server(handlers=[handlers], options=server_options(max_request_bytes))
+        self._tls = None if tls is None else ServerCertificate(tls)
 
     def listen(self, host: str, port: int) -> int:
         """Takes the address; returns the port, which the system chose if 0 was given.
@@ -47,6 +55,8 @@ class AioServer:
         """
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
+            if self._tls is not None:
+                return self._server.add_secure_port(address, self._tls.credentials())
             return self._server.add_insecure_port(address)
         except RuntimeError as error:
             raise OSError(
@@ -57,6 +67,11 @@ class AioServer:
         """Begins to serve."""
         await self._server.start()
 
+    async def renew(self, tls: TlsMaterial) -> None:
+        """Speaks TLS by this with whoever connects from now on; connections that there are go on."""
+        if self._tls is not None:
+            self._tls.renew(tls)
+
     async def stop(self) -> None:
         """Takes no more calls and ends those that are left, such as a client's watch of the health service."""
         await self._server.stop(_LAST_WORDS_SECONDS)
@@ -65,9 +80,10 @@ class AioServer:
 class _Handlers(grpc.GenericRpcHandler):
     """Finds the handler of each call."""
 
-    def __init__(self, calls: GrpcCalls, stall_timeout: float) -> None:
+    def __init__(self, calls: GrpcCalls, stall_timeout: float, *, clients_show_certificates: bool) -> None:
         self._calls = calls
         self._stall_timeout = stall_timeout
+        self._clients_show_certificates = clients_show_certificates
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any]":
         """Returns the handler of a method, also of one that there is not."""
@@ -121,6 +137,8 @@ class _Handlers(grpc.GenericRpcHandler):
         metadata = {name.encode(): _bytes(value) for name, value in context.invocation_metadata() or ()}
         call = self._calls.call(bound, metadata)
         call.peer = partial(_peer, context)
+        if self._clients_show_certificates:
+            call.certificate = shown_certificate(context)
         return call
 
     async def _counted(self, messages: AsyncIterator[bytes], held: HeldBytes) -> AsyncIterator[bytes]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from service.transport.tls import HANDSHAKE_SECONDS
+
 _INT32_MAX = 2**31 - 1
 _OVER_LIMIT = 1024 * 1024
 """Messages that are over the limit by no more than this are refused in our own words."""
@@ -12,6 +14,7 @@ _MAX_AGE_MS = 30 * 60 * 1000
 _KEEPALIVE_MS = 60 * 1000
 _KEEPALIVE_TIMEOUT_MS = 20 * 1000
 _MIN_PING_INTERVAL_MS = 100
+_HANDSHAKE_MS = round(HANDSHAKE_SECONDS * 1000)
 
 
 def server_options(max_request_bytes: int) -> Sequence[tuple[str, int]]:
@@ -33,6 +36,7 @@ def server_options(max_request_bytes: int) -> Sequence[tuple[str, int]]:
         # Clients may look after their connections, too; by default they are sent away for it.
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", _MIN_PING_INTERVAL_MS),
+        ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
         # Otherwise a second server on the same port would share its calls, silently.
         ("grpc.so_reuseport", 0),
     ]

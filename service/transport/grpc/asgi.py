@@ -14,6 +14,7 @@ from service.transport.grpc.calls import GrpcCalls, Streaming, Unary, refusing
 from service.transport.grpc.framing import MessageReader, Receive, answer_encoding
 from service.transport.grpc.metadata import timeout_of, trailers_of
 from service.transport.grpc.writers import NativeWriter, Pairs, Send, WebWriter, Writer, from_base64
+from service.transport.tls import CERTIFICATE
 
 Scope = MutableMapping[str, Any]
 
@@ -52,7 +53,7 @@ class GrpcApp:
         calls = self._calls
         bound = calls.find(scope["path"])
         call = calls.call(bound, headers)
-        call.peer = scope.get("client")
+        call.peer, call.certificate = scope.get("client"), scope.get(CERTIFICATE)
         reader = MessageReader(receive, encoding=encoding, limit=calls.max_request_bytes)
         with suppress(OSError):  # the client went away; what came of its call is reported
             try:

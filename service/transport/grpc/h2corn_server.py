@@ -6,13 +6,18 @@ What it does and does not do was tried on the release that the project pins; `do
 import asyncio
 import socket
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
 
 import h2corn
 from starlette.types import ASGIApp
 
 from service.core import native_output
+from service.errors import ErrorKind, GatewayError
+from service.transport.grpc.h2corn_tls import OpenRequests, WithCertificates
 from service.transport.sockets import listen
 from service.transport.stalls import StallLimit
+from service.transport.tls import HANDSHAKE_SECONDS, TlsMaterial
 
 _MAX_STREAMS = 1024
 """Calls of one connection at a time; clients keep the next ones back. More than are admitted by default."""
@@ -26,6 +31,16 @@ _THREADS = 1
 _LAST_WORDS_SECONDS = 1
 """For answers that are on their way when the server stops: by then what was in flight has been waited for."""
 _BACKLOG_SECONDS = 0.1
+_RENEWAL_SECONDS = 3600
+"""That calls have which are open when the certificate is renewed: their connection keeps the one before."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """One server of h2corn's, which has one certificate."""
+
+    server: h2corn.Server
+    serving: asyncio.Task[None]
 
 
 class H2cornServer:
@@ -35,10 +50,17 @@ class H2cornServer:
         app: The application.
         services: Names of the gRPC services among what it answers.
         stall_timeout: Seconds after which a client is let go that does not read its answers.
+        tls: What TLS is made of; without it none is spoken.
     """
 
-    def __init__(self, app: ASGIApp, *, services: Iterable[str], stall_timeout: float) -> None:
-        self._app = StallLimit(app, stall_timeout)
+    def __init__(
+        self, app: ASGIApp, *, services: Iterable[str], stall_timeout: float, tls: TlsMaterial | None = None
+    ) -> None:
+        self._app: ASGIApp = StallLimit(app, stall_timeout)
+        self._tls = tls
+        self._open: OpenRequests | None = None
+        if tls is not None:
+            self._app = self._open = OpenRequests(self._app if tls.client_ca is None else WithCertificates(self._app))
         self._stall_timeout = stall_timeout
         # How long a message may be and how long it may take to come is decided where calls are answered.
         self._policies = tuple(
@@ -51,6 +73,7 @@ class H2cornServer:
             for name in services
         )
         self._sockets: list[socket.socket] = []
+        self._leaving: set[asyncio.Task[None]] = set()
 
     def listen(self, host: str, port: int) -> int:
         """Takes the address; returns the port, which the system chose if 0 was given.
@@ -65,45 +88,92 @@ class H2cornServer:
         return taken
 
     async def start(self) -> None:
-        """Begins to serve."""
-        self._server = h2corn.Server(
-            self._app,
-            h2corn.Config(
-                bind=(f"fd://{self._sockets[0].fileno()}",),
-                lifespan="off",
-                grpc=True,
-                runtime_threads=_THREADS,
-                access_log=False,
-                log_format="json",  # its lines become entries of the log
-                date_header=False,
-                max_concurrent_streams=_MAX_STREAMS,
-                limit_request_head_size=_MAX_HEAD_BYTES,
-                h2_max_header_list_size=_MAX_HEAD_BYTES,
-                h2_max_header_block_size=_MAX_HEAD_BYTES,
-                h2_initial_stream_window_size=_STREAM_WINDOW,
-                h2_initial_connection_window_size=_CONNECTION_WINDOW,
-                max_request_body_size=0,
-                request_policies=self._policies,
-                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=_LAST_WORDS_SECONDS,
-                h2_timeout_response_stall=self._stall_timeout,
-            ),
-        )
-        with native_output.quiet():
-            self._serving = asyncio.create_task(self._server.serve())
-            started = asyncio.create_task(self._server.wait_started())
-            await asyncio.wait((self._serving, started), return_when=asyncio.FIRST_COMPLETED)
-            started.cancel()
-        if self._serving.done():
-            await self._serving
+        """Begins to serve.
+
+        Raises:
+            GatewayError: MALFORMED when it cannot use the certificate.
+        """
+        self._running = await self._start()
+
+    async def renew(self, tls: TlsMaterial) -> None:
+        """Speaks TLS by this with whoever connects from now on.
+
+        A server of h2corn's keeps the certificate that it began with, so a second one takes over. The first has its
+        clients connect anew, each once its open calls are answered.
+
+        Raises:
+            GatewayError: MALFORMED when it cannot use the certificate; then all stays as it is.
+        """
+        before, self._tls = self._tls, tls
+        try:
+            running = await self._start()
+        except GatewayError:
+            self._tls = before
+            raise
+        self._running.server.shutdown()
+        self._leaving.add(self._running.serving)
+        self._running.serving.add_done_callback(self._leaving.discard)
+        self._running = running
 
     async def stop(self) -> None:
         """Takes no more calls and ends those that are left; may be called again."""
         if not self._sockets:
             return
-        self._server.shutdown()
+        self._running.server.shutdown()
         await asyncio.sleep(_BACKLOG_SECONDS)  # in the other order it would end badly
         self._sockets[1].shutdown(socket.SHUT_RDWR)
-        await self._serving
+        ending = {self._running.serving, *self._leaving}
+        if self._open is not None:
+            await asyncio.wait(ending, timeout=_LAST_WORDS_SECONDS)
+            self._open.cancel()
+        await asyncio.gather(*ending)
         while self._sockets:
             self._sockets.pop().close()
+
+    async def _start(self) -> _Running:
+        server = h2corn.Server(self._app, self._config())
+        with native_output.quiet():
+            serving = asyncio.create_task(server.serve())
+            started = asyncio.create_task(server.wait_started())
+            await asyncio.wait((serving, started), return_when=asyncio.FIRST_COMPLETED)
+            started.cancel()
+        if serving.done():
+            try:
+                await serving
+            except ValueError as error:
+                if self._tls is None:
+                    raise
+                message = (
+                    f"h2corn cannot use tls_certificate {self._tls.files.certificate} and what is with it: {error}"
+                )
+                raise GatewayError(ErrorKind.MALFORMED, message) from None
+        return _Running(server, serving)
+
+    def _config(self) -> h2corn.Config:
+        tls: dict[str, Any] = {}
+        if self._tls is not None:
+            files = self._tls.files
+            tls = {"certfile": files.certificate, "keyfile": files.key, "timeout_handshake": HANDSHAKE_SECONDS}
+            if files.client_ca is not None:
+                tls |= {"ca_certs": files.client_ca, "cert_reqs": "required" if files.needs_certificate else "optional"}
+        return h2corn.Config(
+            bind=(f"fd://{self._sockets[0].fileno()}",),
+            lifespan="off",
+            grpc=True,
+            runtime_threads=_THREADS,
+            access_log=False,
+            log_format="json",  # its lines become entries of the log
+            date_header=False,
+            max_concurrent_streams=_MAX_STREAMS,
+            limit_request_head_size=_MAX_HEAD_BYTES,
+            h2_max_header_list_size=_MAX_HEAD_BYTES,
+            h2_max_header_block_size=_MAX_HEAD_BYTES,
+            h2_initial_stream_window_size=_STREAM_WINDOW,
+            h2_initial_connection_window_size=_CONNECTION_WINDOW,
+            max_request_body_size=0,
+            request_policies=self._policies,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_LAST_WORDS_SECONDS if self._tls is None else _RENEWAL_SECONDS,
+            h2_timeout_response_stall=self._stall_timeout,
+            **tls,
+        )

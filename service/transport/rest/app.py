@@ -17,6 +17,9 @@ from service.seam.problem import problem_response
 from service.transport.call import OTHER_METHOD, REQUEST_ID, Calls, answered_again, request_id_of
 from service.transport.rest.quotas import quota_headers
 from service.transport.rest.routing import MethodNotAllowedError, Router
+from service.transport.tls import CERTIFICATE
+
+Headers = Sequence[tuple[bytes, bytes]]
 
 _REQUEST_ID, _TIMEOUT = REQUEST_ID.encode(), b"x-request-timeout"
 
@@ -33,15 +36,23 @@ class RestApp:
         operations: Routes of none of them: probes, scrapes and pages.
         calls: Runs the calls.
         max_request_bytes: How long a body may be.
+        headers: That every answer has.
     """
 
     def __init__(
-        self, *, apis: Sequence[RestApi], operations: Sequence[Route], calls: Calls, max_request_bytes: int
+        self,
+        *,
+        apis: Sequence[RestApi],
+        operations: Sequence[Route],
+        calls: Calls,
+        max_request_bytes: int,
+        headers: Headers = (),
     ) -> None:
         self._apis = [(api, Router(api.routes)) for api in apis]
         self._operations = Router(operations)
         self._calls = calls
         self._max_request_bytes = max_request_bytes
+        self._headers = headers
 
     async def answer(self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, send: Send) -> None:
         """Answers one request.
@@ -56,6 +67,7 @@ class RestApp:
         request_id = request_id_of(None if given is None else given.decode("latin-1"))
         call = Call("rest", OTHER_METHOD, request_id, self._calls.deadline(None), peer=scope.get("client"))
         call.metadata = headers
+        call.certificate = scope.get(CERTIFICATE)
         path: str = scope["path"]
         api, router = next((pair for pair in self._apis if pair[0].owns(path)), (None, self._operations))
         refused: GatewayError | None = None
@@ -92,7 +104,7 @@ class RestApp:
         place = None if is_probe else "requests"
         response = await self._calls.run_call(work, call, refuse, place=place, reads=True)
         with suppress(OSError):  # the client went away
-            await _send(response, scope, send, call)
+            await _send(response, self._headers, scope, send, call)
 
     async def _body(self, headers: Mapping[bytes, bytes], receive: Receive, held: HeldBytes) -> bytes:
         """Reads the body; one over the limit is refused by its declared length, or as soon as that much was read."""
@@ -139,11 +151,12 @@ def _with_advice(response: HttpResponse, error: GatewayError) -> HttpResponse:
     return response
 
 
-async def _send(response: HttpResponse, scope: Scope, send: Send, call: Call) -> None:
+async def _send(response: HttpResponse, common: Headers, scope: Scope, send: Send, call: Call) -> None:
     headers = [
         (b"content-type", response.media_type.encode("latin-1")),
         (b"content-length", b"%d" % len(response.body)),
         (_REQUEST_ID, call.request_id.encode("latin-1")),
+        *common,
     ]
     headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
     if call.lease is not None and (quotas := call.lease.quotas()):

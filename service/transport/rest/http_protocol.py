@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import ssl
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ from service.errors import ErrorKind, GatewayError
 from service.seam.problem import MEDIA_TYPE, problem
 from service.transport.application import GONE, TASK
 from service.transport.call import request_id_of
+from service.transport.tls import CERTIFICATE, peer_certificate
 
 MAX_HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 30.0
@@ -20,6 +22,8 @@ HEAD_SECONDS = 30.0
 _END = re.compile(rb"\r?\n\r?\n")
 _UPGRADE = re.compile(rb"(\n)upgrade([ \t]*:)", re.IGNORECASE)
 _LONGEST_END = 4
+_FAREWELL_SECONDS = 1.0
+"""That an idle client has, when the server stops, to take leave of a connection with TLS."""
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
@@ -44,6 +48,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._head = bytearray()
         self._in_head = True
         self._timer: asyncio.TimerHandle | None = self.loop.call_later(HEAD_SECONDS, self._too_slow)
+        self._tls: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+        shown = None if self._tls is None else self._tls.getpeercert(binary_form=True)
+        self._certificate = None if shown is None else peer_certificate(ssl.DER_cert_to_PEM_cert(shown))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops waiting, and stops the work that nobody waits for any more."""
@@ -56,6 +63,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             if (task := scope.get(TASK)) is not None:
                 scope[GONE] = True
                 task.cancel()
+
+    def shutdown(self) -> None:
+        """Ends the connection, once the request that is under way is answered."""
+        super().shutdown()
+        if self._tls is not None and (self.cycle is None or self.cycle.response_complete):
+            # A client whose connection waits in a pool does not hear that it is to take leave.
+            self.loop.call_later(_FAREWELL_SECONDS, self.transport.abort)
 
     def pause_writing(self) -> None:
         """Gives the client a while to read its answer, and then lets it go."""
@@ -111,6 +125,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Lets the body through as it comes."""
         self._in_head = False
+        if self._certificate is not None:
+            cast("dict[str, Any]", self.scope)[CERTIFICATE] = self._certificate
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

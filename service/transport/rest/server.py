@@ -1,13 +1,17 @@
 """The server of the REST port: uvicorn, in this process's own event loop."""
 
+import asyncio
 import contextlib
+import socket
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from service.transport.rest.http_protocol import BoundedHttpProtocol
+from service.transport.tls import HANDSHAKE_SECONDS, TlsMaterial
 
 _KEEP_ALIVE_SECONDS = 75
 """Longer than the 60 s after which common load balancers give up an idle connection, so that they close it, not we."""
@@ -20,14 +24,16 @@ class RestServer(uvicorn.Server):
         app: The ASGI application.
         drain_seconds: How long a stop waits for requests in flight.
         stall_timeout: Seconds after which a client is let go that does not read its answer.
+        tls: What TLS is made of; without it none is spoken.
     """
 
-    def __init__(self, app: ASGIApp, *, drain_seconds: float, stall_timeout: float) -> None:
+    def __init__(
+        self, app: ASGIApp, *, drain_seconds: float, stall_timeout: float, tls: TlsMaterial | None = None
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
                 loop="none",
-                http=partial(BoundedHttpProtocol, stall_timeout),  # type: ignore[arg-type]  # called, and nothing else
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -38,6 +44,42 @@ class RestServer(uvicorn.Server):
                 timeout_graceful_shutdown=max(1, round(drain_seconds)),
             )
         )
+        self._stall_timeout = stall_timeout
+        self._tls = tls
+        self._listening: list[socket.socket] = []
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begins to accept connections: what uvicorn does for sockets that it is given, with time limits for TLS."""
+        self._listening = sockets or []
+        self.servers = [await self._accept(listening.dup()) for listening in self._listening]
+        self.started = True
+
+    async def renew(self, tls: TlsMaterial) -> None:
+        """Speaks TLS by this with whoever connects from now on; connections that there are go on."""
+        self._tls = tls
+        if self.should_exit or not self.started:
+            return
+        before = self.servers
+        self.servers = [await self._accept(listening.dup()) for listening in self._listening]
+        for server in before:
+            server.close()
+
+    async def _accept(self, listening: socket.socket) -> asyncio.Server:
+        config = self.config
+        protocol = partial(
+            BoundedHttpProtocol,
+            self._stall_timeout,
+            config=config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        tls: dict[str, Any] = {}
+        if self._tls is not None:
+            # The second is the time to send what is left of an answer, too.
+            timeouts = {"ssl_handshake_timeout": HANDSHAKE_SECONDS, "ssl_shutdown_timeout": self._stall_timeout}
+            tls = {"ssl": self._tls.context, **timeouts}
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(protocol, sock=listening, backlog=config.backlog, **tls)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -1,0 +1,129 @@
+"""TLS of a server: its files are read at the start, and followed while it runs."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry
+
+from service.app.settings import Settings
+from service.errors import GatewayError
+from service.telemetry.certificates import report_expiry
+from service.transport.tls import TlsFiles, TlsMaterial
+
+logger = logging.getLogger(__name__)
+
+
+class Renewing(Protocol):
+    """A server that can go on with another certificate."""
+
+    async def renew(self, tls: TlsMaterial) -> None:
+        """Speaks TLS by this with whoever connects from now on.
+
+        Raises:
+            GatewayError: When it cannot; then all stays as it is.
+        """
+
+
+class ServerTls:
+    """The files of TLS.
+
+    Args:
+        files: Which they are.
+        poll_seconds: Between two looks at them; 0 for looks on request only.
+        hsts_seconds: For which browsers are to use nothing else; 0 to tell them nothing.
+
+    Attributes:
+        material: What was in them when they were last good.
+        headers: That answers to browsers have because of it.
+
+    Raises:
+        GatewayError: MALFORMED, when they cannot be used; it names the setting and the file.
+    """
+
+    def __init__(self, files: TlsFiles, *, poll_seconds: float, hsts_seconds: int) -> None:
+        self._files = files
+        self._poll_seconds = poll_seconds
+        self._contents = files.contents()
+        self.material = files.material(self._contents)
+        self.headers: Sequence[tuple[bytes, bytes]] = ()
+        if hsts_seconds:
+            self.headers = ((b"strict-transport-security", b"max-age=%d" % hsts_seconds),)
+        self._servers: Sequence[Renewing] = ()
+        self._trouble = ""
+        self._looking = asyncio.Lock()
+        self._warn_if_expired()
+
+    @classmethod
+    def of(cls, settings: Settings, registry: CollectorRegistry) -> "ServerTls | None":
+        """Returns what the settings say; ``None`` where there is to be no TLS.
+
+        Args:
+            settings: All of them.
+            registry: Of the server's metrics, for one of the certificate.
+
+        Raises:
+            GatewayError: Likewise.
+        """
+        if settings.tls_certificate is None or settings.tls_key is None:
+            return None
+        files = TlsFiles(
+            certificate=settings.tls_certificate,
+            key=settings.tls_key,
+            client_ca=settings.tls_client_ca,
+            needs_certificate=settings.tls_client_certificates == "required",
+            newest_only=settings.tls_min_version == "1.3",
+        )
+        tls = cls(files, poll_seconds=settings.poll_seconds, hsts_seconds=settings.tls_hsts_seconds)
+        report_expiry(registry, tls.expiry)
+        return tls
+
+    def expiry(self) -> float:
+        """Returns when the certificate that is shown expires, in seconds since 1970."""
+        return self.material.expires.timestamp()
+
+    async def follow(self, servers: Iterable[Renewing]) -> None:
+        """Looks at the files again and again, and has the servers go on with what is new in them.
+
+        Files that cannot be used change nothing, and are reported once.
+        """
+        self._servers = tuple(servers)
+        while self._poll_seconds:
+            await asyncio.sleep(self._poll_seconds)
+            await self._look()
+
+    async def look(self) -> None:
+        """Looks at the files at once, likewise; what is wrong with them is reported again."""
+        self._trouble = ""
+        await self._look()
+
+    async def _look(self) -> None:
+        async with self._looking:
+            try:
+                contents = await asyncio.to_thread(self._files.contents)
+                if contents != self._contents:
+                    material = await asyncio.to_thread(self._files.material, contents)
+                    for server in self._servers:
+                        await server.renew(material)
+                    self._contents, self.material = contents, material
+                    logger.info("the certificate was renewed: it is valid until %s", _shown(material.expires))
+                    self._warn_if_expired()
+                self._trouble = ""
+            except GatewayError as error:
+                if error.message != self._trouble:
+                    until = _shown(self.material.expires)
+                    logger.error("the certificate is not renewed, that until %s stays: %s", until, error.message)
+                self._trouble = error.message
+            except Exception:
+                logger.exception("the files of TLS could not be followed")
+
+    def _warn_if_expired(self) -> None:
+        if self.material.expires < datetime.now(UTC):
+            path, until = self._files.certificate, _shown(self.material.expires)
+            logger.warning("the certificate in %s expired on %s: clients will refuse it", path, until)
+
+
+def _shown(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")
