@@ -1,10 +1,14 @@
 """The settings of TLS on both ports: the server's certificate, and what is asked of clients."""
 
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings
+
+_NO_CIPHERS = "PSK-AES128-CBC-SHA"
+"""Needs a key that both sides know beforehand, and there is none."""
 
 
 class TlsSettings(BaseSettings):
@@ -41,6 +45,15 @@ class TlsSettings(BaseSettings):
         if self.tls_certificate is None and self.tls_client_ca is not None:
             raise ValueError("tls_certificate and tls_key beside tls_client_ca")
         return self
+
+    def prepare(self, environment: MutableMapping[str, str]) -> None:
+        """Makes the oldest version that of grpcio too, which reads it when it is imported, and nowhere else.
+
+        It can be told the ciphers of TLS 1.2 alone, and not to leave that out; so it gets some that nobody can use.
+        What this server calls by gRPC, replicas and receivers of traces, has to speak TLS 1.3 then.
+        """
+        if self.tls_certificate is not None and self.tls_min_version == "1.3":
+            environment["GRPC_SSL_CIPHER_SUITES"] = _NO_CIPHERS
 
     def fitting(self, grpc_server: str) -> Self:
         """Returns these settings, which the server of the gRPC port can do.

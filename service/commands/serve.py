@@ -7,16 +7,14 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import uvloop
-
-from service.app.lifecycle import Server
-from service.app.output import Output
-from service.app.process import serve
 from service.app.settings import PREFIX, RENAMED, Settings, SettingsError, fields, load
-from service.backends.registry import BackendChoiceError
-from service.core.catalog import Catalog
 from service.errors import GatewayError
+
+if TYPE_CHECKING:
+    from service.app.lifecycle import Server
+    from service.core.catalog import Catalog
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +63,18 @@ def _serve(options: argparse.Namespace) -> int:
         settings = load(flags, options.config, warnings.append)
     except SettingsError as error:
         return _report_error(str(error))
+    settings.prepare(os.environ)
+    return _run(settings, warnings)
+
+
+def _run(settings: Settings, warnings: list[str]) -> int:
+    """Serves; imports what that takes now, as settings decide how it is to be."""
+    import uvloop  # noqa: PLC0415
+
+    from service.app.output import Output  # noqa: PLC0415
+    from service.app.process import serve  # noqa: PLC0415
+    from service.backends.registry import BackendChoiceError  # noqa: PLC0415
+
     output = Output(level=settings.log_level, style=settings.log_format)
     status = 0
     try:
@@ -81,13 +91,14 @@ def _serve(options: argparse.Namespace) -> int:
     os._exit(status)
 
 
-def _announcement(settings: Settings, server: Server) -> str:
+def _announcement(settings: Settings, server: "Server") -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     readiness = server.catalog.readiness()
     served = ", ".join(name for name, ready in readiness.items() if ready)
     not_served = [f"{name} ({_reason(server.catalog, name)})" for name, ready in readiness.items() if not ready]
+    scheme = "http" if settings.tls_certificate is None else "https"
     return (
-        f"Tensorgate serves {served}: REST on http://{host}:{server.rest_port} "
+        f"Tensorgate serves {served}: REST on {scheme}://{host}:{server.rest_port} "
         f"(try /docs), gRPC on {host}:{server.grpc_port}" + (f"; not {', '.join(not_served)}" if not_served else "")
     )
 
@@ -97,7 +108,7 @@ def _fail(message: str) -> int:
     return BAD_USAGE
 
 
-def _reason(catalog: Catalog, name: str) -> str:
+def _reason(catalog: "Catalog", name: str) -> str:
     """Returns why no version of a model can answer."""
     versions = catalog.versions(name) if name in catalog else ()
     reasons = [f"version {entry.version}: {entry.error or entry.state.value}" for entry in versions]

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -46,25 +47,10 @@ class RestServer(uvicorn.Server):
         )
         self._stall_timeout = stall_timeout
         self._tls = tls
-        self._listening: list[socket.socket] = []
+        self.servers: list[asyncio.Server] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begins to accept connections: what uvicorn does for sockets that it is given, with time limits for TLS."""
-        self._listening = sockets or []
-        self.servers = [await self._accept(listening.dup()) for listening in self._listening]
-        self.started = True
-
-    async def renew(self, tls: TlsMaterial) -> None:
-        """Speaks TLS by this with whoever connects from now on; connections that there are go on."""
-        self._tls = tls
-        if self.should_exit or not self.started:
-            return
-        before = self.servers
-        self.servers = [await self._accept(listening.dup()) for listening in self._listening]
-        for server in before:
-            server.close()
-
-    async def _accept(self, listening: socket.socket) -> asyncio.Server:
         config = self.config
         protocol = partial(
             BoundedHttpProtocol,
@@ -75,11 +61,25 @@ class RestServer(uvicorn.Server):
         )
         tls: dict[str, Any] = {}
         if self._tls is not None:
+            first = self._tls.context
+            first.sni_callback = self._use_newest
             # The second is the time to send what is left of an answer, too.
             timeouts = {"ssl_handshake_timeout": HANDSHAKE_SECONDS, "ssl_shutdown_timeout": self._stall_timeout}
-            tls = {"ssl": self._tls.context, **timeouts}
+            tls = {"ssl": first, **timeouts}
         loop = asyncio.get_running_loop()
-        return await loop.create_server(protocol, sock=listening, backlog=config.backlog, **tls)
+        for listening in sockets or []:
+            server = await loop.create_server(protocol, sock=listening, backlog=config.backlog, **tls)
+            self.servers.append(server)
+        self.started = True
+
+    async def renew(self, tls: TlsMaterial) -> None:
+        """Speaks TLS by this with whoever connects from now on; connections that there are go on."""
+        self._tls = tls
+
+    def _use_newest(self, connection: ssl.SSLObject, name: str | None, first: ssl.SSLContext) -> None:
+        """Has a handshake go on with the newest certificate; OpenSSL calls this at each, with a name or without."""
+        if self._tls is not None:
+            connection.context = self._tls.context
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
