@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from service.commands.tls import add_tls, tls_of
+from service.replay.target import TargetError
 from tensorgate.v1 import tensorgate_pb2 as pb
 from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
 
@@ -40,8 +42,9 @@ def add_common(
         "--address",
         default=os.environ.get("TENSORGATE_ADDRESS") or _DEFAULT_ADDRESS,
         metavar="HOST:PORT",
-        help=f"of the server's gRPC [TENSORGATE_ADDRESS; {_DEFAULT_ADDRESS}]",
+        help=f"of the server's gRPC; grpcs://HOST:PORT with TLS [TENSORGATE_ADDRESS; {_DEFAULT_ADDRESS}]",
     )
+    add_tls(parser)
     parser.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="for each call [30]")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     parser.set_defaults(run=lambda options: _run(call, options))
@@ -56,22 +59,36 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(call: Callable[[TensorgateServiceStub, argparse.Namespace], None], options: argparse.Namespace) -> int:
-    unlimited = [("grpc.max_receive_message_length", -1)]
     try:
-        with grpc.insecure_channel(options.address, options=unlimited) as channel:
+        with _channel(options) as channel:
             call(TensorgateServiceStub(channel), options)  # type: ignore[no-untyped-call]  # generated without types
-    except (CommandError, ValueError) as error:  # the second where a message cannot hold the arguments
+    except (CommandError, TargetError, ValueError) as error:  # the second where a message cannot hold the arguments
         sys.stderr.write(f"tensorgate: {error}\n")
         return FAILED
     except grpc.RpcError as error:
-        sys.stderr.write(f"tensorgate: {_explained(error, options.address)}\n")
+        sys.stderr.write(f"tensorgate: {_explained(error, options)}\n")
         return FAILED
     return 0
 
 
-def _explained(error: Any, address: str) -> str:
+def _channel(options: argparse.Namespace) -> grpc.Channel:
+    unlimited = [("grpc.max_receive_message_length", -1)]
+    address = options.address.removeprefix("grpc://").removeprefix("grpcs://")
+    if _speaks_tls(options):
+        return grpc.secure_channel(address, tls_of(options).credentials(), options=unlimited)
+    return grpc.insecure_channel(address, options=unlimited)
+
+
+def _speaks_tls(options: argparse.Namespace) -> bool:
+    plain = options.tls_ca is None or options.address.startswith("grpc://")
+    return not plain or options.address.startswith("grpcs://")
+
+
+def _explained(error: Any, options: argparse.Namespace) -> str:
     if error.code() is grpc.StatusCode.UNAVAILABLE and not _details(error):
-        return f"no server answers at {address}; start one with: tensorgate serve"
+        if _speaks_tls(options):
+            return f"no server answers at {options.address} with TLS and these certificates: {error.details()}"
+        return f"no server answers at {options.address}; start one with: tensorgate serve"
     lines = [f"{error.code().name}: {error.details()}"]
     for detail in _details(error):
         bad = error_details_pb2.BadRequest()

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 from rich.table import Table
 from rich.text import Text
 
+from service.commands.tls import add_tls, tls_of
 from service.replay.compare import Tolerance
 from service.replay.connect import AUTO, OPEN_INFERENCE, TFSERVING, connect
 from service.replay.report import Report, Verdict, place
@@ -59,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=_rate, metavar="N", help="requests a second, at most")
     parser.add_argument("--limit", type=_count, metavar="N", help="requests in all, at most")
     parser.add_argument("--timeout", type=_rate, default=30.0, metavar="SECONDS", help="for each answer [30]")
+    add_tls(parser)
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.set_defaults(run=_run)
 
@@ -137,7 +139,8 @@ def _replayed(options: argparse.Namespace, files: Sequence[Path], first: Entry, 
 
 def _connected(options: argparse.Namespace, url: str, aim: Aim, first: Entry) -> Target:
     model = aim.name(first.record) if first.record is not None else ""
-    target, protocol = connect(url, options.protocol, aim, timeout=options.timeout, model=model)
+    tls = tls_of(options)
+    target, protocol = connect(url, options.protocol, aim, timeout=options.timeout, model=model, tls=tls)
     if options.protocol == AUTO:
         sys.stderr.write(f"tensorgate: {url} is asked by {protocol}\n")
     return target

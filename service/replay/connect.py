@@ -12,16 +12,20 @@ from service.replay.http import HttpConnections
 from service.replay.rest import OpenInferenceOverRest, RestTarget, TfServingOverRest
 from service.replay.rpc import INFERENCE_SERVICE, OpenInferenceOverRpc, RpcTarget, TfServingOverRpc
 from service.replay.target import Aim, Target, TargetError
+from service.replay.tls import ClientTls
 from service.wire import open_inference_pb2 as v2
 from service.wire import tensorflow_serving_pb2 as pb
 
 AUTO, TFSERVING, OPEN_INFERENCE = "auto", "tfserving", "open-inference"
 _MODEL_SERVICE = "/tensorflow.serving.ModelService/"
 _OK = 200
+_TLS = ClientTls()
 _OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
-def connect(url: str, protocol: str, aim: Aim, *, timeout: float, model: str) -> tuple[Target, str]:
+def connect(
+    url: str, protocol: str, aim: Aim, *, timeout: float, model: str, tls: ClientTls = _TLS
+) -> tuple[Target, str]:
     """Returns the server at a URL, and the protocol by which it is asked.
 
     Args:
@@ -30,10 +34,11 @@ def connect(url: str, protocol: str, aim: Aim, *, timeout: float, model: str) ->
         aim: Which model is asked.
         timeout: Seconds for each answer.
         model: One that it should have, for `AUTO`.
+        tls: Whom to trust, and what to show, with ``https`` and ``grpcs``.
 
     Raises:
-        TargetError: When the URL is none, when no server answers or it speaks neither, or when the protocol has no
-            labels.
+        TargetError: When the URL is none, when a file of TLS cannot be used, when no server answers or it speaks
+            neither, or when the protocol has no labels.
     """
     try:
         parts = urlsplit(url)
@@ -43,14 +48,14 @@ def connect(url: str, protocol: str, aim: Aim, *, timeout: float, model: str) ->
     if parts.scheme not in {"http", "https", "grpc", "grpcs"} or not address:
         raise TargetError(f"expected http://host:port or grpc://host:port, got {url}")
     if parts.scheme.startswith("http"):
-        connections = HttpConnections(url, timeout)
+        connections = HttpConnections(url, timeout, tls.context() if parts.scheme == "https" else None)
         chosen = _found_out(protocol, connections, lambda: _spoken_over_rest(connections, model, url))
         over_rest = TfServingOverRest() if chosen == TFSERVING else OpenInferenceOverRest()
         target: Target = RestTarget(connections, over_rest, aim)
     else:
         if port is None:
             raise TargetError(f"expected a port, as in grpc://host:8001, got {url}")
-        channel = _channel(parts.netloc, tls=parts.scheme == "grpcs")
+        channel = _channel(parts.netloc, tls if parts.scheme == "grpcs" else None)
         chosen = _found_out(protocol, channel, lambda: _spoken_over_rpc(channel, model, url, timeout))
         over_rpc = TfServingOverRpc() if chosen == TFSERVING else OpenInferenceOverRpc()
         target = RpcTarget(channel, over_rpc, aim, timeout)
@@ -71,9 +76,9 @@ def _found_out(protocol: str, connected: HttpConnections | grpc.Channel, find: C
         raise
 
 
-def _channel(address: str, *, tls: bool) -> grpc.Channel:
-    if tls:
-        return grpc.secure_channel(address, grpc.ssl_channel_credentials(), options=_OPTIONS)
+def _channel(address: str, tls: ClientTls | None) -> grpc.Channel:
+    if tls is not None:
+        return grpc.secure_channel(address, tls.credentials(), options=_OPTIONS)
     return grpc.insecure_channel(address, options=_OPTIONS)
 
 

@@ -35,13 +35,14 @@ class HttpConnections:
     Args:
         url: ``http://host:port`` or ``https://host:port``, with a path before those of the protocol if need be.
         timeout: Seconds for an answer.
+        tls: Whom to trust, and what to show; for ``https``.
     """
 
-    def __init__(self, url: str, timeout: float) -> None:
+    def __init__(self, url: str, timeout: float, tls: ssl.SSLContext | None = None) -> None:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "", parts.port
         self._prefix = parts.path.rstrip("/")
-        self._tls = parts.scheme == "https"
+        self._tls = tls
         self._timeout = timeout
         self._idle: deque[http.client.HTTPConnection] = deque()
 
@@ -90,7 +91,6 @@ class HttpConnections:
 
     def _connect(self) -> http.client.HTTPConnection:
         common: dict[str, Any] = {"timeout": self._timeout}
-        if self._tls:
-            context = ssl.create_default_context()
-            return http.client.HTTPSConnection(self._host, self._port, context=context, **common)
+        if self._tls is not None:
+            return http.client.HTTPSConnection(self._host, self._port, context=self._tls, **common)
         return http.client.HTTPConnection(self._host, self._port, **common)

@@ -106,8 +106,9 @@ async def test_both_ports_speak_what_is_asked_for(authority: Authority, server: 
         old.minimum_version = ssl.TLSVersion.TLSv1
         old.maximum_version = ssl.TLSVersion.TLSv1_1
         for port in (rest, grpc_port):
-            with pytest.raises((ssl.SSLError, ConnectionError), match=r"ALERT|reset|EOF"):
+            with pytest.raises((ssl.SSLError, ConnectionError)) as caught:
                 await shaken(port, old)
+            assert getattr(caught.value, "reason", None) not in {"NO_PROTOCOLS_AVAILABLE", "NO_CIPHERS_AVAILABLE"}
         async with https(served, context(authority)) as client:
             answer = await client.get(READY)
             assert (answer.status_code, answer.headers["strict-transport-security"]) == (200, "max-age=31536000")
@@ -156,9 +157,9 @@ async def test_a_client_has_to_show_a_certificate_of_the_authority(
                 async with https(served, context(authority, wrong)) as rest:
                     await rest.get("/livez")
             async with rpc(served, authority, wrong) as stub:
-                with pytest.raises(grpc.RpcError) as caught:
+                with pytest.raises(aio.AioRpcError) as caught:
                     await stub.ListModels(pb.ListModelsRequest(), timeout=5)
-                assert caught.value.code() is grpc.StatusCode.UNAVAILABLE  # type: ignore[attr-defined]
+                assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
         assert finished == []
         async with https(served, context(authority, client)) as rest:
             for _ in range(2):
@@ -246,7 +247,7 @@ WRONG: dict[str, tuple[Wrong, str]] = {
     "no certificate": (lambda _, one, __: of(one, tls_certificate=one.key), "tls_certificate {key}: there is no cert"),
     "another's key": (lambda _, one, two: of(one, tls_key=two.key), "tls_key {two}: it is not the key of the certi"),
     "no key": (lambda _, one, __: of(one, tls_key=one.certificate), "tls_key {one}: it is no PEM file of a private k"),
-    "no authority": (lambda _, one, __: of(one, tls_client_ca=one.key), "tls_client_ca {key}: there is no certificate"),
+    "no authority": (lambda _, one, __: of(one, tls_client_ca=one.key), "tls_client_ca {key}: there is no cert"),
 }
 
 
