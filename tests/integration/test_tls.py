@@ -210,8 +210,8 @@ async def test_clients_that_do_not_finish_the_handshake_are_let_go_and_keep_nobo
     authority: Authority, server: Pair, grpc_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("rest.server", "grpc.h2corn_server"):
-        monkeypatch.setattr(f"service.transport.{module}.HANDSHAKE_SECONDS", 3)
-    monkeypatch.setattr("service.transport.grpc.aio_options._HANDSHAKE_MS", 3000)
+        monkeypatch.setattr(f"service.transport.{module}.HANDSHAKE_SECONDS", 2)
+    monkeypatch.setattr("service.transport.grpc.aio_options._HANDSHAKE_MS", 2000)
     async with serving(**of(server)) as served:
         for port in (served.runtime.rest_port, served.runtime.grpc_port):
             silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(200)]

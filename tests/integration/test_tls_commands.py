@@ -89,26 +89,17 @@ async def test_clients_and_health_checks_of_a_server_that_asks_for_certificates(
                 await asyncio.to_thread(connect, url, AUTO, Aim(), timeout=5, model="double")
 
 
-def test_a_health_check_finds_all_it_needs_in_the_environment_of_the_server(
-    authority: Authority, pairs: tuple[Pair, Pair], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server, _ = pairs
-    monkeypatch.setenv("TENSORGATE_TLS_CERTIFICATE", str(server.certificate))
-    monkeypatch.setenv("TENSORGATE_TLS_KEY", str(server.key))
-    monkeypatch.setenv("TENSORGATE_TLS_CLIENT_CA", str(authority.certificate))
-    with server_process(*FAKE) as running:
-        running.announcement()
-        monkeypatch.setenv("TENSORGATE_REST_PORT", str(ports(running)[0]))
-        assert main(["probe"]) == 0
-
-
 def test_a_signal_has_a_renewed_certificate_taken_up(
-    authority: Authority, pairs: tuple[Pair, Pair], grpc_server: str, tmp_path: Path
+    authority: Authority, pairs: tuple[Pair, Pair], grpc_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context = ssl.create_default_context(cafile=authority.certificate)
     installed = install(pairs[0], tmp_path)
-    with server_process(*FAKE, *flags(installed), "--grpc-server", grpc_server) as running:
+    monkeypatch.setenv("TENSORGATE_TLS_CERTIFICATE", str(installed.certificate))
+    monkeypatch.setenv("TENSORGATE_TLS_KEY", str(installed.key))
+    with server_process(*FAKE, "--grpc-server", grpc_server) as running:
         running.announcement()
+        # A health check finds in the environment of the server all that it needs, the certificate to show as well.
+        assert main(["probe", "--rest-port", str(ports(running)[0])]) == 0
         assert {handshake(port, context)[0] for port in ports(running)} == {"server"}
         install(pairs[1], tmp_path)
         assert {handshake(port, context)[0] for port in ports(running)} == {"server"}
@@ -137,13 +128,11 @@ def test_nothing_but_the_newest_version_is_spoken_where_that_is_wanted(
         assert main(["models", "--address", running.grpc, "--tls-ca", ca]) == 0
 
 
-def test_a_start_that_cannot_be_ends_with_a_line_that_says_why(pairs: tuple[Pair, Pair], tmp_path: Path) -> None:
+def test_a_start_that_cannot_be_ends_with_a_line_that_says_why(pairs: tuple[Pair, Pair]) -> None:
     server, client = pairs
     wrong = {
         ("--tls-key", str(client.key)): f"tls_key {client.key}: it is not the key of the certificate in",
-        ("--tls-certificate", str(tmp_path / "none")): f"tls_certificate {tmp_path}/none: No such file or directory",
         ("--tls-min-version", "1.3"): "tensorgate: expected grpc_server grpcio, or tls_min_version 1.2: h2corn always",
-        ("--tls-min-version", "1.1"): "tls_min_version: expected '1.2' or '1.3', got '1.1' (--tls-min-version)",
     }
     for given, message in wrong.items():
         command = [sys.executable, "-m", "service", "serve", *FAKE, *flags(server), *given, "--rest-port", "0"]
@@ -151,6 +140,3 @@ def test_a_start_that_cannot_be_ends_with_a_line_that_says_why(pairs: tuple[Pair
         assert done.returncode == 2
         (line,) = done.stderr.splitlines()
         assert message in line
-    command = [sys.executable, "-m", "service", "serve", *FAKE, *flags(server)[:2]]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.stderr == "tensorgate: expected tls_certificate and tls_key together, or neither\n"

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from service.core import native_output
 from service.errors import ErrorKind, GatewayError
 from service.transport.grpc.h2corn_tls import OpenRequests, WithCertificates
-from service.transport.sockets import listen
+from service.transport.sockets import accepted, close_all, listen
 from service.transport.stalls import StallLimit
 from service.transport.tls import HANDSHAKE_SECONDS, TlsMaterial
 
@@ -33,6 +33,9 @@ _LAST_WORDS_SECONDS = 1
 _BACKLOG_SECONDS = 0.1
 _RENEWAL_SECONDS = 3600
 """That calls have which are open when the certificate is renewed: their connection keeps the one before."""
+
+_LINGERING_SECONDS = 1
+"""For which connections that end then are kept from the reset that would lose what is on its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +110,13 @@ class H2cornServer:
         before, self._tls = self._tls, tls
         try:
             running = await self._start()
-        except GatewayError:
+        except BaseException:
             self._tls = before
             raise
+        # It closes a connection without a call as soon as it has told it to end. A call that is on its way there is to
+        # hear of that, and not that there is no connection.
+        lingering = await asyncio.to_thread(accepted, self._sockets[0])
+        asyncio.get_running_loop().call_later(_LINGERING_SECONDS, close_all, lingering)
         self._running.server.shutdown()
         self._leaving.add(self._running.serving)
         self._running.serving.add_done_callback(self._leaving.discard)

@@ -42,6 +42,9 @@ def test_a_flag_goes_before_a_variable_and_a_variable_before_the_file(
         ({"rest_prt": "1"}, r"^rest_prt: there is no such setting \(--rest-prt\); the nearest: rest_port"),
         ({"rest_port": "x"}, r"got 'x' \(--rest-port\)$"),
         ({"max_batch_rows": "x"}, r"^max_request_rows: .* \(--max-batch-rows\)$"),
+        ({"tls_key": "x"}, "^expected tls_certificate and tls_key together, or neither$"),
+        ({"tls_client_ca": "x"}, "^expected tls_certificate and tls_key beside tls_client_ca$"),
+        ({"tls_min_version": "1.1"}, r"^tls_min_version: expected '1.2' or '1.3', got '1.1' \(--tls-min-version\)$"),
         ({"tfserving_key": "x"}, "^expected tfserving_certificate and tfserving_key together, or neither$"),
     ],
 )
