@@ -24,14 +24,18 @@ class Authority:
     Args:
         folder: Where its files are.
         name: Of it and of its files.
+        signer: Signs its own certificate; it does so itself where there is none. Its folder is the same.
 
     Attributes:
         certificate: Its own, a PEM file.
     """
 
-    def __init__(self, folder: Path, name: str = "ca") -> None:
+    def __init__(self, folder: Path, name: str = "ca", signer: "Authority | None" = None) -> None:
         self._folder, self._name = folder, name
         self.certificate = folder / f"{name}.pem"
+        if signer is not None:
+            signer.issue(name, names=f"DNS:{name}\nbasicConstraints=critical,CA:TRUE")
+            return
         self._openssl(
             "req", "-x509", *_NEW_KEY, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem"
         )

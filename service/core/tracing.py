@@ -16,11 +16,13 @@ class HttpFacts:
         method: Of HTTP, as it came.
         path: As it came, without the query.
         version: Of HTTP.
+        scheme: ``http``, or ``https`` with TLS.
     """
 
     method: str
     path: str
     version: str
+    scheme: str = "http"
 
 
 class Tracer(Protocol):

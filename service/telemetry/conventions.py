@@ -56,7 +56,7 @@ def add_http(attributes: Attributes, http: HttpFacts, call: Call) -> bool:
     if not known:
         attributes["http.request.method_original"] = _of_client(http.method)
     attributes["url.path"] = _of_client(http.path)
-    attributes["url.scheme"] = "http"
+    attributes["url.scheme"] = http.scheme
     attributes["network.protocol.version"] = http.version
     if route := call.method.partition(" ")[2]:
         attributes["http.route"] = route

@@ -82,6 +82,8 @@ class TlsFiles:
                 context.load_verify_locations(cadata=client_ca.decode())
             except (OSError, ValueError) as error:
                 raise _wrong("tls_client_ca", self.client_ca, error) from None
+            # What is in the file is trusted, be it a root or not, as both gRPC servers have it.
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
             context.verify_mode = ssl.CERT_REQUIRED if self.needs_certificate else ssl.CERT_OPTIONAL
             # A session that goes on would outlive the trust in who signed its certificate.
             context.options |= ssl.OP_NO_TICKET

@@ -170,6 +170,21 @@ async def test_a_client_has_to_show_a_certificate_of_the_authority(
         assert [call.certificate for call in finished] == [SHOWN] * 4
 
 
+async def test_an_authority_below_another_is_enough(authority: Authority, server: Pair, tmp_path: Path) -> None:
+    root = Authority(tmp_path, "root")
+    below = Authority(tmp_path, "below", root)
+    client, sibling = below.issue("trusted"), root.issue("sibling")
+    async with serving(**of(server, tls_client_ca=below.certificate)) as served:
+        async with https(served, context(authority, client)) as rest, rpc(served, authority, client) as stub:
+            assert (await rest.get("/livez")).status_code == 200
+            await stub.ListModels(pb.ListModelsRequest(), wait_for_ready=True)
+        async with https(served, context(authority, sibling)) as rest, rpc(served, authority, sibling) as stub:
+            with pytest.raises(httpx.TransportError):
+                await rest.get("/livez")
+            with pytest.raises(aio.AioRpcError):
+                await stub.ListModels(pb.ListModelsRequest(), timeout=5)
+
+
 async def test_a_certificate_may_be_optional(
     authority: Authority, server: Pair, client: Pair, tmp_path: Path, grpc_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -100,7 +100,8 @@ class RestApp:
 
         is_probe = found is not None and found[0].is_probe
         if self._calls.tracer is not None and not is_probe:
-            self._calls.tracer.begin(call, headers, HttpFacts(scope["method"], path, scope["http_version"]))
+            facts = HttpFacts(scope["method"], path, scope["http_version"], scope["scheme"])
+            self._calls.tracer.begin(call, headers, facts)
         place = None if is_probe else "requests"
         response = await self._calls.run_call(work, call, refuse, place=place, reads=True)
         with suppress(OSError):  # the client went away
