@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,24 +16,15 @@ from grpc import aio
 
 from service.core.call import Call
 from service.core.identity import PeerCertificate
-from service.errors import GatewayError
 from tensorgate.v1 import tensorgate_pb2 as pb
 from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
 from tests.certificates import Authority, Pair
 from tests.conftest import Served, serving
 
-pytestmark = [
-    pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make certificates with"),
-    pytest.mark.usefixtures("with_grpc_server"),
-]
+pytestmark = pytest.mark.usefixtures("with_grpc_server")
 READY = "/v2/health/ready"
 NAMES = "DNS:client.example,URI:spiffe://example.org/client,email:me@example.org"
 SHOWN = PeerCertificate("CN=client,O=Example\\, Inc", tuple(NAMES.split(",")))
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(scope="module")
@@ -253,35 +244,6 @@ async def test_a_client_whose_connection_is_idle_does_not_hold_up_the_stop(autho
         idle = [await asyncio.to_thread(connect, port) for port in ports]
     for one in idle:
         one.close()
-
-
-Wrong = Callable[[Path, Pair, Pair], dict[str, Any]]
-WRONG: dict[str, tuple[Wrong, str]] = {
-    "no file": (lambda folder, one, _: of(one, tls_key=folder / "none"), "tls_key {tmp}/none: No such file"),
-    "a folder": (lambda folder, one, _: of(one, tls_certificate=folder), "tls_certificate {tmp}: Is a directory"),
-    "no certificate": (lambda _, one, __: of(one, tls_certificate=one.key), "tls_certificate {key}: there is no cert"),
-    "another's key": (lambda _, one, two: of(one, tls_key=two.key), "tls_key {two}: it is not the key of the certi"),
-    "no key": (lambda _, one, __: of(one, tls_key=one.certificate), "tls_key {one}: it is no PEM file of a private k"),
-    "no authority": (lambda _, one, __: of(one, tls_client_ca=one.key), "tls_client_ca {key}: there is no cert"),
-}
-
-
-@pytest.mark.parametrize("name", WRONG)
-async def test_files_that_cannot_be_used_are_named(name: str, server: Pair, client: Pair, tmp_path: Path) -> None:
-    settings, message = WRONG[name]
-    paths = {"tmp": tmp_path, "key": server.key, "two": client.key, "one": server.certificate}
-    with pytest.raises(GatewayError, match=message.format_map(paths)):
-        async with serving(**settings(tmp_path, server, client)):
-            pass
-
-
-async def test_a_key_with_a_passphrase_is_refused_and_asked_of_nobody(server: Pair, tmp_path: Path) -> None:
-    locked = tmp_path / "locked.key"
-    command = ("openssl", "pkey", "-in", str(server.key), "-aes256", "-passout", "pass:secret", "-out", str(locked))
-    await (await asyncio.create_subprocess_exec(*command)).wait()
-    with pytest.raises(GatewayError, match=f"tls_key {locked}: it is no PEM file of a private key without a passphr"):
-        async with serving(**of(server, tls_key=locked)):
-            pass
 
 
 async def test_an_expired_certificate_is_served_with_a_warning(

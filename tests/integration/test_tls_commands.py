@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 import signal
 import socket
 import ssl
@@ -19,13 +18,7 @@ from service.replay.tls import ClientTls
 from tests.certificates import Authority, Pair, install
 from tests.processes import ROOT, ServerProcess, server_process
 
-pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make certificates with")
 FAKE = ("--backend", "tests.fakes:FakeBackend", "--poll-seconds", "0")
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Certificates that are renewed on disk are taken up while requests run, and none of those is lost."""
 
 import asyncio
-import shutil
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -20,16 +19,8 @@ from tests.certificates import Authority, Pair, install
 from tests.clients import forecast_request
 from tests.conftest import Served, serving, until
 
-pytestmark = [
-    pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl to make certificates with"),
-    pytest.mark.usefixtures("with_grpc_server"),
-]
+pytestmark = pytest.mark.usefixtures("with_grpc_server")
 RAMP = [1, 2, 3, 4, 5, 6]
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(scope="module")
