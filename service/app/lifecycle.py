@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import math
 from collections.abc import Awaitable, Callable
 from functools import partial
 from socket import socket
@@ -14,17 +13,16 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from service.app.apis import apis
+from service.app.call_reports import CallReports
 from service.app.dependencies import Dependencies
 from service.app.grpc_servers import grpc_server
 from service.app.settings import Settings
 from service.app.tls import ServerTls
 from service.app.tracing import tracer
 from service.core.admission import Admission
-from service.core.call import Call
 from service.core.catalog import Catalog, ModelVersion, State
 from service.core.ports import FollowingBackend
-from service.errors import OK, GatewayError
-from service.telemetry import logs
+from service.errors import GatewayError
 from service.transport import openapi
 from service.transport.application import Application
 from service.transport.call import REQUEST_ID, Calls
@@ -74,17 +72,16 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._logged = settings.access_log
-        self._slow = settings.slow_request_seconds or math.inf
         self._parts = Dependencies.of(settings)
         self._draining = False
         self._apis = apis(self._parts, self._accepting)
         self._tracer = tracer()
+        reports = CallReports(settings, self._parts.metrics, self._tracer)
         calls = Calls(
             self.admission,
             settings.default_timeout,
             settings.max_timeout,
-            self._report,
+            reports.call,
             tracer=self._tracer,
             by_address=settings.clients_by_address,
         )
@@ -100,7 +97,7 @@ class Server:
                 timeout=settings.default_timeout,
                 idle_timeout=settings.stream_idle_timeout,
                 draining=self.admission.draining,
-                report=self._report_message,
+                report=reports.message,
                 tracer=self._tracer,
             ),
             max_request_bytes=settings.max_request_bytes,
@@ -154,25 +151,6 @@ class Server:
                 expose_headers=_EXPOSED_HEADERS,
             )
         return app
-
-    def _report(self, call: Call, code: str) -> None:
-        # How long a stream was open says nothing: its messages are slow or not.
-        self._tell(call, code, can_be_slow=not call.messages, if_well=self._logged == "all")
-
-    def _report_message(self, call: Call, code: str) -> None:
-        """Takes a message of a stream, which has a line of its own unless all is well; else its stream's is enough."""
-        self._tell(call, code, can_be_slow=True, if_well=False)
-
-    def _tell(self, call: Call, code: str, *, can_be_slow: bool, if_well: bool) -> None:
-        """Counts a finished call, ends its trace, and logs it where it failed, was slow, or all are to be logged."""
-        self._parts.metrics.observe(call, code)
-        if self._tracer is not None and call.trace is not None:
-            self._tracer.end(call, code)
-        if self._logged == "none":
-            return
-        is_slow = can_be_slow and self._slow < math.inf and code == OK and call.elapsed() > self._slow
-        if is_slow or code != OK or if_well:
-            logs.log_access(call, code, message="slow request" if is_slow else "request")
 
     def _accepting(self) -> bool:
         return not (self._draining or self.admission.draining.is_set())
