@@ -54,13 +54,13 @@ class Process:
         """Its number."""
         return self._process.pid
 
-    def wait(self, seconds: float) -> None:
-        """Waits until it ends by itself.
+    def wait(self, seconds: float) -> int:
+        """Waits until it ends by itself; returns its exit status.
 
         Raises:
             subprocess.TimeoutExpired: When it does not in that time.
         """
-        self._process.wait(seconds)
+        return self._process.wait(seconds)
 
     def cpu_seconds(self) -> float:
         """Returns what it and its descendants have used so far, those among them that have ended."""

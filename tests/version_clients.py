@@ -6,10 +6,12 @@ A client sends numbers of its own, and takes the factor of each of them: those o
 import struct
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
+import httpx
 import numpy as np
+from grpc import aio
 
 from service.wire import open_inference_pb2 as oip
 from service.wire import tensorflow_pb2 as tf_pb
@@ -17,16 +19,27 @@ from service.wire import tensorflow_serving_pb2 as tfs
 from tensorgate.v1 import tensorgate_pb2 as typed
 from tests.clients import status_outcome
 from tests.questions import rest_error, rpc_error
-from tests.real_server import RealServer
 
 Told = tuple[int | None, float] | str
 """The version's number, where the protocol tells it, and its factor; or the code of a refusal."""
-Client = Callable[[RealServer, str | None], Awaitable[list[Told]]]
+Client = Callable[["Reached", str | None], Awaitable[list[Told]]]
 """Asks once, for a label or for no version; returns what each answer tells: a stream has several."""
 
 MAX_ROWS = 20
 _STREAMED = 4
 _random = Random(7)
+
+
+class Reached(Protocol):
+    """A server with clients of both its transports."""
+
+    @property
+    def rest(self) -> httpx.AsyncClient:
+        """Of its REST API."""
+
+    @property
+    def channel(self) -> aio.Channel:
+        """To its gRPC API."""
 
 
 class RefusedError(Exception):
@@ -44,7 +57,7 @@ def _told(number: int | None, sent: Sequence[float], got: Iterable[float]) -> tu
     return number, factors[0]
 
 
-async def _called(server: RealServer, path: str, request: Any, response: Any) -> Any:
+async def _called(server: Reached, path: str, request: Any, response: Any) -> Any:
     call: Any = server.channel.unary_unary(
         path, request_serializer=type(request).SerializeToString, response_deserializer=response.FromString
     )
@@ -54,14 +67,14 @@ async def _called(server: RealServer, path: str, request: Any, response: Any) ->
         raise RefusedError(rpc_error(error).code) from None
 
 
-async def _streamed(server: RealServer, path: str, requests: list[Any], response: Any) -> list[Any]:
+async def _streamed(server: Reached, path: str, requests: list[Any], response: Any) -> list[Any]:
     call: Any = server.channel.stream_stream(
         path, request_serializer=type(requests[0]).SerializeToString, response_deserializer=response.FromString
     )
     return [each async for each in call(iter(requests), timeout=60)]
 
 
-async def _posted(server: RealServer, path: str, **options: Any) -> Any:
+async def _posted(server: Reached, path: str, **options: Any) -> Any:
     response = await server.rest.post(path, **options)
     if response.is_error:
         body = response.json()
@@ -86,7 +99,7 @@ def _examples(numbers: list[float]) -> tfs.Input:
     return tfs.Input(example_list=tfs.ExampleList(examples=map(example, numbers)))
 
 
-async def predict(server: RealServer, label: str | None) -> list[Told]:
+async def predict(server: Reached, label: str | None) -> list[Told]:
     sent = _numbers()
     shape = tf_pb.TensorShapeProto(dim=[tf_pb.TensorShapeProto.Dim(size=len(sent))])
     x = tf_pb.TensorProto(dtype=tf_pb.DT_FLOAT, tensor_shape=shape, float_val=sent)
@@ -103,21 +116,21 @@ def _classified(result: tfs.ClassificationResult) -> list[float]:
     return [each.classes[0].score for each in result.classifications]
 
 
-async def regress(server: RealServer, label: str | None) -> list[Told]:
+async def regress(server: Reached, label: str | None) -> list[Told]:
     sent = _numbers()
     request = tfs.RegressionRequest(model_spec=_spec(label, "regress"), input=_examples(sent))
     response = await _called(server, _TFS + "Regress", request, tfs.RegressionResponse)
     return [_told(response.model_spec.version.value, sent, _regressed(response.result))]
 
 
-async def classify(server: RealServer, label: str | None) -> list[Told]:
+async def classify(server: Reached, label: str | None) -> list[Told]:
     sent = _numbers()
     request = tfs.ClassificationRequest(model_spec=_spec(label, "classify"), input=_examples(sent))
     response = await _called(server, _TFS + "Classify", request, tfs.ClassificationResponse)
     return [_told(response.model_spec.version.value, sent, _classified(response.result))]
 
 
-async def multi_inference(server: RealServer, label: str | None) -> list[Told]:
+async def multi_inference(server: Reached, label: str | None) -> list[Told]:
     sent = _numbers()
     tasks = [
         tfs.InferenceTask(model_spec=_spec(label, name), method_name=f"tensorflow/serving/{name}")
@@ -131,14 +144,14 @@ async def multi_inference(server: RealServer, label: str | None) -> list[Told]:
     return [_told(first.model_spec.version.value, sent * 2, got)]
 
 
-async def rest_predict(server: RealServer, label: str | None) -> list[Told]:
+async def rest_predict(server: Reached, label: str | None) -> list[Told]:
     sent = _numbers()
     path = f"/v1/models/times/labels/{label}:predict" if label else "/v1/models/times:predict"
     response = await _posted(server, path, json={"instances": sent})
     return [_told(None, sent, response.json()["predictions"])]
 
 
-async def rest_regress(server: RealServer, label: str | None) -> list[Told]:
+async def rest_regress(server: Reached, label: str | None) -> list[Told]:
     sent = _numbers()
     path = f"/v1/models/times/labels/{label}:regress" if label else "/v1/models/times:regress"
     examples = [{"x": number} for number in sent]
@@ -161,13 +174,13 @@ def _inferred(response: oip.ModelInferResponse, sent: list[float]) -> Told:
     return _told(int(response.model_version), sent, np.frombuffer(response.raw_output_contents[0], np.float32).tolist())
 
 
-async def infer(server: RealServer, label: str | None) -> list[Told]:
+async def infer(server: Reached, label: str | None) -> list[Told]:
     sent = _numbers()
     response = await _called(server, _OIP + "ModelInfer", _infer_request(sent, label), oip.ModelInferResponse)
     return [_inferred(response, sent)]
 
 
-async def infer_stream(server: RealServer, label: str | None) -> list[Told]:
+async def infer_stream(server: Reached, label: str | None) -> list[Told]:
     sent = [_numbers() for _ in range(_STREAMED)]
     requests = [_infer_request(each, label) for each in sent]
     answers = await _streamed(server, _OIP + "ModelStreamInfer", requests, oip.ModelStreamInferResponse)
@@ -185,14 +198,14 @@ def _infer_path(label: str | None) -> str:
     return f"/v2/models/times/versions/{label}/infer" if label else "/v2/models/times/infer"
 
 
-async def rest_infer(server: RealServer, label: str | None) -> list[Told]:
+async def rest_infer(server: Reached, label: str | None) -> list[Told]:
     sent = _numbers()
     x = {"name": "x", "datatype": "FP32", "shape": [len(sent)], "data": sent}
     body = (await _posted(server, _infer_path(label), json={"inputs": [x]})).json()
     return [_told(int(body["model_version"]), sent, body["outputs"][0]["data"])]
 
 
-async def rest_infer_binary(server: RealServer, label: str | None) -> list[Told]:
+async def rest_infer_binary(server: Reached, label: str | None) -> list[Told]:
     """Sends one raw tensor and no JSON."""
     sent = _numbers()
     headers = {"inference-header-content-length": "0"}
@@ -228,19 +241,19 @@ def _classes(response: typed.ClassifyResponse, sent: list[float]) -> Told:
     return _told(response.version, sent, [each.classes[0].score for each in response.results])
 
 
-async def forecast(server: RealServer, label: str | None) -> list[Told]:
+async def forecast(server: Reached, label: str | None) -> list[Told]:
     sent = _numbers()
     response = await _called(server, _TYPED + "Forecast", _forecast_request(sent, label), typed.ForecastResponse)
     return [_forecasts(response, sent)]
 
 
-async def classify_images(server: RealServer, label: str | None) -> list[Told]:
+async def classify_images(server: Reached, label: str | None) -> list[Told]:
     sent = _numbers()
     response = await _called(server, _TYPED + "Classify", _classify_request(sent, label), typed.ClassifyResponse)
     return [_classes(response, sent)]
 
 
-async def forecast_stream(server: RealServer, label: str | None) -> list[Told]:
+async def forecast_stream(server: Reached, label: str | None) -> list[Told]:
     sent = [_numbers() for _ in range(_STREAMED)]
     requests = [_forecast_request(each, label) for each in sent]
     answers = await _streamed(server, _TYPED + "ForecastStream", requests, typed.ForecastStreamResponse)
@@ -250,14 +263,14 @@ async def forecast_stream(server: RealServer, label: str | None) -> list[Told]:
     ]
 
 
-async def rest_forecast(server: RealServer, label: str | None) -> list[Told]:
+async def rest_forecast(server: Reached, label: str | None) -> list[Told]:
     sent = _numbers()
     fields = {"series": [[0, number] for number in sent]} | ({"label": label} if label else {})
     body = (await _posted(server, "/api/v1/models/ahead/forecast", json=fields)).json()
     return [_told(body["version"], sent, [each["values"][0] for each in body["forecasts"]])]
 
 
-async def rest_classify_images(server: RealServer, label: str | None) -> list[Told]:
+async def rest_classify_images(server: Reached, label: str | None) -> list[Told]:
     sent = _numbers()
     fields = {"images": [{"pixels": [[number, 0], [0, 0]]} for number in sent]} | ({"label": label} if label else {})
     body = (await _posted(server, "/api/v1/models/shades/classify", json=fields)).json()

@@ -140,6 +140,17 @@ async def test_nonsense_is_the_backends_fault() -> None:
         assert "no PredictResponse" in body["error"]
 
 
+async def test_where_one_talks_nonsense_another_is_asked() -> None:
+    async with replicas(Replica(), Replica()) as (one, two), gateway(one, two, probe_seconds=3600) as served:
+        one.nonsense = True
+        one.asked.clear()
+        assert [await served.ask(1) for _ in range(30)] == [GOOD] * 30
+        assert len(one.asked) == 10
+        assert (await served.metrics("tensorgate_replica_ejections_total")) == {
+            f'{{reason="failures",replica="{one.address}"}}': 1
+        }
+
+
 async def test_what_is_served_is_served_on_while_a_reload_takes_its_time_and_fails(tmp_path: Path) -> None:
     async with replicas(Replica()) as (one,), gateway(one, models=tmp_path) as served:
         one.reloading.clear()

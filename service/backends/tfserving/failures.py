@@ -30,6 +30,8 @@ _NOT_SENT = ("failed to connect", "DNS resolution failed", "errors resolving")
 """What gRPC says of calls that were never sent."""
 _BROKEN = ("Socket closed", "Connection reset", "Stream removed", "Cancelling all calls")
 """What it says of calls whose connection broke; it may note a moment later that there is none."""
+_UNPARSABLE = "Stream removed"
+"""What it says, with UNKNOWN, of calls on whose connection something came that is no HTTP/2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +43,19 @@ class Failure:
         unreachable: Whether there was no connection.
         crashed: Whether the connection broke while the call was under way: the request may have been the reason.
         faulty: Whether the replica may be to blame.
+        unreadable: Whether what came is no message.
     """
 
     error: GatewayError
     unreachable: bool = False
     crashed: bool = False
     faulty: bool = False
+    unreadable: bool = False
 
     @property
     def retryable(self) -> bool:
         """Whether another replica may be asked: this one gave no answer, but for having no room or no such version."""
-        again = self.error.kind in {ErrorKind.OVERLOADED, ErrorKind.BACKEND_UNAVAILABLE}
+        again = self.unreadable or self.error.kind in {ErrorKind.OVERLOADED, ErrorKind.BACKEND_UNAVAILABLE}
         return again or isinstance(self.error, OutdatedVersionError)
 
 
@@ -66,6 +70,8 @@ def failure_of(error: aio.AioRpcError, *, connected: bool = True) -> Failure:
     if code is grpc.StatusCode.NOT_FOUND and text.startswith(_GONE):
         return Failure(OutdatedVersionError("the version was unloaded while the request was on its way; try again"))
     kind = _KINDS.get(code, ErrorKind.BACKEND_FAILED)
+    if code is grpc.StatusCode.UNKNOWN and text.startswith(_UNPARSABLE):
+        kind = ErrorKind.BACKEND_UNAVAILABLE
     if kind in {ErrorKind.OVERLOADED, ErrorKind.BACKEND_UNAVAILABLE}:
         kind = next((meaning for part, meaning in _MEANINGS if part in text), kind)
     if kind is ErrorKind.BACKEND_UNAVAILABLE:
@@ -92,4 +98,5 @@ def disconnected() -> Failure:
 
 def invalid_answer(what: str) -> Failure:
     """Returns the failure of a call whose answer makes no sense."""
-    return Failure(GatewayError(ErrorKind.BACKEND_FAILED, f"the backend's answer makes no sense: {what}"), faulty=True)
+    error = GatewayError(ErrorKind.BACKEND_FAILED, f"the backend's answer makes no sense: {what}")
+    return Failure(error, faulty=True, unreadable=True)

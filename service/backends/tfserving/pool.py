@@ -32,7 +32,8 @@ class Pool:
     """Sends each request to the replica with the fewest requests in flight, and retries on another where that is safe.
 
     An inference changes nothing, so it may be run twice. It is retried when a replica could not be reached, is going
-    down, has no room, lost the version, or was ejected while it worked on it; never when it answered.
+    down, has no room, lost the version, sent bytes that are no message, or was ejected while it worked on it; never
+    when it answered.
 
     Args:
         max_retries: How often one request may be retried.

@@ -1,0 +1,32 @@
+"""The table of all findings: for the terminal, and for docs/reliability.md between two marks."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from reliability.findings import Finding
+
+BEGIN, END = "<!-- figures: make faults, make soak -->", "<!-- end of figures -->"
+_HOLDS = {True: "yes", False: "**no**", None: "not tried"}
+
+
+def as_markdown(found: Mapping[str, Sequence[Finding]], order: Sequence[str]) -> str:
+    """Returns the table, the runs in that order."""
+    rows = [["what", "must hold", "measured", "holds"], ["---"] * 4]
+    for name in order:
+        rows += [
+            [finding.what, finding.claim, finding.measured, _HOLDS[finding.holds]] for finding in found.get(name, ())
+        ]
+    return "".join("| " + " | ".join(cell.replace("|", "/") for cell in row) + " |\n" for row in rows)
+
+
+def write(document: Path, table: str) -> None:
+    """Puts the table between the marks of a document.
+
+    Raises:
+        ValueError: When it has not both.
+    """
+    before, begin, rest = document.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{document}: expected the lines {BEGIN!r} and {END!r}")
+    document.write_text(f"{before}{BEGIN}\n\n{table}\n{END}{after}")
