@@ -9,7 +9,7 @@ from pathlib import Path
 import uvloop
 
 from benchmarks.processes import ROOT
-from reliability import findings, overload, reloads, replica_faults, stops, table
+from reliability import clients, findings, many_requests, overload, reloads, replica_faults, stops, table
 from reliability.findings import Finding
 from reliability.options import FULL_MINUTES, Work, parse
 
@@ -18,6 +18,8 @@ RUNS: Mapping[str, Callable[[Work], Awaitable[Sequence[Finding]]]] = {
     "overload": overload.run,
     "stops": stops.run,
     "reloads": reloads.run,
+    "requests": many_requests.run,
+    "clients": clients.run,
 }
 _FINDINGS = ROOT / "build" / "reliability.json"
 _DOCUMENT = ROOT / "docs" / "reliability.md"
