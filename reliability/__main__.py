@@ -9,7 +9,18 @@ from pathlib import Path
 import uvloop
 
 from benchmarks.processes import ROOT
-from reliability import clients, findings, many_requests, overload, reloads, replica_faults, stops, table
+from reliability import (
+    clients,
+    disk_faults,
+    findings,
+    many_requests,
+    network_faults,
+    overload,
+    reloads,
+    replica_faults,
+    stops,
+    table,
+)
 from reliability.findings import Finding
 from reliability.options import FULL_MINUTES, Work, parse
 
@@ -20,6 +31,8 @@ RUNS: Mapping[str, Callable[[Work], Awaitable[Sequence[Finding]]]] = {
     "reloads": reloads.run,
     "requests": many_requests.run,
     "clients": clients.run,
+    "disk": disk_faults.run,
+    "network": network_faults.run,
 }
 _FINDINGS = ROOT / "build" / "reliability.json"
 _DOCUMENT = ROOT / "docs" / "reliability.md"

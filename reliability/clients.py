@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 
-from reliability.asking import DEADLINE, MODEL, Client, client, infer_request
+from reliability.asking import DEADLINE, MODEL, client, infer_request
 from reliability.findings import Finding
 from reliability.load import OK, Outcomes, steady
 from reliability.options import Work
@@ -16,7 +16,8 @@ _FULL_IDLE, _FULL_IDLE_SECONDS = 512, 30.0
 _FULL_LEAVING = 5_000
 _WARM_UP = 0.2
 """Share of those who leave that come before memory is looked at."""
-_RATE, _AT_ONCE = 30.0, 8
+_RATE, _LEAVING_RATE = 20.0, 25.0
+"""Requests and leavers a second: what all of them ask for is half of what the server can do."""
 _GROWTH = 0.05
 _INFER = "/inference.GRPCInferenceService/ModelInfer"
 _GAUGES = ("tensorgate_requests_in_flight", "tensorgate_streams_in_flight", "tensorgate_request_bytes_held")
@@ -29,28 +30,38 @@ async def run(work: Work) -> list[Finding]:
     async with starter(work.folder, work.models) as start:
         server = await start.tensorgate("server", "--log-level", "error", "--max-queue-size", 1000)
         await server.started()
-        async with client(server.rest, server.grpc) as asking:
-            async with steady(asking.ask, rate=_RATE, deadline=DEADLINE):
-                await asyncio.sleep(1)  # its own connections are open by then
-            idle = await _idle(asking, server, work.count(_FULL_IDLE, least=32), work.seconds(_FULL_IDLE_SECONDS))
-            leaving = await _leaving(asking, server, work.count(_FULL_LEAVING, least=60))
+        async with _asked(server):
+            await asyncio.sleep(1)  # what it opens once and for all is open by then
+        await asyncio.sleep(1)
+        idle = await _idle(server, work.count(_FULL_IDLE, least=32), work.seconds(_FULL_IDLE_SECONDS))
+        leaving = await _leaving(server, work.count(_FULL_LEAVING, least=60))
     return [idle, leaving]
 
 
-async def _idle(asking: Client, server: Server, count: int, seconds: float) -> Finding:
+@asynccontextmanager
+async def _asked(server: Server) -> AsyncIterator[Outcomes]:
+    """Asks it as others do while the body runs, on connections that are closed then."""
+    async with (
+        client(server.rest, server.grpc) as asking,
+        steady(asking.ask, rate=_RATE, deadline=DEADLINE) as outcomes,
+    ):
+        yield outcomes
+
+
+async def _idle(server: Server, count: int, seconds: float) -> Finding:
     before = server.descriptors()
     opened = []
-    async with steady(asking.ask, rate=_RATE, deadline=DEADLINE) as outcomes:
+    async with _asked(server) as outcomes:
         try:
             for number in range(count):
                 host, _, port = (server.rest, server.grpc)[number % 2].rpartition(":")
                 opened.append((await asyncio.open_connection(host, int(port)))[1])
-            await asyncio.sleep(seconds)
             meanwhile = server.descriptors()
+            await asyncio.sleep(seconds)
         finally:
             for writer in opened:
                 writer.close()
-        after = await _settled(server, before)
+    after = await _settled(server, before)
     return Finding(
         f"{count:,} clients that connect and do nothing, for {seconds:.0f} s, half on each port",
         "nothing is left of them; others: all right",
@@ -59,22 +70,19 @@ async def _idle(asking: Client, server: Server, count: int, seconds: float) -> F
     )
 
 
-async def _leaving(asking: Client, server: Server, count: int) -> Finding:
+async def _leaving(server: Server, count: int) -> Finding:
     kinds: list[Leave] = [_after_a_request, _amid_a_request, _after_a_call, _amid_a_call]
     before = server.descriptors()
-    free = asyncio.Semaphore(_AT_ONCE)
-
-    async def leave(number: int) -> None:
-        async with free:
-            await kinds[number % len(kinds)](server, number)
-
-    async with steady(asking.ask, rate=_RATE, deadline=DEADLINE) as outcomes:
-        first = round(_WARM_UP * count)
-        await asyncio.gather(*map(leave, range(first)))
-        memory = await server.memory()
-        await asyncio.gather(*map(leave, range(first, count)))
-        grown = await server.memory()
-        descriptors = await _settled(server, before)
+    first = round(_WARM_UP * count)
+    memory = 0.0
+    async with _asked(server) as outcomes, asyncio.TaskGroup() as leaving:
+        for number in range(count):
+            if number == first:
+                memory = await server.memory()
+            leaving.create_task(kinds[number % len(kinds)](server, number))
+            await asyncio.sleep(1 / _LEAVING_RATE)
+    descriptors = await _settled(server, before)
+    grown = await server.memory()
 
     async def held() -> float:
         return sum([await server.metric(name) for name in _GAUGES])

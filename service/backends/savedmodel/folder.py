@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from service.backends.savedmodel.layout import MODEL_FILES, cure
+from service.backends.savedmodel.places import Places
 
 _VERSION = re.compile(r"0*([0-9]{1,19})")
 _MAX_VERSION = 2**63 - 1
@@ -65,16 +66,21 @@ class Scan:
                 yield f"version {version} of model {name}: {oddity}"
 
 
-def find_versions(models: Path) -> Scan:
+def find_versions(models: Path, places: Places | None = None) -> Scan:
     """Returns what the folder holds.
 
     A version is a sub-folder of a model's folder whose name is a number and that holds one of `MODEL_FILES`.
     Everything else is ignored: a version that is still being written has another name. What cannot be read is reported,
     and keeps nothing else from being found.
 
+    Args:
+        models: The folder.
+        places: Where models were found before, if anybody looked.
+
     Raises:
         OSError: When the folder itself cannot be read.
     """
+    places = places or Places()
     versions: dict[Key, FoundVersion] = {}
     unreadable: dict[str, str] = {}
     misplaced: dict[str, str] = {}
@@ -84,6 +90,7 @@ def find_versions(models: Path) -> Scan:
         try:
             model.name.encode()
             of_model = dict(versions_in(model)) if stat.S_ISDIR(model.stat().st_mode) else {}
+            places.check(model, empty=not of_model)
         except UnicodeEncodeError:
             unreadable[ascii(model.name)] = "its name is not UTF-8"
         except OSError as error:
@@ -93,6 +100,7 @@ def find_versions(models: Path) -> Scan:
             versions |= {(model.name, version): found for version, found in of_model.items()}
             if not of_model and (hint := cure(model)):
                 misplaced[model.name] = hint
+    places.check(models, empty=not (versions or unreadable))
     return Scan(versions, unreadable, misplaced)
 
 

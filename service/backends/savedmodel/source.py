@@ -1,11 +1,12 @@
 """Where the models come from: every sub-folder of one folder, or a list of models with a folder for each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from service.backends.savedmodel.folder import FoundVersion, Key, Scan, find_versions, versions_in
 from service.backends.savedmodel.layout import cure
+from service.backends.savedmodel.places import Places
 from service.core.batch_policy import AS_THE_SERVER, ServingOptions
 from service.core.model_config import ModelConfig
 from service.core.versions import VersionPolicy
@@ -20,20 +21,22 @@ class ModelSource:
         policy: Which versions of those to serve.
         configs: The list, by name.
         unloaded: Models that are not served for now.
+        places: Where models were found.
     """
 
     folder: Path
     policy: VersionPolicy
     configs: Mapping[str, ModelConfig] | None = None
     unloaded: frozenset[str] = frozenset()
+    places: Places = field(default_factory=Places, compare=False)
 
     def listing(self, configs: Sequence[ModelConfig]) -> "ModelSource":
         """Returns the source that has these models and no others."""
-        return ModelSource(self.folder, self.policy, {config.name: config for config in configs})
+        return replace(self, configs={config.name: config for config in configs}, unloaded=frozenset())
 
     def with_unloaded(self, unloaded: frozenset[str]) -> "ModelSource":
         """Returns the source in which these models, and no others, are not to be served."""
-        return ModelSource(self.folder, self.policy, self.configs, unloaded)
+        return replace(self, unloaded=unloaded)
 
     def scan(self) -> Scan:
         """Returns what is on disk, of unloaded models too.
@@ -42,13 +45,14 @@ class ModelSource:
             OSError: When the folder cannot be read.
         """
         if self.configs is None:
-            return find_versions(self.folder)
+            return find_versions(self.folder, self.places)
         versions: dict[Key, FoundVersion] = {}
         unreadable: dict[str, str] = {}
         misplaced: dict[str, str] = {}
         for config in self.configs.values():
             try:
                 of_model = dict(versions_in(config.base_path))
+                self.places.check(config.base_path, empty=not of_model)
             except OSError as error:
                 unreadable[config.name] = f"{config.base_path}: {error.strerror or type(error).__name__}"
             except ValueError:

@@ -133,6 +133,52 @@ async def test_a_swap_of_mounted_folders_brings_its_versions(manager: VersionMan
     assert states(manager) == {**SERVED, ("sales", 2): "AVAILABLE", ("sales", 3): "AVAILABLE"}
 
 
+async def test_an_empty_folder_that_is_not_the_one_it_was_changes_nothing(
+    manager: VersionManager, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await manager.start()
+    mount_point = tmp_path / "good"
+    mount_point.rename(tmp_path / ".mounted")
+    mount_point.mkdir()
+    await look(manager)
+    assert states(manager) == SERVED
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR] == [
+        "the model good cannot be read: it is empty, and not the folder that it was: its file system may have been"
+        " unmounted"
+    ]
+    mount_point.rmdir()
+    (tmp_path / ".mounted").rename(mount_point)
+    empty_version(mount_point / "3")
+    await look(manager)
+    assert states(manager) == {**SERVED, ("good", 3): "AVAILABLE"}
+    for version in "123":
+        shutil.rmtree(mount_point / version)  # which is to delete them
+    await look(manager)
+    assert states(manager) == {("other", 1): "AVAILABLE"}
+
+
+async def test_a_models_folder_that_was_unmounted_changes_nothing(tmp_path: Path) -> None:
+    empty_version(tmp_path / "models" / "good" / "1")
+
+    async def load(key: Key, folder: Path, options: ServingOptions) -> ModelVersion:
+        return ModelVersion(*key, State.AVAILABLE)
+
+    for listed in (False, True):
+        source = ModelSource(tmp_path / "models", VersionPolicy())
+        if listed:
+            source = source.listing([ModelConfig("good", tmp_path / "models" / "good")])
+        with ThreadPoolExecutor(1) as pool:
+            manager = VersionManager(source, catalog=Catalog(), loading=Loading(pool, load))
+            await manager.start()
+            mount_point = tmp_path / "models" / "good" if listed else tmp_path / "models"
+            mount_point.rename(tmp_path / "mounted")
+            mount_point.mkdir()
+            await look(manager)
+            assert states(manager) == {("good", 1): "AVAILABLE"}
+            mount_point.rmdir()
+            (tmp_path / "mounted").rename(mount_point)
+
+
 async def test_a_swap_has_a_version_that_failed_tried_again(tmp_path: Path) -> None:
     for release in ("..1", "..2"):
         version = empty_version(tmp_path / release / "sales" / "1")
