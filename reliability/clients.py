@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 
 from reliability.asking import DEADLINE, MODEL, client, infer_request
@@ -22,7 +22,7 @@ _GROWTH = 0.05
 _INFER = "/inference.GRPCInferenceService/ModelInfer"
 _GAUGES = ("tensorgate_requests_in_flight", "tensorgate_streams_in_flight", "tensorgate_request_bytes_held")
 
-Leave = Callable[[Server, int], Awaitable[None]]
+Leave = Callable[[Server, int], Coroutine[None, None, None]]
 
 
 async def run(work: Work) -> list[Finding]:

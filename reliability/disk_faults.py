@@ -4,7 +4,6 @@ import asyncio
 import email.utils
 import shutil
 import struct
-import subprocess
 import time
 from pathlib import Path
 
@@ -93,11 +92,6 @@ async def _publish(models: Path, server: Server) -> None:
     partial = models / MODEL / ".2.partial"
     await asyncio.to_thread(shutil.copytree, models / MODEL / "1", partial)
     partial.rename(models / MODEL / "2")
-
-    async def served() -> float:
-        return await server.metric("tensorgate_model_state", 'version="2",state="AVAILABLE"') or await server.metric(
-            "tensorgate_model_state", 'state="AVAILABLE"'
-        )
 
     async def is_served() -> bool:
         samples = await server.metrics("tensorgate_model_state")

@@ -1,11 +1,11 @@
 """Very many requests of all kinds, right and wrong ones: what the server's memory is after few and after all."""
 
 import asyncio
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import count
+from typing import Any
 
 import httpx
 from grpc import aio
@@ -14,8 +14,8 @@ from reliability.asking import DEADLINE
 from reliability.findings import Finding
 from reliability.load import OK, WRONG
 from reliability.options import Work
-from reliability.servers import Server, starter
-from tests.version_clients import CLIENTS, RefusedError
+from reliability.servers import Server, run_code, starter
+from tests.version_clients import CLIENTS, Client, RefusedError
 
 _FULL_COUNT = 1_000_000
 _AT_FIRST = 0.05
@@ -50,8 +50,7 @@ class _Reached:
 async def run(work: Work) -> list[Finding]:
     """Runs it; returns a line."""
     models = work.folder / "models"
-    export = [sys.executable, "-c", _EXPORT, models / "exported"]
-    await asyncio.to_thread(subprocess.run, export, check=True, capture_output=True)
+    await run_code(_EXPORT, models / "exported")
     for name in CLIENTS:
         (models / name).mkdir()
         (models / "exported" / name).rename(models / name / "1")
@@ -89,7 +88,7 @@ async def _ask_all(reached: _Reached, server: Server, total: int) -> Finding:
     failed = outcomes.total() - outcomes[OK]
     del outcomes[OK]
     return Finding(
-        f"{total:,} requests of {len(kinds)} kinds, in every protocol: right, refused, cancelled, beyond their deadline",
+        f"{total:,} requests of {len(kinds)} kinds, in every protocol: right, refused, cancelled, too late",
         f"memory +0 to {_GROWTH:.0%}; each answer as it should be",
         f"{first:.1f} MB after {_AT_FIRST * total:,.0f} requests, {looks[-1]:.1f} MB after all of them ({growth:+.1%};"
         f" {max(looks):.1f} MB at most); {failed} not as they should be"
@@ -102,14 +101,13 @@ def _kinds() -> list[tuple[str, Kind]]:
     """Returns all kinds of requests, those that are to be refused too; each tells whether the answer is right."""
     kinds: list[tuple[str, Kind]] = []
     for clients in CLIENTS.values():
-        for client in clients:
-
-            async def told(reached: _Reached, client: Callable[..., Awaitable[list[object]]] = client) -> bool:  # type: ignore[assignment]
-                return {factor for _, factor in await client(reached, None)} == {float(_FACTOR)}  # type: ignore[misc]
-
-            kinds.append((client.__name__, told))
+        kinds += [(client.__name__, partial(_is_told, client)) for client in clients]
     others: list[Kind] = [_unknown_model, _wrong_body, _wrong_message, _no_json, _metadata, _given_up, _in_a_hurry]
     return kinds + [(kind.__name__.strip("_"), kind) for kind in others]
+
+
+async def _is_told(client: Client, reached: _Reached) -> bool:
+    return {told if isinstance(told, str) else told[1] for told in await client(reached, None)} == {float(_FACTOR)}
 
 
 async def _unknown_model(reached: _Reached) -> bool:
@@ -152,5 +150,5 @@ async def _in_a_hurry(reached: _Reached) -> bool:
 
 
 async def _status(reached: _Reached, path: str, message: bytes) -> str:
-    call = reached.channel.unary_unary(path)(message, timeout=DEADLINE)  # type: ignore[var-annotated]
-    return str((await call.code()).name)
+    ask: Any = reached.channel.unary_unary(path)
+    return str((await ask(message, timeout=DEADLINE).code()).name)

@@ -3,6 +3,8 @@
 import asyncio
 import datetime
 import ssl
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from reliability import names, surroundings
@@ -11,8 +13,8 @@ from reliability.options import Work
 from reliability.proxy import Proxy
 from reliability.servers import Server, Starter, starter, until
 
-_VALID_SECONDS = 15.0
-"""Of the certificate that expires: long enough for a gateway to start."""
+_VALID_SECONDS = (8.0, 30.0, 120.0)
+"""Of the certificate that expires: long enough for a gateway to connect, on a slow machine in the end."""
 _IN_ITS_OWN_NAMESPACE = 'mount --bind "$0" /etc/resolv.conf && exec "$@"'
 
 
@@ -66,37 +68,30 @@ async def _certificate(work: Work) -> Finding:
         replica = await start.replica("replica")
         await replica.started()
         port = int(replica.grpc.rpartition(":")[2])
-        expires = asyncio.get_running_loop().time() + _VALID_SECONDS
-        await _certify(folder, "short", seconds=_VALID_SECONDS)
-        proxies = [Proxy(port, tls=_context(folder, name)) for name in ("good", "short")]
+        proxies = [Proxy(port, tls=_context(folder, "good")) for _ in range(2)]
         for proxy in proxies:
             await proxy.start()
         try:
             tls = ("--tfserving-ca", folder / "ca.pem", "--tfserving-server-name", "replica.test")
-            gateway = await start.gateway(
-                "gateway", [proxy.address for proxy in proxies], *tls, "--log-level", "warning"
-            )
-
-            async def serving(count: int) -> bool:
-                return await gateway.serving_replicas() == count
-
-            await until(lambda: serving(2), "both replicas serve")
+            addresses = [proxy.address for proxy in proxies]
+            gateway = await start.gateway("gateway", addresses, *tls, "--log-level", "warning")
+            await until(lambda: _serving(gateway, 2), "both replicas serve")
             async with surroundings.asked(gateway) as outcomes:
-                await asyncio.sleep(max(0.0, expires + 1 - asyncio.get_running_loop().time()))
-                kept = await serving(2)  # connections that are open stay
+                expires = await _connected_for_a_while(folder, gateway, proxies)
+                await asyncio.sleep(max(0.0, expires + 1 - time.time()))
+                kept = await _serving(gateway, 2)  # connections that are open stay
                 proxies[1].drop()
-                await until(lambda: serving(1), "the replica with the expired certificate is left out")
+                await until(lambda: _serving(gateway, 1), "the replica with the expired certificate is left out")
                 await asyncio.sleep(surroundings.dwell(work))
-                left_out = await gateway.metrics("tensorgate_replica_state")
-                ready = await gateway.ready() and await serving(1)
+                states = await gateway.metrics("tensorgate_replica_state")
+                ready = await gateway.ready() and await _serving(gateway, 1)
                 await _certify(folder, "short", seconds=3600)
-                await proxies[1].stop()
-                proxies[1] = await _again(proxies[1].port, Proxy(port, tls=_context(folder, "short")))
-                await until(lambda: serving(2), "with a new certificate it serves again")
+                await proxies[1].renew(_context(folder, "short"))
+                await until(lambda: _serving(gateway, 2), "with a new certificate it serves again")
         finally:
             for proxy in proxies:
                 await proxy.stop()
-    [said] = [labels for labels, value in left_out.items() if value and proxies[1].address in labels]
+    [said] = [labels for labels, value in states.items() if value and proxies[1].address in labels]
     word = said.partition('state="')[2].partition('"')[0]
     state = f"ready; what was connected is asked on; once its connection breaks it is {word}, and serves again with a"
     return surroundings.finding(
@@ -104,10 +99,25 @@ async def _certificate(work: Work) -> Finding:
     )
 
 
-async def _again(port: int, proxy: Proxy) -> Proxy:
-    proxy.port = port
-    await proxy.start()
-    return proxy
+async def _serving(gateway: Server, count: int) -> bool:
+    return await gateway.serving_replicas() == count
+
+
+async def _connected_for_a_while(folder: Path, gateway: Server, proxies: list[Proxy]) -> float:
+    """Has the gateway connect to the second replica while its certificate is valid; returns when that expires.
+
+    Raises:
+        RuntimeError: When it does not connect in time, however long that is.
+    """
+    for seconds in _VALID_SECONDS:
+        expires = time.time() + seconds
+        await _certify(folder, "short", seconds=seconds)
+        await proxies[1].renew(_context(folder, "short"))
+        with suppress(RuntimeError):
+            await until(lambda: _serving(gateway, 1), "its connection is gone", seconds=seconds)
+            await until(lambda: _serving(gateway, 2), "it is connected again", seconds=expires - time.time())
+            return expires
+    raise RuntimeError("the gateway did not connect while the certificate was valid")
 
 
 def _context(folder: Path, name: str) -> ssl.SSLContext:
@@ -136,11 +146,7 @@ async def _certify(folder: Path, name: str, *, seconds: float) -> None:
     new = ("-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", request)
     await surroundings.command("openssl", "req", *new, "-subj", f"/CN={name}")
     now = datetime.datetime.now(datetime.UTC)
-    valid = []
-    for option, moment in (
-        ("-startdate", now - datetime.timedelta(days=1)),
-        ("-enddate", now + datetime.timedelta(seconds=seconds)),
-    ):
-        valid += [option, moment.strftime("%Y%m%d%H%M%SZ")]
+    begin, end = now - datetime.timedelta(days=1), now + datetime.timedelta(seconds=seconds)
+    valid = ("-startdate", f"{begin:%Y%m%d%H%M%SZ}", "-enddate", f"{end:%Y%m%d%H%M%SZ}")
     signed = ("-config", folder / "ca.cnf", "-in", request, "-out", folder / f"{name}.pem")
     await surroundings.command("openssl", "ca", "-batch", *signed, *valid)

@@ -1,7 +1,7 @@
 """What a run is asked to do."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,18 +47,26 @@ class Work:
         return max(least, round(full * self.share))
 
 
-def parse(arguments: Sequence[str], known: Sequence[str]) -> Options:
-    """Reads the command line."""
+def parse(arguments: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Options:
+    """Reads the command line.
+
+    Args:
+        arguments: Of it.
+        groups: What there is to run, in groups.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m reliability", description="Load and faults: what must hold, and what was measured of it."
     )
-    parser.add_argument("--only", default=",".join(known), help=f"what is run, with commas: {', '.join(known)}")
+    parts = "; ".join(f"{group}: {', '.join(names)}" for group, names in groups.items())
+    parser.add_argument("group", choices=groups, help="which of them")
+    parser.add_argument("--only", default="", metavar="NAMES", help=f"parts of it alone, with commas ({parts})")
     parser.add_argument(
         "--minutes", type=float, default=FULL_MINUTES, help="of the longest runs; others in proportion [%(default)g]"
     )
     parser.add_argument("--write", action="store_true", help="write the table into docs/reliability.md")
     chosen = parser.parse_args(arguments)
-    only = tuple(word.strip() for word in chosen.only.split(",") if word.strip())
+    known = groups[chosen.group]
+    only = tuple(word.strip() for word in chosen.only.split(",") if word.strip()) or tuple(known)
     if unknown := set(only) - set(known):
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     if not 0 < chosen.minutes <= FULL_MINUTES:

@@ -64,8 +64,8 @@ async def _overload(asking: Client, gateway: Server, capacity: float, seconds: f
         Finding(
             "the same: refusals",
             f"99 of 100 in under {1000 * _REFUSED_SECONDS:.0f} ms",
-            f"{len(refused):,}: p50 {1000 * quantile(refused, 0.5):.0f} ms, p99 {1000 * quantile(refused, 0.99):.0f} ms,"
-            f" the longest {1000 * max(refused, default=0):.0f} ms",
+            f"{len(refused):,}: p50 {1000 * quantile(refused, 0.5):.0f} ms,"
+            f" p99 {1000 * quantile(refused, 0.99):.0f} ms, the longest {1000 * max(refused, default=0):.0f} ms",
             quantile(refused, 0.99) < _REFUSED_SECONDS,
         ),
         Finding(

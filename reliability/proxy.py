@@ -74,6 +74,12 @@ class Proxy:
         self.drop()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
+    async def renew(self, tls: ssl.SSLContext) -> None:
+        """Goes away and comes back on its port, with another certificate."""
+        await self.stop()
+        self._tls = tls
+        await self.start()
+
     def drop(self) -> None:
         """Breaks all connections."""
         for connection in self._connections:
@@ -122,9 +128,9 @@ class Proxy:
                 # Frames are followed from the first byte on, or their beginnings would not be found later.
                 nonsense = garbled(chunk)
                 if self.fault is Fault.NOISE:
-                    chunk = os.urandom(len(chunk))  # noqa: PLW2901
+                    chunk = os.urandom(len(chunk))
                 elif self.fault is Fault.NONSENSE:
-                    chunk = nonsense  # noqa: PLW2901
+                    chunk = nonsense
                 waiting.put_nowait((time.monotonic() + delay, chunk))
             waiting.put_nowait((0.0, b""))
 

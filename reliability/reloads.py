@@ -1,11 +1,8 @@
-"""Models are configured anew every second while every protocol is asked: versions, labels and folders change at once."""
+"""Models are configured anew every second while all protocols are asked: versions, labels, folders change at once."""
 
 import asyncio
 import itertools
-import subprocess
-import sys
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +16,7 @@ from reliability.asking import DEADLINE
 from reliability.findings import Finding
 from reliability.load import OK, WRONG, steady
 from reliability.options import Work
-from reliability.servers import starter
+from reliability.servers import run_code, starter
 from service.wire import tensorflow_serving_pb2 as tfs
 from tests.version_clients import CLIENTS, Client, RefusedError
 from tests.version_history import History
@@ -78,8 +75,7 @@ async def _export(folder: Path) -> list[Path]:
     """Writes the models with each factor, in folders of their own; returns these."""
     folders = [folder / str(factor) for factor in _FACTORS]
     for place, (factor, made) in enumerate(zip(_FACTORS, folders, strict=True)):
-        export = [sys.executable, "-c", _EXPORT.format(factor), made]
-        await asyncio.to_thread(subprocess.run, export, check=True, capture_output=True)
+        await run_code(_EXPORT.format(factor), made)
         for name in CLIENTS:
             version = made / name
             version.rename(made / "version")

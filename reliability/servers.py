@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -10,11 +11,14 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.processes import Process, free_port
+from benchmarks.processes import ROOT, Process, free_port
 from reliability.asking import MODEL
 
 MODEL_SERVER = os.environ.get("TENSORGATE_TEST_MODEL_SERVER", "")
 """A real ``tensorflow_model_server``, which is the replica where it is given."""
+EXPORT = "import sys; from pathlib import Path; from reliability.exporting import export_slow as save; "
+EXPORT += "save(Path(sys.argv[1]))"
+"""Code for `run_code` that exports the model into a models folder."""
 _START_SECONDS = 120.0
 _LOOK_SECONDS = 0.05
 
@@ -38,7 +42,7 @@ class Server:
 
     async def start(self) -> None:
         """Starts it, and does not wait for it."""
-        self.process = await asyncio.to_thread(Process, self._command, self.log, Path.cwd())
+        self.process = await asyncio.to_thread(Process, self._command, self.log, ROOT)
 
     async def started(self) -> None:
         """Waits until it is ready.
@@ -187,6 +191,24 @@ async def starter(folder: Path, models: Path) -> AsyncIterator[Starter]:
         yield made
     finally:
         await made.stop()
+
+
+async def run(*command: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command to its end."""
+    return await asyncio.to_thread(
+        lambda: subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    )
+
+
+async def run_code(code: str, *arguments: object) -> None:
+    """Runs Python code in a process of its own: TensorFlow would take memory and threads from the load.
+
+    Raises:
+        RuntimeError: When it fails.
+    """
+    done = await run(sys.executable, "-c", code, *map(str, arguments))
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip()[-500:])
 
 
 async def until(

@@ -58,7 +58,7 @@ async def run(work: Work) -> list[Finding]:
                     await server.stop()
                     await server.start()
                     await server.started()
-                    await until(lambda: len(balanced.ready) == len(servers), "both are asked")  # noqa: B023
+                    await until(lambda: len(balanced.ready) == len(servers), "both are asked")
         finally:
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
@@ -66,8 +66,8 @@ async def run(work: Work) -> list[Finding]:
     asked = len(outcomes.answers) + stops * _UNDER_WAY
     return [
         Finding(
-            f"SIGTERM under load, {stops} times: unary gRPC, REST and streams, by a client that goes to a server that is"
-            " ready",
+            f"SIGTERM under load, {stops} times: unary gRPC, REST and streams, by a client that goes to"
+            " a server that is ready",
             "0 lost, 0 wrong; status 0",
             f"{asked:,} requests, {streamed:,} messages of streams that were open at the stop:"
             f" {failures.total()} lost, {failures[WRONG]} wrong"

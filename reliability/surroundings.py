@@ -1,7 +1,5 @@
 """What a server stands on fails: its disk, its models folder, its clock, its names, its replicas' certificates."""
 
-import asyncio
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +8,7 @@ from reliability.asking import DEADLINE, client
 from reliability.findings import Finding
 from reliability.load import Outcomes, steady
 from reliability.options import Work
-from reliability.servers import Server
+from reliability.servers import Server, run
 
 _RATE = 20.0
 _FULL_SECONDS = 20.0
@@ -75,7 +73,7 @@ async def command(*arguments: object) -> None:
     """
     words = [str(argument) for argument in arguments]
     try:
-        done = await asyncio.to_thread(subprocess.run, words, capture_output=True, text=True, check=False)
+        done = await run(*words)
     except OSError as error:
         raise NotHereError(f"no {words[0]} here: {error.strerror}") from None
     if done.returncode:
@@ -89,9 +87,9 @@ async def mounted(place: Path, *options: object) -> AsyncIterator[None]:
     Raises:
         NotHereError: When this user may not.
     """
-    place.mkdir(exist_ok=True)
+    await command("mkdir", "-p", place)
     await command("mount", *options, place)
     try:
         yield
     finally:
-        await asyncio.to_thread(subprocess.run, ["umount", "--lazy", place], capture_output=True, check=False)
+        await run("umount", "--lazy", str(place))
