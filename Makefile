@@ -22,9 +22,11 @@ PYTEST_ARGS ?=
 PIP_QUIET := $(shell test -t 2 || echo --quiet)
 BENCH_ARGS ?=
 PROFILE_ARGS ?=
+FAULTS_ARGS ?=
+SOAK_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run train test test-compat test-compose bench-quick lint format types protos protos-check clients peers bench profile sample requirements clean
+.PHONY: help run train test test-compat test-compose bench-quick faults soak lint format types protos protos-check clients peers bench profile sample requirements clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -50,6 +52,12 @@ peers: $(PEERS) ## Install the servers that are measured against, each in an env
 
 profile: $(VENV)/.run $(PEERS_VENV)/py-spy/.done ## Show where a request's time goes; PROFILE_ARGS=--help
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m benchmarks.profile $(PROFILE_ARGS)
+
+faults: $(VENV)/.dev ## Fail replicas, servers, disks and clients under load: 25 minutes; FAULTS_ARGS=--help
+	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m reliability faults $(FAULTS_ARGS)
+
+soak: $(VENV)/.dev ## Overload, reload and ask a million times: 40 minutes; SOAK_ARGS=--help
+	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m reliability soak $(SOAK_ARGS)
 
 test-compat: $(VENV)/.dev $(COMPAT_VENV)/.done $(TEST_MODELS)/.done ## Run exported models in the TensorFlow release of TensorFlow Serving's image
 	TENSORGATE_TEST_MODELS=$(TEST_MODELS) $(BIN)/pytest tests/compat
