@@ -81,10 +81,13 @@ async def _folder(work: Work) -> Finding:
             await surroundings.command("umount", "--lazy", place)
             await until(lambda: server.said(str(place)), "the log says that the folder cannot be read", seconds=10)
             await asyncio.sleep(surroundings.dwell(work))
-            ready = await server.ready()
+            ready = await server.ready() and await server.metric("tensorgate_models_unserved") > 0
             await surroundings.command("mount", "--bind", models, place)
             await _publish(models, server)
-    state = "ready; the log names the folder; a version that came meanwhile is served once it is back"
+    state = (
+        "ready; the log, /readyz and tensorgate_models_unserved tell of the folder; a version that came meanwhile is"
+    )
+    state += " served once it is back"
     return surroundings.finding("the models folder is unmounted", state, outcomes, holds=ready)
 
 

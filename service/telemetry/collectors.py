@@ -55,7 +55,7 @@ class ModelStates(Collector):
         self._catalog = catalog
 
     def collect(self) -> Iterator[Metric]:
-        """Yields one sample for each version and state."""
+        """Yields one sample for each version and state, and how many models were not found."""
         family = GaugeMetricFamily(
             "tensorgate_model_state",
             "1 for the state that a version of a model is in, 0 for the others.",
@@ -66,6 +66,11 @@ class ModelStates(Collector):
                 for state in State:
                     family.add_metric([name, str(version.version), state.value], float(state is version.state))
         yield family
+        yield GaugeMetricFamily(
+            "tensorgate_models_unserved",
+            "Models of which no version is found, or whose folder cannot be read; /readyz says why.",
+            value=len(self._catalog.unserved),
+        )
 
 
 class DriftOfModels(Collector):

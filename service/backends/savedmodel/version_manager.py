@@ -218,7 +218,9 @@ class VersionManager:
             self.catalog.unserved = {**scan.misplaced, **scan.unreadable}
             self._hints = scan.misplaced
         except OSError as error:
-            problems = {f"the models folder {self._source} cannot be read: {error.strerror}"}
+            problem = f"the models folder {self._source} cannot be read: {error.strerror}"
+            problems = {problem}
+            self.catalog.unserved = dict.fromkeys({name for name, _ in self._seen}, problem)
         for problem in sorted(problems - self._problems):
             logger.error(problem)
         self._problems = problems

@@ -175,8 +175,11 @@ async def test_a_models_folder_that_was_unmounted_changes_nothing(tmp_path: Path
             mount_point.mkdir()
             await look(manager)
             assert states(manager) == {("good", 1): "AVAILABLE"}
+            assert "it is empty, and not the folder that it was" in manager.catalog.unserved["good"]
             mount_point.rmdir()
             (tmp_path / "mounted").rename(mount_point)
+            await look(manager)
+            assert manager.catalog.unserved == {}
 
 
 async def test_a_swap_has_a_version_that_failed_tried_again(tmp_path: Path) -> None:
