@@ -160,7 +160,7 @@ async def test_an_empty_folder_that_is_not_the_one_it_was_changes_nothing(
 async def test_a_models_folder_that_was_unmounted_changes_nothing(tmp_path: Path) -> None:
     empty_version(tmp_path / "models" / "good" / "1")
 
-    async def load(key: Key, folder: Path, options: ServingOptions) -> ModelVersion:
+    async def load(key: Key, folder: Path, options: ServingOptions, progress: LoadProgress) -> ModelVersion:
         return ModelVersion(*key, State.AVAILABLE)
 
     for listed in (False, True):
