@@ -15,6 +15,8 @@ _CALLERS = 96
 _TIMES = 3
 _GOODPUT = 0.9
 _REFUSED_SECONDS = 0.05
+_MOST_LAG = 0.5
+"""The load may be so many seconds late, once: a machine whose cores are taken cannot ask three times as much."""
 _MEMORY = 1.02
 """In the second half there may be so many times the memory of the first."""
 _OPTIONS = ("--max-batch-size", 16, "--log-level", "warning")
@@ -51,6 +53,8 @@ async def _overload(asking: Client, gateway: Server, capacity: float, seconds: f
     goodput = sum(answer.code == OK for answer in answers) / (end - began)
     first, second = (max(half) for half in (memory[: len(memory) // 2], memory[len(memory) // 2 :]))
     refused = outcomes.seconds(OVERLOADED)
+    # Of a load that comes late, in bursts, neither rate nor times mean what they are to.
+    on_time = outcomes.lag < _MOST_LAG
     others = outcomes.failures()
     del others[OVERLOADED]
     what = f"{_TIMES} times as many requests as two replicas can answer ({_TIMES * capacity:.0f} a second)"
@@ -59,14 +63,14 @@ async def _overload(asking: Client, gateway: Server, capacity: float, seconds: f
             what,
             f"right answers within {1 - _GOODPUT:.0%} of the most that there are ({capacity:.0f} a second)",
             f"{goodput:.0f} a second ({goodput / capacity:.0%}); {_lag(outcomes)}",
-            goodput >= _GOODPUT * capacity,
+            goodput >= _GOODPUT * capacity if on_time else None,
         ),
         Finding(
             "the same: refusals",
             f"99 of 100 in under {1000 * _REFUSED_SECONDS:.0f} ms",
             f"{len(refused):,}: p50 {1000 * quantile(refused, 0.5):.0f} ms,"
             f" p99 {1000 * quantile(refused, 0.99):.0f} ms, the longest {1000 * max(refused, default=0):.0f} ms",
-            quantile(refused, 0.99) < _REFUSED_SECONDS,
+            quantile(refused, 0.99) < _REFUSED_SECONDS if on_time else None,
         ),
         Finding(
             "the same: all else",
