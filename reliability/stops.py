@@ -24,6 +24,7 @@ _UNDER_WAY = 30
 """Requests more that come just before a stop, so that it meets some."""
 _STREAM = "/inference.GRPCInferenceService/ModelStreamInfer"
 _PAUSE = 0.02
+_HANGS_SECONDS = 30.0
 _OPTIONS = ("--drain-delay", 1, "--log-level", "warning", "--max-queue-size", 1000)
 
 
@@ -51,10 +52,15 @@ async def run(work: Work) -> list[Finding]:
                     await asyncio.sleep(_PAUSE)
                     server.send(signal.SIGTERM)
                     statuses[await server.ended()] += 1
-                    lost.update(code for code in await asyncio.gather(*burst) if code != OK)
-                    answered, ended = await stream
+                    # Each has its deadline, and the server is gone: what is not over by then hangs.
+                    done, hung = await asyncio.wait([*burst, stream], timeout=_HANGS_SECONDS)
+                    lost.update(task.result() for task in burst if task in done and task.result() != OK)
+                    answered, ended = stream.result() if stream in done else (0, "")
                     streamed += answered
                     lost.update([ended] if ended else [])
+                    lost.update(["a stream hangs" if task is stream else "a request hangs" for task in hung])
+                    for task in hung:
+                        task.cancel()
                     await server.stop()
                     await server.start()
                     await server.started()
