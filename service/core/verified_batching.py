@@ -73,7 +73,7 @@ async def find_unbatched(
 
 async def _try(signature: Signature, run: Run, recorded: Sequence[Inputs], max_rows: int) -> str:
     """Returns why a signature's rows are not independent of each other; empty when they are."""
-    for make in _makers(signature, recorded):
+    for make in likely_inputs(signature, recorded):
         try:
             await run(signature, make(_FEW_ROWS[0]))
         except GatewayError as error:
@@ -141,7 +141,7 @@ def _is_same(one: Tensor, other: Tensor) -> bool:
     return bool(np.allclose(one, other, rtol=0.0, atol=allowed, equal_nan=True))
 
 
-def _makers(signature: Signature, recorded: Sequence[Inputs]) -> Iterator[Callable[[int], Inputs]]:
+def likely_inputs(signature: Signature, recorded: Sequence[Inputs]) -> Iterator[Callable[[int], Inputs]]:
     """Yields what makes inputs of so many rows, the likeliest to be taken first."""
     if (rows := _recorded_rows(signature, recorded)) is not None:
         yield partial(_repeated, rows)
