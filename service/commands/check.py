@@ -3,14 +3,16 @@
 import argparse
 import asyncio
 import json
-import logging
+import os
 import sys
 import tempfile
 from pathlib import Path
 
 from service.app.check import CheckError, Report, check, found_at
+from service.app.output import Output
 
 FAILED = 1
+_FATAL_ONLY = "3"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,14 +30,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    logging.basicConfig(level=logging.ERROR, format="tensorgate: %(message)s")
     try:
         version = found_at(options.path)
-        with tempfile.TemporaryDirectory(prefix="tensorgate-check-") as models:
-            report = asyncio.run(check(version, Path(models), seconds=options.seconds))
     except CheckError as error:
         sys.stderr.write(f"tensorgate: {error}\n")
         return FAILED
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", _FATAL_ONLY)  # it complains of each input that is tried
+    output = Output(level="error", style="text")
+    try:
+        with tempfile.TemporaryDirectory(prefix="tensorgate-check-") as models:
+            report = asyncio.run(check(version, Path(models), seconds=options.seconds))
+    finally:
+        output.close()
     sys.stdout.write(json.dumps(report.as_json(), indent=2) + "\n" if options.json else _text(report))
     return 0 if report.is_served else FAILED
 
