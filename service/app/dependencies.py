@@ -86,6 +86,8 @@ class Dependencies:
             max_tensor_elements=settings.max_tensor_elements,
             max_json_depth=settings.max_json_depth,
             max_json_values=settings.max_json_values,
+            max_extended_json_bytes=settings.max_extended_json_bytes,
+            max_message_fields=settings.max_message_fields,
             max_name_length=settings.max_name_length,
         )
         control = ModelControl(

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.app.drift_settings import DriftSettings
 from service.app.limits_settings import LimitsSettings
+from service.app.parsing_settings import ParsingSettings
 from service.app.request_log_settings import RequestLogSettings
 from service.app.settings_loading import PREFIX, RENAMED, SettingsError, load_as, nearest
 from service.app.tfserving_settings import TfServingSettings
@@ -39,7 +40,7 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
-class Settings(DriftSettings, LimitsSettings, RequestLogSettings, TfServingSettings, TlsSettings):
+class Settings(DriftSettings, LimitsSettings, ParsingSettings, RequestLogSettings, TfServingSettings, TlsSettings):
     """The settings of ``tensorgate serve``."""
 
     model_config = SettingsConfigDict(

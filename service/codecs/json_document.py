@@ -16,14 +16,16 @@ from service.core.bounds import InputBounds
 
 _BYTE_ORDER_MARK = "\ufeff"
 _SPACE = " \t\n\r"
-# A string that does not end is a match too: otherwise the search would start again at each of its quotes.
-_STRING = r'"(?:[^"\\]|\\.)*"?'
+# A string that does not end is a match too: otherwise the search would start again at each of its quotes. Possessive:
+# what could be taken back is remembered, at a hundred times its size.
+_STRING = r'"(?:[^"\\]++|\\.)*+"?'
 _TOKENS = re.compile(_STRING + r"|-?(?:Inf(?:inity)?|NaN)\b", re.DOTALL)
 _BRACKETS = re.compile(_STRING + r"|[][{}]", re.DOTALL)
-_MAYBE_TOO_BIG = re.compile(r"[eE]\+?[0-9]{3}|[0-9]{300}")
-_ESCAPES = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
-_HIGH_SURROGATES = range(0xD800, 0xDC00)
-_LOW_SURROGATES = range(0xDC00, 0xE000)
+_MAYBE_TOO_BIG = re.compile(r"[eE]\+?[0-9]{3}|(?<![0-9])[0-9]{300}")
+_NOT_AS_PYTHON = re.compile(r"-NaN|Inf(?!inity)")
+_HIGH, _LOW = r"\\u[dD][89abAB][0-9a-fA-F]{2}", r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_WHOLE_CHARACTERS = re.compile(rf"(?:[^\\]++|(?!{_HIGH}|{_LOW})\\.|{_HIGH}{_LOW})*+", re.DOTALL)
+_HALF_CHARACTER = re.compile(rf"(?P<high>{_HIGH})|{_LOW}")
 _HALF = "The surrogate pair in string is invalid."
 _TOO_BIG = "Number too big to be stored in double."
 _REASONS = {
@@ -58,7 +60,8 @@ def parse_json(data: bytes, *, bounds: InputBounds, rubbish_after: bool = False,
 
     Raises:
         JsonError: When it is none.
-        GatewayError: TOO_LARGE when it is nested too deep for any bound.
+        GatewayError: TOO_LARGE when it is nested too deep for any bound, has too many values, or is too long for what
+            is not plain JSON.
     """
     bounds.check_json(data)
     if arrays and (document := parse_arrays(data)) is not None:
@@ -68,6 +71,7 @@ def parse_json(data: bytes, *, bounds: InputBounds, rubbish_after: bool = False,
     except orjson.JSONDecodeError as error:
         if "depth limit" in str(error):
             raise bounds.too_deep("body") from None
+        bounds.check_extended_json(len(data), why=str(error))
     # What is left is either wrong or beyond JSON.
     if not data:
         raise JsonError("The document is empty")
@@ -77,7 +81,7 @@ def parse_json(data: bytes, *, bounds: InputBounds, rubbish_after: bool = False,
         raise JsonError("Invalid encoding in string.", error.start) from None
     _check_surrogates(text)
     try:
-        if "N" in text or "I" in text:
+        if _NOT_AS_PYTHON.search(text):
             text = _TOKENS.sub(_as_python_has_it, text)
         return _parsed(text, rubbish_after=rubbish_after)
     except RecursionError:
@@ -86,17 +90,9 @@ def parse_json(data: bytes, *, bounds: InputBounds, rubbish_after: bool = False,
 
 def _check_surrogates(text: str) -> None:
     """Refuses escapes of half a character, which would make texts that cannot be written anywhere."""
-    expected_at = -1
-    for escape in _ESCAPES.finditer(text):
-        code = int(escape[1], 16) if escape[1] else 0
-        is_second = code in _LOW_SURROGATES
-        if expected_at >= 0 and not (is_second and escape.start() == expected_at):
-            raise JsonError(_HALF, len(text[:expected_at].encode()))
-        if is_second and expected_at < 0:
-            raise JsonError(_HALF, len(text[: escape.start()].encode()))
-        expected_at = escape.end() if code in _HIGH_SURROGATES else -1
-    if expected_at >= 0:
-        raise JsonError(_HALF, len(text[:expected_at].encode()))
+    whole = _WHOLE_CHARACTERS.match(text)
+    if whole and (half := _HALF_CHARACTER.match(text, whole.end())):
+        raise JsonError(_HALF, len(text[: half.end() if half["high"] else half.start()].encode()))
 
 
 def _as_python_has_it(token: re.Match[str]) -> str:

@@ -23,6 +23,8 @@ class InputBounds:
         max_tensor_elements: Elements of one tensor, whether they came or its shape only claims them.
         max_json_depth: Lists within lists of a JSON document.
         max_json_values: Values of a JSON document, as its commas count them; and lists in it, as its brackets do.
+        max_extended_json_bytes: Of a document that is not plain JSON, such as one with ``NaN`` in it.
+        max_message_fields: Fields of a message of Protocol Buffers, and of those in it.
         max_name_length: Characters of the name of a model, a label, a signature or a tensor.
     """
 
@@ -31,6 +33,8 @@ class InputBounds:
     max_tensor_elements: int = 2**26
     max_json_depth: int = 32
     max_json_values: int = 2_000_000
+    max_extended_json_bytes: int = 4 * 1024 * 1024
+    max_message_fields: int = 2_000_000
     max_name_length: int = 256
 
     def check_rows(self, rows: int, *, where: str) -> None:
@@ -104,6 +108,20 @@ class InputBounds:
         if values > self.max_json_values:
             expected = f"at most {self.max_json_values} values in JSON (max_json_values); more fit into binary tensors"
             raise invalid_input(Violation("body", expected, f"about {values}"), kind=ErrorKind.TOO_LARGE)
+
+    def check_extended_json(self, size: int, *, why: str) -> None:
+        """Refuses a document that is no plain JSON, and too long for a parser that reads more than that.
+
+        Args:
+            size: Of the document, in bytes.
+            why: What keeps it from being plain.
+
+        Raises:
+            GatewayError: TOO_LARGE.
+        """
+        if size > self.max_extended_json_bytes:
+            expected = f"plain JSON beyond {self.max_extended_json_bytes} bytes (max_extended_json_bytes)"
+            raise invalid_input(Violation("body", expected, f"{size} bytes: {why}"), kind=ErrorKind.TOO_LARGE)
 
     def check_name(self, name: str, *, where: str) -> None:
         """Refuses a name that is too long to be one.

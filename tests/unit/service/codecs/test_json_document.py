@@ -1,5 +1,7 @@
 import json
 import math
+import tracemalloc
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -98,6 +100,28 @@ def test_strings_that_do_not_end_are_looked_at_once(text: str) -> None:
 def test_values_are_counted_before_they_are_made() -> None:
     with pytest.raises(GatewayError, match="max_json_values"):
         parse_json(b"[" + b"0," * 100 + b"NaN]", bounds=InputBounds(max_json_values=100))
+
+
+@pytest.mark.parametrize("text", ['"' + "a" * 1_000_000 + '"', '"' + "\\u0041" * 200_000 + '"', "1" * 299 + ',"' * 2000])
+@pytest.mark.parametrize("odd", ["-NaN", r'"\ud800"'])
+def test_what_is_beyond_json_takes_no_more_memory_than_a_multiple_of_its_bytes(text: str, odd: str) -> None:
+    data = f"[{text}, {odd}]".encode()
+    tracemalloc.start()
+    try:
+        with suppress(JsonError):
+            parsed(data)
+        assert tracemalloc.get_traced_memory()[1] < 16 * len(data)  # the fast parser alone asks for 12
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("data", [b"[NaN%b]", b'["\\ud800"%b]', b"[1%b] x", b"[1%b"])
+def test_what_is_beyond_json_is_bounded(data: bytes) -> None:
+    bounds = InputBounds(max_extended_json_bytes=2000)
+    assert parse_json(b"[1" + b" " * 3000 + b"]", bounds=bounds) == [1]
+    with pytest.raises(GatewayError, match="max_extended_json_bytes") as caught:
+        parse_json(data % (b" " * 3000), bounds=bounds)
+    assert caught.value.kind is ErrorKind.TOO_LARGE
 
 
 def test_bytes_that_are_no_utf8_are_refused() -> None:
