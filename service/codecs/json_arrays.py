@@ -6,7 +6,7 @@ any way is left to the parser, and so are the words for what is wrong.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -53,13 +53,14 @@ class NumericArray:
         return len(self.values)
 
 
-def parse_arrays(data: bytes) -> Any:
+def parse_arrays(data: bytes, count: Callable[[bytes], None] = lambda _: None) -> Any:
     """Returns a document with a `NumericArray` in place of some lists; ``None`` where that cannot be, for any reason.
 
     The arrays are members of the document, members of its members, or members of the elements of its members.
 
     Args:
         data: In UTF-8.
+        count: Takes what is left of it without these lists, before it is parsed; may raise.
     """
     arrays, parts, done = list[NumericArray](), list[bytes](), 0
     for start, end in _candidates(data):
@@ -72,6 +73,7 @@ def parse_arrays(data: bytes) -> Any:
     rest = b"".join((*parts, data[done:]))
     if rest.count(_MARK_IN_JSON) > len(arrays):
         return None
+    count(rest)
     try:
         document = orjson.loads(rest)
     except orjson.JSONDecodeError:

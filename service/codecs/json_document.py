@@ -7,6 +7,7 @@ is RapidJSON, whose words for what is wrong clients know; they are given here fo
 import json
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -49,23 +50,32 @@ class JsonError(ValueError):
         self.offset = offset
 
 
-def parse_json(data: bytes, *, bounds: InputBounds, rubbish_after: bool = False, arrays: bool = False) -> Any:
+def parse_json(
+    data: bytes,
+    *,
+    bounds: InputBounds,
+    hold: Callable[[int], None] = lambda _: None,
+    rubbish_after: bool = False,
+    arrays: bool = False,
+) -> Any:
     """Returns the document.
 
     Args:
         data: In UTF-8.
-        bounds: Of its depth.
+        bounds: Of its depth, its values and its length.
+        hold: Counts the bytes of what is made of it, before it is made.
         rubbish_after: Whether anything may come after the document.
         arrays: Whether a `NumericArray` may stand in place of lists of numbers.
 
     Raises:
         JsonError: When it is none.
         GatewayError: TOO_LARGE when it is nested too deep for any bound, has too many values, or is too long for what
-            is not plain JSON.
+            is not plain JSON; and what ``hold`` raises.
     """
     bounds.check_json(data)
-    if arrays and (document := parse_arrays(data)) is not None:
+    if arrays and (document := parse_arrays(data, lambda rest: bounds.check_parsed_json(rest, hold))) is not None:
         return document
+    bounds.check_parsed_json(data, hold)
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:

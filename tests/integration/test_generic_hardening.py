@@ -132,3 +132,15 @@ async def test_every_failure_of_a_backend_keeps_its_meaning(served: Served, spea
     server = RealServer(served.runtime, served.rest, served.channel)
     said = await SPEAKERS[speaker].ask(server, Question("echo_float32", {"x": np.ones(1, np.float32)}))
     assert (said.code, said.message) == (kind.value, "as it is")
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/models/sum:predict", "/v2/models/sum/infer", "/api/v1/models/shades/classify", "/v2/repository/index"]
+)
+@pytest.mark.parametrize("values", [b'{"a":0}', b"[]", b'{"a":NaN}'])
+async def test_what_is_made_of_json_counts_among_the_bytes_in_flight(path: str, values: bytes) -> None:
+    async with serving(backend="tests.zoo:ZooBackend", max_bytes_in_flight=1_000_000) as served:
+        body = b'{"x": [' + (values + b",") * 15_000 + b"[]]}"
+        response = await served.rest.post(path, content=body, headers={"content-type": "application/json"})
+        assert (response.status_code, response.json()["code"]) == (429, "overloaded")
+        assert await served.metric("tensorgate_request_bytes_held") == 0

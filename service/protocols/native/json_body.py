@@ -1,6 +1,6 @@
 """Bodies of the typed API in JSON: text to fields, and fields to a message, its numbers read from the text at once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,15 +20,21 @@ _SERIES_RANKS = (2, 3)
 """Of the series of one request, where they are equally long: values by series and step, and by feature."""
 
 
-def json_object(data: bytes, *, bounds: InputBounds) -> Fields:
+def json_object(data: bytes, *, bounds: InputBounds, hold: Callable[[int], None] = lambda _: None) -> Fields:
     """Returns the fields of a body; a `NumericArray` may stand in place of lists of numbers.
 
+    Args:
+        data: The body.
+        bounds: Of its values.
+        hold: Counts the bytes of what is made of it, before it is made.
+
     Raises:
-        GatewayError: MALFORMED, INVALID_INPUT when it is no object, or TOO_LARGE.
+        GatewayError: MALFORMED, INVALID_INPUT when it is no object, TOO_LARGE, and what ``hold`` raises.
     """
     bounds.check_json(data)
-    value = parse_arrays(data)
+    value = parse_arrays(data, lambda rest: bounds.check_parsed_json(rest, hold))
     if value is None:
+        bounds.check_parsed_json(data, hold)
         try:
             value = orjson.loads(data)
         except orjson.JSONDecodeError as error:

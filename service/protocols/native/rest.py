@@ -103,7 +103,7 @@ class NativeRest:
             if media_type == FORM:
                 body = await self._form_fields(request)
             elif media_type == JSON:
-                body = await offloaded(len(data), lambda: json_object(data, bounds=self.bounds))
+                body = await offloaded(len(data), lambda: json_object(data, bounds=self.bounds, hold=call.hold))
             else:
                 body = {"images": [{"encoded": data}]}
             self.bounds.check_rows(length(body.get("images")), where="images")
@@ -117,7 +117,7 @@ class NativeRest:
         _media_type(request, (JSON,))
         data = request.body
         with call.phase("decode"):
-            body = await offloaded(len(data), lambda: json_object(data, bounds=self.bounds))
+            body = await offloaded(len(data), lambda: json_object(data, bounds=self.bounds, hold=call.hold))
             self.bounds.check_rows(length(body.get("series")), where="series")
             fields = _merged(request.params, _query(request), body)
             wanted = await offloaded(len(data), lambda: message_of(ForecastRequest, fields))
@@ -129,7 +129,7 @@ class NativeRest:
         _media_type(request, (JSON,))
         data = request.body
         with call.phase("decode"):
-            body = await offloaded(len(data), lambda: json_object(data, bounds=self.bounds))
+            body = await offloaded(len(data), lambda: json_object(data, bounds=self.bounds, hold=call.hold))
             wanted = message_of(SetLabelRequest, _merged(request.params, _query(request), body))
         return _response(await self.labels.set_label(wanted, call), call)
 

@@ -1,5 +1,6 @@
 """Bodies of inference requests over REST: JSON, JSON with raw tensors after it, or one raw tensor and no JSON."""
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -29,19 +30,20 @@ BINARY_DATA_OUTPUT = "binary_data_output"
 Json = dict[str, Any]
 
 
-def parse_object(data: bytes, *, bounds: InputBounds, arrays: bool = False) -> Json:
+def parse_object(data: bytes, *, bounds: InputBounds, hold: Callable[[int], None], arrays: bool = False) -> Json:
     """Returns the members of a JSON body.
 
     Args:
         data: The body.
-        bounds: Of its depth.
+        bounds: Of its depth, its values and its length.
+        hold: Counts the bytes of what is made of it, before it is made.
         arrays: Whether a `NumericArray` may stand in place of lists of numbers.
 
     Raises:
-        GatewayError: MALFORMED, INVALID_INPUT when it is no object, or TOO_LARGE.
+        GatewayError: MALFORMED, INVALID_INPUT when it is no object, TOO_LARGE, and what ``hold`` raises.
     """
     try:
-        document = parse_json(data, bounds=bounds, arrays=arrays)
+        document = parse_json(data, bounds=bounds, hold=hold, arrays=arrays)
     except JsonError as error:
         raise invalid_input(Violation("body", "JSON", f"something else: {error}"), kind=ErrorKind.MALFORMED) from None
     return as_object(document, where="body")
@@ -62,18 +64,19 @@ def json_length(header: str | None, body: bytes) -> int:
     return int(header)
 
 
-def decode_body(body: bytes, length: int, *, bounds: InputBounds) -> InferMessage:
+def decode_body(body: bytes, length: int, *, bounds: InputBounds, hold: Callable[[int], None] = lambda _: None) -> InferMessage:
     """Returns the request.
 
     Args:
         body: JSON, and then the raw tensors that it announces, in its order.
         length: Bytes of the JSON.
         bounds: Of the tensors and of the JSON.
+        hold: Counts the bytes of what is made of the JSON, before it is made.
 
     Raises:
-        GatewayError: MALFORMED, INVALID_INPUT, TOO_LARGE or NOT_SUPPORTED.
+        GatewayError: MALFORMED, INVALID_INPUT, TOO_LARGE or NOT_SUPPORTED, and what ``hold`` raises.
     """
-    document = parse_object(body if length == len(body) else body[:length], bounds=bounds, arrays=True)
+    document = parse_object(body if length == len(body) else body[:length], bounds=bounds, hold=hold, arrays=True)
     blobs = memoryview(body)[length:]
     try:
         return _message(document, blobs, bounds)

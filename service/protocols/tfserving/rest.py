@@ -104,7 +104,7 @@ class TfServingRest:
         self._engine.attribute(wanted.name, call)
         data = await self._body(request, call)
         with call.phase("decode"):
-            document = await offloaded(len(data), lambda: self._document(data, arrays=verb == "predict"))
+            document = await offloaded(len(data), lambda: self._document(data, call, arrays=verb == "predict"))
             signature_name = signature_name_of(document)
         if verb == "predict":
             return HttpResponse(await self._predict(wanted, signature_name, document, len(data), call))
@@ -132,9 +132,10 @@ class TfServingRest:
                 return b""
             raise
 
-    def _document(self, data: bytes, *, arrays: bool) -> dict[str, Any]:
+    def _document(self, data: bytes, call: Call, *, arrays: bool) -> dict[str, Any]:
         try:
-            return document_of(parse_json(data, bounds=self._bounds, rubbish_after=True, arrays=arrays))
+            document = parse_json(data, bounds=self._bounds, hold=call.hold, rubbish_after=True, arrays=arrays)
+            return document_of(document)
         except JsonError as error:
             violation = Violation("body", "JSON", f"{len(data)} other bytes" if data else "nothing")
             raise invalid_input(violation, kind=ErrorKind.MALFORMED).reworded(f"JSON Parse error: {error}") from None

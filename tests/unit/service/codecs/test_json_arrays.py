@@ -176,7 +176,7 @@ def test_infer_bodies_come_to_the_same(body: bytes) -> None:
         with pytest.MonkeyPatch.context() as patch:
             if not arrays:
                 patch.setattr(
-                    rest_request, "parse_json", lambda data, *, bounds, arrays: parse_json(data, bounds=bounds)
+                    rest_request, "parse_json", lambda data, *, bounds, **_: parse_json(data, bounds=bounds)
                 )
             message = decode_body(body, len(body), bounds=BOUNDS)
             return {**message.inputs, "parameters": np.array(repr(message.parameters).encode(), object)}
