@@ -12,6 +12,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     Field,
     PlainValidator,
     ValidationInfo,
@@ -148,7 +149,7 @@ class ImageInput(_Input):
 class ClassifyRequest(_Request):
     """Images to classify."""
 
-    images: Annotated[list[ImageInput], Field(min_length=1)]
+    images: Annotated[list[ImageInput], Field(min_length=1), FailFast()]  # or each of thousands has findings
     top_k: Annotated[
         int, Field(ge=1, lt=2**31, description="How many classes to return for each image, best first.")
     ] = DEFAULT_TOP_K

@@ -137,6 +137,7 @@ class NativeGrpc:
         """Answers Forecast, and a message of ForecastStream."""
         self.engine.attribute(request.model, call)
         self.bounds.check_rows(len(request.series), where="series")
+        self.bounds.check_count(len(request.quantiles), where="quantiles")
         with call.phase("decode"):
             wanted = await offloaded(call.size, lambda: validated(ForecastRequest, _forecast_fields(request)))
         answer = await self.forecaster.forecast(wanted, call)

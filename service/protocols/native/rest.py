@@ -120,6 +120,7 @@ class NativeRest:
             body = await offloaded(len(data), lambda: json_object(data, bounds=self.bounds, hold=call.hold))
             self.bounds.check_rows(length(body.get("series")), where="series")
             fields = _merged(request.params, _query(request), body)
+            self.bounds.check_count(length(fields.get("quantiles")), where="quantiles")
             wanted = await offloaded(len(data), lambda: message_of(ForecastRequest, fields))
         return _response(await self.forecaster.forecast(wanted, call), call)
 
