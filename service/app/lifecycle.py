@@ -35,6 +35,7 @@ from service.transport.rest.app import RestApp
 from service.transport.rest.server import RestServer
 from service.transport.sockets import listen
 from service.transport.streams import OrderedStreams
+from service.transport.weighing import Weighing
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +86,7 @@ class Server:
             tracer=self._tracer,
             by_address=settings.clients_by_address,
         )
+        weighing = Weighing(settings.max_message_fields)
         services = [service for api in self._apis for service in api.grpc]
         self._health = Health(["", *(name for service in services for name in (service.name, *service.health_names))])
         grpc_calls = GrpcCalls(
@@ -99,8 +101,10 @@ class Server:
                 draining=self.admission.draining,
                 report=reports.message,
                 tracer=self._tracer,
+                weighing=weighing,
             ),
             max_request_bytes=settings.max_request_bytes,
+            weighing=weighing,
         )
         self._tls = ServerTls.of(settings, self._parts.metrics.registry)
         app = self._application(calls, grpc_calls)

@@ -10,10 +10,10 @@ class ParsingSettings(BaseSettings):
     max_extended_json_bytes: int = Field(
         4 * 1024 * 1024,
         ge=1024,
-        description="Longest JSON body that is not plain JSON, as with NaN or Infinity in it: a slower parser reads it.",
+        description="Longest JSON body that is not plain JSON, as with NaN in it, which a slower parser reads.",
     )
     max_message_fields: int = Field(
-        2_000_000,
+        1_000_000,
         ge=1024,
-        description="Most fields of a gRPC message, those of the messages in it included: each takes memory of its own.",
+        description="Most fields of a gRPC message, those of messages in it included; each takes memory.",
     )

@@ -5,7 +5,7 @@ from math import prod
 
 import numpy as np
 
-from service.codecs.packed import append_packed, is_packable
+from service.codecs.packed import append_packed, is_packable, read_numbers
 from service.core.tensors import NUMPY_DTYPES, STRING, Tensor
 from service.errors import Violation, invalid_input
 from service.wire import open_inference_pb2 as pb
@@ -63,7 +63,7 @@ def encode_contents(tensor: Tensor, dtype: str) -> pb.InferTensorContents:
 
 def _narrowed(values: Sequence[float], target: "np.dtype[np.generic]", where: str) -> Tensor:
     """Returns the numbers in a dtype that may be narrower than their field."""
-    wide = np.array(values, target if target.kind in "bf" else f"{target.kind}8")
+    wide = read_numbers(values, target if target.kind in "bf" else f"{target.kind}8")
     narrow = wide.astype(target, copy=False)
     outside = wide != narrow
     if target.kind in "iu" and outside.any():

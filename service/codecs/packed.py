@@ -5,13 +5,15 @@ A packed field is its tag, its length in bytes, and the numbers one after the ot
 these bytes costs a tiny part of what a Python object for each number does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from google.protobuf.message import Message
 
 from service.core.tensors import Tensor
 
+_CHUNK = 65_536
 _VARINT, _LENGTH_DELIMITED, _FIXED64, _FIXED32 = 0, 2, 1, 5
 _FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
 _WIRE_DTYPES = {name: np.dtype(name).newbyteorder("<") for name in ("float32", "float64")}
@@ -56,6 +58,21 @@ def read_packed(message: Message, field: str, dtype: str) -> Tensor:
     data = message.SerializeToString()  # in which the field is in one piece, however it came
     start = next(start for found, start, end in _delimited_fields(data) if found == number and end - start == size)
     return np.frombuffer(data, words, size // words.itemsize, start).astype(dtype)
+
+
+def read_numbers(values: Sequence[float], dtype: "np.dtype[Any] | str") -> Tensor:
+    """Returns all numbers of a repeated field, one by one; between some of them other threads get their turn.
+
+    Args:
+        values: The field.
+        dtype: Can hold them.
+    """
+    if len(values) <= _CHUNK:
+        return np.array(values, dtype)
+    numbers = np.empty(len(values), dtype)
+    for start in range(0, len(values), _CHUNK):
+        numbers[start : start + _CHUNK] = np.array(values[start : start + _CHUNK], dtype)
+    return numbers
 
 
 def field_head(number: int, length: int) -> bytes:

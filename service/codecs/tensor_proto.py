@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from service.codecs.booleans import check_booleans
-from service.codecs.packed import append_packed, field_head, is_packable, read_packed
+from service.codecs.packed import append_packed, field_head, is_packable, read_numbers, read_packed
 from service.core.bounds import InputBounds
 from service.core.tensors import NUMPY_DTYPES, STRING, Tensor, dtype_name
 from service.errors import ErrorKind, Violation, invalid_input
@@ -129,7 +129,7 @@ def _values(message: tf_pb.TensorProto, name: str, count: int, claims: _Claims) 
     if held_as in _FLOATS:
         given = read_packed(message, field, held_as)
     else:
-        given = np.array(getattr(message, field), np.int32 if name in _BITS else held_as)
+        given = read_numbers(getattr(message, field), "int32" if name in _BITS else held_as)
     if name in _BITS:
         given = given.astype(held_as).view(dtype)
     elif dtype.kind == "c":

@@ -8,6 +8,11 @@ from dataclasses import dataclass, field
 from service.core.client_share import leaves_room
 from service.errors import ErrorKind, GatewayError
 
+_MULTIPLE = 64
+"""What parsed messages take at most, in multiples of their bytes."""
+_WEIGHED, _UNWEIGHED = 256 * 1024, 4 * 1024
+"""Bytes of a message beyond which what it holds is always counted; and up to which it never is."""
+
 
 class Admission:
     """Counts what is in flight; refuses what goes beyond the limits, and everything once draining.
@@ -186,6 +191,10 @@ class HeldBytes:
         with total.lock:
             if self._closed:
                 raise GatewayError(ErrorKind.CANCELLED, "the request is over")
+            if size > total.limit:
+                raise GatewayError(
+                    ErrorKind.TOO_LARGE, f"it takes {size} bytes of memory, max_bytes_in_flight admits {total.limit}"
+                )
             free = total.limit - total.held
             if size > free:
                 raise GatewayError(
@@ -195,6 +204,13 @@ class HeldBytes:
             if self._client:
                 self._check_share(size, free)
             self._count(size)
+
+    def must_weigh(self, size: int) -> bool:
+        """Returns whether what a message of that many bytes holds beyond them is to be counted.
+
+        To find that out takes its time. So small ones are not looked at while all that are held could hold as much.
+        """
+        return size > _WEIGHED or (size > _UNWEIGHED and self._total.held * _MULTIPLE > self._total.limit)
 
     def give_back(self, size: int) -> None:
         """Gives some back before the end."""

@@ -38,7 +38,7 @@ class InputBounds:
     max_json_depth: int = 32
     max_json_values: int = 2_000_000
     max_extended_json_bytes: int = 4 * 1024 * 1024
-    max_message_fields: int = 2_000_000
+    max_message_fields: int = 1_000_000
     max_name_length: int = 256
 
     def check_rows(self, rows: int, *, where: str) -> None:
@@ -114,7 +114,7 @@ class InputBounds:
             raise invalid_input(Violation("body", expected, f"about {values}"), kind=ErrorKind.TOO_LARGE)
 
     def check_parsed_json(self, data: bytes, hold: Callable[[int], None]) -> None:
-        """Counts what a parser makes of a JSON document, before it does: Python's objects take up to 33 times its bytes.
+        """Counts what a parser makes of a JSON document, before it does: objects take up to 33 times its bytes.
 
         Args:
             data: The document, or what of it becomes such objects.

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from google.protobuf.descriptor import ServiceDescriptor
@@ -10,6 +11,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from service.core.call import Call
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input
+from service.seam.message_cost import message_cost
 from service.seam.method import BytesMethod, Method, StreamMethod
 from service.seam.statuses import Code
 
@@ -57,8 +59,9 @@ def method_of(
         handle: Turns a message into a message.
         is_probe: See `Method`.
     """
-    request = GetMessageClass(descriptor.methods_by_name[name].input_type)
-    return Method(f"{service}/{name}", parser_of(request), handle, _serialize, is_probe)
+    kind = descriptor.methods_by_name[name].input_type
+    parse = parser_of(GetMessageClass(kind))
+    return Method(f"{service}/{name}", parse, handle, _serialize, is_probe, partial(message_cost, kind))
 
 
 def stream_of(

@@ -25,6 +25,8 @@ class Method(Generic[InT, RequestT, ResponseT, OutT]):
         serialize: Turns the response into what is sent.
         is_probe: Whether it is a probe of the server itself: it takes no place among the requests in flight, and is
             reported only when it fails.
+        cost: Returns about how many bytes what is parsed takes beyond its own; takes the bytes, and how many fields
+            there may be. Raises `TooManyFieldsError`.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Method(Generic[InT, RequestT, ResponseT, OutT]):
     handle: Callable[[RequestT, Call], Awaitable[ResponseT]]
     serialize: Callable[[ResponseT], OutT]
     is_probe: bool = False
+    cost: Callable[[InT, int], int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from service.core.tracing import Tracer
 from service.errors import OK, ErrorKind, GatewayError, as_gateway_error
 from service.seam.method import StreamMethod
 from service.transport.call import Report, answered_again
+from service.transport.weighing import Weighing
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class OrderedStreams:
         idle_timeout: Seconds after which a stream ends on which nothing comes and nothing is under way.
         draining: Ends the streams, after the messages that were taken.
         report: Takes the call of each finished message and its code.
+        weighing: Counts what messages hold beyond their bytes.
         tracer: Begins their traces, where their stream has one.
     """
 
@@ -34,6 +36,7 @@ class OrderedStreams:
     idle_timeout: float
     draining: asyncio.Event
     report: Report
+    weighing: Weighing
     tracer: Tracer | None = None
 
     async def answers(
@@ -56,8 +59,9 @@ class OrderedStreams:
 
         async def parsed() -> AsyncIterator[tuple[Any, int]]:
             async for message in messages:
+                cost = await self.weighing.hold(message, method.message, held)
                 request = method.message.parse(message)
-                sizes.append(len(message))
+                sizes.append(len(message) + cost)
                 stream.size += len(message)
                 yield request, len(message)
 

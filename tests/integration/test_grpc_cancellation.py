@@ -17,6 +17,7 @@ from service.seam import statuses
 from service.seam.method import Method
 from service.transport.call import Calls
 from service.transport.grpc.calls import GrpcCalls, Unary
+from service.transport.weighing import Weighing
 from tensorgate.v1 import tensorgate_pb2 as pb
 from tests.clients import classify_request
 from tests.conftest import serving, until
@@ -62,7 +63,9 @@ def deadline(timeout: float, in_flight: int) -> float:
     calls = Calls(Admission(requests=1000, streams=1, request_bytes=1), 30, 300, lambda call, code: None)
     calls.admission.in_flight["requests"] = in_flight
     streams: Any = None
-    grpc_calls = GrpcCalls(services=[], operations={}, calls=calls, streams=streams, max_request_bytes=1)
+    grpc_calls = GrpcCalls(
+        services=[], operations={}, calls=calls, streams=streams, max_request_bytes=1, weighing=Weighing(1)
+    )
     method: Any = Method("m", bytes, never, bytes)
     call, before = Call("grpc", "m", "id", NO_DEADLINE), monotonic()
     grpc_calls.set_timeout(call, Unary(method, statuses.GRPC), timeout)

@@ -138,7 +138,7 @@ class OpenInferenceGrpc:
     ) -> pb.RepositoryModelLoadResponse:
         """Answers RepositoryModelLoad."""
         _refuse_repository(request.repository_name)
-        await self._models.load(request.model_name, parameters_of(request.parameters), call)
+        await self._models.load(request.model_name, parameters_of(request.parameters, bounds=self._bounds), call)
         return pb.RepositoryModelLoadResponse()
 
     async def repository_model_unload(
@@ -146,7 +146,7 @@ class OpenInferenceGrpc:
     ) -> pb.RepositoryModelUnloadResponse:
         """Answers RepositoryModelUnload."""
         _refuse_repository(request.repository_name)
-        await self._models.unload(request.model_name, parameters_of(request.parameters), call)
+        await self._models.unload(request.model_name, parameters_of(request.parameters, bounds=self._bounds), call)
         return pb.RepositoryModelUnloadResponse()
 
 

@@ -24,9 +24,16 @@ from service.wire import open_inference_pb2 as pb
 _RAW = "raw_input_contents"
 
 
-def parameters_of(parameters: Mapping[str, Message]) -> Parameters:
-    """Returns the values of parameters by name; ``None`` for one that has none."""
-    return {name: _value(parameter) for name, parameter in parameters.items()} if parameters else {}
+def parameters_of(parameters: Mapping[str, Message], *, bounds: InputBounds, where: str = "parameters") -> Parameters:
+    """Returns the values of parameters by name; ``None`` for one that has none.
+
+    Raises:
+        GatewayError: TOO_LARGE.
+    """
+    if not parameters:
+        return {}
+    bounds.check_count(len(parameters), where=where)
+    return {name: _value(parameter) for name, parameter in parameters.items()}
 
 
 def decode_request(request: pb.ModelInferRequest, *, bounds: InputBounds) -> InferMessage:
@@ -49,19 +56,24 @@ def decode_request(request: pb.ModelInferRequest, *, bounds: InputBounds) -> Inf
             name=entry.name,
             datatype=entry.datatype,
             shape=tuple(entry.shape),
-            parameters=parameters_of(entry.parameters),
+            parameters=parameters_of(entry.parameters, bounds=bounds, where="inputs.parameters"),
             bounds=bounds,
         )
         add_input(inputs, head, _raw(head, entry, raw[index], index) if raw else _typed(head, entry))
     return InferMessage(
         inputs=inputs,
         outputs=[
-            requested_output(index=index, name=output.name, parameters=parameters_of(output.parameters), bounds=bounds)
+            requested_output(
+                index=index,
+                name=output.name,
+                parameters=parameters_of(output.parameters, bounds=bounds, where="outputs.parameters"),
+                bounds=bounds,
+            )
             for index, output in enumerate(wanted)
         ]
         if wanted
         else (),
-        parameters=parameters_of(request.parameters),
+        parameters=parameters_of(request.parameters, bounds=bounds),
         id=request.id,
         raw=bool(raw) or not entries,
     )

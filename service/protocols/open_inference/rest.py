@@ -107,7 +107,9 @@ class OpenInferenceRest:
         with call.phase("decode"):
             length = json_length(_header(request, _HEADER_LENGTH), body)
             if length or not body:
-                message = await offloaded(len(body), lambda: decode_body(body, length, bounds=self._bounds, hold=call.hold))
+                message = await offloaded(
+                    len(body), lambda: decode_body(body, length, bounds=self._bounds, hold=call.hold)
+                )
             else:
                 signature = self._models.signature(version, None)
                 message = await offloaded(len(body), lambda: decode_raw_body(body, signature, bounds=self._bounds))
@@ -140,7 +142,9 @@ class OpenInferenceRest:
     async def _members(self, request: HttpRequest, call: Call) -> Mapping[str, Any]:
         """Returns the members of a body that may be left out."""
         data = await self._body(request, call)
-        return await offloaded(len(data), lambda: parse_object(data, bounds=self._bounds, hold=call.hold)) if data else {}
+        return (
+            await offloaded(len(data), lambda: parse_object(data, bounds=self._bounds, hold=call.hold)) if data else {}
+        )
 
 
 def _addressed(request: HttpRequest) -> tuple[str, str]:

@@ -64,7 +64,9 @@ def json_length(header: str | None, body: bytes) -> int:
     return int(header)
 
 
-def decode_body(body: bytes, length: int, *, bounds: InputBounds, hold: Callable[[int], None] = lambda _: None) -> InferMessage:
+def decode_body(
+    body: bytes, length: int, *, bounds: InputBounds, hold: Callable[[int], None] = lambda _: None
+) -> InferMessage:
     """Returns the request.
 
     Args:

@@ -18,6 +18,7 @@ from service.transport.call import OTHER_METHOD, REQUEST_ID, Calls, answered_aga
 from service.transport.grpc.framing import check_message_size
 from service.transport.grpc.status import ERROR_CODE, STATUS_DETAILS, status
 from service.transport.streams import OrderedStreams
+from service.transport.weighing import Weighing
 
 RETRY_AFTER = "retry-after"
 """Metadata key of the seconds after which a client may ask again whose limit is used up."""
@@ -83,6 +84,7 @@ class GrpcCalls:
         calls: Runs the calls.
         streams: Answers streams.
         max_request_bytes: How long a message may be.
+        weighing: Counts what messages hold beyond their bytes.
     """
 
     def __init__(
@@ -93,8 +95,10 @@ class GrpcCalls:
         calls: Calls,
         streams: OrderedStreams,
         max_request_bytes: int,
+        weighing: Weighing,
     ) -> None:
         self._calls = calls
+        self._weighing = weighing
         self._streams = streams
         self.max_request_bytes = max_request_bytes
         self._services = {service.name: service for service in services}
@@ -175,6 +179,7 @@ class GrpcCalls:
             data = await read(held)
             held.admit()
             call.size = len(data)
+            await self._weighing.hold(data, method, held)
             begun = perf_counter()
             request = method.parse(data)
             call.spent("decode", begun)

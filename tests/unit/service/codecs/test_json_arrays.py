@@ -175,9 +175,7 @@ def test_infer_bodies_come_to_the_same(body: bytes) -> None:
     def decoded(arrays: bool) -> dict[str, Any]:
         with pytest.MonkeyPatch.context() as patch:
             if not arrays:
-                patch.setattr(
-                    rest_request, "parse_json", lambda data, *, bounds, **_: parse_json(data, bounds=bounds)
-                )
+                patch.setattr(rest_request, "parse_json", lambda data, *, bounds, **_: parse_json(data, bounds=bounds))
             message = decode_body(body, len(body), bounds=BOUNDS)
             return {**message.inputs, "parameters": np.array(repr(message.parameters).encode(), object)}
 

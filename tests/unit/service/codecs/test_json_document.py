@@ -102,7 +102,9 @@ def test_values_are_counted_before_they_are_made() -> None:
         parse_json(b"[" + b"0," * 100 + b"NaN]", bounds=InputBounds(max_json_values=100))
 
 
-@pytest.mark.parametrize("text", ['"' + "a" * 1_000_000 + '"', '"' + "\\u0041" * 200_000 + '"', ("1" * 299 + ",") * 2000 + "1"])
+@pytest.mark.parametrize(
+    "text", ['"' + "a" * 1_000_000 + '"', '"' + "\\u0041" * 200_000 + '"', ("1" * 299 + ",") * 2000 + "1"]
+)
 @pytest.mark.parametrize("odd", ["-NaN", r'"\ud800"'])
 def test_what_is_beyond_json_takes_no_more_memory_than_a_multiple_of_its_bytes(text: str, odd: str) -> None:
     data = f"[{text}, {odd}]".encode()

@@ -11,6 +11,7 @@ from service.core.deadline import Deadline
 from service.errors import OK, ErrorKind, GatewayError
 from service.seam.method import Method, StreamMethod
 from service.transport.streams import OrderedStreams
+from service.transport.weighing import Weighing
 from tests.conftest import until
 
 Answered = tuple[int, str]
@@ -27,7 +28,7 @@ class Streamed:
         self.source_error: Exception | None = None
         self.stays_open = False
         self._streams = OrderedStreams(
-            window, 60, idle_timeout, self.draining, lambda _, code: self.reported.append(code)
+            window, 60, idle_timeout, self.draining, lambda _, code: self.reported.append(code), Weighing(1000)
         )
 
     async def answers(
