@@ -8,6 +8,7 @@ from service.app.limits_file import parse_limits
 from service.app.model_config_file import ModelConfigFile
 from service.app.settings import Settings
 from service.backends.registry import BackendOptions, TfServingOptions, create_backend
+from service.codecs.image_requests import ImageRequests
 from service.core.admission import Admission, ClientBounds
 from service.core.batch_policy import BatchMode, BatchPolicies, BatchPolicy, parse_batch_sizes
 from service.core.batching import Batcher, BatchLimits
@@ -103,7 +104,13 @@ class Dependencies:
         metrics.watch_drift(drift.report)
         limits, limits_file = _limits(settings, metrics, catalog)
         engine = Engine(
-            catalog=catalog, batcher=batcher, bounds=bounds, recorder=request_log, drift=drift, limits=limits
+            catalog=catalog,
+            batcher=batcher,
+            bounds=bounds,
+            recorder=request_log,
+            drift=drift,
+            limits=limits,
+            check_files=ImageRequests(settings.max_image_pixels).check,
         )
         return cls(
             settings=settings,

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from PIL.ImageFile import ImageFile
 
 from pictures.plain import PictureError, TooManyPixelsError, is_plain, opened, plain
+from service.codecs.image_work import work_of
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input
 
 _PNG_END = b"IEND\xaeB`\x82"
@@ -22,7 +23,7 @@ class Checked(NamedTuple):
     """What the header of a file says.
 
     Attributes:
-        pixels: How many it unpacks to.
+        pixels: How many it unpacks to; more where it takes several passes, or has many parts.
         plain: Whether a model can be given it as it is; else what `as_seen` makes of it.
     """
 
@@ -43,17 +44,14 @@ def check_encoded(data: bytes, *, where: str, max_pixels: int) -> Checked:
     """
     if not data:
         raise invalid_input(Violation(where, _EXPECTED, "0 bytes"))
+    work = work_of(data, max_pixels=max_pixels)
+    if work.pixels > max_pixels:
+        raise _too_much(where, max_pixels, "so many parts that to read them is more work than that")
     with _opened(data, where) as image:
-        pixels = image.width * image.height
+        passes = f" x {work.passes} passes" if work.passes > 1 else ""
+        pixels = image.width * image.height * work.passes + work.pixels
         if pixels > max_pixels:
-            raise invalid_input(
-                Violation(
-                    where,
-                    f"at most {max_pixels} pixels more in this request (max_image_pixels)",
-                    f"{image.width} x {image.height} = {pixels} pixels",
-                ),
-                kind=ErrorKind.TOO_LARGE,
-            )
+            raise _too_much(where, max_pixels, f"{image.width} x {image.height}{passes} = {pixels} pixels")
         try:
             checked = Checked(pixels, is_plain(image, data))
         except PictureError:
@@ -77,6 +75,11 @@ def as_seen(data: bytes, *, where: str) -> bytes:
         return plain(data)
     except PictureError:
         raise _damaged(_opened(data, where).format, where) from None
+
+
+def _too_much(where: str, max_pixels: int, got: str) -> GatewayError:
+    expected = f"at most {max_pixels} pixels more in this request (max_image_pixels)"
+    return invalid_input(Violation(where, expected, got), kind=ErrorKind.TOO_LARGE)
 
 
 def _damaged(file_format: str | None, where: str) -> GatewayError:

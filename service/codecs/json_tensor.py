@@ -23,6 +23,8 @@ _LEAVES = {
 }
 _TOKENS = np.array([b"NaN", b"Infinity", b"-Infinity"], object)
 _BASE64_KEY = "b64"
+TEXT_BYTES = 6
+"""Of JSON, for each byte of a tensor, at most: of a boolean there are as many. Strings in base64 take fewer."""
 
 
 def decode_json_tensor(value: Any, dtype: str, *, bounds: InputBounds, where: str) -> Tensor:

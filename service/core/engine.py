@@ -1,7 +1,7 @@
 """The engine: the one way from a decoded request to the backend, whatever protocol it came by."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
 
 import numpy as np
@@ -13,13 +13,16 @@ from service.core.call import Call
 from service.core.catalog import Catalog, ModelRef, ModelVersion
 from service.core.columns import as_columns, in_shape
 from service.core.drift import DriftMonitor
+from service.core.offload import INLINE_BYTES
 from service.core.rate_limits import RateLimits
 from service.core.record import Record, Recorder
 from service.core.request import InferenceRequest
 from service.core.signature import check_inputs, check_outputs, rows_if_valid
-from service.core.tensors import Signature, Tensor
+from service.core.tensors import Signature, Tensor, byte_size
 from service.errors import OK, ErrorKind, GatewayError, OutdatedVersionError, Violation, listed, shown
 
+_COPIES = 3
+"""Of an answer: the tensors, the message that is made of them, and its bytes. What JSON takes is counted beside it."""
 _ASKED_CHARACTERS = 100
 """Of a name that is no model's, for the log."""
 
@@ -34,6 +37,7 @@ class Engine:
         recorder: Keeps some of the requests, where that is wanted.
         drift: Looks at what is asked and answered; by default nothing does.
         limits: What clients may ask of each model, where that is limited.
+        check_files: Looks at the image files of requests that nobody has looked at; by default nothing does.
 
     Attributes:
         drift: Likewise.
@@ -48,6 +52,7 @@ class Engine:
         recorder: Recorder | None = None,
         drift: DriftMonitor | None = None,
         limits: RateLimits | None = None,
+        check_files: Callable[[InferenceRequest], Awaitable[None]] | None = None,
     ) -> None:
         self.drift = drift or DriftMonitor()
         self._catalog = catalog
@@ -55,6 +60,7 @@ class Engine:
         self._batcher = batcher
         self._recorder = recorder
         self._limits = limits
+        self._check_files = check_files
 
     def note(self, name: str, call: Call) -> None:
         """Notes the model on the call: what is refused before it is resolved counts as its too, if there is one."""
@@ -175,13 +181,13 @@ class Engine:
     async def run(
         self, version: ModelVersion, signature: str, inputs: Mapping[str, Tensor], call: Call
     ) -> Mapping[str, Tensor]:
-        """Checks inputs against a signature and runs it; returns all outputs by name.
+        """Checks inputs against a signature and runs it; returns all outputs by name. Image files have been checked.
 
         Raises:
             GatewayError: What `signature`, `request` and `infer` raise.
         """
         found = self.signature(version, signature)
-        return await self.infer(self.request(version, found, inputs, call=call), call)
+        return await self._infer(self.request(version, found, inputs, call=call), call)
 
     async def infer(self, request: InferenceRequest, call: Call) -> Mapping[str, Tensor]:
         """Runs a request. The transport holds it to the call's deadline.
@@ -190,8 +196,13 @@ class Engine:
             Tensors by output name: those that are wanted, in their order.
 
         Raises:
-            GatewayError: What the backend raised, or OVERLOADED.
+            GatewayError: What the backend raised, OVERLOADED, or TOO_LARGE for image files, and for an answer.
         """
+        if self._check_files is not None and request.version.task is not None:
+            await self._check_files(request)
+        return await self._infer(request, call)
+
+    async def _infer(self, request: InferenceRequest, call: Call) -> Mapping[str, Tensor]:
         recorder = self._recorder
         if recorder is None or not recorder.chooses():
             outputs = await self._batcher.run(request, call)
@@ -201,7 +212,11 @@ class Engine:
             self.drift.observe(request, outputs)
         if request.shape is not None:
             outputs = in_shape(outputs, request.rows, request.shape)
-        return {name: outputs[name] for name in request.outputs} if request.outputs else outputs
+        if request.outputs:
+            outputs = {name: outputs[name] for name in request.outputs}
+        if (size := byte_size(outputs.values())) > INLINE_BYTES:
+            call.hold(_COPIES * size)
+        return outputs
 
     async def _recorded(self, recorder: Recorder, request: InferenceRequest, call: Call) -> Mapping[str, Tensor]:
         """Runs a request, and has it recorded as the model saw it, unless it was given up."""

@@ -144,3 +144,59 @@ async def test_what_is_made_of_json_counts_among_the_bytes_in_flight(path: str, 
         response = await served.rest.post(path, content=body, headers={"content-type": "application/json"})
         assert (response.status_code, response.json()["code"]) == (429, "overloaded")
         assert await served.metric("tensorgate_request_bytes_held") == 0
+
+
+@pytest.mark.parametrize("speaker", SPEAKERS)
+async def test_an_answer_that_is_too_large_is_refused_before_it_is_written(speaker: str) -> None:
+    async with serving(backend="tests.zoo:ZooBackend", max_bytes_in_flight=3_000_000) as served:
+        server = RealServer(served.runtime, served.rest, served.channel)
+        question = Question("echo_float32", {"x": np.ones(300_000, np.float32)})
+        said = await SPEAKERS[speaker].ask(server, question)
+        assert said.code == "too_large", said
+        assert "max_bytes_in_flight" in said.message
+        assert served.backend.runs == 1
+        assert await served.metric("tensorgate_request_bytes_held") == 0
+
+
+IN_MANY_PARTS: dict[str, tuple[str, bytes]] = {
+    "inputs": (INFER, b"\x2a\x00" * 300_000),
+    "one key of a map": (PREDICTION + "Predict", b"\x12\x00" * 300_000),
+    "examples": (PREDICTION + "Classify", b"\x12\x04\x0a\x02\x0a\x00" * 100_000),
+    "unknown fields": ("/tensorgate.v1.TensorgateService/Classify", b"\xf8\x07\x00" * 300_000),
+    "parameters of a control call": ("/inference.GRPCInferenceService/RepositoryModelLoad", b"\x1a\x00" * 300_000),
+    "a probe": ("/inference.GRPCInferenceService/ServerLive", b"\x1a\x00" * 300_000),
+}
+
+
+@pytest.mark.parametrize("case", IN_MANY_PARTS)
+async def test_messages_of_too_many_fields_are_not_parsed(case: str) -> None:
+    method, data = IN_MANY_PARTS[case]
+    async with serving(backend="tests.zoo:ZooBackend", max_message_fields=50_000) as served:
+        call: Any = served.channel.unary_unary(method)
+        with pytest.raises(grpc.aio.AioRpcError, match="max_message_fields"):
+            await call(data)
+        assert await served.metric("tensorgate_request_bytes_held") == 0
+        stream: Any = served.channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")
+        with pytest.raises(grpc.aio.AioRpcError, match="max_message_fields"):
+            await stream(iter([IN_MANY_PARTS["inputs"][1]])).read()
+
+
+async def test_what_parsed_messages_hold_counts_among_the_bytes_in_flight() -> None:
+    async with serving(backend="tests.zoo:ZooBackend", max_bytes_in_flight=10_000_000) as served:
+        call: Any = served.channel.unary_unary(PREDICTION + "Predict")
+        with pytest.raises(grpc.aio.AioRpcError, match="max_bytes_in_flight"):
+            await call(IN_MANY_PARTS["one key of a map"][1])
+        assert await served.metric("tensorgate_request_bytes_held") == 0
+
+
+async def test_more_parameters_than_any_model_has_are_refused(served: Served) -> None:
+    parameters = {f"p{index}": oip.InferParameter(bool_param=True) for index in range(2000)}
+    load: Any = served.channel.unary_unary("/inference.GRPCInferenceService/RepositoryModelLoad")
+    infer: Any = served.channel.unary_unary(INFER)
+    requests: tuple[Any, Any] = (
+        (load, oip.RepositoryModelLoadRequest(model_name="sum", parameters=dict.fromkeys(parameters, oip.ModelRepositoryParameter(bool_param=True)))),
+        (infer, oip.ModelInferRequest(model_name="sum", parameters=parameters)),
+    )  # fmt: skip
+    for call, message in requests:
+        with pytest.raises(grpc.aio.AioRpcError, match="at most 1024"):
+            await call(message.SerializeToString())

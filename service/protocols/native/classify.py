@@ -21,6 +21,8 @@ _BATCH_PIXELS = 4_000_000
 """What image files of one run may unpack to, together, unless it is one alone; less than a second of work."""
 _UNPACKED_AT_A_TIME = 2
 _BYTES_PER_PIXEL = 4
+_BYTES_PER_CLASS = 600
+"""Of each in the answer, before it is written."""
 _BYTES_PER_FILE = 16 * 1024
 """What could be unpacked in the time that a file takes however small it is."""
 
@@ -60,6 +62,7 @@ class Classifier:
         size = sum(len(image.encoded) for image in request.images if image.encoded is not None)
         with call.phase("decode"):
             pixels, batches = await offloaded(size, lambda: self._decode(request.images, task))
+        call.hold(len(request.images) * min(request.top_k, len(task.labels)) * _BYTES_PER_CLASS)
         results: dict[int, Classification] = {}
         if pixels:
             inputs = {"images": np.stack(list(pixels.values()))}

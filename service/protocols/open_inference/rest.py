@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.codecs.content_encoding import decompressed
-from service.codecs.json_tensor import dump_json
+from service.codecs.json_tensor import TEXT_BYTES, dump_json
 from service.core.bounds import InputBounds
 from service.core.call import Call
-from service.core.offload import offloaded
+from service.core.offload import INLINE_BYTES, offloaded
 from service.core.tensors import byte_size
 from service.protocols.open_inference.errors import error_response
 from service.protocols.open_inference.inference import Inference
@@ -115,7 +115,10 @@ class OpenInferenceRest:
                 message = await offloaded(len(body), lambda: decode_raw_body(body, signature, bounds=self._bounds))
         outputs = await self._inference.run(version, message, call)
         with call.phase("encode"):
-            return await offloaded(byte_size(outputs.values()), lambda: encode_answer(version, message, outputs))
+            size = byte_size(outputs.values())
+            if size > INLINE_BYTES and not message.raw:
+                call.hold(TEXT_BYTES * size)
+            return await offloaded(size, lambda: encode_answer(version, message, outputs))
 
     async def index(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers ``POST /v2/repository/index``."""

@@ -11,11 +11,12 @@ from google.protobuf.message import Message
 
 from service.codecs.content_encoding import decompressed
 from service.codecs.json_document import JsonError, parse_json
+from service.codecs.json_tensor import TEXT_BYTES
 from service.core.bounds import InputBounds
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelRef
 from service.core.engine import Engine
-from service.core.offload import offloaded
+from service.core.offload import INLINE_BYTES, offloaded
 from service.core.tensors import Tensor, byte_size
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input, shown
 from service.protocols.tfserving import wording
@@ -156,7 +157,10 @@ class TfServingRest:
             raise
         with call.phase("encode"):
             write = rows_json if body.rows else columns_json
-            return await offloaded(byte_size(outputs.values()), lambda: write(outputs))
+            size = byte_size(outputs.values())
+            if size > INLINE_BYTES:
+                call.hold(TEXT_BYTES * size)
+            return await offloaded(size, lambda: write(outputs))
 
     async def _labelled(
         self, verb: str, wanted: ModelRef, signature_name: str, body: tuple[dict[str, Any], int], call: Call
