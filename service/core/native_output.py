@@ -8,16 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
-QUIET, LOUD = b"\0quiet\n", b"\0loud\n"
+QUIET, LOUD = "quiet", "loud"
 """Before and after what is no news."""
 
-_marked = False
+_secret: str | None = None
 
 
-def mark(wanted: bool) -> None:
-    """Says whether anybody reads the marks."""
-    global _marked  # noqa: PLW0603  # as standard error, it is the process's
-    _marked = wanted
+def mark(secret: str | None) -> None:
+    """Says with what marks begin for whoever reads them; `None` where nobody does.
+
+    Clients can have native code write what they like, and are not to know it.
+    """
+    global _secret  # noqa: PLW0603  # as standard error, it is the process's
+    _secret = secret
 
 
 @contextmanager
@@ -30,6 +33,6 @@ def quiet() -> Iterator[None]:
         _write(LOUD)
 
 
-def _write(text: bytes) -> None:
-    if _marked:
-        os.write(STANDARD_ERROR, text)
+def _write(mark: str) -> None:
+    if _secret is not None:
+        os.write(STANDARD_ERROR, f"\0{_secret}{mark}\n".encode())

@@ -9,6 +9,7 @@ import faulthandler
 import fcntl
 import logging
 import os
+import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -35,12 +36,13 @@ class NativeOutput:
     def __init__(self, *, level: str, style: str) -> None:
         self._kept: dict[int, int] = {}
         program = str(Path(native_relay.__file__).resolve())
+        secret = secrets.token_hex(8)
         reading, writing = os.pipe()
         with contextlib.suppress(OSError):  # then it is larger
             fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         try:
             self._relay = subprocess.Popen(
-                [sys.executable, "-I", "-S", program, style, level], stdin=reading, stdout=STANDARD_ERROR
+                [sys.executable, "-I", "-S", program, style, level, secret], stdin=reading, stdout=STANDARD_ERROR
             )
         except OSError as error:  # too many processes, or no memory
             logger.warning("what native code writes is no entry of the log: %s", error.strerror)
@@ -48,7 +50,7 @@ class NativeOutput:
             for descriptor in (STANDARD_OUTPUT, STANDARD_ERROR):
                 self._kept[descriptor] = os.dup(descriptor)
                 os.dup2(writing, descriptor)
-            native_output.mark(True)
+            native_output.mark(secret)
             faulthandler.enable(STANDARD_ERROR)  # where Python was, when native code gives up
         finally:
             os.close(reading)
@@ -58,7 +60,7 @@ class NativeOutput:
         """Gives the descriptors back, and waits until all that was written is out."""
         if not self._kept:
             return
-        native_output.mark(False)
+        native_output.mark(None)
         while self._kept:
             descriptor, kept = self._kept.popitem()
             os.dup2(kept, descriptor)

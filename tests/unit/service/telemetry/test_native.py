@@ -77,7 +77,7 @@ def test_text_is_like_the_log() -> None:
 
 def levels(*lines: bytes, lowest: str = "debug") -> list[str]:
     relay = Relay("json", lowest)
-    return [json.loads(entry)["level"] for line in lines for entry in relay.entries(line)]
+    return [json.loads(entry)["level"] for entry in relay.read(list(lines), begins=True)]
 
 
 def test_levels_are_those_of_the_lines() -> None:
@@ -93,17 +93,21 @@ def test_levels_are_those_of_the_lines() -> None:
 
 
 def test_what_is_no_news_is_for_debugging_until_it_is_over() -> None:
-    quiet, loud = QUIET.strip(), LOUD.strip()
+    quiet, loud = b"\0" + QUIET.encode(), b"\0" + LOUD.encode()
     assert levels(quiet, b"E0000 factory", loud, b"E0000 other") == ["debug", "error"]
     assert levels(b"W0000 begun" + quiet, b"text", b"F0000 end", b"text") == ["debug", "debug", "critical", "critical"]
 
 
+H2CORN = b'{"level":"error","event":"failed","subject":"request","detail":"a\\nb","model":"x","time":"now"}'
+
+
 def test_entries_of_h2corn_keep_their_fields() -> None:
-    [entry] = Relay("json", "info").entries(b'{"level":"error","event":"failed","subject":"request","detail":"a\\nb"}')
+    [entry] = Relay("json", "info").read([H2CORN], begins=True)
     found = json.loads(entry)
     assert (found["level"], found["logger"], found["message"]) == ("error", "h2corn", "request failed")
     assert found["detail"] == "a\nb"
-    [entry] = Relay("text", "info").entries(b'{"level":"error","event":"failed","subject":"request","detail":"a\\nb"}')
+    assert "model" not in found
+    [entry] = Relay("text", "info").read([H2CORN], begins=True)
     assert entry.endswith(b"ERROR   h2corn: request failed detail=a\\nb\n")
 
 
@@ -112,3 +116,41 @@ def test_every_line_makes_short_lines_that_are_json(line: bytes) -> None:
     made = Relay("json", "debug").entries(line)
     assert all(len(entry) < 4096 and entry.count(b"\n") == 1 for entry in made)
     assert "".join(json.loads(entry)["message"] for entry in made) == line.decode("utf-8", "replace").partition("\0")[0]
+
+
+def test_what_a_client_has_native_code_quote_is_no_entry_of_anybody_elses() -> None:
+    relay = Relay("json", "info", "abc")
+    made = [
+        json.loads(entry) for entry in relay.read([b"W0000 quoted: 'x", H2CORN, b"\0quiet", b"E0000 y"], begins=True)
+    ]
+    assert [entry["logger"] for entry in made] == ["native"] * 3
+    assert made[1]["message"] == H2CORN.decode()
+    assert [json.loads(entry)["logger"] for entry in relay.read([H2CORN], begins=False)] == ["native"]
+    assert not relay.read([b"\0abcquiet", b"text"], begins=True)
+
+
+def test_forged_lines_stay_lines_of_native_code() -> None:
+    forged = b'W0000 x\\n{"level":"critical","event":"breach","subject":"you"}\\n\\0quiet\\n'
+    done = run(f"os.write(2, b'{forged.decode()}' + b'y' * 5000 + b'\\n')\nos.write(2, b'after\\n')")
+    assert {entry["logger"] for entry in entries(done) if entry["message"] != "ours"} == {"native"}
+    assert [entry["level"] for entry in entries(done) if "after" in entry["message"]] == ["warning"]
+
+
+def test_many_lines_do_not_fill_the_log() -> None:
+    seconds = 100.0
+    relay = Relay("json", "info", clock=lambda: seconds)
+    assert len(relay.read([b"text"] * 10_000, begins=True)) == 200
+    assert len(relay.read([b"x" * 1_000_000], begins=True)) == 0
+    seconds = 101.0
+    told, last = (json.loads(entry)["message"] for entry in relay.read([b"later"], begins=True))
+    assert (told, last) == ("9816 more lines, left out", "later")
+
+
+def test_who_still_writes_long_after_it_gave_up_has_not() -> None:
+    seconds = 100.0
+    relay = Relay("json", "info", clock=lambda: seconds)
+    assert [json.loads(entry)["level"] for entry in relay.read([b"F0000 x", b"W0000 y"], begins=True)] == [
+        "critical"
+    ] * 2
+    seconds = 200.0
+    assert [json.loads(entry)["level"] for entry in relay.read([b"W0000 y"], begins=True)] == ["warning"]
