@@ -9,7 +9,7 @@ from pathlib import Path
 from google.protobuf import text_format
 
 from service.codecs.serving_options import decode_options
-from service.core.model_config import ModelConfig
+from service.core.model_config import MAX_LABELS, ModelConfig
 from service.core.versions import VersionPolicy
 from service.errors import ErrorKind, Violation, invalid_input, shown
 from service.wire import tensorflow_serving_pb2 as serving_pb
@@ -22,7 +22,6 @@ _NAME = re.compile(r"(?!\.{1,2}$)[^/:\x00-\x1f\x7f-\x9f]+")
 _MAX_PATH = 4096
 """Bytes; the system follows no longer one."""
 _MAX_MODELS = 1000
-_MAX_LABELS = 100
 _MAX_VERSIONS = 1000
 
 
@@ -64,7 +63,7 @@ def decode_reload(message: serving_pb.ModelServerConfig) -> list[ModelConfig]:
     _check_count(len(configs), _MAX_MODELS, "models", where="config")
     for index, config in enumerate(configs):
         where = f"config[{index}]"
-        _check_count(len(config.version_labels), _MAX_LABELS, "labels", where=f"{where}.version_labels")
+        _check_count(len(config.version_labels), MAX_LABELS, "labels", where=f"{where}.version_labels")
         versions = config.model_version_policy.specific.versions
         _check_count(len(versions), _MAX_VERSIONS, "versions", where=f"{where}.model_version_policy.specific")
     return decode_model_configs(message)

@@ -9,7 +9,7 @@ from typing import Any
 
 from service.core.bounds import InputBounds
 from service.core.catalog import Catalog, ModelVersion, State
-from service.core.model_config import ModelConfig
+from service.core.model_config import MAX_LABELS, ModelConfig
 from service.core.ports import Backend, ControllableBackend
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input, listed, shown
 
@@ -60,6 +60,8 @@ class ModelControl:
     async def reload(self, configs: Sequence[ModelConfig]) -> None:
         """Serves these models and no others, on a client's word, once each can answer; else nothing changes.
 
+        Nothing does either where the caller gives up before that.
+
         Raises:
             GatewayError: FORBIDDEN, NOT_SUPPORTED, INVALID_INPUT when the configurations make no sense, LOAD_FAILED
                 when a model of them is not available afterwards, FAILED_PRECONDITION when a labelled version is not.
@@ -74,7 +76,7 @@ class ModelControl:
                     _check_label(draft, config.name, label, version)
             configure(draft, configs)
 
-        await self._run_exclusively(lambda: backend.reload(configs, accept))
+        await self._run_exclusively(lambda: backend.reload(configs, accept), ends_with_caller=True)
 
     async def follow(self, configs: Sequence[ModelConfig]) -> None:
         """Serves these models and no others, on the operator's word; labels may wait for their versions.
@@ -89,14 +91,18 @@ class ModelControl:
         """Puts a label on a version, in place of the one that has it.
 
         Raises:
-            GatewayError: FORBIDDEN, INVALID_INPUT or TOO_LARGE when it is no label, MODEL_NOT_FOUND, or
+            GatewayError: FORBIDDEN, INVALID_INPUT or TOO_LARGE when it is no label, or one too many, MODEL_NOT_FOUND, or
                 FAILED_PRECONDITION when the version is not available.
         """
         self.permit()
         self._check_label_name(label, where="label")
         async with self._changing:
             _check_label(self._catalog, name, label, version)
-            self._catalog.set_labels(name, {**self._catalog.labels(name), label: version})
+            labels = {**self._catalog.labels(name), label: version}
+            if len(labels) > MAX_LABELS:
+                expected = f"at most {MAX_LABELS} labels of one model"
+                raise invalid_input(Violation("label", expected, "one more"), kind=ErrorKind.TOO_LARGE)
+            self._catalog.set_labels(name, labels)
 
     async def remove_label(self, name: str, label: str) -> None:
         """Takes a label away.
@@ -136,11 +142,17 @@ class ModelControl:
         backend = self._permitted()
         await self._run_exclusively(lambda: backend.unload(name))
 
-    async def _run_exclusively(self, change: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _run_exclusively(
+        self, change: Callable[[], Coroutine[Any, Any, None]], *, ends_with_caller: bool = False
+    ) -> None:
         """Runs a change, one at a time, and waits for it.
 
         A caller that gives up before its turn leaves nothing behind. A change that has begun is finished even if nobody
-        waits any more: half of it would help no one.
+        waits any more, as half of it would help no one; but for one that is done as a whole or not at all.
+
+        Args:
+            change: What to do.
+            ends_with_caller: Whether it is cancelled when the caller is.
         """
         await self._changing.acquire()
         task = asyncio.create_task(change())
@@ -150,6 +162,8 @@ class ModelControl:
             await asyncio.shield(task)
         except asyncio.CancelledError:
             task.add_done_callback(_log_failure)
+            if ends_with_caller:
+                task.cancel()
             raise
 
     def _ended(self, task: "asyncio.Task[None]") -> None:

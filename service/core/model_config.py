@@ -7,6 +7,9 @@ from pathlib import Path
 from service.core.batch_policy import AS_THE_SERVER, ServingOptions
 from service.core.versions import VersionPolicy
 
+MAX_LABELS = 100
+"""Of one model: they are told in every list of models."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:

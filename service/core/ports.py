@@ -66,7 +66,8 @@ class ControllableBackend(Backend, Protocol):
         """Serves these models and no others.
 
         What was served is served unchanged until each new version has been loaded or has failed. Then `accept` gets the
-        catalog as it would be: where that raises nothing changes, else all of it takes effect at once.
+        catalog as it would be: where that raises nothing changes, else all of it takes effect at once. Nothing
+        changes either where it is cancelled before; what cannot be undone any more is finished first.
 
         Raises:
             Exception: What `accept` raises.

@@ -183,4 +183,4 @@ def _write(target: int, entries: list[bytes]) -> None:
 
 
 if __name__ == "__main__":
-    run(*sys.argv[1:])
+    run(sys.argv[1], sys.argv[2], sys.argv[3])

@@ -94,13 +94,16 @@ class SavedModelBackend:
         self._disposal.close()
 
     async def reload(self, configs: Sequence[ModelConfig], accept: Accept) -> None:
-        """Serves the models of the list from now on; versions that are served already are not loaded again."""
+        """Serves the models of the list from now on; versions that are served already are not loaded again.
+
+        Where it is cancelled, the version is still loaded that is being loaded, and then dropped with the others.
+        """
         async with self._changing:
             draft = self._manager.draft(configs)
             try:
                 await draft.reconcile(settled={config.name for config in configs})
                 accept(draft.catalog)
-            except Exception:
+            except BaseException:
                 draft.clear()
                 raise
             else:

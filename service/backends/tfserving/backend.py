@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from service.backends.references import reference_below
 from service.backends.registry import BackendChoiceError, BackendOptions
@@ -103,7 +104,13 @@ class TfServingBackend:
         return max(1, self._pool.count((version.name, version.version)))
 
     async def reload(self, configs: Sequence[ModelConfig], accept: Accept) -> None:
-        """Has every replica serve these models; where one cannot, or it is not accepted, what they served before."""
+        """Has every replica serve these models; where one cannot, or it is not accepted, what they served before.
+
+        To stop halfway would leave the replicas apart: who gives up waits for no answer, and it is finished.
+        """
+        await _finished(self._reload(configs, accept))
+
+    async def _reload(self, configs: Sequence[ModelConfig], accept: Accept) -> None:
         names = {config.name for config in configs}
 
         async def check() -> Catalog:
@@ -225,3 +232,15 @@ class TfServingBackend:
 def _not_supported() -> GatewayError:
     text = "TensorFlow Serving loads what its configuration says: reload that, or publish a version"
     return GatewayError(ErrorKind.NOT_SUPPORTED, text)
+
+
+async def _finished(work: Coroutine[Any, Any, None]) -> None:
+    """Does the work to its end, also where who waits for it gives up meanwhile."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("a change that was asked for failed, and who asked has gone: %s", error)
+        raise
