@@ -57,7 +57,7 @@ class Settings(DriftSettings, LimitsSettings, ParsingSettings, RequestLogSetting
         default_factory=lambda: os.cpu_count() or 1,
         ge=1,
         le=1024,
-        description="Runs under way at a time in this process; by default one a core.",
+        description="Runs of one model under way at a time in this process; by default one a core.",
     )
     tensorflow_threads: int = Field(
         default_factory=lambda: os.cpu_count() or 1,

@@ -230,6 +230,8 @@ class Batcher:
         task = asyncio.create_task(self._run_batch(key, queue, batch), context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        for queued in batch:
+            queued.answer.add_done_callback(lambda _: _end_if_unwanted(task, batch))
 
     def _taken(self, key: Hashable, queue: _Queue) -> list[QueuedRequest]:
         """Takes as many requests as fit in a batch; those that nobody waits for any more are skipped."""
@@ -263,6 +265,12 @@ class Batcher:
         for queued, outputs in answered:
             if queued.wanted:
                 queued.answer.set_result(outputs)
+
+
+def _end_if_unwanted(task: "asyncio.Task[None]", batch: list[QueuedRequest]) -> None:
+    """Ends a run once nobody waits for it any more, and gives its place to others; one that is over stays so."""
+    if not any(queued.wanted for queued in batch):
+        task.cancel()
 
 
 def _fit(one: Outputs, other: Outputs) -> bool:

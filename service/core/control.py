@@ -91,8 +91,8 @@ class ModelControl:
         """Puts a label on a version, in place of the one that has it.
 
         Raises:
-            GatewayError: FORBIDDEN, INVALID_INPUT or TOO_LARGE when it is no label, or one too many, MODEL_NOT_FOUND, or
-                FAILED_PRECONDITION when the version is not available.
+            GatewayError: FORBIDDEN, INVALID_INPUT or TOO_LARGE when it is no label, TOO_LARGE for one too many,
+                MODEL_NOT_FOUND, or FAILED_PRECONDITION when the version is not available.
         """
         self.permit()
         self._check_label_name(label, where="label")

@@ -16,6 +16,7 @@ from service.backends.registry import BackendOptions
 from service.backends.savedmodel.disposal import Disposal
 from service.backends.savedmodel.folder import Key
 from service.backends.savedmodel.manifest import size_of, verify
+from service.backends.savedmodel.run_threads import RunThreads
 from service.backends.savedmodel.source import ModelSource
 from service.backends.savedmodel.version_manager import Loading, VersionManager
 from service.core import native_output
@@ -40,7 +41,7 @@ _SETTLING_SECONDS = 1.0
 
 
 class SavedModelBackend:
-    """Loads the versions that the policies choose, follows the folders' changes, and runs on a pool of threads.
+    """Loads the versions that the policies choose, follows the folders' changes, and runs each on threads of its own.
 
     A version replaces another only once it is loaded and warmed up; one that fails replaces none. A list of models
     replaces another as a whole, or not at all. A dropped version lives on until the last request that holds it is
@@ -59,7 +60,7 @@ class SavedModelBackend:
         self._tensorflow_threads = options.tensorflow_threads
         self._batching = options.batching
         source = ModelSource(options.models.absolute(), options.policy)  # as the folders of a list are
-        self._runs = ThreadPoolExecutor(options.threads, thread_name_prefix="run")
+        self._runs = RunThreads(options.threads)
         self._loads = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._disposal = Disposal()
         self._manager = VersionManager(
@@ -81,16 +82,16 @@ class SavedModelBackend:
     async def run(
         self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor], deadline: Deadline
     ) -> Mapping[str, Tensor]:
-        """Runs on the next free thread; a run that has begun cannot be stopped, whatever its deadline."""
-        run = cast("LoadedModel", version.handle).run
-        return await asyncio.get_running_loop().run_in_executor(self._runs, run, signature, inputs)
+        """Runs on the model's next free thread; a run that has begun cannot be stopped, whatever its deadline."""
+        model = cast("LoadedModel", version.handle)
+        return await self._runs.run(model, version.name, functools.partial(model.run, signature, inputs))
 
     async def close(self) -> None:
         """Cancels the loads and runs that have not begun; those that have run to their end and are ignored."""
         if self._polling is not None:
             self._polling.cancel()
-        for pool in (self._loads, self._runs):
-            pool.shutdown(wait=False, cancel_futures=True)
+        self._loads.shutdown(wait=False, cancel_futures=True)
+        self._runs.close()
         self._disposal.close()
 
     async def reload(self, configs: Sequence[ModelConfig], accept: Accept) -> None:

@@ -122,6 +122,26 @@ async def test_when_all_give_up_the_place_is_free_again() -> None:
     assert front.batcher._queues == {}
 
 
+async def test_a_merged_run_that_nobody_waits_for_any_more_gives_its_place_to_others() -> None:
+    front = Merging()
+    first, second, third = front.ask(1), front.ask(2), front.ask(3)
+    await front.settle()
+    front.let(1)
+    await first
+    other = front.ask(4, model=replace(MODEL, name="n"))
+    await front.settle()
+    assert front.backend.runs == [[1], [2, 3]]
+    second.cancel()
+    await front.settle()
+    assert front.backend.runs == [[1], [2, 3]]
+    third.cancel()
+    await front.settle()
+    assert front.backend.runs == [[1], [2, 3], [4]]
+    front.let(1)
+    assert await other == [8]
+    assert front.batcher._queues == {}
+
+
 async def test_no_more_wait_for_a_model_than_allowed() -> None:
     front = Merging(max_queue_size=2)
     asked = [front.ask(value) for value in (1, 2, 3, 4)]
