@@ -51,15 +51,6 @@ async def test_many_of_anything_are_refused_over_grpc_too(served: Served) -> Non
         assert error_outcome(caught.value).code == "too_large"
 
 
-async def test_many_levels_are_refused_on_both_transports_before_they_are_looked_at(served: Served) -> None:
-    levels = [0.5] * 2000
-    response = await served.rest.post(FORECAST, json={"series": [RAMP], "quantiles": levels})
-    assert (problem_outcome(response).code, problem_outcome(response).where) == ("too_large", ("quantiles",))
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await served.stub.Forecast(pb.ForecastRequest(model="steps", series=[pb.Series(values=RAMP)], quantiles=levels))
-    assert (error_outcome(caught.value).code, error_outcome(caught.value).where) == ("too_large", ("quantiles",))
-
-
 def png_of_many_chunks(count: int) -> bytes:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

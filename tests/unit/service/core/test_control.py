@@ -240,33 +240,6 @@ async def test_a_change_that_began_goes_on_when_nobody_waits_for_it_and_the_next
     assert all(entry.state is State.AVAILABLE for entry in catalog.versions("other"))
 
 
-async def test_a_reload_ends_with_who_asked_for_it() -> None:
-    control, catalog, backend = await started(config(labels={"stable": 1}))
-    names = [f"m{number}" for number in range(50)]
-    reload = await begun(backend, control.reload([config(name) for name in names]))
-    loads = backend.loads
-    reload.cancel()
-    await asyncio.wait([reload])
-    await control.set_label("shades", "canary", 2)  # its turn comes, although nothing else has been loaded
-    assert backend.loads == loads
-    assert (catalog.names(), catalog.labels("shades")) == (["shades"], {"stable": 1, "canary": 2})
-    backend.loading.set()
-    await control.reload([config("other")])
-    assert catalog.names() == ["other"]
-
-
-async def test_labels_of_a_model_are_bounded() -> None:
-    control, catalog, _ = await started(config())
-    for number in range(100):
-        await control.set_label("shades", f"l{number}", 1)
-    error = await refused(control.set_label("shades", "another", 1))
-    assert (error.kind, error.violations[0].where) == (ErrorKind.TOO_LARGE, "label")
-    await control.set_label("shades", "l7", 2)  # to move one makes none more
-    await control.remove_label("shades", "l7")
-    await control.set_label("shades", "another", 1)
-    assert len(catalog.labels("shades")) == 100
-
-
 async def test_who_gives_up_before_the_turn_leaves_nothing_behind() -> None:
     control, catalog, backend = await started(config())
     first = await begun(backend, control.reload([config("other")]))
