@@ -149,7 +149,8 @@ def _shape(message: Descriptor) -> _Shape:
         elif described.cpp_type == FieldDescriptor.CPPTYPE_STRING:
             shape.strings |= {tag} if described.is_repeated else set()
         elif described.cpp_type in _WIDTHS and described.type not in _FIXED_SIZES:
-            shape.packed[tag] = _WIDTHS[described.cpp_type] * 7 // 4  # what it grew out of is kept
+            width = _WIDTHS[described.cpp_type]
+            shape.packed[tag] = width * 7 // 4 + width  # what the list grew out of is kept; and the array made of it
     return shape
 
 

@@ -57,8 +57,13 @@ async def test_the_pixels_of_files_are_bounded_in_generic_requests_too() -> None
 
         async def ask(count: int) -> list[httpx.Response]:
             rows = {"signature_name": "classify_bytes", "instances": [{"b64": text}] * count}
-            data = {"name": "image_bytes", "datatype": "BYTES", "shape": [count], "data": [text] * count}
-            data["parameters"] = {"content_type": "base64"}
+            data = {
+                "name": "image_bytes",
+                "datatype": "BYTES",
+                "shape": [count],
+                "data": [text] * count,
+                "parameters": {"content_type": "base64"},
+            }
             infer = {"parameters": {"signature_name": "classify_bytes"}, "inputs": [data]}
             predict = await served.rest.post("/v1/models/shades:predict", json=rows)
             return [predict, await served.rest.post("/v2/models/shades/infer", json=infer)]
