@@ -142,7 +142,8 @@ async def test_what_is_made_of_json_counts_among_the_bytes_in_flight(path: str, 
     async with serving(backend="tests.zoo:ZooBackend", max_bytes_in_flight=1_000_000) as served:
         body = b'{"x": [' + (values + b",") * 15_000 + b"[]]}"
         response = await served.rest.post(path, content=body, headers={"content-type": "application/json"})
-        assert (response.status_code, response.json()["code"]) == (429, "overloaded")
+        assert (response.status_code, response.json()["code"]) == (413, "too_large")
+        assert "max_bytes_in_flight" in response.text
         assert await served.metric("tensorgate_request_bytes_held") == 0
 
 

@@ -121,7 +121,7 @@ async def test_what_a_file_becomes_larger_by_counts_among_the_bytes_in_flight() 
     Image.effect_noise((200, 200), 100).save(file, "JPEG", quality=10, exif=exif)
     async with serving(max_bytes_in_flight=30_000) as served:
         refused = await served.rest.post(CLASSIFY, content=file.getvalue(), headers={"content-type": "image/jpeg"})
-        assert (refused.status_code, problem_outcome(refused).code) == (429, "overloaded")
+        assert (refused.status_code, problem_outcome(refused).code) == (413, "too_large")  # and never will fit
 
 
 async def test_the_pixels_of_all_files_count_together() -> None:

@@ -148,7 +148,7 @@ async def test_compressed_bodies_are_bounded_once_unpacked() -> None:
         response = await served.rest.post(SUM, **bomb)
         assert (response.status_code, rest_outcome(response).code) == (413, "too_large")
         assert "max_request_bytes" in rest_outcome(response).message
-    async with zoo(max_bytes_in_flight=1_000_000) as served:
+    async with zoo(max_bytes_in_flight=2_000_000) as served:
         response = await served.rest.post(SUM, **bomb)
         assert (response.status_code, rest_outcome(response).code) == (429, "overloaded")
         # What was held was given back.
