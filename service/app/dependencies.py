@@ -104,14 +104,9 @@ class Dependencies:
         metrics.watch_drift(drift.report)
         limits, limits_file = _limits(settings, metrics, catalog)
         engine = Engine(
-            catalog=catalog,
-            batcher=batcher,
-            bounds=bounds,
-            recorder=request_log,
-            drift=drift,
-            limits=limits,
-            check_files=ImageRequests(settings.max_image_pixels).check,
+            catalog=catalog, batcher=batcher, bounds=bounds, recorder=request_log, drift=drift, limits=limits
         )
+        engine.check_files = ImageRequests(settings.max_image_pixels).check
         return cls(
             settings=settings,
             catalog=catalog,

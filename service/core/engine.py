@@ -37,10 +37,10 @@ class Engine:
         recorder: Keeps some of the requests, where that is wanted.
         drift: Looks at what is asked and answered; by default nothing does.
         limits: What clients may ask of each model, where that is limited.
-        check_files: Looks at the image files of requests that nobody has looked at; by default nothing does.
 
     Attributes:
         drift: Likewise.
+        check_files: Looks at the image files of requests that nobody has looked at; by default nothing does.
     """
 
     def __init__(
@@ -52,7 +52,6 @@ class Engine:
         recorder: Recorder | None = None,
         drift: DriftMonitor | None = None,
         limits: RateLimits | None = None,
-        check_files: Callable[[InferenceRequest], Awaitable[None]] | None = None,
     ) -> None:
         self.drift = drift or DriftMonitor()
         self._catalog = catalog
@@ -60,7 +59,7 @@ class Engine:
         self._batcher = batcher
         self._recorder = recorder
         self._limits = limits
-        self._check_files = check_files
+        self.check_files: Callable[[InferenceRequest], Awaitable[None]] | None = None
 
     def note(self, name: str, call: Call) -> None:
         """Notes the model on the call: what is refused before it is resolved counts as its too, if there is one."""
@@ -198,8 +197,8 @@ class Engine:
         Raises:
             GatewayError: What the backend raised, OVERLOADED, or TOO_LARGE for image files, and for an answer.
         """
-        if self._check_files is not None and request.version.task is not None:
-            await self._check_files(request)
+        if self.check_files is not None and request.version.task is not None:
+            await self.check_files(request)
         return await self._infer(request, call)
 
     async def _infer(self, request: InferenceRequest, call: Call) -> Mapping[str, Tensor]:

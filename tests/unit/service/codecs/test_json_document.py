@@ -99,7 +99,7 @@ def test_strings_that_do_not_end_are_looked_at_once(text: str) -> None:
 
 def test_values_are_counted_before_they_are_made() -> None:
     with pytest.raises(GatewayError, match="max_json_values"):
-        parse_json(b"[" + b"0," * 100 + b"NaN]", bounds=InputBounds(max_json_values=100))
+        parse_json(b"[" + b"0," * 101 + b"NaN]", bounds=InputBounds(max_json_values=100))
 
 
 @pytest.mark.parametrize(
