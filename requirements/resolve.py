@@ -11,10 +11,10 @@ HERE = Path(__file__).resolve().parent
 PYTHON = "3.11"
 FILES = {
     "gateway.txt": ["--extra", "tracing"],
-    "run.txt": ["--extra", "embedded", "--extra", "tracing", "--extra", "training"],
+    "run.txt": ["--extra", "embedded", "--extra", "jwt", "--extra", "tracing", "--extra", "training"],
     "dev.txt": ["--group", "dev"],
 }
-EVERYTHING = ["--extra", "embedded", "--extra", "tracing", "--extra", "training", "--group", "dev"]
+EVERYTHING = ["--extra", "embedded", "--extra", "jwt", "--extra", "tracing", "--extra", "training", "--group", "dev"]
 CLIENTS = ("triton", "kserve", "ovmsclient", "schemathesis")
 """Clients that others wrote: each in an environment of its own, which the gateway's requirements do not bind."""
 PEERS = ("triton", "mlserver", "kserve", "py-spy")

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
 from service.app.dependencies import Dependencies
+from service.core.call import Call
+from service.core.rights import Access
+from service.core.visibility import Models, SeenModels
 from service.protocols.native import openapi as native_openapi
 from service.protocols.native.classify import Classifier
 from service.protocols.native.forecast import SeriesForecaster
@@ -54,33 +57,38 @@ def apis(parts: Dependencies, accepting: Callable[[], bool]) -> list[Api]:
 
 
 def _native(parts: Dependencies) -> Api:
-    engine, catalog, bounds = parts.engine, parts.catalog, parts.bounds
+    engine, models, bounds = parts.engine, parts.models, parts.bounds
     classifier = Classifier(engine, max_image_pixels=parts.settings.max_image_pixels)
     forecaster = SeriesForecaster(engine)
-    labels = ModelLabels(engine=engine, catalog=catalog, control=parts.control)
-    rest = NativeRest(engine, catalog, bounds, classifier, forecaster, labels)
-    grpc = NativeGrpc(engine, catalog, bounds, classifier, forecaster, labels, status_of=status)
-    openapi = Fragment(partial(native_openapi.fragment, catalog), problem.STATUS, PROBLEM)
+    labels = ModelLabels(engine=engine, models=models, control=parts.control)
+    rest = NativeRest(engine, models, bounds, classifier, forecaster, labels)
+    grpc = NativeGrpc(engine, models, bounds, classifier, forecaster, labels, status_of=status)
+    openapi = Fragment(_shown(native_openapi.fragment, models), problem.STATUS, PROBLEM)
     return Api(rest.api(), [grpc.service()], openapi)
 
 
 def _tfserving(parts: Dependencies) -> Api:
-    engine, catalog, bounds = parts.engine, parts.catalog, parts.bounds
-    rest = TfServingRest(engine=engine, catalog=catalog, bounds=bounds)
+    engine, models, bounds = parts.engine, parts.models, parts.bounds
+    rest = TfServingRest(engine=engine, models=models, bounds=bounds)
     prediction = PredictionService(engine, bounds=bounds, tensor_content=parts.settings.tensor_content)
-    models = ModelService(catalog, parts.control)
-    read = partial(tfserving_openapi.fragment, catalog)
+    service = ModelService(models, parts.control)
+    read = _shown(tfserving_openapi.fragment, models)
     openapi = Fragment(read, tfserving_errors.STATUS, tfserving_openapi.ERROR)
-    return Api(rest.api(), [prediction.service(), models.service()], openapi)
+    return Api(rest.api(), [prediction.service(), service.service()], openapi)
 
 
 def _open_inference(parts: Dependencies, accepting: Callable[[], bool]) -> Api:
-    engine, catalog, bounds = parts.engine, parts.catalog, parts.bounds
-    models = ServedModels(engine=engine, catalog=catalog, control=parts.control, bounds=bounds, accepting=accepting)
-    inference = Inference(engine=engine, models=models)
-    rest = OpenInferenceRest(models=models, inference=inference, bounds=bounds).api()
-    grpc = OpenInferenceGrpc(models=models, inference=inference, bounds=bounds)
+    engine, models, bounds = parts.engine, parts.models, parts.bounds
+    served = ServedModels(engine=engine, models=models, control=parts.control, bounds=bounds, accepting=accepting)
+    inference = Inference(engine=engine, models=served)
+    rest = OpenInferenceRest(models=served, inference=inference, bounds=bounds).api()
+    grpc = OpenInferenceGrpc(models=served, inference=inference, bounds=bounds)
     probes = frozenset(route.template for route in rest.routes if route.is_probe)
-    read = partial(open_inference_openapi.fragment, catalog)
+    read = _shown(open_inference_openapi.fragment, models)
     openapi = Fragment(read, open_inference_errors.STATUS, open_inference_openapi.ERROR, probes)
     return Api(rest, [grpc.service()], openapi)
+
+
+def _shown(fragment: Callable[[SeenModels], dict[str, Any]], models: Models) -> Callable[[Call], dict[str, Any]]:
+    """Returns what makes a part of the document, with examples for models that who asks for it may read."""
+    return lambda call: fragment(models.of(call, Access.READ))

@@ -7,6 +7,7 @@ from service.core.call import Call
 from service.core.tracing import Tracer
 from service.errors import OK
 from service.telemetry import logs
+from service.telemetry.access import audit
 from service.telemetry.metrics import Metrics
 
 
@@ -37,6 +38,7 @@ class CallReports:
     def _tell(self, call: Call, code: str, *, can_be_slow: bool, if_well: bool) -> None:
         """Counts a finished call, ends its trace, and logs it where it failed, was slow, or all are to be logged."""
         self._metrics.observe(call, code)
+        audit(call, code)
         if self._tracer is not None and call.trace is not None:
             self._tracer.end(call, code)
         if self._logged == "none":

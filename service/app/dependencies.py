@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 
+from service.app.access import FollowedAccess, followed_access
 from service.app.followed_file import FollowedFile
 from service.app.limits_file import parse_limits
 from service.app.model_config_file import ModelConfigFile
@@ -22,9 +23,11 @@ from service.core.rate_limits import RateLimits
 from service.core.replicas import ReplicatedBackend
 from service.core.retry_budget import RetryBudget
 from service.core.versions import VersionPolicy
+from service.core.visibility import Models
 from service.errors import OK
 from service.protocols.tfserving.errors import CODES
 from service.recording.log import LogOptions, RequestLog
+from service.telemetry.access import AccessMetrics
 from service.telemetry.memory_limit import report_memory_limit
 from service.telemetry.metrics import Metrics
 from service.telemetry.rate_limits import RateLimitMetrics
@@ -38,6 +41,8 @@ class Dependencies:
     """The parts of one server.
 
     Attributes:
+        models: Those that each call may see and use, of the catalog's.
+        access: Who may ask, if that is controlled.
         config_file: What the operator says of the models, if it is in a file.
         limits_file: What each client may ask of each model, if that is in a file.
         request_log: Keeps a share of the requests, if that is wanted.
@@ -45,6 +50,8 @@ class Dependencies:
 
     settings: Settings
     catalog: Catalog
+    models: Models
+    access: FollowedAccess | None
     admission: Admission
     metrics: Metrics
     bounds: InputBounds
@@ -61,9 +68,10 @@ class Dependencies:
 
         Raises:
             BackendChoiceError: When there is no such backend.
-            GatewayError: When the model configuration file or the limits file makes no sense.
+            GatewayError: When the model configuration file, the access file or the limits file makes no sense.
         """
         catalog = Catalog(needs_all=settings.ready_when == "all")
+        models = Models(catalog, controlled=settings.has_access_control)
         admission = Admission(
             requests=settings.max_requests_in_flight,
             streams=settings.max_streams_in_flight,
@@ -104,12 +112,19 @@ class Dependencies:
         metrics.watch_drift(drift.report)
         limits, limits_file = _limits(settings, metrics, catalog)
         engine = Engine(
-            catalog=catalog, batcher=batcher, bounds=bounds, recorder=request_log, drift=drift, limits=limits
+            models=models,
+            batcher=batcher,
+            bounds=bounds,
+            recorder=request_log,
+            drift=drift,
+            limits=limits,
         )
         engine.check_files = ImageRequests(settings.max_image_pixels).check
         return cls(
             settings=settings,
             catalog=catalog,
+            models=models,
+            access=followed_access(settings, AccessMetrics(metrics.registry)),
             admission=admission,
             metrics=metrics,
             bounds=bounds,

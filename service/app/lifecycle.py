@@ -67,8 +67,8 @@ class Server:
 
     Raises:
         BackendChoiceError: When there is no such backend.
-        GatewayError: When the model configuration file or the limits file makes no sense, or a file of TLS cannot be
-            used.
+        GatewayError: When the model configuration file, the access file or the limits file makes no sense, or a file of
+            TLS cannot be used.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -84,6 +84,7 @@ class Server:
             settings.max_timeout,
             reports.call,
             tracer=self._tracer,
+            authenticator=None if self._parts.access is None else self._parts.access.authenticator,
             by_address=settings.clients_by_address,
         )
         weighing = Weighing(settings.max_message_fields)
@@ -133,14 +134,17 @@ class Server:
     def _application(self, calls: Calls, grpc_calls: GrpcCalls) -> ASGIApp:
         metrics = self._parts.metrics
         operations = Operations(
-            catalog=self.catalog,
+            models=self._parts.models,
             accepting=self._accepting,
             exposition=metrics.exposition,
-            openapi=lambda: openapi.document(api.openapi for api in self._apis),
+            openapi=lambda call: openapi.document((api.openapi for api in self._apis), call, access_of),
         )
+        routes = operations.routes()
+        own = [*routes, *(route for api in self._apis for route in api.rest.routes)]
+        access_of = {route.template: route.access for route in own} if self._settings.has_access_control else None
         rest = RestApp(
             apis=[api.rest for api in self._apis],
-            operations=operations.routes(),
+            operations=routes,
             calls=calls,
             max_request_bytes=self._settings.max_request_bytes,
             headers=() if self._tls is None else self._tls.headers,
@@ -179,6 +183,8 @@ class Server:
         self._serving = asyncio.create_task(self._rest.serve(sockets=[listening]))
         self.catalog.subscribe(self._model_changed)
         self._helpers = [asyncio.create_task(self._follow_readiness()), asyncio.create_task(self._start_backend())]
+        if (access := self._parts.access) is not None:
+            self._helpers.append(asyncio.create_task(access.follow()))
         if (limits := self._parts.limits_file) is not None and self._settings.poll_seconds:
             self._helpers.append(asyncio.create_task(limits.follow(self._settings.poll_seconds)))
         if self._tls is not None:
@@ -234,6 +240,8 @@ class Server:
         await self._started.wait()
         parts = self._parts
         looks: dict[str, Callable[[], Awaitable[None]]] = {}
+        if parts.access is not None:
+            looks[str(parts.access.path)] = parts.access.look
         if parts.limits_file is not None:
             looks[str(parts.limits_file.path)] = parts.limits_file.look
         if self._tls is not None:

@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.app.access_settings import AccessSettings
 from service.app.drift_settings import DriftSettings
 from service.app.limits_settings import LimitsSettings
 from service.app.parsing_settings import ParsingSettings
@@ -28,7 +29,7 @@ __all__ = ["PREFIX", "RENAMED", "Settings", "SettingsError", "fields", "load", "
 
 _OTHER_VARIABLES = frozenset(
     {
-        *("TENSORGATE_ADDRESS", "TENSORGATE_CONFIG"),
+        *("TENSORGATE_ADDRESS", "TENSORGATE_CONFIG", "TENSORGATE_KEY"),
         *("TENSORGATE_TLS_CA", "TENSORGATE_CLIENT_CERTIFICATE", "TENSORGATE_CLIENT_KEY"),
     }
 )
@@ -40,7 +41,9 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
-class Settings(DriftSettings, LimitsSettings, ParsingSettings, RequestLogSettings, TfServingSettings, TlsSettings):
+class Settings(
+    AccessSettings, DriftSettings, LimitsSettings, ParsingSettings, RequestLogSettings, TfServingSettings, TlsSettings
+):
     """The settings of ``tensorgate serve``."""
 
     model_config = SettingsConfigDict(

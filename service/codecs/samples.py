@@ -7,9 +7,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from service.core.catalog import Catalog, ModelVersion, State
+from service.core.catalog import ModelVersion, State
 from service.core.tasks import PREDICT, Task
 from service.core.tensors import NUMPY_DTYPES, STRING, Signature, Tensor, TensorSpec
+from service.core.visibility import SeenModels
 
 KindT = TypeVar("KindT", bound=Task)
 
@@ -36,24 +37,24 @@ class Sample:
     inputs: Mapping[str, Tensor]
 
 
-def smallest_sample(catalog: Catalog) -> Sample | None:
+def smallest_sample(models: SeenModels) -> Sample | None:
     """Returns the shortest of the samples of all models; ``None`` where none can be written in JSON."""
-    samples = [sample for version in available(catalog) if (sample := _sample(version)) is not None]
+    samples = [sample for version in available(models) if (sample := _sample(version)) is not None]
     return min(samples, key=lambda sample: sum(tensor.size for tensor in sample.inputs.values()), default=None)
 
 
-def available(catalog: Catalog) -> list[ModelVersion]:
+def available(models: SeenModels) -> list[ModelVersion]:
     """Returns the newest available version of each model that has one."""
     newest = []
-    for name in catalog.names():
-        found = [version for version in catalog.versions(name) if version.state is State.AVAILABLE]
+    for name in models.names():
+        found = [version for version in models.versions(name) if version.state is State.AVAILABLE]
         newest += found[:1]
     return newest
 
 
-def first_of(catalog: Catalog, kind: type[KindT]) -> tuple[str, KindT] | None:
+def first_of(models: SeenModels, kind: type[KindT]) -> tuple[str, KindT] | None:
     """Returns the name of the first model for a kind of task, and its task."""
-    for version in available(catalog):
+    for version in available(models):
         if isinstance(version.task, kind):
             return version.name, version.task
     return None

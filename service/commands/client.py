@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -16,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from service.commands.tls import add_tls, tls_of
+from service.replay.credentials import VARIABLE, KeyFileError, key_in, showing
 from service.replay.target import TargetError
 from tensorgate.v1 import tensorgate_pb2 as pb
 from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
@@ -23,6 +25,7 @@ from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
 FAILED = 1
 _DEFAULT_ADDRESS = "127.0.0.1:8001"
 _STATUS_DETAILS = "grpc-status-details-bin"
+KEY_HELP = f"file of the key or token to show, where the server asks for one [{VARIABLE} has the key itself]"
 
 
 class CommandError(Exception):
@@ -45,6 +48,7 @@ def add_common(
         help=f"of the server's gRPC; grpcs://HOST:PORT with TLS [TENSORGATE_ADDRESS; {_DEFAULT_ADDRESS}]",
     )
     add_tls(parser)
+    parser.add_argument("--key-file", type=Path, metavar="FILE", help=KEY_HELP)
     parser.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="for each call [30]")
     parser.add_argument("--json", action="store_true", help="print the answer as JSON")
     parser.set_defaults(run=lambda options: _run(call, options))
@@ -60,9 +64,10 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 def _run(call: Callable[[TensorgateServiceStub, argparse.Namespace], None], options: argparse.Namespace) -> int:
     try:
+        key = key_in(options.key_file)
         with _channel(options) as channel:
-            call(TensorgateServiceStub(channel), options)  # type: ignore[no-untyped-call]  # generated without types
-    except (CommandError, TargetError, ValueError) as error:  # the second where a message cannot hold the arguments
+            call(TensorgateServiceStub(showing(key, channel)), options)  # type: ignore[no-untyped-call]  # generated
+    except (CommandError, KeyFileError, TargetError, ValueError) as error:  # the last where a message cannot hold them
         sys.stderr.write(f"tensorgate: {error}\n")
         return FAILED
     except grpc.RpcError as error:
@@ -89,7 +94,8 @@ def _explained(error: Any, options: argparse.Namespace) -> str:
         if _speaks_tls(options):
             return f"no server answers at {options.address} with TLS and these certificates: {error.details()}"
         return f"no server answers at {options.address}; start one with: tensorgate serve"
-    lines = [f"{error.code().name}: {error.details()}"]
+    hint = f"; give a key by --key-file or {VARIABLE}" if error.code() is grpc.StatusCode.UNAUTHENTICATED else ""
+    lines = [f"{error.code().name}: {error.details()}{hint}"]
     for detail in _details(error):
         bad = error_details_pb2.BadRequest()
         if detail.Unpack(bad):

@@ -69,6 +69,7 @@ _COMMANDS = {
         "service.commands.model_config",
         "write the list of a folder's models that TensorFlow Serving reads",
     ),
+    "keys": ("service.commands.keys", "make, list and take back the keys of those who may ask a server"),
     "probe": ("service.commands.probe", "ask a running server whether it is ready, for health checks"),
 }
 """The module of each: its ``add_arguments`` sets what the command runs."""

@@ -12,9 +12,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeE
 from rich.table import Table
 from rich.text import Text
 
+from service.commands.client import KEY_HELP
 from service.commands.tls import add_tls, tls_of
 from service.replay.compare import Tolerance
 from service.replay.connect import AUTO, OPEN_INFERENCE, TFSERVING, connect
+from service.replay.credentials import Credentials, KeyFileError, key_in
 from service.replay.report import Report, Verdict, place
 from service.replay.run import Pace, Replay
 from service.replay.source import Entry, entries, files_of
@@ -40,6 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--baseline", metavar="URL", help="a server whose answers are expected, in place of the recorded ones"
+    )
+    parser.add_argument("--key-file", type=Path, metavar="FILE", help=KEY_HELP)
+    parser.add_argument(
+        "--baseline-key-file", type=Path, metavar="FILE", help="the same for the baseline, which is shown no other key"
     )
     parser.add_argument(
         "--protocol",
@@ -78,7 +84,7 @@ def _run(options: argparse.Namespace) -> int:
         if first is None:
             return _failed("there is no request in " + ", ".join(map(str, options.files)))
         report = _replayed(options, files, first, read)
-    except (TargetError, ValueError) as error:  # the second where a message cannot hold the arguments
+    except (TargetError, KeyFileError, ValueError) as error:  # the second where a message cannot hold the arguments
         return _failed(str(error))
     except OSError as error:
         return _failed(f"{error.filename or 'a file'} cannot be read: {error.strerror}")
@@ -104,11 +110,12 @@ def _replayed(options: argparse.Namespace, files: Sequence[Path], first: Entry, 
     asked: list[Target] = []
     aim = Aim(options.model, options.model_version, options.model_label)
     try:
-        against = _connected(options, options.against, aim, first)
+        against = _connected(options, options.against, aim, first, key_in(options.key_file))
         asked.append(against)
         baseline = None
         if options.baseline is not None:
-            baseline = _connected(options, options.baseline, Aim(options.model, options.baseline_version), first)
+            key = key_in(options.baseline_key_file, default=False)
+            baseline = _connected(options, options.baseline, Aim(options.model, options.baseline_version), first, key)
             asked.append(baseline)
         replay = Replay(against, baseline, Tolerance(options.rtol, options.atol))
         pace = Pace(options.concurrency, options.rate, options.limit)
@@ -137,10 +144,10 @@ def _replayed(options: argparse.Namespace, files: Sequence[Path], first: Entry, 
             target.close()
 
 
-def _connected(options: argparse.Namespace, url: str, aim: Aim, first: Entry) -> Target:
+def _connected(options: argparse.Namespace, url: str, aim: Aim, first: Entry, key: str) -> Target:
     model = aim.name(first.record) if first.record is not None else ""
-    tls = tls_of(options)
-    target, protocol = connect(url, options.protocol, aim, timeout=options.timeout, model=model, tls=tls)
+    shown = Credentials(key, tls_of(options))
+    target, protocol = connect(url, options.protocol, aim, timeout=options.timeout, model=model, credentials=shown)
     if options.protocol == AUTO:
         sys.stderr.write(f"tensorgate: {url} is asked by {protocol}\n")
     return target

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from service.core.deadline import Deadline
 from service.core.identity import ANYBODY, Identity, PeerCertificate
 from service.core.rate_limits import Lease
+from service.core.rights import Access
 from service.core.spans import Trace
 
 
@@ -31,6 +32,7 @@ class Call:
         model: Name of the model, once the catalog has found it.
         version: Version of the model, once the catalog has found it.
         asked: Name of the model as the client gave it, cut short, where the catalog has none of it; never a label.
+        access: What it asks for, as its method or route says.
         identity: Who sends it, once that is known.
         client: Whose share of queues and places it takes, where clients are told apart; else empty.
         peer: Host and port of who sent it; or what returns it as text.
@@ -46,6 +48,7 @@ class Call:
         intervals: Each time that it passed a phase, where spans are made of that: the phase's name, and when it began
             and ended by the performance counter.
         metadata: What the client sent beside its messages or its body, by name; of several of one name, any.
+        change: What it is to change, in words, for the audit log.
         lease: What it takes of its client's limits, where there are any.
         hold: Counts bytes that the request makes the server hold beyond those that it sent, such as what a compressed
             body unpacks to; raises OVERLOADED where there are too many.
@@ -59,6 +62,7 @@ class Call:
     model: str | None = None
     version: int | None = None
     asked: str | None = None
+    access: Access = Access.AUTHENTICATED
     identity: Identity = ANYBODY
     client: str = ""
     peer: tuple[str, int] | Callable[[], str] | None = None
@@ -73,6 +77,7 @@ class Call:
     trace: Trace | None = None
     intervals: list[tuple[str, float, float]] | None = None
     metadata: Mapping[bytes, bytes] = field(default_factory=dict)
+    change: str = ""
     lease: Lease | None = None
     hold: Callable[[int], None] = _hold_nothing
 

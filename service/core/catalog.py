@@ -180,6 +180,9 @@ class Catalog:
         """Returns whether a version of the model is available."""
         return any(entry.state is State.AVAILABLE for entry in self._models.get(name, {}).values())
 
+    def check(self, name: str) -> None:
+        """Refuses no name: everybody may ask for everything."""
+
     def names(self) -> list[str]:
         """Returns the names of all models, sorted."""
         return sorted(self._models)
@@ -192,12 +195,21 @@ class Catalog:
                 has not said yet which models there are.
         """
         if name not in self._models:
-            if name in self._expected or not self._announced:
-                text = f"model {shown(name)} is not available: nothing is known of its versions yet"
-                raise GatewayError(ErrorKind.NOT_READY, text)
-            known = listed(self.names()) or "none"
-            raise _not_found(Violation("model", f"one of the models served: {known}", shown(name)))
+            raise self.absence(name)
         return sorted(self._models[name].values(), key=lambda entry: -entry.version)
+
+    def absence(self, name: str, sees: Callable[[str], bool] = lambda _: True) -> GatewayError:
+        """Returns the error for a model of which there is no version.
+
+        Args:
+            name: Of the model.
+            sees: Tells of a name whether who asks may know of the model.
+        """
+        if not self._announced or (name in self._expected and sees(name)):
+            text = f"model {shown(name)} is not available: nothing is known of its versions yet"
+            return GatewayError(ErrorKind.NOT_READY, text)
+        known = listed(filter(sees, self.names())) or "none"
+        return _not_found(Violation("model", f"one of the models served: {known}", shown(name)))
 
     def resolve(self, wanted: ModelRef) -> ModelVersion:
         """Returns the version that is to answer: the wanted one, or else the newest that is available.

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from service.core.bounds import InputBounds
 from service.core.catalog import Catalog, ModelVersion, State
 from service.core.model_config import MAX_LABELS, ModelConfig
 from service.core.ports import Backend, ControllableBackend
+from service.core.visibility import SeenModels
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input, listed, shown
 
 logger = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ class ModelControl:
             _check_available(draft, configs)
             for config in configs:
                 for label, version in config.labels.items():
-                    _check_label(draft, config.name, label, version)
+                    _check_label(draft, config.name, label, version, draft.stored)
             configure(draft, configs)
 
         await self._run_exclusively(lambda: backend.reload(configs, accept), ends_with_caller=True)
@@ -87,8 +88,14 @@ class ModelControl:
         backend = self._controllable()
         await self._run_exclusively(lambda: backend.reload(configs, lambda draft: configure(draft, configs)))
 
-    async def set_label(self, name: str, label: str, version: int) -> None:
+    async def set_label(self, name: str, label: str, version: int, *, seen: SeenModels | None = None) -> None:
         """Puts a label on a version, in place of the one that has it.
+
+        Args:
+            name: Of the model.
+            label: To be put on.
+            version: That is to have it.
+            seen: The models as the client may see them; by default all.
 
         Raises:
             GatewayError: FORBIDDEN, INVALID_INPUT or TOO_LARGE when it is no label, TOO_LARGE for one too many,
@@ -97,23 +104,29 @@ class ModelControl:
         self.permit()
         self._check_label_name(label, where="label")
         async with self._changing:
-            _check_label(self._catalog, name, label, version)
+            _check_label(seen or self._catalog, name, label, version, self._catalog.stored)
             labels = {**self._catalog.labels(name), label: version}
             if len(labels) > MAX_LABELS:
                 expected = f"at most {MAX_LABELS} labels of one model"
                 raise invalid_input(Violation("label", expected, "one more"), kind=ErrorKind.TOO_LARGE)
             self._catalog.set_labels(name, labels)
 
-    async def remove_label(self, name: str, label: str) -> None:
+    async def remove_label(self, name: str, label: str, *, seen: SeenModels | None = None) -> None:
         """Takes a label away.
+
+        Args:
+            name: Of the model.
+            label: To be taken away.
+            seen: See `set_label`.
 
         Raises:
             GatewayError: FORBIDDEN, MODEL_NOT_FOUND or LABEL_NOT_FOUND.
         """
         self.permit()
         async with self._changing:
-            self._catalog.versions(name)
-            self._catalog.labelled(name, label)
+            models = seen or self._catalog
+            models.versions(name)
+            models.labelled(name, label)
             left = {other: version for other, version in self._catalog.labels(name).items() if other != label}
             self._catalog.set_labels(name, left)
 
@@ -239,14 +252,14 @@ def _reason_against(catalog: Catalog, config: ModelConfig) -> str:
     return f"none of the versions {listed(map(str, sorted(wanted)))} can be served; {there}"
 
 
-def _check_label(catalog: Catalog, name: str, label: str, version: int) -> None:
+def _check_label(catalog: SeenModels, name: str, label: str, version: int, stored: Mapping[str, Sequence[int]]) -> None:
     entries = {entry.version: entry for entry in catalog.versions(name)}
     entry = entries.get(version)
     if entry is None or entry.state is not State.AVAILABLE:
         raise GatewayError(
             ErrorKind.FAILED_PRECONDITION,
             f"the label {shown(label)} cannot be put on version {version} of {shown(name)}, which is not available"
-            + (_GO_BACK if entry is None and version in catalog.stored.get(name, ()) else ""),
+            + (_GO_BACK if entry is None and version in stored.get(name, ()) else ""),
         )
 
 

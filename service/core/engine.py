@@ -10,7 +10,7 @@ from service.core.batch_policy import ShapeMode
 from service.core.batching import Batcher
 from service.core.bounds import InputBounds
 from service.core.call import Call
-from service.core.catalog import Catalog, ModelRef, ModelVersion
+from service.core.catalog import ModelRef, ModelVersion
 from service.core.columns import as_columns, in_shape
 from service.core.drift import DriftMonitor
 from service.core.offload import INLINE_BYTES
@@ -19,6 +19,7 @@ from service.core.record import Record, Recorder
 from service.core.request import InferenceRequest
 from service.core.signature import check_inputs, check_outputs, rows_if_valid
 from service.core.tensors import Signature, Tensor, byte_size
+from service.core.visibility import Models
 from service.errors import OK, ErrorKind, GatewayError, OutdatedVersionError, Violation, listed, shown
 
 _COPIES = 3
@@ -31,7 +32,7 @@ class Engine:
     """Resolves, checks and runs requests.
 
     Args:
-        catalog: The models that there are.
+        models: Those that each call may see and use.
         batcher: Runs them on the backend.
         bounds: How large what one request holds may be.
         recorder: Keeps some of the requests, where that is wanted.
@@ -46,7 +47,7 @@ class Engine:
     def __init__(
         self,
         *,
-        catalog: Catalog,
+        models: Models,
         batcher: Batcher,
         bounds: InputBounds,
         recorder: Recorder | None = None,
@@ -54,7 +55,7 @@ class Engine:
         limits: RateLimits | None = None,
     ) -> None:
         self.drift = drift or DriftMonitor()
-        self._catalog = catalog
+        self._models = models
         self._bounds = bounds
         self._batcher = batcher
         self._recorder = recorder
@@ -63,7 +64,7 @@ class Engine:
 
     def note(self, name: str, call: Call) -> None:
         """Notes the model on the call: what is refused before it is resolved counts as its too, if there is one."""
-        if name in self._catalog:
+        if name in self._models.of(call):
             call.model = name
         else:
             call.asked = name[:_ASKED_CHARACTERS]
@@ -97,16 +98,16 @@ class Engine:
         """Finds the version that is to answer, and notes it on the call.
 
         Raises:
-            GatewayError: MODEL_NOT_FOUND, LABEL_NOT_FOUND or NOT_READY; what `address` raises.
+            GatewayError: MODEL_NOT_FOUND, LABEL_NOT_FOUND, FORBIDDEN or NOT_READY; what `address` raises.
         """
         self.address(wanted, call)
-        version = self._catalog.resolve(wanted)
+        version = self._models.of(call).resolve(wanted)
         call.version = version.version
         return version
 
-    def labels(self, name: str) -> Mapping[str, int]:
-        """Returns the versions of a model by label."""
-        return self._catalog.labels(name)
+    def labels(self, name: str, call: Call) -> Mapping[str, int]:
+        """Returns the versions of a model by label; none of a model that the call may not see."""
+        return self._models.of(call).labels(name)
 
     def signature(self, version: ModelVersion, name: str) -> Signature:
         """Returns a signature of the version.
@@ -157,7 +158,7 @@ class Engine:
         shape, alone = None, False
         rows = rows_if_valid(signature, inputs)
         if rows is None:
-            if self._catalog.options(version.name).shapes is ShapeMode.GRAPH:
+            if self._models.options(version.name).shapes is ShapeMode.GRAPH:
                 rows, alone = check_inputs(signature, inputs, shapes=False), True
             else:
                 if signature.name not in version.unbatched and (made := as_columns(signature, inputs)):

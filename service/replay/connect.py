@@ -8,6 +8,7 @@ from urllib.parse import quote, urlsplit
 
 import grpc
 
+from service.replay.credentials import Credentials, headers_of, showing
 from service.replay.http import HttpConnections
 from service.replay.rest import OpenInferenceOverRest, RestTarget, TfServingOverRest
 from service.replay.rpc import INFERENCE_SERVICE, OpenInferenceOverRpc, RpcTarget, TfServingOverRpc
@@ -19,12 +20,13 @@ from service.wire import tensorflow_serving_pb2 as pb
 AUTO, TFSERVING, OPEN_INFERENCE = "auto", "tfserving", "open-inference"
 _MODEL_SERVICE = "/tensorflow.serving.ModelService/"
 _OK = 200
-_TLS = ClientTls()
+_REFUSED = frozenset({401, 403})
+_NONE = Credentials()
 _OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
 def connect(
-    url: str, protocol: str, aim: Aim, *, timeout: float, model: str, tls: ClientTls = _TLS
+    url: str, protocol: str, aim: Aim, *, timeout: float, model: str, credentials: Credentials = _NONE
 ) -> tuple[Target, str]:
     """Returns the server at a URL, and the protocol by which it is asked.
 
@@ -34,7 +36,7 @@ def connect(
         aim: Which model is asked.
         timeout: Seconds for each answer.
         model: One that it should have, for `AUTO`.
-        tls: Whom to trust, and what to show, with ``https`` and ``grpcs``.
+        credentials: What is shown to it, and who is trusted with ``https`` and ``grpcs``.
 
     Raises:
         TargetError: When the URL is none, when a file of TLS cannot be used, when no server answers or it speaks
@@ -48,14 +50,15 @@ def connect(
     if parts.scheme not in {"http", "https", "grpc", "grpcs"} or not address:
         raise TargetError(f"expected http://host:port or grpc://host:port, got {url}")
     if parts.scheme.startswith("http"):
-        connections = HttpConnections(url, timeout, tls.context() if parts.scheme == "https" else None)
+        tls = credentials.tls.context() if parts.scheme == "https" else None
+        connections = HttpConnections(url, timeout, tls, headers_of(credentials.key))
         chosen = _found_out(protocol, connections, lambda: _spoken_over_rest(connections, model, url))
         over_rest = TfServingOverRest() if chosen == TFSERVING else OpenInferenceOverRest()
         target: Target = RestTarget(connections, over_rest, aim)
     else:
         if port is None:
             raise TargetError(f"expected a port, as in grpc://host:8001, got {url}")
-        channel = _channel(parts.netloc, tls if parts.scheme == "grpcs" else None)
+        channel = showing(credentials.key, _channel(parts.netloc, credentials.tls if parts.scheme == "grpcs" else None))
         chosen = _found_out(protocol, channel, lambda: _spoken_over_rpc(channel, model, url, timeout))
         over_rpc = TfServingOverRpc() if chosen == TFSERVING else OpenInferenceOverRpc()
         target = RpcTarget(channel, over_rpc, aim, timeout)
@@ -87,6 +90,8 @@ def _spoken_over_rest(connections: HttpConnections, model: str, url: str) -> str
         status = connections.get(f"/v1/models/{quote(model, safe='')}")
         if status.status == _OK:
             return TFSERVING
+        if status.status in _REFUSED:
+            raise TargetError(f"{url} refuses to be asked: {status.text}")
         if connections.get("/v2/health/live").status == _OK:
             return OPEN_INFERENCE
     except (OSError, http.client.HTTPException) as error:

@@ -4,7 +4,9 @@ import http.client
 import json
 import ssl
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,14 +38,22 @@ class HttpConnections:
         url: ``http://host:port`` or ``https://host:port``, with a path before those of the protocol if need be.
         timeout: Seconds for an answer.
         tls: Whom to trust, and what to show; for ``https``.
+        headers: Of all requests.
     """
 
-    def __init__(self, url: str, timeout: float, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout: float,
+        tls: ssl.SSLContext | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "", parts.port
         self._prefix = parts.path.rstrip("/")
         self._tls = tls
         self._timeout = timeout
+        self._headers = headers
         self._idle: deque[http.client.HTTPConnection] = deque()
 
     def get(self, path: str) -> Reply:
@@ -78,7 +88,7 @@ class HttpConnections:
             return self._exchange(self._connect(), verb, path, body)  # to ask a model twice changes nothing
 
     def _exchange(self, connection: http.client.HTTPConnection, verb: str, path: str, body: bytes | None) -> Reply:
-        headers = {"Content-Type": "application/json"} if body is not None else {}
+        headers = {**self._headers, **({"Content-Type": "application/json"} if body is not None else {})}
         try:
             connection.request(verb, self._prefix + path, body, headers)
             response = connection.getresponse()

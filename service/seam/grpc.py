@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError, EncodeError
 from google.protobuf.message_factory import GetMessageClass
 
 from service.core.call import Call
+from service.core.rights import Access
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input
 from service.seam.message_cost import message_cost
 from service.seam.method import BytesMethod, Method, StreamMethod
@@ -48,6 +49,7 @@ def method_of(
     name: str,
     handle: Handle,
     *,
+    access: Access,
     is_probe: bool = False,
 ) -> BytesMethod:
     """Returns a method that takes and gives messages of Protocol Buffers.
@@ -57,11 +59,13 @@ def method_of(
         descriptor: Describes the service.
         name: The method's short name.
         handle: Turns a message into a message.
+        access: What it takes to call it.
         is_probe: See `Method`.
     """
     kind = descriptor.methods_by_name[name].input_type
     parse = parser_of(GetMessageClass(kind))
-    return Method(f"{service}/{name}", parse, handle, _serialize, is_probe, partial(message_cost, kind))
+    cost = partial(message_cost, kind)
+    return Method(f"{service}/{name}", parse, handle, _serialize, is_probe, cost, access=access)
 
 
 def stream_of(
@@ -70,6 +74,8 @@ def stream_of(
     name: str,
     handle: Handle,
     failed: Callable[[Any, GatewayError, Call], Any],
+    *,
+    access: Access,
 ) -> StreamMethod[Any, Any]:
     """Returns a stream of messages of Protocol Buffers.
 
@@ -79,8 +85,9 @@ def stream_of(
         name: The method's short name.
         handle: Turns a message into a message.
         failed: See `StreamMethod`.
+        access: What it takes to call it.
     """
-    return StreamMethod(method_of(service, descriptor, name, handle), failed)
+    return StreamMethod(method_of(service, descriptor, name, handle, access=access), failed)
 
 
 def parser_of(message: type[Any]) -> Callable[[bytes], Any]:

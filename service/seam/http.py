@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from starlette.datastructures import QueryParams
 
 from service.core.call import Call
+from service.core.rights import Access
 from service.errors import GatewayError
 
 JSON = "application/json"
@@ -74,6 +75,7 @@ class Route:
         is_probe: Whether it is a probe of the server itself: it takes no place among the requests in flight, and is
             reported only when it fails.
         place: What it is called in metrics and logs; by default the template.
+        access: What it takes to ask it.
     """
 
     verb: str
@@ -81,6 +83,7 @@ class Route:
     handle: Handle
     is_probe: bool = False
     place: str = ""
+    access: Access = field(kw_only=True)
 
     @property
     def name(self) -> str:
@@ -99,7 +102,7 @@ class RestApi:
     Attributes:
         owns: Returns whether a path is of this protocol, even if no route has it.
         refuse: Makes the response of an error for a request id.
-        routes: Its paths.
+        routes: All that it answers.
         find: Finds the route of a verb and of a path as it was sent, where templates cannot say it. Raises
             `GatewayError` where there is none.
     """

@@ -1,10 +1,11 @@
 """What can be called: a protocol hands tables of these to the transports, which run all of them alike."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from service.core.call import Call
+from service.core.rights import Access
 from service.errors import GatewayError
 
 InT = TypeVar("InT")
@@ -27,6 +28,7 @@ class Method(Generic[InT, RequestT, ResponseT, OutT]):
             reported only when it fails.
         cost: Returns about how many bytes what is parsed takes beyond its own; takes the bytes, and how many fields
             there may be. Raises `TooManyFieldsError`.
+        access: What it takes to call it.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Method(Generic[InT, RequestT, ResponseT, OutT]):
     serialize: Callable[[ResponseT], OutT]
     is_probe: bool = False
     cost: Callable[[InT, int], int] | None = None
+    access: Access = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,11 @@ class StreamMethod(Generic[RequestT, ResponseT]):
     def name(self) -> str:
         """For metrics and logs."""
         return self.message.name
+
+    @property
+    def access(self) -> Access:
+        """What it takes to call it."""
+        return self.message.access
 
 
 BytesMethod = Method[bytes, Any, Any, bytes]

@@ -94,12 +94,13 @@ def log_access(call: Call, code: str, *, message: str = "request") -> None:
         "request_id": call.request_id,
         "protocol": call.protocol,
         "method": call.method,
-        "model": _writable(call.asked) if call.model is None and call.asked is not None else call.model,
+        "model": model_of(call),
         "version": call.version,
         "code": code,
         **_status(call, code),
         **({"detail": call.detail[:_DETAIL_CHARACTERS]} if call.detail else {}),
-        "peer": _peer(call),
+        **({"identity": _writable(call.identity.name)} if call.identity.name else {}),
+        "peer": peer_of(call),
         **({"certificate": _shown(call.certificate)} if call.certificate is not None else {}),
         "rows": call.rows,
         **({"messages": call.messages} if call.messages else {}),
@@ -113,7 +114,13 @@ def log_access(call: Call, code: str, *, message: str = "request") -> None:
     _ACCESS.info(message, extra={"fields": fields})
 
 
-def _peer(call: Call) -> str | None:
+def model_of(call: Call) -> str | None:
+    """Returns the name of the model, or else of the one that was asked for; for the log."""
+    return _writable(call.asked) if call.model is None and call.asked is not None else call.model
+
+
+def peer_of(call: Call) -> str | None:
+    """Returns host and port of who sent a call, as text."""
     match call.peer:
         case (host, port):
             return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -25,11 +25,10 @@ from service.core.spans import Trace
 from service.errors import OK, ErrorKind
 from service.telemetry.collectors import Batching, DriftOfModels, ModelStates, Queues
 from service.telemetry.distribution import Distribution, Series
-from service.telemetry.exposition import encoded
+from service.telemetry.exposition import UNKNOWN, encoded
 from service.telemetry.replicas import ReplicaMetrics
 from service.telemetry.tfserving_names import TfServingNames
 
-_UNKNOWN = "_unknown"
 _MOST_LEFT = 1000
 """Versions that may leave before their series are removed, whether they were scraped or not."""
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -187,7 +186,7 @@ class Metrics:
             durations=self._durations,
             phases=self._phases,
             statuses=statuses,
-            unknown=_UNKNOWN,
+            unknown=UNKNOWN,
         )
         self.registry.register(names)
 
@@ -214,7 +213,7 @@ class Metrics:
             self._observe_failure(call, code)
 
     def _series_of(self, call: Call, code: str) -> "_RequestSeries":
-        model, version = call.model or _UNKNOWN, _UNKNOWN if call.version is None else str(call.version)
+        model, version = call.model or UNKNOWN, UNKNOWN if call.version is None else str(call.version)
         self._reported.add((model, version))
         labels = (call.protocol, call.method, model, version, code)
         return _RequestSeries(model, version, self._requests.labels(*labels), self._durations.labels(*labels))
@@ -241,9 +240,9 @@ class Metrics:
         """Reports how far what models are asked and answer is from their references."""
         self.registry.register(DriftOfModels(self._catalog, report))
 
-    def exposition(self, accept: str) -> tuple[bytes, str]:
-        """Returns all metrics, and the content type that was chosen for this ``Accept`` header."""
-        exposed = encoded(self.registry, accept)
+    def exposition(self, accept: str, shows: Callable[[str], bool] | None = None) -> tuple[bytes, str]:
+        """Returns the metrics, of all models or those to be shown, and the content type for this ``Accept`` header."""
+        exposed = encoded(self.registry, accept, shows)
         self._forget()
         return exposed
 
@@ -253,7 +252,7 @@ class Metrics:
             if self._left >= _MOST_LEFT:  # nobody scrapes
                 self._forget()
         elif version.load_seconds:
-            self._reported.add((version.name, _UNKNOWN))
+            self._reported.add((version.name, UNKNOWN))
             self._loads.labels(version.name).observe(version.load_seconds)
 
     def _forget(self) -> None:
@@ -263,7 +262,7 @@ class Metrics:
         self._reported -= gone
         for metric in self._of_models if gone else ():
             for labels in metric.label_sets():
-                if (labels["model_name"], labels.get("model_version", _UNKNOWN)) in gone:
+                if (labels["model_name"], labels.get("model_version", UNKNOWN)) in gone:
                     metric.remove(*labels.values())
                     if metric is self._durations:  # the requests have the same labels
                         self._requests.remove(*labels.values())
@@ -271,8 +270,8 @@ class Metrics:
             self._series.clear()
 
     def _is_there(self, name: str, version: str) -> bool:
-        if version == _UNKNOWN:
-            return name == _UNKNOWN or name in self._catalog
+        if version == UNKNOWN:
+            return name == UNKNOWN or name in self._catalog
         return self._catalog.has(name, int(version))
 
 

@@ -13,6 +13,8 @@ from service.core.admission import Admission, HeldBytes
 from service.core.call import Call
 from service.core.client_address import client_at
 from service.core.deadline import Deadline
+from service.core.identity import Authenticator
+from service.core.rights import Access
 from service.core.tracing import Tracer
 from service.errors import OK, ErrorKind, GatewayError, OutdatedVersionError, as_gateway_error
 
@@ -42,6 +44,7 @@ class Calls:
         max_timeout: Seconds at most, whatever a call states.
         report: Takes each finished call and its code.
         tracer: Begins their traces, where there are any.
+        authenticator: Finds out who sends them, where access is controlled.
         by_address: Whether clients that do not say who they are are told apart by their address.
     """
 
@@ -50,6 +53,7 @@ class Calls:
     max_timeout: float
     report: Report
     tracer: Tracer | None = None
+    authenticator: Authenticator | None = None
     by_address: bool = False
 
     def deadline(self, wanted: float | None, *, sooner: float = 0.0) -> Deadline:
@@ -70,7 +74,7 @@ class Calls:
         place: str | None,
         reads: bool = False,
     ) -> OutT | RefusalT:
-        """Does what is the same for every call around its work: place, deadline, errors, report.
+        """Does what is the same for every call around its work: deadline, identity, place, errors, report.
 
         Args:
             work: Answers the call.
@@ -87,11 +91,14 @@ class Calls:
         calls.enter(call)
         code: str = OK
         try:
-            call.client = call.identity.name or (client_at(call.peer) if self.by_address else "")
             # The deadline bounds the time that reading takes, too.
-            with call.deadline.enforced(), self.admission.admitted(place, call.client, later=reads) as held:
-                call.hold = held.take
-                return await work(held)
+            with call.deadline.enforced():
+                if self.authenticator is not None:
+                    await _authenticate(call, self.authenticator)
+                call.client = call.identity.name or (client_at(call.peer) if self.by_address else "")
+                with self.admission.admitted(place, call.client, later=reads) as held:
+                    call.hold = held.take
+                    return await work(held)
         except asyncio.CancelledError:
             if self.admission.draining.is_set():
                 code = ErrorKind.NOT_READY
@@ -110,6 +117,23 @@ class Calls:
                 call.lease.close()
             if place is not None or code != OK:
                 self.report(call, str(code))
+
+
+async def _authenticate(call: Call, authenticator: Authenticator) -> None:
+    """Notes on a call who sends it; a public one is answered whatever it shows.
+
+    Raises:
+        GatewayError: UNAUTHENTICATED; FORBIDDEN where it may ask that of no model at all.
+    """
+    try:
+        call.identity = await authenticator.identify(call.metadata, call.certificate)
+    except GatewayError:
+        if call.access is not Access.PUBLIC:
+            raise
+        return
+    if call.access is not Access.PUBLIC and not call.identity.rights.allow_some(call.access):
+        text = f"this needs the right to {call.access} models, which {call.identity.name!r} has of none"
+        raise GatewayError(ErrorKind.FORBIDDEN, text)
 
 
 async def answered_again(answer: Callable[[], Awaitable[OutT]]) -> OutT:

@@ -9,6 +9,8 @@ from typing import Any
 import orjson
 
 from service import __version__
+from service.core.call import Call
+from service.core.rights import Access
 from service.errors import ErrorKind
 
 Json = dict[str, Any]
@@ -26,28 +28,35 @@ class Fragment:
     """One API family's part of the document.
 
     Attributes:
-        read: Returns ``tags``, ``paths`` and ``components``, new ones each time. They may refer to the components of
+        read: Returns ``tags``, ``paths`` and ``components``, new ones each time, with examples for models that the call
+            may read. They may refer to the components of
             ``openapi.json``; statuses that stand for errors are left out, but where the body is not that of errors.
         status: The family's status of each kind of error.
         error: The response that tells of errors, by its name among the components.
         quiet: Its paths that heed no timeout, as their requests are not limited.
     """
 
-    read: Callable[[], Json]
+    read: Callable[[Call], Json]
     status: Mapping[ErrorKind, int]
     error: str
     quiet: frozenset[str] = frozenset()
 
 
-def document(fragments: Iterable[Fragment]) -> Json:
-    """Returns the whole document, OpenAPI 3.1."""
+def document(fragments: Iterable[Fragment], call: Call, access: Mapping[str, Access] | None) -> Json:
+    """Returns the whole document, OpenAPI 3.1.
+
+    Args:
+        fragments: The API families' parts.
+        call: Who asks for it.
+        access: What it takes to ask a path, by its template; ``None`` where everybody may.
+    """
     whole: Json = orjson.loads(files("service.transport").joinpath("openapi.json").read_bytes())
     own_tags, own_paths, components = whole["tags"], whole["paths"], whole["components"]
     whole["info"]["version"] = __version__
     whole["tags"], whole["paths"] = [], {}
     components["schemas"]["ErrorCode"]["enum"] = [kind.value for kind in ErrorKind if kind not in _NEVER_SENT]
     for fragment in fragments:
-        part, errors = fragment.read(), _errors(fragment)
+        part, errors = fragment.read(call), _errors(fragment)
         whole["tags"] += part["tags"]
         whole["paths"] |= part["paths"]
         for path, item in part["paths"].items():
@@ -59,9 +68,26 @@ def document(fragments: Iterable[Fragment]) -> Json:
             components.setdefault(kind, {}).update(members)
     whole["tags"] += own_tags
     whole["paths"] |= own_paths
+    if access is not None:
+        _secure(whole, access)
     for response in components["responses"].values():
         response.setdefault("headers", {})["X-Request-Id"] = {"$ref": "#/components/headers/X-Request-Id"}
     return whole
+
+
+def _secure(whole: Json, access: Mapping[str, Access]) -> None:
+    """Says how a client shows who it is, and where it need not."""
+    bearer = {"type": "http", "scheme": "bearer", "description": "A key (tg_...) or a token (JWT)."}
+    key = {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A key (tg_...)."}
+    whole["components"]["securitySchemes"] = {"Bearer": bearer, "Key": key}
+    whole["security"] = [{"Bearer": []}, {"Key": []}]
+    refused = {str(status): {"$ref": f"#/components/responses/{PROBLEM}"} for status in (401, 403)}
+    for path, item in whole["paths"].items():
+        for operation in item.values():
+            if access[path] is Access.PUBLIC:
+                operation["security"] = [{}, *whole["security"]]
+            elif access[path] is Access.METRICS:
+                operation["responses"] |= refused
 
 
 def _errors(fragment: Fragment) -> Json:

@@ -10,7 +10,9 @@ from typing import Any
 import orjson
 
 from service.core.call import Call
-from service.core.catalog import Catalog, ModelVersion
+from service.core.catalog import ModelVersion
+from service.core.rights import Access
+from service.core.visibility import Models
 from service.seam.http import Handle, HttpRequest, HttpResponse, Route
 
 _NOT_READY = 503
@@ -39,21 +41,22 @@ class Operations:
     """The handlers of the operators' paths.
 
     Args:
-        catalog: The models that there are.
+        models: The models that there are.
         accepting: Tells whether requests are admitted.
-        exposition: Returns the metrics, and their content type, for an ``Accept`` header.
-        openapi: Returns the OpenAPI document.
+        exposition: Returns the metrics, and their content type, for an ``Accept`` header: of all models, or of those
+            that it is told to show.
+        openapi: Returns the OpenAPI document, as who asks for it may see it.
     """
 
     def __init__(
         self,
         *,
-        catalog: Catalog,
+        models: Models,
         accepting: Callable[[], bool],
-        exposition: Callable[[str], tuple[bytes, str]],
-        openapi: Callable[[], dict[str, Any]],
+        exposition: Callable[[str, Callable[[str], bool] | None], tuple[bytes, str]],
+        openapi: Callable[[Call], dict[str, Any]],
     ) -> None:
-        self._catalog = catalog
+        self._models = models
         self._accepting = accepting
         self._exposition = exposition
         self._openapi = openapi
@@ -61,15 +64,10 @@ class Operations:
     def routes(self) -> list[Route]:
         """Returns the routes."""
         pages = {path: _file(*file) for path, file in _page_files().items()}
-        own = {
-            "/": self.root,
-            "/livez": self.livez,
-            "/readyz": self.readyz,
-            "/metrics": self.metrics,
-            "/monitoring/prometheus/metrics": self.metrics,  # where TensorFlow Serving has them
-            "/openapi.json": self.openapi,
-        }
-        return [Route("GET", path, handle, is_probe=True) for path, handle in (own | pages).items()]
+        public = {"/": self.root, "/livez": self.livez, "/readyz": self.readyz, "/openapi.json": self.openapi, **pages}
+        routes = [Route("GET", path, ask, is_probe=True, access=Access.PUBLIC) for path, ask in public.items()]
+        metrics = ("/metrics", "/monitoring/prometheus/metrics")  # the second is where TensorFlow Serving has them
+        return routes + [Route("GET", path, self.metrics, is_probe=True, access=Access.METRICS) for path in metrics]
 
     async def root(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Sends people to the page."""
@@ -80,9 +78,9 @@ class Operations:
         return _json({"status": "ok"})
 
     async def readyz(self, request: HttpRequest, call: Call) -> HttpResponse:
-        """Tells whether each model can answer, and whether the server takes requests."""
-        ready = self._accepting() and self._catalog.ready()
-        models = self._catalog.readiness()
+        """Tells whether the server can answer, and of each model that may be read whether it can."""
+        seen = self._models.of(call, Access.READ)
+        ready = self._accepting() and self._models.ready()
         body = {
             "status": "ready" if ready else "not ready",
             "accepting": self._accepting(),
@@ -90,24 +88,23 @@ class Operations:
                 name: {
                     "ready": available,
                     "versions": {
-                        str(entry.version): _state(entry)
-                        for entry in (self._catalog.versions(name) if name in self._catalog else ())
+                        str(entry.version): _state(entry) for entry in (seen.versions(name) if name in seen else ())
                     },
                 }
-                for name, available in models.items()
+                for name, available in seen.readiness().items()
             },
-            "unserved": dict(self._catalog.unserved),
+            "unserved": dict(seen.unserved),
         }
         return _json(body, 200 if ready else _NOT_READY)
 
     async def metrics(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers a scrape."""
-        body, content_type = self._exposition(request.header(b"accept") or "")
+        body, content_type = self._exposition(request.header(b"accept") or "", self._models.shown_in_metrics(call))
         return HttpResponse(body, media_type=content_type)
 
     async def openapi(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers with the OpenAPI document."""
-        return _json(self._openapi())
+        return _json(self._openapi(call))
 
 
 def _state(entry: ModelVersion) -> dict[str, Any]:

@@ -84,6 +84,7 @@ class OrderedStreams:
             method=f"{stream.method}/message",
             request_id=stream.request_id,
             deadline=Deadline.after(self.timeout),
+            access=stream.access,
             metadata=stream.metadata,
             size=size,
             identity=stream.identity,

@@ -29,7 +29,7 @@ from service.core.ports import Accept
 from service.core.tasks import describe
 from service.core.tensors import Signature, Tensor
 from service.core.verified_batching import Inputs, find_unbatched
-from service.errors import ErrorKind, GatewayError, Violation, listed, shown
+from service.errors import ErrorKind, GatewayError, Violation, shown
 
 if TYPE_CHECKING:
     from service.backends.savedmodel.loaded import LoadedModel
@@ -139,7 +139,7 @@ class SavedModelBackend:
         if name not in known:
             why = self._manager.catalog.unserved.get(name)
             got = shown(name) if why is None else f"{shown(name)}, which cannot be served: {why}"
-            violation = Violation("model", f"one of {listed(known) or 'none'}", got)
+            violation = Violation("model", "a model that is served, unloaded or on disk", got)
             raise GatewayError(ErrorKind.MODEL_NOT_FOUND, str(violation), [violation])
 
     async def _poll(self) -> None:

@@ -12,10 +12,11 @@ from google.rpc import status_pb2
 
 from service.core.bounds import InputBounds
 from service.core.call import Call
-from service.core.catalog import Catalog
 from service.core.engine import Engine
 from service.core.offload import offloaded
+from service.core.rights import Access
 from service.core.tensors import Tensor
+from service.core.visibility import Models
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input
 from service.protocols.native.classify import Classifier
 from service.protocols.native.drift import GetDriftRequest, get_drift
@@ -55,7 +56,7 @@ class NativeGrpc:
 
     Attributes:
         engine: Notes models on calls.
-        catalog: Has the models.
+        models: Those that there are.
         bounds: Checked before a message is parsed.
         classifier: Answers Classify.
         forecaster: Answers Forecast.
@@ -64,7 +65,7 @@ class NativeGrpc:
     """
 
     engine: Engine
-    catalog: Catalog
+    models: Models
     bounds: InputBounds
     classifier: Classifier
     forecaster: SeriesForecaster
@@ -73,34 +74,37 @@ class NativeGrpc:
 
     def service(self) -> GrpcService:
         """Returns the service with its methods."""
-        unary: dict[str, Handle] = {
-            "Classify": self.classify,
-            "Forecast": self.forecast,
-            "ListModels": self.list_models,
-            "GetModel": self.get_model,
-            "GetDrift": self.get_drift,
-            "SetLabel": self.set_label,
-            "DeleteLabel": self.delete_label,
+        unary: dict[str, tuple[Handle, Access]] = {
+            "Classify": (self.classify, Access.INFER),
+            "Forecast": (self.forecast, Access.INFER),
+            "ListModels": (self.list_models, Access.READ),
+            "GetModel": (self.get_model, Access.READ),
+            "GetDrift": (self.get_drift, Access.READ),
+            "SetLabel": (self.set_label, Access.CONTROL),
+            "DeleteLabel": (self.delete_label, Access.CONTROL),
         }
         streams: dict[str, tuple[Handle, Callable[..., Any]]] = {
             "ClassifyStream": (self.classify, pb.ClassifyStreamResponse),
             "ForecastStream": (self.forecast, pb.ForecastStreamResponse),
         }
-        methods: dict[str, Any] = {name: method_of(_NAME, _SERVICE, name, handle) for name, handle in unary.items()}
+        methods: dict[str, Any] = {
+            name: method_of(_NAME, _SERVICE, name, handle, access=access) for name, (handle, access) in unary.items()
+        }
         for name, (handle, outcome_of) in streams.items():
-            methods[name] = stream_of(_NAME, _SERVICE, name, *self._outcomes(handle, outcome_of))
+            methods[name] = stream_of(_NAME, _SERVICE, name, *self._outcomes(handle, outcome_of), access=Access.INFER)
         return GrpcService(_NAME, methods, _SERVICE, CODES)
 
     async def list_models(self, request: pb.ListModelsRequest, call: Call) -> pb.ListModelsResponse:
         """Answers ListModels."""
         _refuse_unknown(request, "body")
-        return pb.ListModelsResponse(models=[_model(model) for model in list_models(self.engine, self.catalog).models])
+        listed = list_models(self.engine, self.models, call)
+        return pb.ListModelsResponse(models=[_model(model) for model in listed.models])
 
     async def get_model(self, request: pb.GetModelRequest, call: Call) -> pb.GetModelResponse:
         """Answers GetModel."""
         _refuse_unknown(request, "body")
         wanted = validated(GetModelRequest, _addressed(request))
-        return pb.GetModelResponse(model=_model(get_model(self.engine, self.catalog, wanted, call)))
+        return pb.GetModelResponse(model=_model(get_model(self.engine, self.models, wanted, call)))
 
     async def get_drift(self, request: pb.GetDriftRequest, call: Call) -> pb.GetDriftResponse:
         """Answers GetDrift."""

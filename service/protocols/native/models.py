@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from service.core.call import Call
-from service.core.catalog import Catalog, ModelVersion, State
+from service.core.catalog import ModelVersion, State
 from service.core.engine import Engine
 from service.core.tasks import Forecaster, ImageClassifier
 from service.core.tensors import Signature, TensorSpec
+from service.core.visibility import Models
 from service.errors import ErrorKind, Violation, invalid_input
 from service.schemas import (
     ForecasterInfo,
@@ -60,36 +61,38 @@ def require_task(version: ModelVersion, task: type[TaskT]) -> TaskT:
     raise invalid_input(Violation("model", expected, got), kind=ErrorKind.WRONG_MODEL_KIND)
 
 
-def list_models(engine: Engine, catalog: Catalog) -> ListModelsResponse:
-    """Returns every model of the catalog, and then what lies beside them and cannot be served."""
-    models = [model_info(engine, catalog, name) for name in catalog.names()]
-    unserved = {name: problem for name, problem in catalog.unserved.items() if name not in catalog}
-    models += [ModelInfo(name=name, versions=[], labels={}, problem=problem) for name, problem in unserved.items()]
-    return ListModelsResponse(models=models)
+def list_models(engine: Engine, models: Models, call: Call) -> ListModelsResponse:
+    """Returns every model that may be read, and then what lies beside them and cannot be served."""
+    seen = models.of(call)
+    infos = [model_info(engine, models, name, call) for name in seen.names()]
+    unserved = {name: problem for name, problem in seen.unserved.items() if name not in seen}
+    infos += [ModelInfo(name=name, versions=[], labels={}, problem=problem) for name, problem in unserved.items()]
+    return ListModelsResponse(models=infos)
 
 
-def get_model(engine: Engine, catalog: Catalog, request: GetModelRequest, call: Call) -> ModelInfo:
+def get_model(engine: Engine, models: Models, request: GetModelRequest, call: Call) -> ModelInfo:
     """Returns one model, with all its versions or the requested one.
 
     Raises:
-        GatewayError: MODEL_NOT_FOUND or LABEL_NOT_FOUND; TOO_LARGE for a name that is too long.
+        GatewayError: MODEL_NOT_FOUND, LABEL_NOT_FOUND or FORBIDDEN; TOO_LARGE for a name that is too long.
     """
     wanted = request.wanted()
     engine.address(wanted, call)
-    info = model_info(engine, catalog, request.model)
+    info = model_info(engine, models, request.model, call)
     if wanted.version is not None or wanted.label is not None:
-        info.versions = [_version(engine, catalog.find(wanted))]
+        info.versions = [_version(engine, models.of(call).find(wanted))]
     return info
 
 
-def model_info(engine: Engine, catalog: Catalog, name: str) -> ModelInfo:
+def model_info(engine: Engine, models: Models, name: str, call: Call) -> ModelInfo:
     """Returns a model with all its versions and labels.
 
     Raises:
-        GatewayError: MODEL_NOT_FOUND.
+        GatewayError: MODEL_NOT_FOUND or FORBIDDEN.
     """
-    versions = [_version(engine, version) for version in catalog.versions(name)]
-    return ModelInfo(name=name, versions=versions, labels=dict(catalog.labels(name)))
+    seen = models.of(call)
+    versions = [_version(engine, version) for version in seen.versions(name)]
+    return ModelInfo(name=name, versions=versions, labels=dict(seen.labels(name)))
 
 
 def _version(engine: Engine, version: ModelVersion) -> ModelVersionInfo:

@@ -8,8 +8,8 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from service import schemas
 from service.codecs.samples import available, first_of
-from service.core.catalog import Catalog
 from service.core.tasks import Forecaster, ImageClassifier
+from service.core.visibility import SeenModels
 from service.protocols.native import drift, examples
 
 Json = dict[str, Any]
@@ -90,17 +90,17 @@ _IMAGES: Json = {
 """Bodies of classify that are not JSON."""
 
 
-def fragment(catalog: Catalog) -> Json:
+def fragment(models: SeenModels) -> Json:
     """Returns ``tags``, ``paths`` and ``components``, with examples for the models that are available.
 
     Args:
-        catalog: The models that there are.
+        models: Those that are to be shown.
     """
     used: list[tuple[type[BaseModel], JsonSchemaMode]] = [(made.response, "serialization") for made in _OPERATIONS]
     used += [(made.request, "validation") for made in _OPERATIONS if made.request]
     _, definitions = models_json_schema(used, ref_template=_REF + "{model}")
     components = {"schemas": definitions["$defs"], "responses": {}}
-    shown = _examples(catalog)
+    shown = _examples(models)
     paths: Json = {}
     for made in _OPERATIONS:
         answer = made.response.__name__
@@ -163,14 +163,14 @@ def _parameter(name: str, place: str, field: Json) -> Json:
     return parameter
 
 
-def _examples(catalog: Catalog) -> dict[str, tuple[str, Json]]:
+def _examples(models: SeenModels) -> dict[str, tuple[str, Json]]:
     """Returns a model's name and bodies that it accepts, by operation."""
     made: dict[str, tuple[str, Json]] = {}
-    for version in available(catalog)[:1]:
+    for version in available(models)[:1]:
         made |= dict.fromkeys(("getModel", "getDrift", "deleteLabel"), (version.name, {}))
         made["setLabel"] = (version.name, {"version": {"version": version.version}})
-    if (classifier := first_of(catalog, ImageClassifier)) is not None:
+    if (classifier := first_of(models, ImageClassifier)) is not None:
         made["classify"] = (classifier[0], examples.images(classifier[1]))
-    if (forecaster := first_of(catalog, Forecaster)) is not None:
+    if (forecaster := first_of(models, Forecaster)) is not None:
         made["forecast"] = (forecaster[0], {"series": examples.series(forecaster[1])})
     return made

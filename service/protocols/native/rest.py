@@ -12,9 +12,10 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from service.core.bounds import InputBounds
 from service.core.call import Call
-from service.core.catalog import Catalog
 from service.core.engine import Engine
 from service.core.offload import offloaded
+from service.core.rights import Access
+from service.core.visibility import Models
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input, shown
 from service.protocols.native.classify import Classifier
 from service.protocols.native.drift import GetDriftRequest, get_drift
@@ -52,7 +53,7 @@ class NativeRest:
 
     Attributes:
         engine: Notes models on calls.
-        catalog: Has the models.
+        models: Those that there are.
         bounds: Checked before a body is parsed.
         classifier: Answers classify.
         forecaster: Answers forecast.
@@ -60,7 +61,7 @@ class NativeRest:
     """
 
     engine: Engine
-    catalog: Catalog
+    models: Models
     bounds: InputBounds
     classifier: Classifier
     forecaster: SeriesForecaster
@@ -69,25 +70,25 @@ class NativeRest:
     def api(self) -> RestApi:
         """Returns this side of the typed API."""
         routes = [
-            Route("POST", PREFIX + "/{model}/classify", self.classify),
-            Route("POST", PREFIX + "/{model}/forecast", self.forecast),
-            Route("GET", PREFIX, self.list_models),
-            Route("GET", PREFIX + "/{model}", self.get_model),
-            Route("GET", PREFIX + "/{model}/drift", self.get_drift),
-            Route("PUT", LABEL, self.set_label),
-            Route("DELETE", LABEL, self.delete_label),
+            Route("POST", PREFIX + "/{model}/classify", self.classify, access=Access.INFER),
+            Route("POST", PREFIX + "/{model}/forecast", self.forecast, access=Access.INFER),
+            Route("GET", PREFIX, self.list_models, access=Access.READ),
+            Route("GET", PREFIX + "/{model}", self.get_model, access=Access.READ),
+            Route("GET", PREFIX + "/{model}/drift", self.get_drift, access=Access.READ),
+            Route("PUT", LABEL, self.set_label, access=Access.CONTROL),
+            Route("DELETE", LABEL, self.delete_label, access=Access.CONTROL),
         ]
         return RestApi(owns, problem_response, routes)
 
     async def list_models(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers ``GET /api/v1/models``."""
         _refuse_fields(_query(request))
-        return _response(list_models(self.engine, self.catalog), call)
+        return _response(list_models(self.engine, self.models, call), call)
 
     async def get_model(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers ``GET /api/v1/models/{model}``."""
         wanted = validated(GetModelRequest, _merged(request.params, _query(request)))
-        return _response(get_model(self.engine, self.catalog, wanted, call), call)
+        return _response(get_model(self.engine, self.models, wanted, call), call)
 
     async def get_drift(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers ``GET /api/v1/models/{model}/drift``."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from service.core.bounds import InputBounds
 from service.core.call import Call
 from service.core.offload import offloaded
+from service.core.rights import Access
 from service.core.tensors import byte_size
 from service.errors import ErrorKind, GatewayError
 from service.protocols.open_inference.errors import CODES
@@ -45,20 +46,23 @@ class OpenInferenceGrpc:
     def service(self) -> GrpcService:
         """Returns the service with its methods."""
         probes: dict[str, Handle] = {"ServerLive": self.server_live, "ServerReady": self.server_ready}
-        unary: dict[str, Handle] = {
-            "ModelReady": self.model_ready,
-            "ServerMetadata": self.server_metadata,
-            "ModelMetadata": self.model_metadata,
-            "ModelInfer": self.model_infer,
-            "RepositoryIndex": self.repository_index,
-            "RepositoryModelLoad": self.repository_model_load,
-            "RepositoryModelUnload": self.repository_model_unload,
+        unary: dict[str, tuple[Handle, Access]] = {
+            "ModelReady": (self.model_ready, Access.AUTHENTICATED),
+            "ServerMetadata": (self.server_metadata, Access.AUTHENTICATED),
+            "ModelMetadata": (self.model_metadata, Access.READ),
+            "ModelInfer": (self.model_infer, Access.INFER),
+            "RepositoryIndex": (self.repository_index, Access.READ),
+            "RepositoryModelLoad": (self.repository_model_load, Access.CONTROL),
+            "RepositoryModelUnload": (self.repository_model_unload, Access.CONTROL),
         }
         stream: StreamMethod[Any, Any] = stream_of(
-            NAME, _DESCRIPTOR, "ModelStreamInfer", self.model_stream_infer, self.stream_failed
+            NAME, _DESCRIPTOR, "ModelStreamInfer", self.model_stream_infer, self.stream_failed, access=Access.INFER
         )
-        methods = {name: method_of(NAME, _DESCRIPTOR, name, handle) for name, handle in unary.items()}
-        methods |= {name: method_of(NAME, _DESCRIPTOR, name, handle, is_probe=True) for name, handle in probes.items()}
+        methods = {
+            name: method_of(NAME, _DESCRIPTOR, name, handle, access=access) for name, (handle, access) in unary.items()
+        }
+        for name, handle in probes.items():
+            methods[name] = method_of(NAME, _DESCRIPTOR, name, handle, is_probe=True, access=Access.PUBLIC)
         return GrpcService(NAME, {**methods, "ModelStreamInfer": stream}, _DESCRIPTOR, CODES)
 
     async def server_live(self, request: pb.ServerLiveRequest, call: Call) -> pb.ServerLiveResponse:
@@ -131,7 +135,7 @@ class OpenInferenceGrpc:
     async def repository_index(self, request: pb.RepositoryIndexRequest, call: Call) -> pb.RepositoryIndexResponse:
         """Answers RepositoryIndex."""
         _refuse_repository(request.repository_name)
-        return pb.RepositoryIndexResponse(models=self._models.index(only_ready=request.ready))
+        return pb.RepositoryIndexResponse(models=self._models.index(call, only_ready=request.ready))
 
     async def repository_model_load(
         self, request: pb.RepositoryModelLoadRequest, call: Call

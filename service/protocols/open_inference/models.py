@@ -8,11 +8,12 @@ import service
 from service.codecs.open_inference import DATATYPES
 from service.core.bounds import InputBounds
 from service.core.call import Call
-from service.core.catalog import Catalog, ModelRef, ModelVersion, State
+from service.core.catalog import ModelRef, ModelVersion, State
 from service.core.control import ModelControl
 from service.core.engine import Engine
 from service.core.tasks import PREDICT
 from service.core.tensors import Signature, TensorSpec
+from service.core.visibility import Models
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input, shown
 
 PLATFORM = "tensorflow_savedmodel"
@@ -73,7 +74,7 @@ class ServedModels:
 
     Args:
         engine: Resolves models and signatures.
-        catalog: Has the models.
+        models: Those that there are.
         control: Loads and unloads them.
         bounds: Of names.
         accepting: Returns whether the server admits requests.
@@ -83,20 +84,20 @@ class ServedModels:
         self,
         *,
         engine: Engine,
-        catalog: Catalog,
+        models: Models,
         control: ModelControl,
         bounds: InputBounds,
         accepting: Callable[[], bool],
     ) -> None:
         self._engine = engine
-        self._catalog = catalog
+        self._models = models
         self._bounds = bounds
         self._control = control
         self._accepting = accepting
 
     def ready(self) -> bool:
         """Returns whether every model can answer."""
-        return self._accepting() and self._catalog.ready()
+        return self._accepting() and self._models.ready()
 
     def server_metadata(self) -> ServerMetadata:
         """Returns the name, version and extensions of the server."""
@@ -135,7 +136,7 @@ class ServedModels:
         """
         resolved = self.resolve(name, version, call)
         signature = self.signature(resolved, None)
-        available = [entry for entry in self._catalog.versions(name) if entry.state is State.AVAILABLE]
+        available = [entry for entry in self._models.of(call).versions(name) if entry.state is State.AVAILABLE]
         return {
             "name": name,
             "versions": [str(entry.version) for entry in reversed(available)],
@@ -153,18 +154,19 @@ class ServedModels:
         """
         wanted = self._wanted(name, version)
         self._engine.note(name, call)
-        found = self._catalog.find(wanted)
+        found = self._models.of(call).find(wanted)
         call.version = found.version
         return found.state is State.AVAILABLE
 
-    def names(self) -> list[str]:
-        """Returns the names of the models that can answer."""
-        return [name for name in self._catalog.names() if self._catalog.is_available(name)]
+    def names(self, call: Call) -> list[str]:
+        """Returns the names of the models that can answer, of those that may be read."""
+        seen = self._models.of(call)
+        return [name for name in seen.names() if seen.is_available(name)]
 
-    def index(self, *, only_ready: bool) -> list[IndexEntry]:
-        """Returns every version of every model; the oldest of a model first."""
-        catalog = self._catalog
-        entries = (entry for name in catalog.names() for entry in reversed(catalog.versions(name)))
+    def index(self, call: Call, *, only_ready: bool) -> list[IndexEntry]:
+        """Returns every version of every model that may be read; the oldest of a model first."""
+        seen = self._models.of(call)
+        entries = (entry for name in seen.names() for entry in reversed(seen.versions(name)))
         return [_entry(entry) for entry in entries if not only_ready or entry.state is State.AVAILABLE]
 
     async def load(self, name: str, parameters: Mapping[str, Any], call: Call) -> None:
@@ -174,6 +176,7 @@ class ServedModels:
             GatewayError: What `ModelControl.load` raises; NOT_SUPPORTED for a parameter that would change the model.
         """
         self._check_control(name, parameters, call)
+        call.change = "load"
         await self._control.load(name)
 
     async def unload(self, name: str, parameters: Mapping[str, Any], call: Call) -> None:
@@ -183,11 +186,13 @@ class ServedModels:
             GatewayError: What `ModelControl.unload` raises; NOT_SUPPORTED for a parameter that is not known.
         """
         self._check_control(name, parameters, call)
+        call.change = "unload"
         await self._control.unload(name)
 
     def _check_control(self, name: str, parameters: Mapping[str, Any], call: Call) -> None:
         self._bounds.check_name(name, where="model")
         self._engine.attribute(name, call)
+        self._models.of(call).check(name)
         for parameter in sorted(parameters.keys() - _HARMLESS):
             raise GatewayError(
                 ErrorKind.NOT_SUPPORTED, f"parameters: {shown(parameter)}: models are served as they are on disk"

@@ -7,21 +7,21 @@ import orjson
 
 from service.codecs.open_inference import DATATYPES
 from service.codecs.samples import Sample, smallest_sample
-from service.core.catalog import Catalog
+from service.core.visibility import SeenModels
 
 Json = dict[str, Any]
 
 ERROR = "OpenInferenceError"
 
 
-def fragment(catalog: Catalog) -> Json:
+def fragment(models: SeenModels) -> Json:
     """Returns ``tags``, ``paths`` and ``components``.
 
     Args:
-        catalog: The models that there are.
+        models: Those that are to be shown.
     """
     part: Json = orjson.loads(files("service.protocols.open_inference").joinpath("openapi.json").read_bytes())
-    if (sample := smallest_sample(catalog)) is not None:
+    if (sample := smallest_sample(models)) is not None:
         parameters, bodies = part["components"]["parameters"], part["components"]["requestBodies"]
         parameters["OpenInferenceModel"]["example"] = sample.version.name
         parameters["OpenInferenceVersion"]["example"] = str(sample.version.version)

@@ -8,6 +8,7 @@ from service.codecs.json_tensor import TEXT_BYTES, dump_json
 from service.core.bounds import InputBounds
 from service.core.call import Call
 from service.core.offload import INLINE_BYTES, offloaded
+from service.core.rights import Access
 from service.core.tensors import byte_size
 from service.protocols.open_inference.errors import error_response
 from service.protocols.open_inference.inference import Inference
@@ -58,19 +59,19 @@ class OpenInferenceRest:
 
     def _routes(self) -> list[Route]:
         return [
-            Route("POST", MODEL + "/infer", self.infer),
-            Route("POST", VERSION + "/infer", self.infer, place=MODEL + "/infer"),
-            Route("GET", PREFIX, self.server_metadata),
-            Route("GET", PREFIX + "/health/live", self.live, is_probe=True),
-            Route("GET", PREFIX + "/health/ready", self.ready, is_probe=True),
-            Route("GET", MODELS, self.list_models),
-            Route("GET", MODEL, self.model_metadata),
-            Route("GET", VERSION, self.model_metadata, place=MODEL),
-            Route("GET", MODEL + "/ready", self.model_ready),
-            Route("GET", VERSION + "/ready", self.model_ready, place=MODEL + "/ready"),
-            Route("POST", REPOSITORY + "/index", self.index),
-            Route("POST", REPOSITORY + "/models/{model}/load", self.load),
-            Route("POST", REPOSITORY + "/models/{model}/unload", self.unload),
+            Route("POST", MODEL + "/infer", self.infer, access=Access.INFER),
+            Route("POST", VERSION + "/infer", self.infer, place=MODEL + "/infer", access=Access.INFER),
+            Route("GET", PREFIX, self.server_metadata, access=Access.AUTHENTICATED),
+            Route("GET", PREFIX + "/health/live", self.live, is_probe=True, access=Access.PUBLIC),
+            Route("GET", PREFIX + "/health/ready", self.ready, is_probe=True, access=Access.PUBLIC),
+            Route("GET", MODELS, self.list_models, access=Access.READ),
+            Route("GET", MODEL, self.model_metadata, access=Access.READ),
+            Route("GET", VERSION, self.model_metadata, place=MODEL, access=Access.READ),
+            Route("GET", MODEL + "/ready", self.model_ready, access=Access.AUTHENTICATED),
+            Route("GET", VERSION + "/ready", self.model_ready, place=MODEL + "/ready", access=Access.AUTHENTICATED),
+            Route("POST", REPOSITORY + "/index", self.index, access=Access.READ),
+            Route("POST", REPOSITORY + "/models/{model}/load", self.load, access=Access.CONTROL),
+            Route("POST", REPOSITORY + "/models/{model}/unload", self.unload, access=Access.CONTROL),
         ]
 
     async def live(self, request: HttpRequest, call: Call) -> HttpResponse:
@@ -88,7 +89,7 @@ class OpenInferenceRest:
 
     async def list_models(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers ``GET /v2/models`` as KServe does."""
-        return _response({"models": self._models.names()})
+        return _response({"models": self._models.names(call)})
 
     async def model_metadata(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers ``GET /v2/models/{model}``."""
@@ -123,7 +124,7 @@ class OpenInferenceRest:
     async def index(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers ``POST /v2/repository/index``."""
         members = await self._members(request, call)
-        return _response(self._models.index(only_ready=optional(members, "ready", bool, False)))
+        return _response(self._models.index(call, only_ready=optional(members, "ready", bool, False)))
 
     async def load(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers ``POST /v2/repository/models/{model}/load``."""

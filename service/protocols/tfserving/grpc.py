@@ -9,12 +9,14 @@ from service.codecs.model_config import decode_reload
 from service.codecs.tensor_proto import decode_tensor, encode_tensor
 from service.core.bounds import InputBounds
 from service.core.call import Call
-from service.core.catalog import Catalog, ModelRef, ModelVersion
+from service.core.catalog import ModelRef, ModelVersion
 from service.core.control import ModelControl
 from service.core.engine import Engine
 from service.core.offload import INLINE_BYTES, offloaded
+from service.core.rights import Access
 from service.core.tensors import Tensor, byte_size
-from service.errors import ErrorKind, GatewayError
+from service.core.visibility import Models
+from service.errors import ErrorKind, GatewayError, listed, shown
 from service.protocols.tfserving.errors import CODES
 from service.protocols.tfserving.examples import serialized_examples
 from service.protocols.tfserving.labelled import (
@@ -45,9 +47,12 @@ _NO_SIGNATURE = 'Serving signature key "{name}" not found.'
 _SIGNATURE_MAP_TYPE = "type.googleapis.com/tensorflow.serving.SignatureDefMap"
 
 
-def _service(short: str, **handlers: Handle) -> GrpcService:
+def _service(short: str, **handlers: tuple[Handle, Access]) -> GrpcService:
     name, descriptor = f"{PACKAGE}.{short}", pb.DESCRIPTOR.services_by_name[short]
-    methods = {method: method_of(name, descriptor, method, handle) for method, handle in handlers.items()}
+    methods = {
+        method: method_of(name, descriptor, method, handle, access=access)
+        for method, (handle, access) in handlers.items()
+    }
     # Upstream calls it by its short name in its own health service.
     return GrpcService(name, methods, descriptor, CODES, health_names=(short,))
 
@@ -70,11 +75,11 @@ class PredictionService:
         """Returns the service with its methods."""
         return _service(
             "PredictionService",
-            Predict=self.predict,
-            Classify=self.classify,
-            Regress=self.regress,
-            MultiInference=self.multi_inference,
-            GetModelMetadata=self.get_model_metadata,
+            Predict=(self.predict, Access.INFER),
+            Classify=(self.classify, Access.INFER),
+            Regress=(self.regress, Access.INFER),
+            MultiInference=(self.multi_inference, Access.INFER),
+            GetModelMetadata=(self.get_model_metadata, Access.READ),
         )
 
     async def predict(self, request: pb.PredictRequest, call: Call) -> pb.PredictResponse:
@@ -174,28 +179,33 @@ class ModelService:
     """The handlers of ModelService.
 
     Attributes:
-        catalog: Has the models.
+        models: Those that there are.
         control: Changes what is served.
     """
 
-    catalog: Catalog
+    models: Models
     control: ModelControl
 
     def service(self) -> GrpcService:
         """Returns the service with its methods."""
         return _service(
-            "ModelService", GetModelStatus=self.get_model_status, HandleReloadConfigRequest=self.reload_config
+            "ModelService",
+            GetModelStatus=(self.get_model_status, Access.READ),
+            HandleReloadConfigRequest=(self.reload_config, Access.CONTROL),
         )
 
     async def get_model_status(self, request: pb.GetModelStatusRequest, call: Call) -> pb.GetModelStatusResponse:
         """Answers GetModelStatus."""
         # Of no name there are no versions: upstream has no other words for it.
-        return model_status(self.catalog, _spec_reference(_model_spec(request)), call)
+        return model_status(self.models, _spec_reference(_model_spec(request)), call)
 
     async def reload_config(self, request: pb.ReloadConfigRequest, call: Call) -> pb.ReloadConfigResponse:
         """Answers HandleReloadConfigRequest."""
         self.control.permit()
-        await self.control.reload(decode_reload(request.config))
+        self.models.check_control_of_all(call)
+        configs = decode_reload(request.config)
+        call.change = f"models {listed(shown(config.name) for config in configs) or 'none'}"
+        await self.control.reload(configs)
         return pb.ReloadConfigResponse(status=pb.StatusProto())
 
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from service.codecs.tensor_proto import dtype_number, encode_tensor
 from service.core.call import Call
-from service.core.catalog import Catalog, ModelRef, ModelVersion
+from service.core.catalog import ModelRef, ModelVersion
 from service.core.tensors import Signature, TensorSpec
+from service.core.visibility import Models
 from service.errors import ErrorKind, GatewayError
 from service.protocols.tfserving import wording
 from service.wire import tensorflow_pb2 as tf_pb
@@ -29,24 +30,24 @@ def write_model_spec(spec: serving_pb.ModelSpec, version: ModelVersion, signatur
     spec.signature_name = signature
 
 
-def model_status(catalog: Catalog, wanted: ModelRef, call: Call) -> serving_pb.GetModelStatusResponse:
+def model_status(models: Models, wanted: ModelRef, call: Call) -> serving_pb.GetModelStatusResponse:
     """Returns the state of each version, the newest first, or of the one that is wanted; labels do not matter.
 
     Raises:
-        GatewayError: MODEL_NOT_FOUND in upstream's words.
+        GatewayError: MODEL_NOT_FOUND in upstream's words; FORBIDDEN.
     """
-    if wanted.name in catalog:
+    if wanted.name in models.of(call):
         call.model = wanted.name
-    versions = _versions(catalog, wanted)
+    versions = _versions(models, wanted, call)
     return serving_pb.GetModelStatusResponse(model_version_status=[_status(version) for version in versions])
 
 
-def _versions(catalog: Catalog, wanted: ModelRef) -> list[ModelVersion]:
+def _versions(models: Models, wanted: ModelRef, call: Call) -> list[ModelVersion]:
     try:
-        versions = catalog.versions(wanted.name)
+        versions = models.of(call).versions(wanted.name)
         if wanted.version is None:
             return versions
-        return [catalog.find(ModelRef(wanted.name, wanted.version))]
+        return [models.of(call).find(ModelRef(wanted.name, wanted.version))]
     except GatewayError as error:
         if error.kind is not ErrorKind.MODEL_NOT_FOUND:
             raise

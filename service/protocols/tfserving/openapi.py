@@ -6,21 +6,21 @@ from typing import Any
 import orjson
 
 from service.codecs.samples import Sample, smallest_sample
-from service.core.catalog import Catalog
+from service.core.visibility import SeenModels
 
 Json = dict[str, Any]
 
 ERROR = "TfServingError"
 
 
-def fragment(catalog: Catalog) -> Json:
+def fragment(models: SeenModels) -> Json:
     """Returns ``tags``, ``paths`` and ``components``.
 
     Args:
-        catalog: The models that there are.
+        models: Those that are to be shown.
     """
     part: Json = orjson.loads(files("service.protocols.tfserving").joinpath("openapi.json").read_bytes())
-    if (sample := smallest_sample(catalog)) is not None:
+    if (sample := smallest_sample(models)) is not None:
         parameters, bodies = part["components"]["parameters"], part["components"]["requestBodies"]
         parameters["TfServingModel"]["example"] = sample.version.name
         parameters["TfServingVersion"]["example"] = sample.version.version

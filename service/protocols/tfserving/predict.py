@@ -21,7 +21,7 @@ def resolve(engine: Engine, wanted: ModelRef, call: Call) -> ModelVersion:
     try:
         return engine.resolve(wanted, call)
     except GatewayError as error:
-        raise wording.unresolved(error, wanted, engine.labels(wanted.name)) from None
+        raise wording.unresolved(error, wanted, engine.labels(wanted.name, call)) from None
 
 
 def signature_named(engine: Engine, version: ModelVersion, name: str, text: str) -> Signature:

@@ -14,10 +14,12 @@ from service.codecs.json_document import JsonError, parse_json
 from service.codecs.json_tensor import TEXT_BYTES
 from service.core.bounds import InputBounds
 from service.core.call import Call
-from service.core.catalog import Catalog, ModelRef
+from service.core.catalog import ModelRef
 from service.core.engine import Engine
 from service.core.offload import INLINE_BYTES, offloaded
+from service.core.rights import Access
 from service.core.tensors import Tensor, byte_size
+from service.core.visibility import Models
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input, shown
 from service.protocols.tfserving import wording
 from service.protocols.tfserving.answers import classifications_json, columns_json, regressions_json, rows_json
@@ -60,26 +62,28 @@ class TfServingRest:
 
     Args:
         engine: Has the models and runs them.
-        catalog: Has the models.
+        models: Those that there are.
         bounds: Of bodies.
     """
 
-    def __init__(self, *, engine: Engine, catalog: Catalog, bounds: InputBounds) -> None:
+    def __init__(self, *, engine: Engine, models: Models, bounds: InputBounds) -> None:
         self._engine = engine
-        self._catalog = catalog
+        self._models = models
         self._bounds = bounds
         named = "/v1/models/{model}"
         verbs = {verb: partial(self.infer, verb) for verb in ("predict", "classify", "regress")}
         self._routes: dict[tuple[str, str, str], Route] = {}
         for place in ("", "/versions/{version}", "/labels/{label}"):
-            self._routes["GET", place, ""] = Route("GET", named + place, self.status)
-            self._routes["GET", place, "/metadata"] = Route("GET", f"{named}{place}/metadata", self.metadata)
+            self._routes["GET", place, ""] = Route("GET", named + place, self.status, access=Access.READ)
+            metadata = Route("GET", f"{named}{place}/metadata", self.metadata, access=Access.READ)
+            self._routes["GET", place, "/metadata"] = metadata
             for verb, handle in verbs.items():
-                self._routes["POST", place, verb] = Route("POST", f"{named}{place}:{verb}", handle)
+                route = Route("POST", f"{named}{place}:{verb}", handle, access=Access.INFER)
+                self._routes["POST", place, verb] = route
 
     def api(self) -> RestApi:
         """Returns this side of the protocol."""
-        return RestApi(owns, error_response, find=self.find)
+        return RestApi(owns, error_response, tuple(self._routes.values()), self.find)
 
     def find(self, verb: str, path: str) -> Found:
         """Finds the route of a path; upstream reads the path before it decodes it.
@@ -113,7 +117,7 @@ class TfServingRest:
 
     async def status(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers with the states of a model's versions."""
-        return HttpResponse(orjson.dumps(_dict(model_status(self._catalog, _reference(request), call))))
+        return HttpResponse(orjson.dumps(_dict(model_status(self._models, _reference(request), call))))
 
     async def metadata(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers with the signatures of a version."""

@@ -16,6 +16,8 @@ _MAX_TEXT = 1024
 _CUT = "...TRUNCATED"
 _NOT_FOUND = "not found in request and no default value provided"
 _WRONG_SIZE = "input size does not match signature"
+_AS_IT_IS = frozenset({ErrorKind.FORBIDDEN, ErrorKind.RATE_LIMITED})
+"""Of these it is not told whether there is what was asked for."""
 _SAID_BY_THE_MODEL = frozenset({ErrorKind.INVALID_INPUT, ErrorKind.BACKEND_FAILED})
 """What TensorFlow says of these is passed on, as upstream does; other kinds say how this server stands."""
 
@@ -38,7 +40,7 @@ def unresolved(error: GatewayError, wanted: ModelRef, labels: Mapping[str, int])
         wanted: What the request named.
         labels: The model's labels.
     """
-    if error.kind is ErrorKind.RATE_LIMITED:  # nothing was looked for
+    if error.kind in _AS_IT_IS:
         return error
     if wanted.label is not None and wanted.label not in labels:  # upstream says so of unknown models, too
         text = shortened(f"Unrecognized servable version label: {wanted.label}")

@@ -7,6 +7,7 @@ from typing import Any
 
 from service.core.admission import HeldBytes
 from service.core.call import Call
+from service.core.rights import Access
 from service.errors import ErrorKind, GatewayError
 from service.seam import statuses
 from service.transport.call import REQUEST_ID
@@ -62,7 +63,7 @@ class GrpcApp:
                     timeout = math.inf  # as long as any call may take: nothing tells that a client of HTTP/1.1 is gone
                 calls.set_timeout(call, bound, timeout)
             except GatewayError as error:
-                await self._refuse(refusing(error, bound.codes), call, receive, writer)
+                await self._refuse(refusing(error, bound.codes, call.access), call, receive, writer)
                 return
             if isinstance(bound, Unary):
                 answer = await calls.unary(bound, reader.only, call)
@@ -76,7 +77,7 @@ class GrpcApp:
 
     async def refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuses a call that came without what gRPC needs, in gRPC's words: its client may be behind a proxy."""
-        refused = refusing(GatewayError(ErrorKind.NOT_SUPPORTED, _NEEDS), statuses.GRPC)
+        refused = refusing(GatewayError(ErrorKind.NOT_SUPPORTED, _NEEDS), statuses.GRPC, Access.PUBLIC)
         call = self._calls.call(refused, {})
         call.peer = scope.get("client")
         with suppress(OSError):

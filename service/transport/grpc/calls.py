@@ -9,6 +9,7 @@ from typing import Any
 from service.core.admission import HeldBytes
 from service.core.call import Call
 from service.core.deadline import NO_DEADLINE
+from service.core.rights import Access
 from service.errors import ErrorKind, GatewayError, listed, shown
 from service.seam import statuses
 from service.seam.grpc import GrpcService
@@ -35,10 +36,12 @@ class OpenStream:
     Attributes:
         name: For logs.
         serve: Takes the client's messages, and yields the answers.
+        access: What it takes to call it.
     """
 
     name: str
     serve: Callable[[AsyncIterator[bytes], Call], AsyncGenerator[bytes, None]]
+    access: Access
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,8 @@ class GrpcCalls:
         """
         given = metadata.get(_REQUEST_ID)
         request_id = request_id_of(None if given is None else given.decode("latin-1"))
-        call = Call("grpc", bound.method.name, request_id, NO_DEADLINE, metadata=metadata)
+        method = bound.method
+        call = Call("grpc", method.name, request_id, NO_DEADLINE, metadata=metadata, access=method.access)
         if self._calls.tracer is not None and not _is_of_the_server(bound):
             self._calls.tracer.begin(call, metadata)
         return call
@@ -237,13 +241,13 @@ class GrpcCalls:
         return await self._calls.run_call(work, call, refuse, place=place)
 
 
-def refusing(error: GatewayError, codes: Mapping[ErrorKind, Code]) -> Unary:
+def refusing(error: GatewayError, codes: Mapping[ErrorKind, Code], access: Access = Access.AUTHENTICATED) -> Unary:
     """Returns a method that refuses every call with that error."""
 
     def refuse(_: bytes) -> None:
         raise error
 
-    method: BytesMethod = Method(OTHER_METHOD, refuse, _never, bytes)
+    method: BytesMethod = Method(OTHER_METHOD, refuse, _never, bytes, access=access)
     return Unary(method, codes)
 
 

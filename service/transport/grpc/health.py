@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from grpc_health.v1 import health_pb2
 
 from service.core.call import Call
+from service.core.rights import Access
 from service.errors import ErrorKind, GatewayError, Violation, shown
 from service.seam.grpc import method_of, parser_of
 from service.seam.method import BytesMethod
@@ -57,10 +58,11 @@ class Health:
 
     def methods(self) -> dict[str, BytesMethod | OpenStream]:
         """Returns the methods by path."""
+        public = Access.PUBLIC
         return {
-            f"/{NAME}/Check": method_of(NAME, _DESCRIPTOR, "Check", self.check, is_probe=True),
-            f"/{NAME}/List": method_of(NAME, _DESCRIPTOR, "List", self.list_all, is_probe=True),
-            f"/{NAME}/Watch": OpenStream(f"{NAME}/Watch", self.watch),
+            f"/{NAME}/Check": method_of(NAME, _DESCRIPTOR, "Check", self.check, is_probe=True, access=public),
+            f"/{NAME}/List": method_of(NAME, _DESCRIPTOR, "List", self.list_all, is_probe=True, access=public),
+            f"/{NAME}/Watch": OpenStream(f"{NAME}/Watch", self.watch, public),
         }
 
     async def check(self, request: health_pb2.HealthCheckRequest, call: Call) -> health_pb2.HealthCheckResponse:

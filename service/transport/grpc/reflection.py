@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from service.core.call import Call
+from service.core.rights import Access
 from service.seam.grpc import parser_of
 from service.transport.grpc import health
 from service.transport.grpc.calls import OpenStream
@@ -48,7 +49,7 @@ def reflection_methods(services: Iterable[tuple[str, ServiceDescriptor]]) -> dic
         async for answer in servicer.ServerReflectionInfo(requests(), None):
             yield answer.SerializeToString()
 
-    return {f"/{name}/{_METHOD}": OpenStream(f"{name}/{_METHOD}", serve) for name in own}
+    return {f"/{name}/{_METHOD}": OpenStream(f"{name}/{_METHOD}", serve, Access.AUTHENTICATED) for name in own}
 
 
 def _pool(services: Iterable[tuple[str, ServiceDescriptor]]) -> DescriptorPool:

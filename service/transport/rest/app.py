@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.core.admission import HeldBytes
 from service.core.call import Call
+from service.core.identity import UnauthenticatedError
 from service.core.tracing import HttpFacts
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input, shown
 from service.seam.http import Found, HttpRequest, HttpResponse, RestApi, Route
@@ -22,6 +23,8 @@ from service.transport.tls import CERTIFICATE
 Headers = Sequence[tuple[bytes, bytes]]
 
 _REQUEST_ID, _TIMEOUT = REQUEST_ID.encode(), b"x-request-timeout"
+_ASKED_CHARACTERS = 100
+"""Of the name of a model in a path, for the log."""
 
 _SECONDS = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 """A number as JSON and most languages write it; Python's own ``float`` also reads 1_0, and digits of all scripts."""
@@ -74,7 +77,7 @@ class RestApp:
         found: Found | None = None
         try:
             found = _found(api, router, scope)
-            call.method = found[0].name
+            call.method, call.access = found[0].name, found[0].access
             if (timeout := headers.get(_TIMEOUT)) is not None:
                 call.deadline = self._calls.deadline(_seconds(timeout.decode("latin-1")))
         except GatewayError as error:
@@ -96,6 +99,9 @@ class RestApp:
             respond = problem_response if api is None else api.refuse
             response = _with_advice(respond(error, call.request_id), error)
             call.status, call.answered = response.status, len(response.body)
+            if found is not None and call.model is None and call.asked is None:  # refused before anybody looked for it
+                asked = found[1].get("model", found[1].get("name"))
+                call.asked = None if asked is None else asked[:_ASKED_CHARACTERS]
             return response
 
         is_probe = found is not None and found[0].is_probe
@@ -145,6 +151,8 @@ def _seconds(text: str) -> float:
 
 def _with_advice(response: HttpResponse, error: GatewayError) -> HttpResponse:
     """Returns the response of an error with what the client can do about it, in headers."""
+    if isinstance(error, UnauthenticatedError):
+        return replace(response, headers={**response.headers, "www-authenticate": error.challenge})
     if (seconds := error.retry_after) is not None:
         return replace(response, headers={**response.headers, "retry-after": str(seconds)})
     if isinstance(error, MethodNotAllowedError):
