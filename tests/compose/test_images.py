@@ -62,7 +62,7 @@ def test_it_may_change_nothing(gateway: str) -> None:
     assert re.search(r"^NoNewPrivs:\s+1$", status, re.MULTILINE)
 
 
-@pytest.mark.parametrize("module", ["tensorflow", "pip", "setuptools", "opentelemetry"])
+@pytest.mark.parametrize("module", ["tensorflow", "pip", "setuptools", "opentelemetry", "jwt"])
 def test_it_does_not_have(module: str, gateway: str) -> None:
     done = execute(gateway, "python", "-c", f"import {module}")
     assert f"No module named '{module}'" in done.stderr

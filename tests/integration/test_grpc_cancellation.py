@@ -13,6 +13,7 @@ import pytest
 from service.core.admission import Admission
 from service.core.call import Call
 from service.core.deadline import NO_DEADLINE
+from service.core.rights import Access
 from service.seam import statuses
 from service.seam.method import Method
 from service.transport.call import Calls
@@ -66,7 +67,7 @@ def deadline(timeout: float, in_flight: int) -> float:
     grpc_calls = GrpcCalls(
         services=[], operations={}, calls=calls, streams=streams, max_request_bytes=1, weighing=Weighing(1)
     )
-    method: Any = Method("m", bytes, never, bytes)
+    method: Any = Method("m", bytes, never, bytes, access=Access.INFER)
     call, before = Call("grpc", "m", "id", NO_DEADLINE), monotonic()
     grpc_calls.set_timeout(call, Unary(method, statuses.GRPC), timeout)
     assert call.deadline.allowed == min(timeout, 300)

@@ -19,16 +19,17 @@ ALLOWED = {
     "schemas": {"codecs", "core", "errors", "validation"},
     "seam": {"core", "errors"},
     "backends": {"codecs", "core", "errors", "wire"},
+    "access": {"core", "errors", "validation"},
     "telemetry": {"core", "errors"},
     "recording": {"codecs", "core", "errors"},
     "replay": {"codecs", "core", "errors", "wire"},
     "protocols": {"codecs", "core", "errors", "schemas", "seam", "validation", "wire"},
     "transport": {"codecs", "core", "errors", "seam"},
     "app": {
-        *("backends", "codecs", "core", "errors", "protocols", "recording", "seam", "telemetry", "transport"),
+        *("access", "backends", "codecs", "core", "errors", "protocols", "recording", "seam", "telemetry", "transport"),
         "validation",
     },
-    "commands": {"app", "backends", "codecs", "core", "errors", "replay"},
+    "commands": {"access", "app", "backends", "codecs", "core", "errors", "replay", "validation"},
     "__main__": {"commands"},
 }
 
@@ -99,6 +100,23 @@ def test_only_the_telemetry_imports_opentelemetry_and_only_where_it_traces() -> 
         if source.name not in {"spans.py", "tracing.py"} or source.parent.name != "telemetry":
             found = {module for module in _imports(source) if module.startswith("opentelemetry")}
             assert not found, f"{source} imports {found}"
+
+
+def test_only_what_verifies_tokens_imports_their_library_and_only_where_there_are_any() -> None:
+    late = {"jwks.py", "key_set.py", "remembered.py", "tokens.py"}
+    for source in _sources("service"):
+        if source.name not in late or source.parent.name != "access":
+            found = {module for module in _imports(source) if module.partition(".")[0] in {"jwt", "cryptography"}}
+            assert not found, f"{source} imports {found}"
+    for name in ("service.access.control", "service.access.key_file", "service.app.lifecycle", "service.commands.keys"):
+        program = f"import sys, {name}; print(sorted(set(sys.modules) & {{'jwt', 'cryptography'}}))"
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
+        assert done.stdout.strip() == "[]"
+
+
+def test_protocols_come_to_the_models_as_who_asks_may_see_them() -> None:
+    for source in _sources("service/protocols"):
+        assert "service.core.catalog.Catalog" not in set(_imports(source)), source
 
 
 def test_there_is_no_import_cycle() -> None:

@@ -9,6 +9,7 @@ from service.core.call import Call
 from service.core.catalog import Catalog, ModelRef
 from service.core.deadline import Deadline
 from service.core.engine import Engine
+from service.core.visibility import Models
 from service.errors import ErrorKind, GatewayError
 from tests.fakes import FakeBackend, batcher
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 async def started(max_request_rows: int = 8) -> tuple[Engine, FakeBackend, Call]:
     catalog, backend = Catalog(), FakeBackend()
     await backend.start(catalog)
-    engine = Engine(catalog=catalog, batcher=batcher(backend), bounds=InputBounds(max_request_rows=max_request_rows))
+    engine = Engine(
+        models=Models(catalog), batcher=batcher(backend), bounds=InputBounds(max_request_rows=max_request_rows)
+    )
     return engine, backend, Call("rest", "method", "id", Deadline.after(5))
 
 

@@ -13,6 +13,7 @@ from service.core.deadline import Deadline
 from service.core.engine import Engine
 from service.core.tasks import Forecaster
 from service.core.tensors import Signature, Tensor, TensorSpec
+from service.core.visibility import Models
 from service.errors import GatewayError
 from service.protocols.native.forecast import SeriesForecaster
 from service.schemas import ForecastRequest
@@ -40,7 +41,7 @@ async def history_of(series: list[Any]) -> Any:
     catalog, backend = Catalog(), Recording()
     catalog.announce([ModelVersion("triples", 1, State.AVAILABLE, {"serving_default": SIGNATURE}, TASK)])
     forecaster = SeriesForecaster(
-        Engine(catalog=catalog, batcher=batcher(backend), bounds=InputBounds(max_request_rows=9))
+        Engine(models=Models(catalog), batcher=batcher(backend), bounds=InputBounds(max_request_rows=9))
     )
     request = validated(ForecastRequest, {"model": "triples", "series": series})
     answer = await forecaster.forecast(request, Call("rest", "method", "id", Deadline.after(5)))

@@ -8,6 +8,7 @@ import pytest
 from service.core.admission import Admission, HeldBytes
 from service.core.call import Call
 from service.core.deadline import Deadline
+from service.core.rights import Access
 from service.errors import OK, ErrorKind, GatewayError
 from service.seam.method import Method, StreamMethod
 from service.transport.streams import OrderedStreams
@@ -35,7 +36,11 @@ class Streamed:
         self, failed: Callable[[int, GatewayError, Call], Answered] | None = None
     ) -> AsyncIterator[Answered]:
         message: Method[bytes, int, Answered, bytes] = Method(
-            "Stream", int, self._answer, lambda answer: b"%d %b" % (answer[0], answer[1].encode())
+            "Stream",
+            int,
+            self._answer,
+            lambda answer: b"%d %b" % (answer[0], answer[1].encode()),
+            access=Access.INFER,
         )
         method = StreamMethod(message, failed or (lambda number, error, _: (number, error.kind)))
         call = Call("grpc", "Stream", "id", Deadline.after(60))
