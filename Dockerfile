@@ -35,11 +35,17 @@ RUN pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels .
 FROM gateway-requirements AS gateway-environment
 # Anything but empty for an image that can send traces; it is 3 MB larger.
 ARG TRACING=
+# Anything but empty for an image that accepts tokens (JWT); it is 16 MB larger.
+ARG JWT=
+COPY requirements/run.txt requirements/
+RUN [ -z "$JWT" ] || { grep -E '^(cffi|cryptography|pycparser|pyjwt)==' requirements/run.txt > jwt.txt \
+    && pip --python /opt/tensorgate/bin/python install --quiet --no-deps --no-compile --only-binary :all: \
+    --requirement jwt.txt; }
 COPY --from=wheel /wheels /wheels
 COPY deploy/image /build
 RUN pip --python /opt/tensorgate/bin/python install --quiet --no-deps --no-compile /wheels/*.whl \
     && sh trim.sh /opt/tensorgate && /opt/tensorgate/bin/python bytecode.py \
-    pictures service tensorgate --without tensorflow opentelemetry \
+    pictures service tensorgate --without tensorflow opentelemetry jwt cryptography \
     ${TRACING:+--late opentelemetry.exporter.otlp.proto.grpc.trace_exporter}
 
 FROM full-requirements AS full-environment
