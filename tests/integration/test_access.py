@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import grpc
 import httpx
@@ -19,7 +18,6 @@ from service.access import key_set
 from service.access.key_file import remove_key
 from service.app.access import followed_access
 from service.app.settings import SettingsError, load
-from service.core.identity import PeerCertificate
 from service.errors import ErrorKind, GatewayError
 from service.telemetry.access import AccessMetrics
 from tensorgate.v1 import tensorgate_pb2 as pb
@@ -209,14 +207,6 @@ async def test_what_was_shown_is_counted(tmp_path: Path, file: Path) -> None:
         assert await served.metric(count, method="key", outcome="malformed") == 1
         assert await served.metric(count, method="key", outcome="ok") >= 2
         assert await served.metric("tensorgate_requests_total", code="unauthenticated") == 2
-
-
-async def test_a_certificate_stands_for_who_has_it(tmp_path: Path, file: Path) -> None:
-    write(file, '[[certificates]]\nname = "till.shop"\nmodels = ["*"]\nactions = ["infer"]\n')
-    async with serving_with_access(tmp_path) as served:
-        access: Any = served.runtime._parts.access
-        identity = await access.authenticator.identify({}, PeerCertificate("CN=x", ("till.shop",)))
-        assert identity.name == "till.shop"
 
 
 @pytest.mark.parametrize(

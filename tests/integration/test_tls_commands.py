@@ -13,6 +13,7 @@ import pytest
 
 from service.commands.main import main
 from service.replay.connect import AUTO, TFSERVING, connect
+from service.replay.credentials import Credentials
 from service.replay.target import Aim, TargetError
 from service.replay.tls import ClientTls
 from tests.certificates import Authority, Pair, install
@@ -73,9 +74,11 @@ async def test_clients_and_health_checks_of_a_server_that_asks_for_certificates(
         assert main(["probe", "--rest-port", str(rest), "--tls"]) == 1
         assert main(["probe", "--rest-port", str(rest)]) == 1
 
-        tls = ClientTls(authority.certificate, client.certificate, client.key)
+        shown_to_it = Credentials(tls=ClientTls(authority.certificate, client.certificate, client.key))
         for url in (running.rest.replace("http:", "https:"), f"grpcs://{running.grpc}"):
-            target, protocol = await asyncio.to_thread(connect, url, AUTO, Aim(), timeout=20, model="double", tls=tls)
+            target, protocol = await asyncio.to_thread(
+                connect, url, AUTO, Aim(), timeout=20, model="double", credentials=shown_to_it
+            )
             target.close()
             assert protocol == TFSERVING
             with pytest.raises(TargetError, match="no server answers at"):
