@@ -58,6 +58,7 @@ def _nearest(unknown: str, usage: str) -> str:
 _COMMANDS = {
     "train": ("service.commands.train", "train a model and publish it"),
     "serve": ("service.commands.serve", "serve the models of a folder over gRPC and REST"),
+    "init": ("service.commands.init", "write a folder to serve models from, with settings and a Compose file"),
     "check": ("service.commands.check", "load a SavedModel, and say what this server would make of it"),
     "models": ("service.commands.models", "list the models of a running server"),
     "drift": ("service.commands.drift", "say how far what a model is asked is from what it was trained on"),
