@@ -41,7 +41,7 @@ def parse_model_configs(text: str, *, folder: Path) -> list[ModelConfig]:
 def _parsed(text: str) -> serving_pb.ModelServerConfig:
     try:
         message = text_format.Parse(text, serving_pb.ModelServerConfig(), allow_unknown_field=True)
-    except text_format.ParseError as error:
+    except (text_format.ParseError, ValueError) as error:  # the latter for a number that no enumeration can have
         raise invalid_input(
             Violation("body", "a ModelServerConfig in text format", str(error)), kind=ErrorKind.MALFORMED
         ) from None

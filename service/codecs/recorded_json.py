@@ -20,6 +20,7 @@ from service.core.record import Record
 from service.core.tensors import Tensor
 from service.errors import OK, Violation, invalid_input, shown
 
+_INT64 = range(-(2**63), 2**63)
 _CHUNK = 16_384
 """Elements that are written at once: between two of them other threads get their turn."""
 
@@ -68,8 +69,8 @@ def decode_line(line: bytes, *, bounds: InputBounds) -> Record:
     if not isinstance(document, dict):
         raise invalid_input(Violation("line", "an object", shown(document)))
     version, outputs = document.get("version"), document.get("outputs")
-    if not (version is None or type(version) is int):
-        raise invalid_input(Violation("version", "an integer", shown(version)))
+    if not (version is None or (type(version) is int and version in _INT64)):
+        raise invalid_input(Violation("version", "an integer of 64 bits", shown(version)))
     return Record(
         model=_text(document, "model"),
         signature=_text(document, "signature"),
