@@ -14,7 +14,8 @@ class Options:
     Attributes:
         only: The parts to run.
         targets: Words of which one must be in a decoder's name; none for all decoders.
-        inputs: Of all decoders together, and as many once more over the wire divided by `wire_share`.
+        inputs: Of all decoders together.
+        wire_inputs: Over the network, to both servers together.
         seconds: That the run may take in all.
         limit: Seconds that one input may take.
         seed: Of what is made up; 0 for another one each time.
