@@ -16,8 +16,8 @@ from fuzz.target import Target
 
 _MOST_FINDINGS = 3
 """Of one decoder; more are mostly the same once more."""
-_SLACK_SECONDS = 60
-"""For a process to start and to end."""
+_SLACK_SECONDS = 600
+"""For a process to start and to end, on a machine that has other things to do."""
 _DONE = re.compile(r"stat::number_of_executed_units: *(\d+)")
 _PEAK = re.compile(r"stat::peak_rss_mb: *(\d+)")
 _MEMORY = re.compile(r"^#(\d+)\s.*\brss: (\d+)Mb", re.MULTILINE)
@@ -79,12 +79,13 @@ def _run(target: Target, options: Options, inputs: int, seconds: float, corpus: 
             timeout=seconds + options.limit + _SLACK_SECONDS,
             check=False,
         )
-    except subprocess.TimeoutExpired:
-        return Figures(target.name, seconds=time.monotonic() - begun, findings=["it hangs, and does not end"])
+    except subprocess.TimeoutExpired as error:
+        said = (error.stdout or b"").decode(errors="replace")
+        return _figures(target.name, "it does not end", said, time.monotonic() - begun)
     return _figures(target.name, done.returncode, done.stdout, time.monotonic() - begun)
 
 
-def _figures(name: str, status: int, said: str, seconds: float) -> Figures:
+def _figures(name: str, status: int | str, said: str, seconds: float) -> Figures:
     inputs = int(match[1]) if (match := _DONE.search(said)) else 0
     early = [int(memory) for number, memory in _MEMORY.findall(said) if int(number) >= inputs * _EARLY]
     peak = int(match[1]) if (match := _PEAK.search(said)) else 0
@@ -99,7 +100,7 @@ def _figures(name: str, status: int, said: str, seconds: float) -> Figures:
     )
 
 
-def _reason(status: int, said: str) -> str:
+def _reason(status: int | str, said: str) -> str:
     """Returns the end of what the process said of its finding."""
     lines = [line for line in said.splitlines() if line and not line.startswith(("#", "stat::", "MS:", "0x"))]
     return f"status {status}:\n" + "\n".join(lines[-40:])

@@ -17,7 +17,7 @@ from service.transport.tls import CERTIFICATE, peer_certificate
 
 MAX_HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 30.0
-"""For the first byte of a connection and for the head of each request."""
+"""For the first byte of a connection, for the head of each request, and for the rest of a body after its answer."""
 
 _END = re.compile(rb"\r?\n\r?\n")
 _UPGRADE = re.compile(rb"(\n)upgrade([ \t]*:)", re.IGNORECASE)
@@ -133,6 +133,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Waits for the next head."""
         super().on_message_complete()
         self._in_head = True
+        self._stop_timer()
+
+    def on_response_complete(self) -> None:
+        """Gives a client that was answered before its body's end a while to come to it, as many read only then."""
+        if not (self._in_head or self.pipeline):
+            self._timer = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+        super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Answers what is no HTTP as everything else is answered, and closes."""
