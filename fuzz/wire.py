@@ -1,6 +1,7 @@
 """Attacks a server in a process of its own over the network, on both its ports, by many connections at a time."""
 
 import asyncio
+import json
 import re
 import time
 import zlib
@@ -85,13 +86,21 @@ def attack_server(options: Options, grpc_server: str, seconds: float) -> list[Fi
         took = time.monotonic() - begun
         if (status := server.stop()) != 0:
             attack.findings.append(f"the server ended with status {status}")
-    attack.findings += [f"in the log: {line[:1000]}" for line in server.lines if '"level":"ERROR"' in line.replace(" ", "")]
+    attack.findings += [f"in the log: {line[:1000]}" for line in server.lines if _is_error(line)]
     figures = [Figures(f"{grpc_server}: {way}", inputs, took) for way, inputs in attack.done.items()]
     for each in figures:
         each.seconds = took / len(figures)
         each.memory_before, each.memory_after = attack.memory[len(attack.memory) // 20], attack.memory[-1]
     figures[0].findings += attack.findings
     return figures
+
+
+def _is_error(line: str) -> bool:
+    """Returns whether a line of the log is one of an error, or none of the log at all."""
+    try:
+        return str(json.loads(line)["level"]).lower() in {"error", "critical"}
+    except (ValueError, KeyError, TypeError):
+        return True
 
 
 async def _attacked(attack: _Attack) -> None:

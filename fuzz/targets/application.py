@@ -27,6 +27,13 @@ def _served() -> tuple[Any, Server]:
     return server._rest.config.app, server
 
 
+def stop() -> None:
+    """Stops the server, if one was needed."""
+    if _served.cache_info().currsize:
+        awaited(_served()[1].__aexit__(None, None, None))
+        _served.cache_clear()
+
+
 async def _started(server: Server) -> None:
     await server.__aenter__()
     await server.ready()
