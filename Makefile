@@ -13,6 +13,7 @@ CLIENTS := $(patsubst requirements/clients/%.txt,$(CLIENTS_VENV)/%/.done,$(wildc
 PEERS_VENV := .venv-peers
 PEERS := $(patsubst requirements/peers/%.txt,$(PEERS_VENV)/%/.done,$(wildcard requirements/peers/*.txt))
 PEERS_PYTHON ?= $(firstword $(wildcard /usr/bin/python3.11) $(PYTHON))
+FUZZ_VENV := .venv-fuzz
 MODELS ?= models
 # The default models for tests, trained anew when the training changes.
 TEST_MODELS := .test-models
@@ -24,9 +25,10 @@ BENCH_ARGS ?=
 PROFILE_ARGS ?=
 FAULTS_ARGS ?=
 SOAK_ARGS ?=
+FUZZ_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run train test test-compat test-compose bench-quick faults soak lint format types protos protos-check clients peers bench profile sample requirements clean
+.PHONY: help run train test test-compat test-compose bench-quick faults soak lint format types protos protos-check clients peers bench profile fuzz sample requirements clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -58,6 +60,9 @@ faults: $(VENV)/.dev ## Fail replicas, servers, disks and clients under load: 25
 
 soak: $(VENV)/.dev ## Overload, reload and ask a million times: 40 minutes; SOAK_ARGS=--help
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m reliability soak $(SOAK_ARGS)
+
+fuzz: $(FUZZ_VENV)/.done ## Attack decoders and a running server by inputs made up for 5 minutes; FUZZ_ARGS=--help
+	$(FUZZ_VENV)/bin/python -m fuzz $(FUZZ_ARGS)
 
 test-compat: $(VENV)/.dev $(COMPAT_VENV)/.done $(TEST_MODELS)/.done ## Run exported models in the TensorFlow release of TensorFlow Serving's image
 	TENSORGATE_TEST_MODELS=$(TEST_MODELS) $(BIN)/pytest tests/compat
@@ -91,7 +96,7 @@ requirements: $(TOOLS_VENV)/.done ## Resolve the pinned requirement files anew
 	$(TOOLS_VENV)/bin/python requirements/resolve.py
 
 clean: ## Remove environments and caches; models stay
-	rm -rf $(VENV) $(PROTOS_VENV) $(TOOLS_VENV) $(COMPAT_VENV) $(CLIENTS_VENV) $(PEERS_VENV) $(TEST_MODELS) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(PROTOS_VENV) $(TOOLS_VENV) $(COMPAT_VENV) $(FUZZ_VENV) $(CLIENTS_VENV) $(PEERS_VENV) $(TEST_MODELS) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: an environment is made once and again whenever its pinned requirements change.
@@ -118,6 +123,13 @@ $(TEST_MODELS)/.done: $(shell find pictures training -name '*.py') $(VENV)/.run
 	rm -rf $(@D)
 	$(BIN)/tensorgate train classifier --models $(@D)
 	$(BIN)/tensorgate train forecaster --models $(@D)
+	@touch $@
+
+# The gateway alone, and what attacks it.
+$(FUZZ_VENV)/.done: requirements/fuzz.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 $(COMPAT_VENV)/.done: requirements/compat.txt

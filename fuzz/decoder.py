@@ -13,14 +13,18 @@ import time
 from pathlib import Path
 from random import Random
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 try:
     import atheris
 except ImportError:  # pragma: no cover - the environment of the tests has none
     atheris = None
 
+if TYPE_CHECKING:
+    from fuzz.target import Target
+
 MAX_BYTES = 4096
-"""Of an input: most of what a decoder does happens within that, and a longer one is one that fewer are tried instead."""
+"""Of an input: most of what a decoder does happens within that, and the longer they are, the fewer are tried."""
 _SHARE_OF_STRUCTURE = 0.6
 """Of the changes that know a format; the others are libFuzzer's, which know what code compares bytes with."""
 
@@ -58,7 +62,7 @@ def _targets() -> ModuleType:
     return registry
 
 
-def _guided(target: "registry.Target", chosen: argparse.Namespace) -> None:  # type: ignore[name-defined]  # noqa: F821
+def _guided(target: "Target", chosen: argparse.Namespace) -> None:
     """Does not return: libFuzzer ends the process."""
 
     def one(data: bytes) -> None:
@@ -66,9 +70,9 @@ def _guided(target: "registry.Target", chosen: argparse.Namespace) -> None:  # t
 
     def mutated(data: bytes, most: int, seed: int) -> bytes:
         random = Random(seed)
-        if random.random() < _SHARE_OF_STRUCTURE:
-            return target.mutated(bytes(data), random)[:most]
-        return atheris.Mutate(data, most)
+        knows = random.random() < _SHARE_OF_STRUCTURE
+        changed: bytes = target.mutated(bytes(data), random) if knows else atheris.Mutate(data, most)
+        return changed[:most]
 
     with tempfile.TemporaryDirectory(prefix="tensorgate-fuzz-") as seeds:
         for number, seed in enumerate(target.seeds):
@@ -89,7 +93,7 @@ def _guided(target: "registry.Target", chosen: argparse.Namespace) -> None:  # t
         atheris.Fuzz()
 
 
-def _unguided(target: "registry.Target", chosen: argparse.Namespace) -> int:  # type: ignore[name-defined]  # noqa: F821
+def _unguided(target: "Target", chosen: argparse.Namespace) -> int:
     random, begun, done = Random(chosen.seed or None), time.monotonic(), 0
     while done < chosen.inputs and time.monotonic() - begun < chosen.seconds:
         data = random.choice(target.seeds)

@@ -28,7 +28,9 @@ _EARLY = 0.02
 
 def attack_decoders(options: Options) -> Iterator[Figures]:
     """Yields the figures of each decoder that the options name."""
-    chosen = [target for target in TARGETS if not options.targets or any(word in target.name for word in options.targets)]
+    chosen = [
+        target for target in TARGETS if not options.targets or any(word in target.name for word in options.targets)
+    ]
     whole, left = sum(target.weight for target in chosen), float(options.seconds)
     total = whole
     options.output.mkdir(parents=True, exist_ok=True)
@@ -66,7 +68,16 @@ def _attacked(target: Target, options: Options, inputs: int, seconds: float) -> 
 
 def _run(target: Target, options: Options, inputs: int, seconds: float, corpus: Path) -> Figures:
     """Runs the process until it ends, or is found to hang."""
-    command = [sys.executable, "-m", "fuzz.decoder", target.name, "--inputs", inputs, "--seconds", max(1, round(seconds))]
+    command = [
+        sys.executable,
+        "-m",
+        "fuzz.decoder",
+        target.name,
+        "--inputs",
+        inputs,
+        "--seconds",
+        max(1, round(seconds)),
+    ]
     command += ["--limit", options.limit, "--seed", options.seed, "--corpus", corpus, "--findings", options.output]
     begun = time.monotonic()
     try:

@@ -60,7 +60,10 @@ def table(figures: Sequence[Figures]) -> str:
         total.inputs += each.inputs
         total.seconds += each.seconds
         total.findings += each.findings
-    lines = ["| what | inputs | s | inputs/s | MB, early | MB, in the end | findings |", "|---|--:|--:|--:|--:|--:|--:|"]
+    lines = [
+        "| what | inputs | s | inputs/s | MB, early | MB, in the end | findings |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
     for each in (*figures, total):
         rate = each.inputs / each.seconds if each.seconds else 0
         memory = f"{each.memory_before or ''} | {each.memory_after or ''}"

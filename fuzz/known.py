@@ -18,6 +18,7 @@ from tensorgate.v1 import tensorgate_pb2 as typed
 from tests.valid_rpcs import INFER, PREDICT, SERIES, RpcMethod
 
 _JSON = ((b"content-type", b"application/json"),)
+_SECONDS = 120
 _FLOATS = np.array([[1, 2.5], [3, -4]], np.float32)
 _REST: Mapping[str, tuple[Any, Any]] = {
     "/v1/models/scales/versions/2:predict": ({"instances": [1.5, -2]}, {"predictions": [3.0, -4.0]}),
@@ -107,7 +108,8 @@ async def check_known(rest: int, grpc: int, channel: aio.Channel) -> None:
             client.close()
 
     async def over_grpc(method: RpcMethod, data: bytes) -> bytes:
-        answered: bytes = await channel.unary_unary(method.path)(data, timeout=30)  # type: ignore[misc]
+        ask: Any = channel.unary_unary(method.path)
+        answered: bytes = await ask(data, timeout=_SECONDS)
         return answered
 
     await _check_rpcs(over_grpc)

@@ -45,7 +45,9 @@ def parse(arguments: list[str]) -> Options:
     parser.add_argument("--limit", type=int, default=10, help="seconds that one input may take [%(default)s]")
     parser.add_argument("--seed", type=int, default=0, help="of what is made up; 0 for another one each time")
     parser.add_argument("--keep", action="store_true", help="add inputs that reach new code to fuzz/corpus")
-    parser.add_argument("--output", type=Path, default=Path("build/fuzz"), help="for findings and figures [%(default)s]")
+    parser.add_argument(
+        "--output", type=Path, default=Path("build/fuzz"), help="for findings and figures [%(default)s]"
+    )
     chosen = parser.parse_args(arguments)
     only = _words(chosen.only)
     if unknown := set(only) - set(PARTS):

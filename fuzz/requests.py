@@ -140,9 +140,7 @@ def _with_other_body(request: Request, random: Random) -> Request:
         document, blobs = mutated_json(body[: int(length)], random), body[int(length) :]
         others = tuple(each for each in request.headers if each[0] != _LENGTH)
         blobs = mutated_bytes(blobs, random) if random.random() < 0.3 else blobs
-        return replace(
-            request, headers=((_LENGTH, b"%d" % len(document)), *others), body=document + blobs
-        )
+        return replace(request, headers=((_LENGTH, b"%d" % len(document)), *others), body=document + blobs)
     return replace(request, body=mutated_json(body, random))
 
 
@@ -193,12 +191,12 @@ def _rest() -> tuple[Request, ...]:
     made += [Request(REST, "PUT", label, (json,), b'{"version": 1}'), Request(REST, "DELETE", label, (), b"")]
     for path in ("/v2/repository/index", "/v2/repository/models/sum/load", "/v2/repository/models/fixed/unload"):
         made.append(Request(REST, "POST", path, (json,), b'{"parameters": {"unload_dependents": false}}'))
-    for path in (
+    paths = (
         *("/v1/models/sum", "/v1/models/sum/versions/1/metadata", "/v1/models/scales/labels/stable", "/v2"),
         *("/v2/models/sum", "/v2/models/text/versions/2/ready", "/api/v1/models", "/api/v1/models/sum?version=1"),
         *("/api/v1/models/sum/drift", "/livez", "/readyz", "/metrics", "/v2/health/ready", "/v2/models", "/docs"),
-    ):
-        made.append(Request(REST, "GET", path, (), b""))
+    )
+    made += [Request(REST, "GET", path, (), b"") for path in paths]
     return tuple(made)
 
 
@@ -215,8 +213,8 @@ def _grpc() -> tuple[Request, ...]:
     made = []
     for method, messages in RPCS.items():
         written = [message.SerializeToString() for message in messages]
-        for body in [b"".join(map(framed, written[:3]))] if method.is_stream else map(framed, written):
-            made.append(Request(GRPC, "POST", method.path, ((b"content-type", b"application/grpc"),), body))
+        bodies = [b"".join(map(framed, written[:3]))] if method.is_stream else map(framed, written)
+        made += [Request(GRPC, "POST", method.path, ((b"content-type", b"application/grpc"),), body) for body in bodies]
         packed = ((b"grpc-encoding", b"gzip"), (b"content-type", b"application/grpc"))
         made.append(Request(GRPC, "POST", method.path, packed, framed(written[0], "gzip")))
     return tuple(made)

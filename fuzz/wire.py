@@ -35,6 +35,8 @@ _MOST_FINDINGS = 20
 _OWN_CONNECTION = (("grpc.use_local_subchannel_pool", 1),)
 _AT_REST = ("tensorgate_requests_in_flight", "tensorgate_streams_in_flight", "tensorgate_request_bytes_held")
 _REST_SECONDS = 30
+_NEVER = 3600
+"""Seconds: a deadline that a client says and that is later than all others."""
 _NO_PATH = re.compile(r"^/|[^!-~]|[#%\"<>\\^`{|}]")
 _NO_FAULT = "Internal error from Core"
 """All that gRPC's client says at times of a stream that ended early (https://github.com/grpc/grpc/issues/36066)."""
@@ -162,8 +164,8 @@ def _over_http(client: Http1) -> Ask:
 def _over_grpc(channel: aio.Channel) -> Ask:
     async def ask(request: Request) -> None:
         for message in _messages(request):
-            call: Any = channel.unary_unary(_path(request))(message, timeout=60)
-            await _ended(call, request, [])
+            method: Any = channel.unary_unary(_path(request))
+            await _ended(method(message, timeout=_NEVER), request, [])
 
     return ask
 
@@ -171,8 +173,8 @@ def _over_grpc(channel: aio.Channel) -> Ask:
 def _over_streams(port: int) -> Ask:
     async def ask(request: Request) -> None:
         async with aio.insecure_channel(f"127.0.0.1:{port}", _OWN_CONNECTION) as channel:
-            call: Any = channel.stream_stream(_path(request))(iter(_messages(request)), timeout=60)
-            await _ended(call, request, [])
+            method: Any = channel.stream_stream(_path(request))
+            await _ended(method(iter(_messages(request)), timeout=_NEVER), request, [])
 
     return ask
 
@@ -276,5 +278,3 @@ async def _check_at_rest(attack: _Attack) -> None:
     client.close()
     if any(counted.values()) or len(counted) < len(_AT_REST):
         attack.findings.append(f"at rest: {counted}")
-
-

@@ -13,8 +13,10 @@ FILES = {
     "gateway.txt": ["--extra", "tracing"],
     "run.txt": ["--extra", "embedded", "--extra", "jwt", "--extra", "tracing", "--extra", "training"],
     "dev.txt": ["--group", "dev"],
+    "fuzz.txt": ["--group", "fuzz"],
 }
-EVERYTHING = ["--extra", "embedded", "--extra", "jwt", "--extra", "tracing", "--extra", "training", "--group", "dev"]
+_EXTRAS = ["--extra", "embedded", "--extra", "jwt", "--extra", "tracing", "--extra", "training"]
+EVERYTHING = [*_EXTRAS, "--group", "dev", "--group", "fuzz"]
 CLIENTS = ("triton", "kserve", "ovmsclient", "schemathesis")
 """Clients that others wrote: each in an environment of its own, which the gateway's requirements do not bind."""
 PEERS = ("triton", "mlserver", "kserve", "py-spy")

@@ -49,7 +49,9 @@ def _asked(data: bytes) -> None:
     if request.kind == GRPC and headers.get(b"content-type") == b"application/grpc":
         trailers = headers | {name: value for event in sent[1:] for name, value in event.get("headers", ())}
         check(b"grpc-status" in trailers, f"no status: {sent}")
-        check_status(request, int(trailers[b"grpc-status"]), unquote(trailers.get(b"grpc-message", b"").decode()).encode())
+        check_status(
+            request, int(trailers[b"grpc-status"]), unquote(trailers.get(b"grpc-message", b"").decode()).encode()
+        )
         for message in unframed(body):
             check_message(request, message)
     else:
@@ -73,7 +75,7 @@ async def _answered(app: Any, request: Request) -> list[MutableMapping[str, Any]
         sent.append(event)
 
     over_2 = request.kind == GRPC
-    scope = {
+    scope: dict[str, Any] = {
         "type": "http",
         "http_version": "2" if over_2 else "1.1",
         "method": request.verb,

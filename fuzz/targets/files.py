@@ -153,11 +153,11 @@ def _mutated_records(data: bytes, random: Random) -> bytes:
 
 
 def _logs() -> tuple[bytes, ...]:
-    made = [
-        *(tfs.PredictionLog(predict_log=tfs.PredictLog(request=request)) for request in RPCS[PREDICT]),
-        *(tfs.PredictionLog(classify_log=tfs.ClassifyLog(request=request)) for request in RPCS[CLASSIFY]),
-        *(tfs.PredictionLog(regress_log=tfs.RegressLog(request=request)) for request in RPCS[REGRESS]),
-    ]
+    made = []
+    for method, kind in ((PREDICT, "predict_log"), (CLASSIFY, "classify_log"), (REGRESS, "regress_log")):
+        for request in RPCS[method]:
+            made.append(log := tfs.PredictionLog())
+            getattr(log, kind).request.MergeFrom(request)
     scored = made[-4].classify_log.response.result.classifications
     for label in ("a", "b"):
         scored.add().classes.add(label=label, score=0.5)
@@ -184,9 +184,7 @@ _CONFIGS = (
     b'tensorgate { batching: ON max_batch_size: 8 allowed_batch_sizes: [ 2, 8 ] shapes: GRAPH signatures { key: "x" '
     b"value { batching: OFF max_queue_size: 3 } } } } }",
 )
-_CONFIG_MESSAGES = tuple(
-    model_config._parsed(text.decode()).SerializeToString(deterministic=True) for text in _CONFIGS
-)
+_CONFIG_MESSAGES = tuple(model_config._parsed(text.decode()).SerializeToString(deterministic=True) for text in _CONFIGS)
 _HISTOGRAM = b'{"statistic":"mean","edges":[0,1.5],"counts":[1,2,3]}'
 _REFERENCES = (
     b'{"version":1,"about":"x","signatures":{"serving_default":{"inputs":{"images":{"scale":{"power":[1],"mean":[0],'
@@ -197,8 +195,15 @@ _REFERENCES = (
 TARGETS = (
     Target("image", _image, seeds(), mutated_image),
     Target("config-text", _config_text, _CONFIGS, _mutated_text),
-    Target("config-message", _config_message, _CONFIG_MESSAGES, lambda data, random: mutated_message(data, tfs.ModelServerConfig, random)),
-    Target("tfrecord", _records, (frame(b"a") + frame(b"") + frame(b"bc" * 40), frame(bytes(OVERHEAD))), _mutated_records),
+    Target(
+        "config-message",
+        _config_message,
+        _CONFIG_MESSAGES,
+        lambda data, random: mutated_message(data, tfs.ModelServerConfig, random),
+    ),
+    Target(
+        "tfrecord", _records, (frame(b"a") + frame(b"") + frame(b"bc" * 40), frame(bytes(OVERHEAD))), _mutated_records
+    ),
     Target("prediction-log", _log, _logs(), lambda data, random: mutated_message(data, tfs.PredictionLog, random)),
     Target("recorded-line", _line, _LINES, mutated_json),
     Target("drift-reference", _reference, _REFERENCES, mutated_json, (drift_reference.InvalidReferenceError,)),

@@ -25,7 +25,8 @@ from service.wire import tensorflow_pb2 as tf_pb
 from service.wire import tensorflow_serving_pb2 as tfs
 from tensorgate.v1 import tensorgate_pb2 as typed
 from tests.mutated_messages import mutated_message
-from tests.valid_rpcs import CLASSIFY, IMAGES, INFER, MULTI, PREDICT as TFS_PREDICT, REGRESS, RPCS, SERIES, RpcMethod
+from tests.valid_rpcs import CLASSIFY, IMAGES, INFER, MULTI, REGRESS, RPCS, SERIES, RpcMethod
+from tests.valid_rpcs import PREDICT as TFS_PREDICT
 
 
 def _tensor(data: bytes) -> None:

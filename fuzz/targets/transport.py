@@ -8,7 +8,7 @@ from collections.abc import Callable, MutableMapping, Sequence
 from random import Random
 from typing import Any
 
-from fuzz.models import BOUNDS, awaited
+from fuzz.models import awaited
 from fuzz.target import Target, check
 from service.codecs.content_encoding import decompressed
 from service.core.admission import Admission
@@ -118,7 +118,9 @@ def _mutated_deflate(data: bytes, random: Random) -> bytes:
 
 def _mutated_frames(data: bytes, random: Random) -> bytes:
     """Has another prefix lie, puts a message in, or changes bytes."""
-    prefix = struct.pack(">BI", random.choice((0, 0, 1, 2, 128, 255)), random.choice((0, 1, 5, 2**16, 2**31, 2**32 - 1)))
+    prefix = struct.pack(
+        ">BI", random.choice((0, 0, 1, 2, 128, 255)), random.choice((0, 1, 5, 2**16, 2**31, 2**32 - 1))
+    )
     piece = random.choice((prefix, framed(random.randbytes(3)), framed(b"abc", "gzip"), framed(b"abc" * 9, "deflate")))
     at = random.randrange(1, len(data) + 1)
     changed = data[:at] + piece + data[at:] if random.random() < 0.5 else data[:1] + mutated_bytes(data[1:], random)
@@ -149,6 +151,8 @@ TARGETS = (
     Target("gzip", _unpacked("gzip", gzip.decompress), (gzip.compress(_TEXT, mtime=0),), _mutated_gzip),
     Target("deflate", _unpacked("deflate", _inflated), (zlib.compress(_TEXT),), _mutated_deflate),
     Target("grpc-frames", _frames, _FRAMES, _mutated_frames),
-    Target("grpc-web-base64", _base64, (b"\0" + b64encode(framed(b"ab")) + b64encode(b"cde"), b"\1YWI="), _mutated_base64),
+    Target(
+        "grpc-web-base64", _base64, (b"\0" + b64encode(framed(b"ab")) + b64encode(b"cde"), b"\1YWI="), _mutated_base64
+    ),
     Target("grpc-timeout", _timeout, (b"1S", b"99999999n", b"100m")),
 )

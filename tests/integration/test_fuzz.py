@@ -3,6 +3,7 @@
 import pytest
 
 from fuzz import wire
+from fuzz.limits import LIMITS
 from fuzz.options import parse
 from tests.http2 import SERVERS
 
@@ -21,7 +22,7 @@ def test_a_server_stands_what_it_is_attacked_with(grpc_server: str) -> None:
 
 
 def test_a_server_with_a_fault_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "LIMITS", wire.LIMITS | {"backend": "tests.fakes:FailingBackend"})
+    monkeypatch.setattr(wire, "LIMITS", LIMITS | {"backend": "tests.fakes:FailingBackend"})
     figures = wire.attack_server(OPTIONS, SERVERS[0], SECONDS)
     findings = "\n".join(finding for each in figures for finding in each.findings)
     assert "status 500" in findings

@@ -58,5 +58,5 @@ async def test_a_flood_keeps_nobody_else_from_being_served(server: ServerProcess
         assert memory(server) < before + MOST_BYTES
     assert server.process.poll() is None
     async with httpx.AsyncClient(base_url=server.rest, timeout=30) as rest, asyncio.timeout(30):
-        while any((await at_rest(rest)).values()):
+        while any((await at_rest(rest)).values()):  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.05)
