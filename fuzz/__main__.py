@@ -16,6 +16,9 @@ GRPC_SERVERS = ("h2corn", "grpcio")
 def main(arguments: list[str]) -> int:
     """Runs it; returns the exit status."""
     options = parse(arguments)
+    if options.report:
+        sys.stdout.write(figures.table(figures.load(options.output / "figures.json")))
+        return 0
     found = []
     for each in _attacked(options):
         found.append(each)

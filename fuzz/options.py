@@ -21,6 +21,7 @@ class Options:
         seed: Of what is made up; 0 for another one each time.
         keep: Whether inputs that reach new code are added to the corpora of the repository.
         output: The folder of findings and figures.
+        report: Whether nothing is attacked, and the figures of all runs so far are told.
     """
 
     only: tuple[str, ...]
@@ -32,6 +33,7 @@ class Options:
     seed: int
     keep: bool
     output: Path
+    report: bool = False
 
 
 def parse(arguments: list[str]) -> Options:
@@ -48,6 +50,7 @@ def parse(arguments: list[str]) -> Options:
     parser.add_argument(
         "--output", type=Path, default=Path("build/fuzz"), help="for findings and figures [%(default)s]"
     )
+    parser.add_argument("--report", action="store_true", help="attack nothing: tell the figures of all runs so far")
     chosen = parser.parse_args(arguments)
     only = _words(chosen.only)
     if unknown := set(only) - set(PARTS):
@@ -64,6 +67,7 @@ def parse(arguments: list[str]) -> Options:
         seed=chosen.seed,
         keep=chosen.keep,
         output=chosen.output,
+        report=chosen.report,
     )
 
 

@@ -121,6 +121,7 @@ async def _attacked(attack: _Attack) -> None:
             ways.append((GRPC, GRPC, _over_grpc(channel)))
             ways.append((f"{GRPC} streams", GRPC, _over_streams(attack.grpc)))
         ways.append((f"{GRPC} frames", GRPC, _over_frames(attack)))
+        attack.done = dict.fromkeys((name for name, _, _ in ways), 0)
         watching = asyncio.create_task(_watch(attack))
         await asyncio.gather(*(_keep_asking(attack, *way) for way in ways))
         await watching
@@ -138,7 +139,7 @@ async def _keep_asking(attack: _Attack, name: str, kind: str, ask: Ask) -> None:
         request = random.choice(seeds)
         for _ in range(random.choice((0, 1, 1, 1, 2))):
             request = mutated(request, random)
-        attack.done[name] = attack.done.get(name, 0) + 1
+        attack.done[name] += 1
         try:
             async with asyncio.timeout(attack.options.limit):
                 await ask(request)
@@ -235,7 +236,7 @@ async def _watch(attack: _Attack) -> None:
             ends = not attack.goes_on()
             if ends or sum(attack.done.values()) >= looked + _EACH:
                 looked = sum(attack.done.values()) // _EACH * _EACH
-                attack.memory.append(_memory(attack.server))
+                attack.memory.append(memory(attack.server))
                 try:
                     await check_known(attack.rest, _rest_on_grpc(attack), channel)
                 except Exception as error:
@@ -256,8 +257,8 @@ def _is_grpcio(attack: _Attack) -> bool:
     return "grpcio" in attack.server.process.args  # type: ignore[operator]  # they are a list
 
 
-def _memory(server: ServerProcess) -> int:
-    """Returns the memory of the server in MB; 0 where the system does not say."""
+def memory(server: ServerProcess) -> int:
+    """Returns the memory of a server in MB; 0 where the system does not say."""
     status = Path(f"/proc/{server.process.pid}/status")
     lines = status.read_text().splitlines() if status.exists() else []
     return sum(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmRSS"))
