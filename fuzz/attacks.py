@@ -35,6 +35,9 @@ _SLOW = 200
 _SERVERS = ("h2corn", "grpcio")
 
 _START_SECONDS = 60
+_CONNECT_SECONDS = 0.5
+_PAUSE_SECONDS = 0.02
+"""Of an attacker between two connections: how many are opened at a time is another matter."""
 _PROCESSES = multiprocessing.get_context("fork")
 
 
@@ -69,7 +72,13 @@ def main(arguments: list[str]) -> int:
     sys.stdout.write("| server | attack | others answered | wrong or none | p50, ms | p99, ms | MB more |\n")
     sys.stdout.write("|---|---|--:|--:|--:|--:|--:|\n")
     for name in _SERVERS:
-        with server_process("--backend", "tests.fakes:FakeBackend", "--grpc-server", name) as server:
+        options = (
+            "--backend",
+            "tests.fakes:FakeBackend",
+            "--access-log",
+            "none",
+        )  # of it, whoever reads it is the limit
+        with server_process(*options, "--grpc-server", name) as server:
             server.announcement()
             for attack in _attacks(name):
                 if chosen.only in attack:
@@ -100,20 +109,25 @@ def _measured(server: ServerProcess, attack: tuple[str, str], seconds: float) ->
     before = memory(server)
     attacking = _PROCESSES.Event()
     attacker = _PROCESSES.Process(target=_attack, args=(attack, ports, attacking), daemon=True)
-    attacker.start()
     try:
-        attacking.wait(_START_SECONDS)
-        waits = asyncio.run(_others(ports, seconds))
+        waits = asyncio.run(_others(ports, seconds, attacker.start, attacking))
         return waits, memory(server) - before
     finally:
         attacker.kill()
         attacker.join()
 
 
-async def _others(ports: Ports, seconds: float) -> _Waits:
-    waits, until = _Waits(), time.monotonic() + seconds
-    rest = [_over_rest(ports.rest, waits, until) for _ in range(_OTHERS)]
-    await asyncio.gather(*rest, *(_over_grpc(ports.grpc, waits, until) for _ in range(_OTHERS)))
+async def _others(ports: Ports, seconds: float, start: Callable[[], None], attacking: Any) -> _Waits:
+    """Asks on connections that were there before the attack: how long it takes to get one is another matter."""
+    waits, begin = _Waits(), asyncio.Event()
+    others = [_over_rest(ports.rest, waits, begin, seconds) for _ in range(_OTHERS)]
+    others += [_over_grpc(ports.grpc, waits, begin, seconds) for _ in range(_OTHERS)]
+    asking = [asyncio.create_task(other) for other in others]
+    await asyncio.sleep(_CONNECT_SECONDS)
+    start()
+    await asyncio.to_thread(attacking.wait, _START_SECONDS)
+    begin.set()
+    await asyncio.gather(*asking)
     return waits
 
 
@@ -128,11 +142,20 @@ async def _attacked(attack: Attack, ports: Ports, attacking: Any) -> None:
         while True:
             with suppress(OSError, TimeoutError):
                 await attack(ports)
+            await asyncio.sleep(_PAUSE_SECONDS)
 
     attackers = [asyncio.create_task(again()) for _ in range(_ATTACKERS)]
     await asyncio.sleep(0.2)
     attacking.set()
     await asyncio.gather(*attackers)
+
+
+async def _keep_asking(waits: _Waits, ask: Callable[[], Awaitable[bool]], begin: asyncio.Event, seconds: float) -> None:
+    await ask()
+    await begin.wait()
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        await _timed(waits, ask)
 
 
 async def _timed(waits: _Waits, ask: Callable[[], Awaitable[bool]]) -> None:
@@ -145,25 +168,23 @@ async def _timed(waits: _Waits, ask: Callable[[], Awaitable[bool]]) -> None:
     waits.failed += not right
 
 
-async def _over_rest(port: int, waits: _Waits, until: float) -> None:
+async def _over_rest(port: int, waits: _Waits, begin: asyncio.Event, seconds: float) -> None:
     client = Http1(port)
 
     async def ask() -> bool:
         return (await client.ask(_ASK)).body == b'{"predictions":[2.0,4.0]}'
 
-    while time.monotonic() < until:
-        await _timed(waits, ask)
+    await _keep_asking(waits, ask, begin, seconds)
     client.close()
 
 
-async def _over_grpc(port: int, waits: _Waits, until: float) -> None:
+async def _over_grpc(port: int, waits: _Waits, begin: asyncio.Event, seconds: float) -> None:
     async with connected(port) as client:
 
         async def ask() -> bool:
             return (await client.call(CLASSIFY, GOOD)).status == 0
 
-        while time.monotonic() < until:
-            await _timed(waits, ask)
+        await _keep_asking(waits, ask, begin, seconds)
 
 
 async def _nothing(ports: Ports) -> None:

@@ -79,6 +79,7 @@ def test_a_list_may_be_empty() -> None:
         ("rubbish", ErrorKind.MALFORMED, "a ModelServerConfig in text format"),
         (model("name: 3"), ErrorKind.MALFORMED, "1:"),
         (model("model_version_policy { latest { num_versions: -1 } }"), ErrorKind.MALFORMED, "num_versions"),
+        (model("tensorgate { batching: 99999999999999999999 }"), ErrorKind.MALFORMED, "99999999999999999999"),
         ("", ErrorKind.INVALID_INPUT, "config: expected model_config_list, got nothing"),
         ("custom_model_config {}", ErrorKind.INVALID_INPUT, "config: expected model_config_list"),
         (model("model_platform: 'torch'"), ErrorKind.INVALID_INPUT, "config[0].model_platform: expected 'tensorflow'"),

@@ -155,6 +155,7 @@ def test_examples_share_a_context() -> None:
         b'{"model": "m", "signature": "s"}',
         b'{"model": "m", "signature": "s", "inputs": [1]}',
         b'{"model": "m", "signature": "s", "inputs": [], "version": "1"}',
+        b'{"model": "m", "signature": "s", "inputs": [], "version": 9223372036854775808}',
         b'{"model": "m", "signature": "s", "inputs": [], "wanted": [1]}',
         b'{"model": "m", "signature": "s", "inputs": [{"name": "x", "datatype": "FP32", "shape": 1, "data": [1]}]}',
         b'{"model": "m", "signature": "s", "inputs": [{"name": "x", "datatype": "FP32", "shape": [2], "data": [1]}]}',
