@@ -151,7 +151,7 @@ async def _attacked(attack: Attack, ports: Ports, attacking: Any) -> None:
 
 
 async def _keep_asking(waits: _Waits, ask: Callable[[], Awaitable[bool]], begin: asyncio.Event, seconds: float) -> None:
-    await ask()
+    await _timed(_Waits(), ask)
     await begin.wait()
     until = time.monotonic() + seconds
     while time.monotonic() < until:
