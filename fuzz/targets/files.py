@@ -1,7 +1,6 @@
 """Files: images, what operators write, and what was recorded."""
 
 import io
-import logging
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -166,7 +165,6 @@ def _logs() -> tuple[bytes, ...]:
 
 _LOOSE = type(BOUNDS)()
 """For what was written here: it may be longer than what it was read of."""
-logging.getLogger(model_config.__name__).disabled = True  # it says of each unknown field that it is passed over
 _LINES = tuple(
     b"".join(encode_line(Record("sum", "serving_default", inputs, outputs, version=1, redacted=redacted)).splitlines())
     for inputs, outputs, redacted in (
