@@ -62,7 +62,7 @@ def _infer(data: bytes) -> None:
 
 
 def _parameters(data: bytes) -> None:
-    parameters_of(parser_of(oip.RepositoryModelLoadRequest)(data).parameters)
+    parameters_of(parser_of(oip.RepositoryModelLoadRequest)(data).parameters, bounds=BOUNDS)
 
 
 def _predict(data: bytes) -> None:
