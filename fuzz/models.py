@@ -15,6 +15,7 @@ from service.core.deadline import Deadline
 from service.core.engine import Engine
 from service.core.request import InferenceRequest
 from service.core.tensors import Signature, Tensor
+from service.core.visibility import Models
 from tests.fakes import batcher
 from tests.judges import JudgesBackend
 
@@ -48,7 +49,7 @@ def engine() -> Engine:
     backend = JudgesBackend()
     catalog = Catalog()
     awaited(backend.start(catalog))
-    return Engine(catalog=catalog, batcher=batcher(backend), bounds=BOUNDS)
+    return Engine(models=Models(catalog), batcher=batcher(backend), bounds=BOUNDS)
 
 
 def call() -> Call:
