@@ -17,6 +17,8 @@ from reliability.options import Work
 from reliability.servers import Server, starter, until
 from service.wire import open_inference_pb2 as oip
 
+_OF_THE_CLIENT = "Internal error from Core"
+"""What grpc.aio says, with INTERNAL, where it was about to write as the stream ended, whatever the server said."""
 _FULL_STOPS = 20
 _RATE = 30.0
 """Requests a second to both servers together: half of what they can do."""
@@ -142,5 +144,6 @@ async def _stream_until_it_ends(server: Server) -> tuple[int, str]:
                     return answered, WRONG
         except aio.AioRpcError as error:
             # Messages that were not taken are the client's to send again; those that were are answered.
-            return answered, "" if error.code().name == "UNAVAILABLE" else f"stream: {error.code().name}"
+            ended = error.code().name == "UNAVAILABLE" or error.details() == _OF_THE_CLIENT
+            return answered, "" if ended else f"stream: {error.code().name}"
     return answered, "stream: it ended by itself"
