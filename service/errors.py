@@ -168,6 +168,17 @@ class OutdatedVersionError(GatewayError):
         super().__init__(ErrorKind.NOT_READY, message)
 
 
+class RunEndedError(GatewayError):
+    """The process that ran a request has ended, for whatever reason: the request is run once more, by itself.
+
+    Args:
+        message: One sentence for people.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(ErrorKind.BACKEND_UNAVAILABLE, message)
+
+
 def _writable(text: str) -> str:
     """Returns the text as UTF-8 can have it: half a character of a client's makes no error that cannot be told."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

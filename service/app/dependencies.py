@@ -8,7 +8,7 @@ from service.app.followed_file import FollowedFile
 from service.app.limits_file import parse_limits
 from service.app.model_config_file import ModelConfigFile
 from service.app.settings import Settings
-from service.backends.registry import BackendOptions, TfServingOptions, create_backend
+from service.backends.registry import BackendOptions, Isolation, TfServingOptions, create_backend
 from service.codecs.image_requests import ImageRequests
 from service.core.admission import Admission, ClientBounds
 from service.core.batch_policy import BatchMode, BatchPolicies, BatchPolicy, parse_batch_sizes
@@ -28,6 +28,7 @@ from service.errors import OK
 from service.protocols.tfserving.errors import CODES
 from service.recording.log import LogOptions, RequestLog
 from service.telemetry.access import AccessMetrics
+from service.telemetry.isolation import IsolationMetrics
 from service.telemetry.memory_limit import report_memory_limit
 from service.telemetry.metrics import Metrics
 from service.telemetry.rate_limits import RateLimitMetrics
@@ -153,6 +154,9 @@ def _backend(
         probe_timeout=settings.probe_timeout,
         max_retries=settings.max_retries,
     )
+    isolation = None
+    if settings.isolated:
+        isolation = Isolation(settings.isolated_silence, IsolationMetrics(metrics.registry).restarted)
     options = BackendOptions(
         models=settings.models,
         threads=settings.backend_threads,
@@ -162,6 +166,7 @@ def _backend(
         policy=VersionPolicy.parse(settings.version_policy),
         poll_seconds=settings.poll_seconds,
         configs=configs,
+        isolation=isolation,
         tfserving=tfserving,
         observer=metrics.replicas,
     )

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.app.access_settings import AccessSettings
 from service.app.drift_settings import DriftSettings
+from service.app.isolation_settings import IsolationSettings
 from service.app.limits_settings import LimitsSettings
 from service.app.parsing_settings import ParsingSettings
 from service.app.request_log_settings import RequestLogSettings
@@ -42,7 +43,14 @@ Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
 class Settings(
-    AccessSettings, DriftSettings, LimitsSettings, ParsingSettings, RequestLogSettings, TfServingSettings, TlsSettings
+    AccessSettings,
+    DriftSettings,
+    IsolationSettings,
+    LimitsSettings,
+    ParsingSettings,
+    RequestLogSettings,
+    TfServingSettings,
+    TlsSettings,
 ):
     """The settings of ``tensorgate serve``."""
 
@@ -53,7 +61,7 @@ class Settings(
     models: Path = Field(Path("models"), description="Folder of the models: <name>/<version>/saved_model.pb.")
     backend: str = Field(
         "savedmodel",
-        description="What runs the models: savedmodel (in this process), tfserving (TensorFlow Serving replicas), or "
+        description="What runs the models: savedmodel (this server), tfserving (TensorFlow Serving replicas), or "
         "module:Class of your own.",
     )
     backend_threads: int = Field(
@@ -197,6 +205,12 @@ class Settings(
         "failed; 0 for never.",
     )
     log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for people.")
+
+    @model_validator(mode="after")
+    def _can_isolate(self) -> Self:
+        if self.isolated and self.backend == "tfserving":
+            raise ValueError("isolated with the backend savedmodel alone")
+        return self
 
     @field_validator("version_policy")
     @classmethod

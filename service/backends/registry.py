@@ -1,6 +1,7 @@
 """Backends by name, imported only when chosen: so that tensorflow is loaded by none but the one that needs it."""
 
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -50,6 +51,19 @@ class TfServingOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Isolation:
+    """How a helper process is watched that runs the models.
+
+    Attributes:
+        silence: Seconds without a sign of life, after which it is ended.
+        restarted: Called each time that it has ended, with the reason: ``ended``, or ``silent``.
+    """
+
+    silence: float
+    restarted: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
 class BackendOptions:
     """What a backend may need to know.
 
@@ -62,6 +76,7 @@ class BackendOptions:
         policy: Which versions of each model to serve.
         poll_seconds: How often to look for changes of the folder; 0 for never.
         configs: The models to serve, in place of all that the folder holds.
+        isolation: Of models that are not to run in this process.
         tfserving: For the backend that forwards to TensorFlow Serving.
         observer: Is notified of what happens to replicas.
     """
@@ -74,6 +89,7 @@ class BackendOptions:
     policy: VersionPolicy = field(default_factory=VersionPolicy)
     poll_seconds: float = 0.0
     configs: tuple[ModelConfig, ...] | None = None
+    isolation: Isolation | None = None
     tfserving: TfServingOptions = field(default_factory=TfServingOptions)
     observer: ReplicaObserver = field(default_factory=NullObserver)
 

@@ -5,19 +5,20 @@ import logging
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
 from service.core.batch_policy import BatchPolicy
 from service.core.catalog import ModelVersion
 from service.core.deadline import Deadline
-from service.core.ports import Backend
+from service.core.ports import Backend, RepeatingBackend
 from service.core.queue_bounds import Waiting
 from service.core.request import InferenceRequest
 from service.core.retry_budget import RetryBudget
 from service.core.spans import Trace, running
 from service.core.tensors import Signature, Tensor
-from service.errors import ErrorKind, GatewayError
+from service.errors import ErrorKind, GatewayError, RunEndedError
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +107,7 @@ class MergedRuns:
     async def run_alone(
         self, request: InferenceRequest, deadline: Deadline, policy: BatchPolicy | None, trace: Trace | None = None
     ) -> Outputs:
-        """Runs one request.
+        """Runs one request; once more where it may have been the end of the process that ran it.
 
         Args:
             request: What to run.
@@ -114,12 +115,26 @@ class MergedRuns:
             policy: To how many rows it is filled up; ``None`` for one that is run as it is.
             trace: Of its call, where that is traced.
         """
+        try:
+            return await self._run_one(request, deadline, policy, trace)
+        except RunEndedError:
+            return await self._run_one(request, deadline, policy, trace, again=True)
+
+    async def _run_one(
+        self,
+        request: InferenceRequest,
+        deadline: Deadline,
+        policy: BatchPolicy | None,
+        trace: Trace | None,
+        *,
+        again: bool = False,
+    ) -> Outputs:
         self._observe(request.version, request.rows, 1)
         self._budget.add_run()
         with _UNTRACED if trace is None else running(trace.run(request.version, request.rows, [trace])):
             if policy is not None and policy.allowed_batch_sizes:
-                return await self._run_filled(request, request.inputs, request.rows, deadline, policy)
-            return await self._run(request, request.inputs, deadline)
+                return await self._run_filled(request, request.inputs, request.rows, deadline, policy, again=again)
+            return await self._run(request, request.inputs, deadline, again=again)
 
     async def run(
         self, batch: list[QueuedRequest], policy: BatchPolicy | None
@@ -138,12 +153,30 @@ class MergedRuns:
             # Its signature says otherwise. The rows cannot be assigned to requests, which are run one by one, once.
             self.disable_batching(batch[0].request.version, batch[0].request.signature)
             return await self._run_in(_singles(batch), policy)
+        except RunEndedError:
+            return await self._run_again(batch, policy)
         except asyncio.CancelledError:
             for queued in batch:
                 queued.answer.cancel()
             raise
         except Exception as error:
             return await self._run_apart(batch, error, policy)
+
+    async def _run_again(
+        self, batch: list[QueuedRequest], policy: BatchPolicy | None
+    ) -> Iterable[tuple[QueuedRequest, Outputs]]:
+        """Runs one by one those whose run may have been the end of the process; each has its answer at once."""
+        for queued in batch:
+            if queued.wanted:
+                try:
+                    outputs = await self._run_one(queued.request, queued.deadline, policy, queued.trace, again=True)
+                except Exception as error:
+                    if queued.wanted:
+                        queued.answer.set_exception(error)
+                else:
+                    if queued.wanted:
+                        queued.answer.set_result(outputs)
+        return ()
 
     async def _run_apart(
         self, batch: list[QueuedRequest], error: Exception, policy: BatchPolicy | None
@@ -198,19 +231,26 @@ class MergedRuns:
         rows: int,
         deadline: Deadline,
         policy: BatchPolicy,
+        *,
+        again: bool = False,
     ) -> Outputs:
         """Runs inputs of so many rows, filled up to a number that is allowed."""
         filled = policy.filled(rows)
         if rows not in {0, filled}:
             more = {name: _filled(tensor, filled) for name, tensor in inputs.items()}
-            outputs = await self._run(request, more, deadline)
+            outputs = await self._run(request, more, deadline, again=again)
             if has_row_for_each(outputs, filled):
                 return {name: tensor[:rows] for name, tensor in outputs.items()}
             self.disable_batching(request.version, request.signature)
-        return await self._run(request, inputs, deadline)
+        return await self._run(request, inputs, deadline, again=again)
 
-    async def _run(self, request: InferenceRequest, inputs: Mapping[str, Tensor], deadline: Deadline) -> Outputs:
+    async def _run(
+        self, request: InferenceRequest, inputs: Mapping[str, Tensor], deadline: Deadline, *, again: bool = False
+    ) -> Outputs:
         try:
+            if again:
+                backend = cast("RepeatingBackend", self._backend)
+                return await backend.repeat(request.version, request.signature, inputs, deadline)
             return await self._backend.run(request.version, request.signature, inputs, deadline)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()

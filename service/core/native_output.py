@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
-QUIET, LOUD = "quiet", "loud"
-"""Before and after what is no news."""
+QUIET, LOUD, END = "quiet", "loud", "end"
+"""Before and after what is no news; and after the last line of a process that has ended."""
 
 _secret: str | None = None
 
@@ -21,6 +21,16 @@ def mark(secret: str | None) -> None:
     """
     global _secret  # noqa: PLW0603  # as standard error, it is the process's
     _secret = secret
+
+
+def secret() -> str | None:
+    """Returns with what they begin, for a process that writes to the same standard error."""
+    return _secret
+
+
+def mark_end() -> None:
+    """Has what is written from now on logged as ever, whatever was written by a process that has ended."""
+    _write(END)
 
 
 @contextmanager

@@ -37,6 +37,7 @@ class Backend(Protocol):
         Raises:
             GatewayError: INVALID_INPUT when the model refuses the values, else a BACKEND kind.
             OutdatedVersionError: The backend no longer has the version.
+            RunEndedError: The process that ran it has ended; only a `RepeatingBackend` raises it.
         """
 
     async def close(self) -> None:
@@ -51,6 +52,20 @@ class FollowingBackend(Backend, Protocol):
         """Looks at once, and returns when what has changed is available or has failed.
 
         What is still being copied is left for later. It is not called before `start` has returned.
+        """
+
+
+@runtime_checkable
+class RepeatingBackend(Backend, Protocol):
+    """A backend that runs models in a process that may end."""
+
+    async def repeat(
+        self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor], deadline: Deadline
+    ) -> Mapping[str, Tensor]:
+        """Runs once more, with nothing else beside it, what ended with `RunEndedError`.
+
+        Raises:
+            GatewayError: As `run` does; BACKEND_FAILED when the process ends again.
         """
 
 

@@ -87,6 +87,8 @@ class Relay:
         text, mark, marked = line.decode("utf-8", "replace").partition("\0")
         if mark and marked.startswith(self._secret):
             self._quiet = marked == self._secret + "quiet"
+            if marked == self._secret + "end":
+                self._dying_until = 0.0
         level = self._level(text, fields)
         if not text.strip() or _LEVELS[level] < self._lowest:
             return []

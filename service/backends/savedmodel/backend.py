@@ -1,26 +1,22 @@
-"""The backend that runs SavedModels in this process."""
+"""The backend that runs SavedModels: in this process, or in a helper process."""
 
 import asyncio
-import functools
-import gc
 import importlib.util
 import logging
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import Any
 
 from service.backends.references import reference_in
 from service.backends.registry import BackendOptions
-from service.backends.savedmodel.disposal import Disposal
 from service.backends.savedmodel.folder import Key
-from service.backends.savedmodel.manifest import size_of, verify
-from service.backends.savedmodel.run_threads import RunThreads
+from service.backends.savedmodel.isolated import HelperRunner
+from service.backends.savedmodel.runners import OwnProcess, Runner
 from service.backends.savedmodel.source import ModelSource
 from service.backends.savedmodel.version_manager import Loading, VersionManager
-from service.core import native_output
-from service.core.batch_policy import ServingOptions, ShapeMode
+from service.core.batch_policy import ServingOptions
 from service.core.catalog import Catalog, ModelVersion, State
 from service.core.deadline import Deadline
 from service.core.load_progress import LoadProgress
@@ -28,26 +24,23 @@ from service.core.model_config import ModelConfig
 from service.core.ports import Accept
 from service.core.tasks import describe
 from service.core.tensors import Signature, Tensor
-from service.core.verified_batching import Inputs, find_unbatched
+from service.core.verified_batching import find_unbatched
 from service.errors import ErrorKind, GatewayError, Violation, shown
-
-if TYPE_CHECKING:
-    from service.backends.savedmodel.loaded import LoadedModel
 
 logger = logging.getLogger(__name__)
 
-_WARNINGS_ONLY = "1"
 _SETTLING_SECONDS = 1.0
 
 
 class SavedModelBackend:
-    """Loads the versions that the policies choose, follows the folders' changes, and runs each on threads of its own.
+    """Loads the versions that the policies choose, follows the folders' changes, and has them run by a runner.
 
     A version replaces another only once it is loaded and warmed up; one that fails replaces none. A list of models
     replaces another as a whole, or not at all. A dropped version lives on until the last request that holds it is
     answered.
 
-    TensorFlow is imported when the backend starts, on a thread, so that the servers answer meanwhile.
+    TensorFlow is imported when the backend starts, on a thread or in the helper process, so that the servers answer
+    meanwhile.
 
     Raises:
         ModuleNotFoundError: When tensorflow is not installed.
@@ -57,12 +50,10 @@ class SavedModelBackend:
         if importlib.util.find_spec("tensorflow") is None:
             raise ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
         self._poll_seconds = options.poll_seconds
-        self._tensorflow_threads = options.tensorflow_threads
         self._batching = options.batching
         source = ModelSource(options.models.absolute(), options.policy)  # as the folders of a list are
-        self._runs = RunThreads(options.threads)
+        self._runner = _runner(options)
         self._loads = ThreadPoolExecutor(1, thread_name_prefix="load")
-        self._disposal = Disposal()
         self._manager = VersionManager(
             source if options.configs is None else source.listing(options.configs),
             catalog=Catalog(),
@@ -74,25 +65,30 @@ class SavedModelBackend:
     async def start(self, catalog: Catalog) -> None:
         """Loads the versions of the source one by one, and starts polling for changes."""
         self._manager.catalog = catalog
+        await self._runner.start(lambda: self._manager)
         async with self._changing:
             await self._manager.start()
         if self._poll_seconds:
             self._polling = asyncio.create_task(self._poll())
 
-    async def run(
+    def run(
+        self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor], deadline: Deadline
+    ) -> Coroutine[Any, Any, Mapping[str, Tensor]]:
+        """Runs as soon as there is room."""
+        return self._runner.run(version, signature, inputs, deadline)
+
+    async def repeat(
         self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor], deadline: Deadline
     ) -> Mapping[str, Tensor]:
-        """Runs on the model's next free thread; a run that has begun cannot be stopped, whatever its deadline."""
-        model = cast("LoadedModel", version.handle)
-        return await self._runs.run(model, version.name, functools.partial(model.run, signature, inputs))
+        """Runs what was under way when the helper process ended, once nothing else runs."""
+        return await self._runner.run(version, signature, inputs, deadline, alone=True)
 
     async def close(self) -> None:
-        """Cancels the loads and runs that have not begun; those that have run to their end and are ignored."""
+        """Cancels the loads and runs that have not begun; those that have begun are ignored."""
         if self._polling is not None:
             self._polling.cancel()
         self._loads.shutdown(wait=False, cancel_futures=True)
-        self._runs.close()
-        self._disposal.close()
+        await self._runner.close()
 
     async def reload(self, configs: Sequence[ModelConfig], accept: Accept) -> None:
         """Serves the models of the list from now on; versions that are served already are not loaded again.
@@ -155,16 +151,16 @@ class SavedModelBackend:
             await self._manager.reconcile(settled=set())
 
     async def _load(self, key: Key, folder: Path, options: ServingOptions, progress: LoadProgress) -> ModelVersion:
-        model, recorded = await asyncio.get_running_loop().run_in_executor(
-            self._loads, _load_and_warm_up, folder, self._tensorflow_threads, options.shapes, progress
-        )
-        self._disposal.after(model, model.calls.clear)  # which ends its session
+        return await self._runner.attempt(partial(self._loaded, key, folder, options, progress))
+
+    async def _loaded(self, key: Key, folder: Path, options: ServingOptions, progress: LoadProgress) -> ModelVersion:
+        loop = asyncio.get_running_loop()
+        model, recorded = await loop.run_in_executor(self._loads, self._runner.load, folder, options.shapes, progress)
 
         async def run(signature: Signature, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
             # Not on a thread that a request may need.
             progress.advance()
-            whole = signature.with_defaults(inputs)
-            return await asyncio.get_running_loop().run_in_executor(self._loads, model.run, signature, whole)
+            return await loop.run_in_executor(self._loads, model.run, signature, signature.with_defaults(inputs))
 
         progress.enter("trying what it is for")
         described = await describe(model.signatures, run)
@@ -189,35 +185,12 @@ class SavedModelBackend:
         )
 
 
-@functools.cache
-def _import_tensorflow() -> None:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", _WARNINGS_ONLY)
-    with native_output.quiet():  # some of it is written before its logging can be configured
-        tensorflow = importlib.import_module("tensorflow")
-        # Its Python loader recommends another one, which costs more at every call.
-        tensorflow.get_logger().setLevel(logging.ERROR)
-        devices = [
-            device.name.removeprefix("/physical_device:") for device in tensorflow.config.list_physical_devices()
-        ]
-    logger.info("TensorFlow %s runs on %s", tensorflow.__version__, ", ".join(devices))
-    # Its modules are half a million objects that live for ever: the collector need not look at them again.
-    gc.freeze()
-
-
-def _load_and_warm_up(
-    folder: Path, threads: int, shapes: ShapeMode, progress: LoadProgress
-) -> "tuple[LoadedModel, Mapping[str, Sequence[Inputs]]]":
-    """Returns the model, and some of the requests that warmed it up, by signature."""
-    progress.enter("importing TensorFlow")
-    _import_tensorflow()
-    from service.backends.savedmodel import warmup  # noqa: PLC0415  # imports tensorflow
-    from service.backends.savedmodel.loaded import LoadedModel  # noqa: PLC0415  # likewise
-
-    folder = folder.resolve()  # a link may be moved on meanwhile: what is loaded is all of one version
-    verify(folder, progress)
-    progress.enter("reading its graph and variables", "bytes", total=size_of(folder))
-    model = LoadedModel(folder, threads=threads)
-    progress.enter("warming up", "requests", done=0)
-    count, some = warmup.replay(model, folder, shapes, progress)
-    logger.info("%s was warmed up with %d requests", folder, count)
-    return model, some
+def _runner(options: BackendOptions) -> Runner:
+    if options.isolation is None:
+        return OwnProcess(runs=options.threads, threads=options.tensorflow_threads)
+    return HelperRunner(
+        runs=options.threads,
+        threads=options.tensorflow_threads,
+        silence=options.isolation.silence,
+        restarted=options.isolation.restarted,
+    )

@@ -39,6 +39,7 @@ class LoadedModel:
         threads: How many threads share the work of one operation; the first model of a process decides for all.
 
     Attributes:
+        definitions: All that there are, by name, as they are written.
         signatures: Those that can be served, by name.
         unservable: Why others cannot, by name.
         calls: By the signature's name; they alone keep the session.
@@ -52,7 +53,8 @@ class LoadedModel:
         try:
             meta_graph = MetaGraph.read(folder)
             session = _opened(folder, meta_graph, threads)
-            decoded = decode_signatures(_definitions(meta_graph), with_all_defaults=True)
+            self.definitions = _definitions(meta_graph)
+            decoded = decode_signatures(self.definitions, with_all_defaults=True)
             self.unservable = decoded.unservable
             self.calls = self._prepared(session, decoded.servable)
             self.signatures = {name: decoded.servable[name] for name in self.calls}

@@ -117,6 +117,34 @@ class VersionManager:
         for entry in self.catalog.versions(name) if name in self.catalog else []:
             self.catalog.put(ModelVersion(name, entry.version, State.END))
 
+    def held(self) -> list[ModelVersion]:
+        """Returns the versions that are served."""
+        return list(self._served.values())
+
+    def suspend(self) -> None:
+        """Has the catalog say that none of them can answer for now."""
+        for version in self._served.values():
+            self.catalog.put(replace(version, state=State.LOADING, load_seconds=0.0, progress=LoadProgress()))
+
+    def resume(self, version: ModelVersion) -> None:
+        """Has the catalog say that one of them can again."""
+        self._serve(version, self._folders[version.name, version.version])
+
+    def give_up(self, version: ModelVersion, error: str, *, as_it_is: bool) -> None:
+        """Drops one of them, as one that failed.
+
+        Args:
+            version: The one.
+            error: Why.
+            as_it_is: Whether it is not tried again before its files change, and not at the next look already.
+        """
+        key = (version.name, version.version)
+        logger.error("version %d of model %s cannot be served any more: %s", version.version, version.name, error)
+        del self._served[key], self._folders[key]
+        if as_it_is and key in self._seen:
+            self._failed[key] = self._seen[key]
+        self.catalog.put(ModelVersion(*key, State.END, error=error))
+
     async def reconcile(self, *, settled: Set[str]) -> None:
         """Loads new versions, then drops those that are no longer wanted.
 

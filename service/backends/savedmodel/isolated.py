@@ -1,0 +1,232 @@
+"""Runs models in a helper process, which may end without the gateway doing so: it is started again.
+
+A run is repeated once, alone, when the process ended while it was under way, and so is a load. Whatever ends the
+process when nothing else runs in it is the reason, and fails; the others have their answers.
+"""
+
+import asyncio
+import itertools
+import logging
+import math
+import time
+import weakref
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TypeVar, cast
+
+from service.backends.savedmodel.disposal import Disposal
+from service.backends.savedmodel.helper_process import HelperProcess
+from service.backends.savedmodel.loading import Recorded
+from service.backends.savedmodel.remote_model import RemoteModel
+from service.backends.savedmodel.run_threads import RunThreads
+from service.backends.savedmodel.runners import Holder, Model
+from service.backends.savedmodel.turns import Turns
+from service.core import native_output
+from service.core.batch_policy import ShapeMode
+from service.core.catalog import ModelVersion
+from service.core.deadline import Deadline
+from service.core.load_progress import LoadProgress
+from service.core.tensors import Signature, Tensor
+from service.errors import ErrorKind, GatewayError, RunEndedError
+
+logger = logging.getLogger(__name__)
+
+_START_SECONDS = 300.0
+"""That TensorFlow has to be imported in, from a disk however slow."""
+_LONGEST_PAUSE = 30.0
+_HEALTHY_SECONDS = 60.0
+"""That a process must have lived for the next one to be started at once."""
+
+ResultT = TypeVar("ResultT")
+
+
+class HelperRunner:
+    """Keeps one helper process, and in it the models of all versions that are served.
+
+    Args:
+        runs: How many there may be of one model at a time.
+        threads: How many threads share the work of one operation of TensorFlow.
+        silence: Seconds without a sign of life, after which the process is ended.
+        restarted: Called each time that a process has ended, with the reason: ``ended``, or ``silent``.
+    """
+
+    def __init__(self, *, runs: int, threads: int, silence: float, restarted: Callable[[str], None]) -> None:
+        self._silence = silence
+        self._restarted = restarted
+        self._start_process = partial(HelperProcess, threads)
+        self._runs = RunThreads(runs)
+        self._disposal = Disposal()
+        self._turns = Turns()
+        self._process: HelperProcess | None = None
+        self._models: weakref.WeakValueDictionary[int, RemoteModel] = weakref.WeakValueDictionary()  # in their order
+        self._numbers = itertools.count()
+        self._supervising: asyncio.Task[None] | None = None
+
+    async def start(self, holder: Callable[[], Holder]) -> None:
+        """Has a process started, and started again each time that it ends."""
+        self._supervising = asyncio.create_task(self._supervise(holder))
+
+    async def attempt(self, loading: Callable[[], Awaitable[ResultT]]) -> ResultT:
+        """Does what loads a version; again, alone, when the process ends meanwhile."""
+        await self._turns.enter()
+        try:
+            return await loading()
+        except RunEndedError:
+            self._notice()
+        finally:
+            self._turns.leave()
+        await self._turns.enter_alone()
+        try:
+            return await loading()
+        except RunEndedError:
+            self._notice()
+            text = "the process that runs the models ended while it was loaded, and when that was tried again"
+            raise GatewayError(ErrorKind.BACKEND_FAILED, text) from None
+        finally:
+            self._turns.leave()
+            self._turns.end_alone()
+
+    def load(self, folder: Path, shapes: ShapeMode, progress: LoadProgress) -> tuple[Model, Recorded]:
+        """Loads a version; called in an attempt."""
+        if self._process is None:
+            raise RunEndedError("there is no process that runs the models")
+        model = RemoteModel(self._process, folder, shapes, progress)
+        self._models[next(self._numbers)] = model
+        self._disposal.after(model, model.place.drop)
+        return model, model.take_recorded()
+
+    async def run(
+        self,
+        version: ModelVersion,
+        signature: Signature,
+        inputs: Mapping[str, Tensor],
+        deadline: Deadline,
+        *,
+        alone: bool = False,
+    ) -> Mapping[str, Tensor]:
+        """Runs in the helper process, once there is one; a run that has begun there goes on whatever its deadline."""
+        if alone or not self._turns.entered():
+            await self._enter(deadline, alone=alone)
+        model = cast("Model", version.handle)
+        try:
+            return await self._runs.run(model, version.name, partial(model.run, signature, inputs))
+        except RunEndedError:
+            self._notice()
+            if not alone:
+                raise
+            text = "the process that runs the models ended during the run, and when the run was tried again"
+            raise GatewayError(ErrorKind.BACKEND_FAILED, text) from None
+        finally:
+            self._turns.leave()
+            if alone:
+                self._turns.end_alone()
+
+    async def close(self) -> None:
+        """Ends the process, and waits until nothing is left of it."""
+        self._turns.close()
+        if self._supervising is not None:
+            self._supervising.cancel()
+            await asyncio.gather(self._supervising, return_exceptions=True)
+        self._runs.close()
+        self._disposal.close()
+
+    async def _enter(self, deadline: Deadline, *, alone: bool) -> None:
+        try:
+            async with asyncio.timeout_at(None if deadline.at == math.inf else deadline.at):
+                await (self._turns.enter_alone() if alone else self._turns.enter())
+        except TimeoutError:
+            raise deadline.timeout() from None
+
+    def _notice(self) -> None:
+        """Lets nobody in any more where the process has ended: whoever watches it may see that only a moment later."""
+        if self._process is not None and self._process.ended:
+            self._turns.close()
+            self._process = None
+
+    async def _supervise(self, holder: Callable[[], Holder]) -> None:
+        pause = 0.0
+        while True:
+            began = time.monotonic()
+            try:
+                await self._live(holder)
+            except OSError as error:
+                logger.error("the process that runs the models cannot be started: %s", error.strerror)
+            if time.monotonic() - began >= _HEALTHY_SECONDS:
+                pause = 0.0
+            if pause:
+                logger.warning("the process that runs the models is started again in %g s", pause)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE) or 1.0
+
+    async def _live(self, holder: Callable[[], Holder]) -> None:
+        """Sees one process through its life.
+
+        Raises:
+            OSError: When it cannot be started.
+        """
+        process = self._start_process()
+        try:
+            silent = await self._see_through(process, holder)
+            holder().suspend()
+        finally:
+            self._turns.close()
+            self._process = None
+            how = await asyncio.to_thread(process.close)
+        native_output.mark_end()
+        why = f"gave no sign of life for {self._silence:g} s, and was ended" if silent else f"has ended ({how})"
+        logger.error("the process %d, which runs the models, %s; another one is started", process.number, why)
+        self._restarted("silent" if silent else "ended")
+
+    async def _see_through(self, process: HelperProcess, holder: Callable[[], Holder]) -> bool:
+        """Has the process serve until it ends; returns whether it was ended, having given no sign of life."""
+        watching = asyncio.create_task(process.watch(_START_SECONDS))
+        try:
+            answer, _ = await asyncio.to_thread(process.ask, "start")
+            watching.cancel()
+            watching = asyncio.create_task(process.watch(self._silence))
+            logger.info("%s, in the process %d", answer["text"], process.number)
+            await self._load_again(process)
+            self._process = process
+            self._resume(holder())
+            self._turns.open()
+            return await watching
+        except RunEndedError:
+            return await watching
+        except RuntimeError as error:
+            logger.error("%s", error)
+            return False
+        finally:
+            watching.cancel()
+
+    async def _load_again(self, process: HelperProcess) -> None:
+        """Loads all models that were in the last process; nothing else runs meanwhile.
+
+        Raises:
+            RunEndedError: When the process ends; a model for which it does so twice is broken.
+        """
+        models = [model for model in self._models.values() if not model.broken]
+        for model in models:
+            try:
+                await asyncio.to_thread(model.load_again, process)
+            except RunEndedError:
+                if model.suspected:
+                    model.broken = "the process that runs the models ended each time that it was loaded"
+                model.suspected = True
+                raise
+            except GatewayError as error:
+                model.broken = error.message
+            except RuntimeError as error:
+                logger.error("%s", error)
+                model.broken = "it could not be loaded again; the server's log says why"
+        for model in models:
+            model.suspected = False
+
+    def _resume(self, holder: Holder) -> None:
+        for version in holder.held():
+            model = cast("RemoteModel", version.handle)
+            if model.broken:
+                holder.give_up(version, model.broken, as_it_is=model.suspected)
+            else:
+                holder.resume(replace(version, load_seconds=model.seconds))

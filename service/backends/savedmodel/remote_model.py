@@ -1,0 +1,126 @@
+"""A model in a helper process, as the gateway holds it; it outlives the process, and goes on in the next one."""
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.backends.savedmodel.frames import Fields, Frame
+from service.backends.savedmodel.helper import DEFINITIONS
+from service.backends.savedmodel.helper_process import HelperProcess
+from service.backends.savedmodel.loading import Recorded
+from service.codecs.signature_def import decode_signatures
+from service.core.batch_policy import ShapeMode
+from service.core.load_progress import LoadProgress
+from service.core.tensors import Signature, Tensor
+from service.errors import ErrorKind, GatewayError, RunEndedError
+from service.wire import tensorflow_pb2 as tf_pb
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Place:
+    """Where a model is at the moment.
+
+    Attributes:
+        at: The process, and the number that the model has there.
+    """
+
+    at: tuple[HelperProcess, int]
+
+    def drop(self) -> None:
+        """Ends the model there; blocks until that is done."""
+        process, number = self.at
+        with contextlib.suppress(RunEndedError):  # and all models with it
+            process.ask("drop", model=number)
+
+
+class RemoteModel:
+    """Loads a model into a process, and runs it there.
+
+    Args:
+        process: The one.
+        folder: Of the version.
+        shapes: Which shapes it is given.
+        progress: Told how far it is.
+
+    Attributes:
+        signatures: Those that can be served, by name.
+        unservable: Why others cannot, by name.
+        stateful: An operation of a signature that keeps state or draws at random, by the signature's name.
+        place: Where it is.
+        suspected: Whether the last process ended while this was loaded into it.
+        broken: Why it could not be loaded again; empty while it can be run.
+        seconds: How long it took to load it again; 0 before that.
+
+    Raises:
+        GatewayError: BACKEND_FAILED when it cannot be served.
+        RunEndedError: When the process ends meanwhile.
+    """
+
+    def __init__(self, process: HelperProcess, folder: Path, shapes: ShapeMode, progress: LoadProgress) -> None:
+        self._folder = folder
+        self._shapes = shapes
+        self.suspected = False
+        self.broken = ""
+        self.seconds = 0.0
+        fields, tensors = self._loaded(process, progress)
+        self.place = Place((process, fields["model"]))
+        self._definitions = _definitions(fields, tensors)
+        decoded = {name: tf_pb.SignatureDef.FromString(written) for name, written in self._definitions.items()}
+        self.signatures: Mapping[str, Signature] = decode_signatures(decoded, with_all_defaults=True).servable
+        self.unservable: Mapping[str, str] = fields["unservable"]
+        self.stateful: Mapping[str, str] = fields["stateful"]
+        self._recorded = {
+            name: [
+                {alias: tensors[f"{name}/{index}/{alias}"] for alias in self.signatures[name].inputs}
+                for index in range(count)
+            ]
+            for name, count in fields["recorded"].items()
+        }
+
+    def take_recorded(self) -> Recorded:
+        """Returns some of the requests that warmed it up, by signature; they are not kept any longer."""
+        recorded, self._recorded = self._recorded, {}
+        return recorded
+
+    def load_again(self, process: HelperProcess) -> None:
+        """Loads it into another process, from the same folder.
+
+        Raises:
+            GatewayError: BACKEND_FAILED when it cannot be served any more, or takes or gives something else now.
+            RunEndedError: When the process ends meanwhile.
+        """
+        began = time.monotonic()
+        fields, tensors = self._loaded(process, LoadProgress())
+        self.place.at = process, fields["model"]
+        self.seconds = time.monotonic() - began
+        if _definitions(fields, tensors) != self._definitions:
+            raise GatewayError(ErrorKind.BACKEND_FAILED, "its files are others than those that were served")
+
+    def run(self, signature: Signature, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Runs a signature and returns its outputs by name.
+
+        Raises:
+            GatewayError: INVALID_INPUT when the model refuses the values, else OVERLOADED or BACKEND_FAILED.
+            RunEndedError: When the process ends before it has answered.
+        """
+        if self.broken:
+            raise GatewayError(ErrorKind.BACKEND_FAILED, self.broken)
+        process, number = self.place.at
+        return process.ask("run", inputs, model=number, signature=signature.name)[1]
+
+    def _loaded(self, process: HelperProcess, progress: LoadProgress) -> Frame:
+        folder = os.fsencode(self._folder).hex()  # no name of a file needs be text
+        fields, tensors = process.ask("load", folder=folder, shapes=self._shapes, progress=progress)
+        logger.info("%s was warmed up with %d requests", self._folder, fields["count"])
+        return fields, tensors
+
+
+def _definitions(fields: Fields, tensors: Mapping[str, Tensor]) -> dict[str, bytes]:
+    """Returns the signatures that a process says a model has, as they are written."""
+    return dict(zip(fields["signatures"], tensors[DEFINITIONS], strict=True))
