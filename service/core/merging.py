@@ -5,7 +5,6 @@ import logging
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 
@@ -248,9 +247,8 @@ class MergedRuns:
         self, request: InferenceRequest, inputs: Mapping[str, Tensor], deadline: Deadline, *, again: bool = False
     ) -> Outputs:
         try:
-            if again:
-                backend = cast("RepeatingBackend", self._backend)
-                return await backend.repeat(request.version, request.signature, inputs, deadline)
+            if again and isinstance(self._backend, RepeatingBackend):
+                return await self._backend.repeat(request.version, request.signature, inputs, deadline)
             return await self._backend.run(request.version, request.signature, inputs, deadline)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.core.native_output import LOUD, QUIET
+from service.core.native_output import END, LOUD, QUIET
 from service.telemetry.native_relay import Relay
 from tests.processes import ROOT
 
@@ -96,6 +96,12 @@ def test_what_is_no_news_is_for_debugging_until_it_is_over() -> None:
     quiet, loud = b"\0" + QUIET.encode(), b"\0" + LOUD.encode()
     assert levels(quiet, b"E0000 factory", loud, b"E0000 other") == ["debug", "error"]
     assert levels(b"W0000 begun" + quiet, b"text", b"F0000 end", b"text") == ["debug", "debug", "critical", "critical"]
+
+
+def test_the_last_words_of_a_process_that_has_ended_are_no_other_process_s() -> None:
+    end = b"\0" + END.encode()
+    assert levels(b"F0000 end", b"text", end, b"text") == ["critical", "critical", "warning"]
+    assert levels(b"\0" + QUIET.encode(), b"text", end, b"text") == ["debug", "warning"]
 
 
 H2CORN = b'{"level":"error","event":"failed","subject":"request","detail":"a\\nb","model":"x","time":"now"}'
