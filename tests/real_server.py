@@ -53,7 +53,7 @@ async def serving_models(models: Path, **settings: Any) -> AsyncIterator[RealSer
                     for version in catalog.versions(name)
                 )
             ),
-            seconds=60,
+            seconds=120,
         )
         async with (
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{runtime.rest_port}", timeout=20) as rest,
