@@ -120,17 +120,23 @@ async def test_under_load_everybody_is_answered_or_refused_cleanly(server: RealS
             outcome = await ask(server, value)
             if outcome != [2 * value] and outcome not in CLEANLY_REFUSED:
                 wrong.append(outcome)
-            seen.update(entry.state for entry in server.runtime.catalog.versions("fragile"))
-            ready.add((await server.rest.get("/readyz")).status_code == 200)
             await asyncio.sleep(0.02)
         return wrong
 
+    async def watch() -> None:
+        while not stopped.is_set():
+            seen.update(entry.state for entry in server.runtime.catalog.versions("fragile"))
+            ready.add((await server.rest.get("/readyz")).status_code == 200)
+            await asyncio.sleep(0.02)
+
+    watching = asyncio.create_task(watch())
     going = [asyncio.create_task(go_on((over_rest, over_grpc)[index % 2], index)) for index in range(8)]
     fatal = await asyncio.gather(over_rest(server, FATAL), over_grpc(server, FATAL))
     assert all(outcome in FAILED | CLEANLY_REFUSED for outcome in fatal)
     assert any(outcome in FAILED for outcome in fatal)
     await back(server)
     stopped.set()
+    await watching
     assert await asyncio.gather(*going) == [[]] * 8
     assert seen >= {State.AVAILABLE, State.LOADING}
     assert ready == {True, False}

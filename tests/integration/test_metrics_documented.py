@@ -54,7 +54,8 @@ async def test_every_metric_is_documented_as_it_is(tmp_path: Path) -> None:
     limits = tmp_path / "limits.toml"
     limits.touch()
     pages: list[dict[str, tuple[str, set[str]]]] = []
-    async with serving(tfserving_metrics=True, request_log=tmp_path / "log", limits_file=limits) as served:
+    settings = {"request_log": tmp_path / "log", "limits_file": limits, "isolated": True}
+    async with serving(tfserving_metrics=True, **settings) as served:
         await ask(served)
         report_expiry(served.runtime._parts.metrics.registry, lambda: 1.0)  # as with TLS
         pages.append(exposed((await served.rest.get("/metrics")).text))
