@@ -122,6 +122,7 @@ class HelperRunner:
             self._turns.leave()
             if alone:
                 self._turns.end_alone()
+            del running  # it refers to its error, whose traceback refers to this frame
 
     async def close(self) -> None:
         """Ends the process, and waits until nothing is left of it."""
@@ -153,6 +154,8 @@ class HelperRunner:
                 await self._live(holder)
             except OSError as error:
                 logger.error("the process that runs the models cannot be started: %s", error.strerror)
+            except Exception:
+                logger.exception("the process that runs the models is lost; another one is started")
             if time.monotonic() - began >= _HEALTHY_SECONDS:
                 pause = 0.0
             if pause:

@@ -46,6 +46,7 @@ def test_a_flag_goes_before_a_variable_and_a_variable_before_the_file(
         ({"tls_client_ca": "x"}, "^expected tls_certificate and tls_key beside tls_client_ca$"),
         ({"tls_min_version": "1.1"}, r"^tls_min_version: expected '1.2' or '1.3', got '1.1' \(--tls-min-version\)$"),
         ({"tfserving_key": "x"}, "^expected tfserving_certificate and tfserving_key together, or neither$"),
+        ({"isolated": "true", "backend": "tfserving"}, "isolated with the backend savedmodel alone"),
     ],
 )
 def test_a_wrong_setting_is_refused_with_what_was_expected(flags: dict[str, str], words: str) -> None:

@@ -58,7 +58,7 @@ def test_what_does_not_lie_in_order_is_put_in_order(ends: Pair) -> None:
 
 
 def test_large_and_many_tensors_arrive_in_their_order(ends: Pair) -> None:
-    tensors = {str(number): np.full(number % 7, number, np.int32) for number in range(2000)}
+    tensors: dict[str, Tensor] = {str(number): np.full(number % 7, number, np.int32) for number in range(2000)}
     tensors["large"] = np.random.default_rng(1).random(3_000_001)
     arrived = exchanged(ends, tensors)[1]
     assert list(arrived) == list(tensors)

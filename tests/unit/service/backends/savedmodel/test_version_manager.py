@@ -204,3 +204,27 @@ async def test_a_swap_has_a_version_that_failed_tried_again(tmp_path: Path) -> N
         (tmp_path / "..new").rename(tmp_path / "..data")
         await look(manager)
         assert states(manager)["sales", 1] == "AVAILABLE"
+
+
+async def test_what_is_suspended_loads_and_comes_back_as_it_was_or_is_given_up(
+    manager: VersionManager, tmp_path: Path
+) -> None:
+    await manager.start()
+    before = {(version.name, version.version): version for version in manager.held()}
+    manager.suspend()
+    await look(manager)  # which changes nothing of it
+    assert set(states(manager).values()) == {"LOADING"}
+    manager.resume(before["good", 1])
+    manager.give_up(before["good", 2], "it is lost", as_it_is=False)
+    manager.give_up(before["other", 1], "it ends what loads it", as_it_is=True)
+    assert manager.catalog.versions("good")[1] is before["good", 1]
+    assert states(manager) == {
+        ("good", 1): "AVAILABLE",
+        ("good", 2): "END it is lost",
+        ("other", 1): "END it ends what loads it",
+    }
+    await look(manager)
+    assert states(manager) == {**SERVED, ("other", 1): "END it ends what loads it"}
+    (tmp_path / "other" / "1" / "saved_model.pb").write_bytes(b"mended")
+    await look(manager)
+    assert states(manager) == SERVED
