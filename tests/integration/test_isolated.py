@@ -216,7 +216,8 @@ async def gone(process: int) -> None:
 
 
 async def test_a_stop_ends_the_process_last_and_its_lines_are_entries_of_the_log(models: Path) -> None:
-    with server_process("--models", str(models), "--isolated", "true") as server:
+    options = ("--models", str(models), "--isolated", "true", "--default-timeout", str(SECONDS), "--log-level", "debug")
+    with server_process(*options) as server:
         server.announcement()
         [first] = children_of(server.process.pid)
         assert "libtensorflow" not in _read(Path(f"/proc/{server.process.pid}/maps"))
@@ -225,7 +226,9 @@ async def test_a_stop_ends_the_process_last_and_its_lines_are_entries_of_the_log
             response = await rest.post("/v1/models/fragile:predict", json=body)
             assert (response.status_code, response.json()["code"]) == (500, "backend_failed")
             async with asyncio.timeout(SECONDS):
-                while (await rest.get("/readyz")).status_code != 200:  # noqa: ASYNC110  # it is another process
+                while (  # noqa: ASYNC110  # it is another process
+                    not children_of(server.process.pid) or (await rest.get("/readyz")).status_code != 200
+                ):
                     await asyncio.sleep(0.1)
         await gone(first)
         [last] = children_of(server.process.pid)
