@@ -99,20 +99,24 @@ def error_of(server: RealServer, version: int) -> str:
     return catalog.find(ModelRef("fragile", version)).error if catalog.has("fragile", version) else ""
 
 
-@pytest.mark.parametrize("ask", [over_rest, over_grpc])
-async def test_a_run_that_ends_the_process_fails_and_all_others_are_answered(server: RealServer, ask: Ask) -> None:
+async def test_a_run_that_ends_the_process_fails_and_all_others_are_answered(server: RealServer) -> None:
     await back(server)
     before, process = await restarts(server, "ended"), process_of(server)
     version = server.runtime.catalog.resolve(ModelRef("fragile"))
     # The first one keeps the model busy, and the next ones are merged while it does.
-    asked = [asyncio.create_task(ask(server, *values)) for values in ([1.0], [2.0], [3.0, FATAL], [4.0, 5.0], [6.0])]
-    first, second, fatal, *others = await asyncio.gather(*asked)
+    first, second, fatal, *others = await asyncio.gather(
+        over_grpc(server, 1.0),
+        over_rest(server, 2.0),
+        over_rest(server, 3.0, FATAL),
+        over_grpc(server, 4.0, 5.0),
+        over_grpc(server, 6.0),
+    )
     assert first == [2.0]
     assert fatal in FAILED
     for outcome, expected in ((second, [4.0]), *zip(others, ([8.0, 10.0], [12.0]), strict=True)):
         assert outcome == expected or outcome in CLEANLY_REFUSED
     await back(server)
-    assert await ask(server, 7.0) == [14.0]
+    assert await over_rest(server, 7.0) == [14.0]
     assert await restarts(server, "ended") == before + 2  # the run, and what was run again
     assert process_of(server) != process
     assert server.runtime.catalog.resolve(ModelRef("fragile")).handle is version.handle  # nothing was tried out anew
@@ -244,7 +248,7 @@ async def test_a_stop_ends_the_process_last_and_its_lines_are_entries_of_the_log
 
 async def test_a_server_that_is_killed_leaves_no_process_behind(models: Path) -> None:
     with server_process("--models", str(models), "--isolated", "true") as server:
-        server.announcement()
+        await until(lambda: bool(children_of(server.process.pid)))
         [process] = children_of(server.process.pid)
         server.process.kill()
         await gone(process)
