@@ -122,7 +122,6 @@ class HelperRunner:
             self._turns.leave()
             if alone:
                 self._turns.end_alone()
-            del running  # it refers to its error, whose traceback refers to this frame
 
     async def close(self) -> None:
         """Ends the process, and waits until nothing is left of it."""

@@ -17,7 +17,7 @@ SILENCE = 3.0
 
 @pytest.fixture
 def process() -> Iterator[HelperProcess]:
-    process = HelperProcess(runs=1, threads=1)
+    process = HelperProcess(1)
     try:
         yield process
     finally:
@@ -91,7 +91,7 @@ async def test_one_that_hangs_is_ended(process: HelperProcess) -> None:
 
 
 def test_it_ends_with_who_started_it_and_for_no_signal_before() -> None:
-    process = HelperProcess(runs=1, threads=1)
+    process = HelperProcess(1)
     asked_for_nothing(process)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         os.kill(process.number, number)
