@@ -70,7 +70,8 @@ RUN pip --disable-pip-version-check uninstall --quiet --yes --root-user-action i
     && groupadd --gid 1000 tensorgate \
     && useradd --uid 1000 --gid 1000 --home-dir /tmp --no-create-home --shell /usr/sbin/nologin tensorgate \
     && install --directory --owner 1000 --group 1000 /models
-# Bytecode is in the image already, and the root file system may be read-only.
+# Bytecode is in the image already, and the root file system may be read-only. To listen for other machines the server
+# needs TLS or access control, or to be told that something before it decides who comes in: TENSORGATE_INSECURE=true.
 ENV PATH=/opt/tensorgate/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

@@ -9,14 +9,19 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PYTHON = "3.11"
+
+
+def _extras(*names: str) -> list[str]:
+    return [part for name in names for part in ("--extra", name)]
+
+
 FILES = {
     "gateway.txt": ["--extra", "tracing"],
-    "run.txt": ["--extra", "embedded", "--extra", "jwt", "--extra", "tracing", "--extra", "training"],
+    "run.txt": _extras("embedded", "jwt", "signatures", "tracing", "training"),
     "dev.txt": ["--group", "dev"],
     "fuzz.txt": ["--group", "fuzz"],
 }
-_EXTRAS = ["--extra", "embedded", "--extra", "jwt", "--extra", "tracing", "--extra", "training"]
-EVERYTHING = [*_EXTRAS, "--group", "dev", "--group", "fuzz"]
+EVERYTHING = [*FILES["run.txt"], *FILES["dev.txt"], *FILES["fuzz.txt"]]
 CLIENTS = ("triton", "kserve", "ovmsclient", "schemathesis")
 """Clients that others wrote: each in an environment of its own, which the gateway's requirements do not bind."""
 PEERS = ("triton", "mlserver", "kserve", "py-spy")

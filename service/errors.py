@@ -37,6 +37,8 @@ class ErrorKind(StrEnum):
     """The model has no such signature."""
     NOT_FOUND = "not_found"
     """There is no such method or path."""
+    MISDIRECTED = "misdirected"
+    """It is for a host that this server is not."""
     METHOD_NOT_ALLOWED = "method_not_allowed"
     """The path exists and does not take this verb."""
     NOT_SUPPORTED = "not_supported"

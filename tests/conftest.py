@@ -25,6 +25,8 @@ from tests.fakes import FakeBackend
 from tests.processes import ROOT, ServerProcess, server_process
 
 TRAINING_SECONDS = 300
+QUICK = {"rest_port": 0, "grpc_port": 0, "drain_timeout": 5, "allow_model_control": True}
+"""Settings of a server that lives for a test or some: on free ports, and what it serves may be changed."""
 GRPC_SERVERS = ("h2corn", "grpcio")
 _OVER_REST = re.compile(r"rest|http|\bv[12]\b", re.IGNORECASE)
 """What clients of REST are called, where a test is told by which to ask."""
@@ -93,7 +95,7 @@ async def too_late(served: "Served", ask: Callable[[float], Awaitable[Result]]) 
 @asynccontextmanager
 async def serving(**settings: Any) -> AsyncIterator[Served]:
     """Serves the fake backend with these settings while the body runs."""
-    chosen = load({"backend": "tests.fakes:FakeBackend", "rest_port": 0, "grpc_port": 0, "drain_timeout": 5} | settings)
+    chosen = load({"backend": "tests.fakes:FakeBackend"} | QUICK | settings)
     async with Server(chosen) as runtime:
         await runtime.ready()
         backend = runtime._parts.backend
@@ -115,9 +117,7 @@ async def serving_replica(models: str, **settings: Any) -> AsyncIterator[Served]
         settings: Of the gateway; but for those of models, which are the other's.
     """
     of_models = {name: settings.pop(name) for name in ("backend", "model_config_file") if name in settings}
-    behind = load(
-        {"backend": "tests.fakes:FakeBackend", "rest_port": 0, "grpc_port": 0, "drain_timeout": 5} | of_models
-    )
+    behind = load({"backend": "tests.fakes:FakeBackend"} | QUICK | of_models)
     async with Server(behind) as replica:
         backend = replica._parts.backend
         assert isinstance(backend, FakeBackend)
@@ -127,10 +127,8 @@ async def serving_replica(models: str, **settings: Any) -> AsyncIterator[Served]
                 "tfserving_addresses": f"127.0.0.1:{replica.grpc_port}",
                 "tfserving_models": models,
                 "probe_seconds": 0.1,
-                "rest_port": 0,
-                "grpc_port": 0,
-                "drain_timeout": 5,
             }
+            | QUICK
             | settings
         )
         async with Server(front) as runtime:
@@ -202,7 +200,7 @@ def default_servers(default_models: Path) -> Iterator[Callable[[str], ServerProc
 
         @cache
         def server(grpc_server: str) -> ServerProcess:
-            arguments = ("--models", str(default_models), "--grpc-server", grpc_server)
+            arguments = ("--models", str(default_models), "--allow-model-control", "--grpc-server", grpc_server)
             started = servers.enter_context(server_process(*arguments))
             servers.callback(lambda: _assert_ends_well(started))
             assert "Tensorgate serves digits, sunspots" in started.announcement()

@@ -61,7 +61,7 @@ def _serve(telling: Connection, settings: dict[str, Any]) -> None:
 
 
 async def _served(telling: Connection, settings: dict[str, Any]) -> None:
-    async with Server(load({"rest_port": 0, "grpc_port": 0, **settings})) as server:
+    async with Server(load({"rest_port": 0, "grpc_port": 0, "allow_model_control": True, **settings})) as server:
         await server.ready()
         telling.send((server.rest_port, server.grpc_port))
         await asyncio.Event().wait()

@@ -9,6 +9,7 @@ import httpx
 
 from service.app.lifecycle import Server
 from service.app.settings import load
+from tests.conftest import QUICK
 from tests.replicas import Replica
 
 
@@ -56,11 +57,8 @@ async def gateway(*behind: Replica, ready: bool = True, **settings: Any) -> Asyn
         "tfserving_models": "m",
         "probe_seconds": 0.05,
         "probe_timeout": 0.5,
-        "rest_port": 0,
-        "grpc_port": 0,
-        "drain_timeout": 5,
     }
-    async with Server(load(options | settings)) as runtime:
+    async with Server(load(options | QUICK | settings)) as runtime:
         if ready:
             await asyncio.wait_for(runtime.ready(), 30)
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{runtime.rest_port}", timeout=40) as rest:

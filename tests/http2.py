@@ -39,7 +39,7 @@ def grpc_headers(path: str, **more: str) -> list[tuple[bytes, bytes]]:
     """
     headers = {"content-type": "application/grpc", "te": "trailers"}
     headers |= {name.replace("_", "-"): value for name, value in more.items()}
-    pseudo = {":method": "POST", ":scheme": "http", ":path": path, ":authority": "test"}
+    pseudo = {":method": "POST", ":scheme": "http", ":path": path, ":authority": "localhost"}
     return [(name.encode(), value.encode("latin-1")) for name, value in (pseudo | headers).items()]
 
 

@@ -23,7 +23,7 @@ Flood = Iterator[bytes]
 
 def heads(*more: tuple[str, str]) -> bytes:
     """Returns a block of headers that begins a call; it leaves the table of headers alone."""
-    pairs = [(":method", "POST"), (":scheme", "http"), (":path", CLASSIFY), (":authority", "x")]
+    pairs = [(":method", "POST"), (":scheme", "http"), (":path", CLASSIFY), (":authority", "localhost")]
     pairs += [("content-type", "application/grpc"), ("te", "trailers"), *more]
     encoded: bytes = hpack.Encoder().encode([hpack.NeverIndexedHeaderTuple(*pair) for pair in pairs])
     return encoded

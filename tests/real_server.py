@@ -15,7 +15,7 @@ from service.app.lifecycle import Server
 from service.app.settings import load
 from service.backends.tfserving.backend import TfServingBackend
 from service.core.catalog import State
-from tests.conftest import until
+from tests.conftest import QUICK, until
 from tests.processes import free_port
 
 MODEL_SERVER = "TENSORGATE_TEST_MODEL_SERVER"
@@ -41,7 +41,7 @@ class RealServer:
 @asynccontextmanager
 async def serving_models(models: Path, **settings: Any) -> AsyncIterator[RealServer]:
     """Serves a models folder while the body runs; begins once each version is available or has failed."""
-    chosen = load({"models": models, "rest_port": 0, "grpc_port": 0, "drain_timeout": 5} | settings)
+    chosen = load({"models": models} | QUICK | settings)
     async with Server(chosen) as runtime:
         catalog = runtime.catalog
         await until(

@@ -72,6 +72,20 @@ def save_mute(folder: Path) -> Path:
     return folder
 
 
+def save_thief(folder: Path, secret: Path, theirs: Path) -> Path:
+    """Saves a model that copies a file of the machine that it runs on."""
+
+    class Thief(tf.Module):  # type: ignore[misc]
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+        def steal(self, x: Any) -> Any:
+            with tf.control_dependencies([tf.io.write_file(str(theirs), tf.io.read_file(str(secret)))]):
+                return {"y": tf.identity(x)}
+
+    thief = Thief()
+    tf.saved_model.save(thief, str(folder), thief.steal)
+    return folder
+
+
 def predict_log(signature: str, **inputs: Any) -> Message:
     """Returns a recorded request, in TensorFlow Serving's own messages."""
     request = predict_pb2.PredictRequest()

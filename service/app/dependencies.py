@@ -167,6 +167,8 @@ def _backend(
         poll_seconds=settings.poll_seconds,
         configs=configs,
         isolation=isolation,
+        trusted_hashes=settings.trusted_hashes,
+        trusted_key=settings.trusted_key,
         tfserving=tfserving,
         observer=metrics.replicas,
     )

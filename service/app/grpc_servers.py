@@ -1,11 +1,9 @@
-"""The servers that the gRPC port can have, of which only the chosen one is imported."""
+"""The servers that the gRPC port can have, of which only the chosen one is imported; and that of operators."""
 
 from typing import Protocol
 
-from starlette.types import ASGIApp
-
+from service.app.applications import Answered
 from service.app.settings import Settings
-from service.transport.grpc.calls import GrpcCalls
 from service.transport.tls import TlsMaterial
 
 
@@ -33,13 +31,23 @@ class GrpcServer(Protocol):
         """Takes no more calls and ends those that are left."""
 
 
-def grpc_server(settings: Settings, app: ASGIApp, calls: GrpcCalls, tls: TlsMaterial | None) -> GrpcServer:
+def grpc_server(settings: Settings, answered: Answered, tls: TlsMaterial | None) -> GrpcServer:
     """Returns the server that the settings choose; only that one is imported."""
-    stall_timeout = settings.stall_timeout
     if settings.grpc_server == "grpcio":
         from service.transport.grpc.aio import AioServer  # noqa: PLC0415
 
-        return AioServer(calls, max_request_bytes=settings.max_request_bytes, stall_timeout=stall_timeout, tls=tls)
+        calls, limit = answered.grpc, settings.max_request_bytes
+        return AioServer(calls, max_request_bytes=limit, stall_timeout=settings.stall_timeout, tls=tls)
+    return _h2corn(settings, answered, tls, "gRPC")
+
+
+def admin_server(settings: Settings, answered: Answered, tls: TlsMaterial | None) -> GrpcServer:
+    """Returns the server of the admin address: it speaks gRPC, gRPC-Web and REST whatever the gRPC port has."""
+    return _h2corn(settings, answered, tls, "operators")
+
+
+def _h2corn(settings: Settings, answered: Answered, tls: TlsMaterial | None, purpose: str) -> GrpcServer:
     from service.transport.grpc.h2corn_server import H2cornServer  # noqa: PLC0415
 
-    return H2cornServer(app, services=calls.service_names, stall_timeout=stall_timeout, tls=tls)
+    names, stall_timeout = answered.grpc.service_names, settings.stall_timeout
+    return H2cornServer(answered.app, services=names, stall_timeout=stall_timeout, tls=tls, purpose=purpose)

@@ -9,13 +9,12 @@ from socket import socket
 from types import TracebackType
 from typing import Self
 
-from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp
-
 from service.app.apis import apis
+from service.app.applications import Applications
 from service.app.call_reports import CallReports
 from service.app.dependencies import Dependencies
-from service.app.grpc_servers import grpc_server
+from service.app.front_settings import split_address
+from service.app.grpc_servers import admin_server, grpc_server
 from service.app.settings import Settings
 from service.app.tls import ServerTls
 from service.app.tracing import tracer
@@ -23,15 +22,9 @@ from service.core.admission import Admission
 from service.core.catalog import Catalog, ModelVersion, State
 from service.core.ports import FollowingBackend
 from service.errors import GatewayError
-from service.transport import openapi
-from service.transport.application import Application
-from service.transport.call import REQUEST_ID, Calls
-from service.transport.grpc.asgi import GrpcApp
-from service.transport.grpc.calls import GrpcCalls
+from service.transport.call import Calls
 from service.transport.grpc.health import Health
 from service.transport.grpc.reflection import reflection_methods
-from service.transport.operations import Operations
-from service.transport.rest.app import RestApp
 from service.transport.rest.server import RestServer
 from service.transport.sockets import listen
 from service.transport.streams import OrderedStreams
@@ -39,24 +32,12 @@ from service.transport.weighing import Weighing
 
 logger = logging.getLogger(__name__)
 
-_EXPOSED_HEADERS = (
-    REQUEST_ID,
-    "grpc-status",
-    "grpc-message",
-    "grpc-status-details-bin",
-    "tensorgate-code",
-    "inference-header-content-length",
-    "retry-after",
-    "ratelimit",
-    "ratelimit-policy",
-)
-"""What scripts in browsers may read of an answer, beside its body."""
 _LOG_SECONDS = 5.0
 """That a slow disk has to take what is left of the request log."""
 
 
 class Server:
-    """One server, both its ports. An async context manager that serves while it is open.
+    """One server, all its ports. An async context manager that serves while it is open.
 
     Args:
         settings: All of them.
@@ -64,6 +45,7 @@ class Server:
     Attributes:
         rest_port: Of REST, once it listens.
         grpc_port: Of gRPC, once it listens.
+        admin_port: Of the admin address, where there is one, once it listens.
 
     Raises:
         BackendChoiceError: When there is no such backend.
@@ -90,8 +72,10 @@ class Server:
         weighing = Weighing(settings.max_message_fields)
         services = [service for api in self._apis for service in api.grpc]
         self._health = Health(["", *(name for service in services for name in (service.name, *service.health_names))])
-        grpc_calls = GrpcCalls(
-            services=services,
+        self._tls = ServerTls.of(settings, self._parts.metrics.registry)
+        applications = Applications(
+            parts=self._parts,
+            apis=self._apis,
             operations=self._health.methods()
             | reflection_methods((service.name, service.descriptor) for service in services),
             calls=calls,
@@ -104,22 +88,26 @@ class Server:
                 tracer=self._tracer,
                 weighing=weighing,
             ),
-            max_request_bytes=settings.max_request_bytes,
+            accepting=self._accepting,
             weighing=weighing,
+            headers=() if self._tls is None else self._tls.headers,
         )
-        self._tls = ServerTls.of(settings, self._parts.metrics.registry)
-        app = self._application(calls, grpc_calls)
         tls = None if self._tls is None else self._tls.material
+        admin = split_address(settings.admin_address)
+        answered = applications.at(settings.host, for_admin=admin is None)
         self._rest = RestServer(
-            app, drain_seconds=settings.drain_timeout, stall_timeout=settings.stall_timeout, tls=tls
+            answered.app, drain_seconds=settings.drain_timeout, stall_timeout=settings.stall_timeout, tls=tls
         )
-        self._grpc = grpc_server(settings, app, grpc_calls, tls)
+        self._grpc = [grpc_server(settings, answered, tls)]
+        if admin is not None:
+            self._grpc.append(admin_server(settings, applications.at(admin[0], for_admin=True), tls))
         self._changed = asyncio.Event()
         self._ready = asyncio.Event()
         self._started = asyncio.Event()
         self._helpers: list[asyncio.Task[None]] = []
         self.rest_port = 0
         self.grpc_port = 0
+        self.admin_port = 0
 
     @property
     def catalog(self) -> Catalog:
@@ -130,35 +118,6 @@ class Server:
     def admission(self) -> Admission:
         """The calls in flight."""
         return self._parts.admission
-
-    def _application(self, calls: Calls, grpc_calls: GrpcCalls) -> ASGIApp:
-        metrics = self._parts.metrics
-        operations = Operations(
-            models=self._parts.models,
-            accepting=self._accepting,
-            exposition=metrics.exposition,
-            openapi=lambda call: openapi.document((api.openapi for api in self._apis), call, access_of),
-        )
-        routes = operations.routes()
-        own = [*routes, *(route for api in self._apis for route in api.rest.routes)]
-        access_of = {route.template: route.access for route in own} if self._settings.has_access_control else None
-        rest = RestApp(
-            apis=[api.rest for api in self._apis],
-            operations=routes,
-            calls=calls,
-            max_request_bytes=self._settings.max_request_bytes,
-            headers=() if self._tls is None else self._tls.headers,
-        )
-        app: ASGIApp = Application(GrpcApp(grpc_calls), rest)
-        if origins := self._settings.cors_origins:
-            app = CORSMiddleware(
-                app,
-                allow_origins=[origin.strip() for origin in origins.split(",")],
-                allow_methods=["*"],
-                allow_headers=["*"],
-                expose_headers=_EXPOSED_HEADERS,
-            )
-        return app
 
     def _accepting(self) -> bool:
         return not (self._draining or self.admission.draining.is_set())
@@ -174,7 +133,8 @@ class Server:
             log.start()
         try:
             listening = self._listen()
-            await self._grpc.start()
+            for server in self._grpc:
+                await server.start()
         except (OSError, GatewayError):
             if log is not None:
                 log.close(_LOG_SECONDS)
@@ -188,16 +148,18 @@ class Server:
         if (limits := self._parts.limits_file) is not None and self._settings.poll_seconds:
             self._helpers.append(asyncio.create_task(limits.follow(self._settings.poll_seconds)))
         if self._tls is not None:
-            self._helpers.append(asyncio.create_task(self._tls.follow((self._grpc, self._rest))))
+            self._helpers.append(asyncio.create_task(self._tls.follow((*self._grpc, self._rest))))
         self._changed.set()
         return self
 
     def _listen(self) -> socket:
-        """Takes both addresses; returns the socket of REST."""
+        """Takes all addresses; returns the socket of REST."""
         settings = self._settings
         rest = listen(settings.host, settings.rest_port, "REST", stall_timeout=settings.stall_timeout)
         try:
-            self.grpc_port = self._grpc.listen(settings.host, settings.grpc_port)
+            self.grpc_port = self._grpc[0].listen(settings.host, settings.grpc_port)
+            if (admin := split_address(settings.admin_address)) is not None:
+                self.admin_port = self._grpc[1].listen(*admin)
         except OSError:
             rest.close()
             raise
@@ -218,7 +180,7 @@ class Server:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.admission.idle(), self._settings.drain_timeout)
         self._health.close()
-        await asyncio.gather(self._grpc.stop(), self._serving)
+        await asyncio.gather(*(server.stop() for server in self._grpc), self._serving)
         for helper in self._helpers:
             helper.cancel()
         await asyncio.gather(*self._helpers, return_exceptions=True)

@@ -53,7 +53,8 @@ async def serve(settings: Settings, announce: Callable[[Server], None], warnings
     hung_up = asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, hung_up.set)
     async with Server(settings) as server:
-        logger.info("listening: REST on port %d, gRPC on port %d", server.rest_port, server.grpc_port)
+        admin = f", operators on port {server.admin_port}" if server.admin_port else ""
+        logger.info("listening: REST on port %d, gRPC on port %d%s", server.rest_port, server.grpc_port, admin)
         announcing = asyncio.create_task(_announce(server, announce))
         looking = asyncio.create_task(_look(server, hung_up))
         await stopping.wait()

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.app.access_settings import AccessSettings
 from service.app.drift_settings import DriftSettings
+from service.app.front_settings import FrontSettings, split_address
 from service.app.isolation_settings import IsolationSettings
 from service.app.limits_settings import LimitsSettings
 from service.app.parsing_settings import ParsingSettings
@@ -23,6 +24,7 @@ from service.app.request_log_settings import RequestLogSettings
 from service.app.settings_loading import PREFIX, RENAMED, SettingsError, load_as, nearest
 from service.app.tfserving_settings import TfServingSettings
 from service.app.tls_settings import TlsSettings
+from service.app.trust_settings import TrustSettings
 from service.core.batch_policy import parse_batch_sizes
 from service.core.versions import VersionPolicy
 
@@ -45,12 +47,14 @@ Port = Annotated[int, Field(ge=0, le=65_535)]
 class Settings(
     AccessSettings,
     DriftSettings,
+    FrontSettings,
     IsolationSettings,
     LimitsSettings,
     ParsingSettings,
     RequestLogSettings,
     TfServingSettings,
     TlsSettings,
+    TrustSettings,
 ):
     """The settings of ``tensorgate serve``."""
 
@@ -88,7 +92,7 @@ class Settings(
         "models with folders, policies and labels of their own; followed like the folders.",
     )
     allow_model_control: bool = Field(
-        True,
+        False,
         description="Whether clients may load and unload models and move labels; folders below the models folder only.",
     )
     tensor_content: bool = Field(
@@ -105,7 +109,9 @@ class Settings(
     poll_seconds: float = Field(
         2.0, ge=0, le=86_400, description="Seconds between looks for versions that are new or gone; 0 for never."
     )
-    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for all.")
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on; 0.0.0.0 for all, which needs TLS, access control or insecure."
+    )
     rest_port: Port = Field(8000, description="Port of REST, the docs and /metrics; 0 for any free one.")
     grpc_port: Port = Field(8001, description="Port of gRPC; 0 for any free one.")
     grpc_server: Literal["h2corn", "grpcio"] = Field(
@@ -227,6 +233,19 @@ class Settings(
     @model_validator(mode="after")
     def _has_a_grpc_server_for_its_tls(self) -> Self:
         return self.fitting(self.grpc_server)
+
+    @model_validator(mode="after")
+    def _is_closed_or_meant_to_be_open(self) -> Self:
+        admin = split_address(self.admin_address)
+        self.check_exposure([self.host, *(() if admin is None else admin[:1])], is_guarded=self._is_guarded)
+        if admin is not None and self.tls_certificate is not None and self.tls_min_version == "1.3":
+            raise ValueError("tls_min_version 1.2, or no admin_address: its server, h2corn, always speaks TLS 1.2 too")
+        return self
+
+    @property
+    def _is_guarded(self) -> bool:
+        """Whether not simply anybody who reaches a port is answered, in words that all on the way can read."""
+        return self.has_access_control or self.tls_certificate is not None
 
 
 def fields() -> dict[str, FieldInfo]:

@@ -17,6 +17,8 @@ BACKENDS = {
     "savedmodel": "service.backends.savedmodel.backend:SavedModelBackend",
     "tfserving": "service.backends.tfserving.backend:TfServingBackend",
 }
+_LOADING = ("savedmodel",)
+"""Those that load versions themselves, and look at who made them."""
 
 
 class BackendChoiceError(Exception):
@@ -77,6 +79,8 @@ class BackendOptions:
         poll_seconds: How often to look for changes of the folder; 0 for never.
         configs: The models to serve, in place of all that the folder holds.
         isolation: Of models that are not to run in this process.
+        trusted_hashes: A list of all files that may be loaded.
+        trusted_key: Public key of minisign, of who must have signed each version.
         tfserving: For the backend that forwards to TensorFlow Serving.
         observer: Is notified of what happens to replicas.
     """
@@ -90,6 +94,8 @@ class BackendOptions:
     poll_seconds: float = 0.0
     configs: tuple[ModelConfig, ...] | None = None
     isolation: Isolation | None = None
+    trusted_hashes: Path | None = None
+    trusted_key: Path | None = None
     tfserving: TfServingOptions = field(default_factory=TfServingOptions)
     observer: ReplicaObserver = field(default_factory=NullObserver)
 
@@ -104,6 +110,11 @@ def create_backend(choice: str, options: BackendOptions) -> Backend:
     Raises:
         BackendChoiceError: With a sentence for the operator.
     """
+    if choice not in _LOADING and (options.trusted_hashes or options.trusted_key):
+        raise BackendChoiceError(
+            f"trusted_hashes and trusted_key go with the backend {' or '.join(_LOADING)}, which loads versions itself; "
+            f"{choice!r} would not look at them"
+        )
     module_name, _, attribute = BACKENDS.get(choice, choice).partition(":")
     if not attribute:
         known = ", ".join(sorted(BACKENDS))

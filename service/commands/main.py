@@ -71,6 +71,7 @@ _COMMANDS = {
         "write the list of a folder's models that TensorFlow Serving reads",
     ),
     "keys": ("service.commands.keys", "make, list and take back the keys of those who may ask a server"),
+    "trust": ("service.commands.trust", "list the files of versions that a server may load, or sign them"),
     "probe": ("service.commands.probe", "ask a running server whether it is ready, for health checks"),
 }
 """The module of each: its ``add_arguments`` sets what the command runs."""

@@ -57,8 +57,9 @@ def _get(options: argparse.Namespace, path: str) -> tuple[int, str]:
         OSError: When the server cannot be reached, or does not answer in time.
         ValueError: When what answers does not speak HTTP.
     """
+    name = f"[{options.host}]" if ":" in options.host else options.host
     with _connected(options) as connection:
-        connection.sendall(f"GET {path} HTTP/1.0\r\nHost: {options.host}\r\nConnection: close\r\n\r\n".encode())
+        connection.sendall(f"GET {path} HTTP/1.0\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode())
         answer = b""
         while len(answer) < _LONGEST_ANSWER and (part := connection.recv(65_536)):
             answer += part

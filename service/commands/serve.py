@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from service.app.settings import PREFIX, RENAMED, Settings, SettingsError, fields, load
 from service.errors import GatewayError
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BAD_USAGE = 2
+_ALONE: dict[str, Any] = {"nargs": "?", "const": "true"}
+"""Of a flag that may stand without a value."""
 INTERRUPTED = 130
 
 
@@ -44,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             dest="setting_" + name,
             metavar="VALUE",
             help=text.replace("%", "%%"),
+            **(_ALONE if field.annotation is bool else {}),
         )
     for name in RENAMED:
         parser.add_argument("--" + name.replace("_", "-"), dest="setting_" + name, help=argparse.SUPPRESS)
@@ -82,7 +85,7 @@ def _run(settings: Settings, warnings: list[str]) -> int:
     except (BackendChoiceError, GatewayError) as error:
         status = _fail(str(error))
     except OSError as error:
-        status = _fail(f"{error.strerror} (--host, --rest-port, --grpc-port)")
+        status = _fail(f"{error.strerror} (--host, --rest-port, --grpc-port, --admin-address)")
     except asyncio.CancelledError:
         status = INTERRUPTED
     # A run of TensorFlow cannot be interrupted, and an ordinary exit would wait for its thread. Nobody waits for its

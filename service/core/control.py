@@ -24,7 +24,10 @@ _GO_BACK = (
     "(specific { versions: N }), serve more versions (latest:N, all), or to go back to it take the newer ones away"
 )
 
-NOT_ALLOWED = "clients may not change what is served here (allow_model_control is off)"
+NOT_ALLOWED = (
+    "clients may not change what is served here (allow_model_control is off, as it is by default; whoever runs the "
+    "server may start it with --allow-model-control)"
+)
 
 
 class ModelControl:

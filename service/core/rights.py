@@ -23,6 +23,8 @@ class Access(StrEnum):
     """To know what was asked of models, and how they do."""
 
 
+FOR_ADMIN = frozenset({Access.CONTROL, Access.METRICS})
+"""What is for operators: where the server has an admin address, it is answered only there."""
 ACTIONS = (Access.INFER, Access.READ, Access.CONTROL, Access.METRICS)
 """Those that can be granted."""
 _EVERY_MODEL = "*"

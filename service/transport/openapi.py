@@ -1,6 +1,6 @@
 """The OpenAPI document: the parts of the API families, and what the transport does for every request."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from importlib.resources import files
@@ -42,13 +42,19 @@ class Fragment:
     quiet: frozenset[str] = frozenset()
 
 
-def document(fragments: Iterable[Fragment], call: Call, access: Mapping[str, Access] | None) -> Json:
+def document(
+    fragments: Iterable[Fragment],
+    call: Call,
+    access: Mapping[str, Access] | None,
+    without: Collection[tuple[str, str]] = (),
+) -> Json:
     """Returns the whole document, OpenAPI 3.1.
 
     Args:
         fragments: The API families' parts.
         call: Who asks for it.
         access: What it takes to ask a path, by its template; ``None`` where everybody may.
+        without: Verbs and paths that are not answered where it is read.
     """
     whole: Json = orjson.loads(files("service.transport").joinpath("openapi.json").read_bytes())
     own_tags, own_paths, components = whole["tags"], whole["paths"], whole["components"]
@@ -68,6 +74,9 @@ def document(fragments: Iterable[Fragment], call: Call, access: Mapping[str, Acc
             components.setdefault(kind, {}).update(members)
     whole["tags"] += own_tags
     whole["paths"] |= own_paths
+    for verb, path in without:
+        del whole["paths"][path][verb.lower()]
+    whole["paths"] = {path: item for path, item in whole["paths"].items() if item}
     if access is not None:
         _secure(whole, access)
     for response in components["responses"].values():

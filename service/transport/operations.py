@@ -20,6 +20,15 @@ _POLICY = (
     "default-src 'none'; connect-src 'self'; script-src 'self'; style-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+_PAGE_HEADERS = {
+    "content-security-policy": _POLICY,
+    "x-frame-options": "DENY",  # for browsers that do not know frame-ancestors
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+}
+"""Of a page and its files: nobody frames it, it reaches this server alone, and tells nobody where it is."""
 
 
 _HTML, _SCRIPT, _STYLE = "text/html; charset=utf-8", "text/javascript; charset=utf-8", "text/css; charset=utf-8"
@@ -120,7 +129,7 @@ def _file(path: Path, media_type: str) -> Handle:
 
     async def respond(request: HttpRequest, call: Call) -> HttpResponse:
         body = await asyncio.to_thread(path.read_bytes)
-        return HttpResponse(body, media_type=media_type, headers={"content-security-policy": _POLICY})
+        return HttpResponse(body, media_type=media_type, headers=_PAGE_HEADERS)
 
     return respond
 

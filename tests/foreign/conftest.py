@@ -28,7 +28,9 @@ def zoos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], A
         @cache
         def address(grpc_server: str) -> Address:
             models = ("--models", str(folder), "--model-config-file", str(config))
-            server = servers.enter_context(server_process(*models, "--grpc-server", grpc_server, *limits))
+            server = servers.enter_context(
+                server_process(*models, "--allow-model-control", "--grpc-server", grpc_server, *limits)
+            )
             server.announcement()
             return Address.of(server)
 

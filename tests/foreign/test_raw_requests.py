@@ -14,7 +14,7 @@ pytestmark = pytest.mark.over_rest
 
 BODY = json.dumps({"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": [3]}]}).encode()
 PACKED = gzip.compress(BODY)
-POST = b"POST /v2/models/modes/infer HTTP/1.1\r\nhost: x\r\n"
+POST = b"POST /v2/models/modes/infer HTTP/1.1\r\nhost: localhost\r\n"
 CLOSE = b"connection: close\r\n"
 SECONDS = 10
 
@@ -54,7 +54,7 @@ def chunks(body: bytes, *headers: bytes, size: int = 10) -> bytes:
 
 
 def get(target: bytes, version: bytes = b"1.1") -> bytes:
-    return b"GET %s HTTP/%s\r\nhost: x\r\nconnection: close\r\n\r\n" % (target, version)
+    return b"GET %s HTTP/%s\r\nhost: localhost\r\nconnection: close\r\n\r\n" % (target, version)
 
 
 def assert_answered(answers: Sequence[tuple[int, bytes]], count: int = 1) -> None:

@@ -17,7 +17,7 @@ from tests.processes import ROOT, ServerProcess, free_port, server_process
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ServerProcess]:
-    with server_process("--backend", "tests.fakes:FakeBackend") as server:
+    with server_process("--backend", "tests.fakes:FakeBackend", "--allow-model-control") as server:
         server.announcement()
         yield server
 

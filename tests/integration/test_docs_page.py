@@ -18,7 +18,7 @@ pytestmark = needs_chromium
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ServerProcess]:
-    with server_process("--backend", "tests.fakes:FakeBackend") as server:
+    with server_process("--backend", "tests.fakes:FakeBackend", "--allow-model-control") as server:
         server.announcement()
         yield server
 

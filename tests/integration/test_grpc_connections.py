@@ -34,7 +34,7 @@ GARBAGE = {
     "headers that are none": http2.PREFACE
     + frame(http2.SETTINGS)
     + frame(http2.HEADERS, b"\xff" * 50, flags=4, stream=1),
-    "HTTP/1.1 without an end": b"POST /livez HTTP/1.1\r\nhost: x",
+    "HTTP/1.1 without an end": b"POST /livez HTTP/1.1\r\nhost: localhost",
 }
 
 

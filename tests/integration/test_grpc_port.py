@@ -16,7 +16,7 @@ CLASSIFY = "/api/v1/models/shades/classify"
 RPC = "/tensorgate.v1.TensorgateService/Classify"
 BLACK = {"images": [{"pixels": [[0] * 4] * 4}]}
 JSON = {"content-type": "application/json"}
-POST = b"POST " + CLASSIFY.encode() + b" HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+POST = b"POST " + CLASSIFY.encode() + b" HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
 BODY = json.dumps(BLACK).encode()
 GOOD = message(classify_request("shades", **BLACK).SerializeToString())
 UNIMPLEMENTED = 12
@@ -36,7 +36,7 @@ async def client(served: Served) -> AsyncIterator[httpx.AsyncClient]:
 
 async def asked(served: Served, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
     """Asks over HTTP/2."""
-    pairs = {":method": method, ":scheme": "http", ":path": path, ":authority": "x"} | headers
+    pairs = {":method": method, ":scheme": "http", ":path": path, ":authority": "localhost"} | headers
     async with connected(served.runtime.grpc_port) as client:
         stream = client.start(((name.encode(), value.encode()) for name, value in pairs.items()), end=not body)
         await client.send(stream, body, end=bool(body))
@@ -123,7 +123,7 @@ async def test_a_client_of_http_1_that_goes_away_costs_no_longer_than_its_deadli
 async def test_a_client_of_http_2_that_goes_away_costs_nothing_more(served: Served) -> None:
     served.backend.gate.clear()
     async with connected(served.runtime.grpc_port) as client:
-        pairs = {b":method": b"POST", b":scheme": b"http", b":path": CLASSIFY.encode(), b":authority": b"x"}
+        pairs = {b":method": b"POST", b":scheme": b"http", b":path": CLASSIFY.encode(), b":authority": b"localhost"}
         pairs[b"content-type"] = b"application/json"
         for _ in range(2):
             stream = client.start(pairs.items())
@@ -138,7 +138,9 @@ async def test_a_client_of_http_2_that_goes_away_costs_nothing_more(served: Serv
 @pytest.mark.parametrize("headers", [b"", b"te: trailers\r\n"])
 @pytest.mark.parametrize("port", PORTS)
 async def test_grpc_over_http_1_is_refused_in_words_that_its_client_understands(port: str, headers: bytes) -> None:
-    head = b"POST %b HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/grpc\r\n" % RPC.encode()
+    head = (
+        b"POST %b HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/grpc\r\n" % RPC.encode()
+    )
     async with serving() as served:
         answer = await say(PORTS[port](served), head + headers + b"content-length: %d\r\n\r\n" % len(GOOD) + GOOD)
         assert b"\r\ngrpc-status: 12\r\n" in answer

@@ -193,7 +193,7 @@ async def gone_afterwards(served: Served, method: str, message: Message) -> Asyn
     """Calls a method on the REST port, and goes away after the body."""
     reader, writer = await asyncio.open_connection("127.0.0.1", served.runtime.rest_port)
     body = frame(message)
-    lines = f"POST /{method} HTTP/1.1", "host: x", f"content-type: {BINARY}", f"content-length: {len(body)}"
+    lines = f"POST /{method} HTTP/1.1", "host: localhost", f"content-type: {BINARY}", f"content-length: {len(body)}"
     writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
     yield reader
     writer.close()

@@ -46,7 +46,7 @@ async def test_headers_that_do_not_come_are_not_waited_for(served: Served, monke
     monkeypatch.setattr(http_protocol, "HEAD_SECONDS", 0.5)
     for data in (b"", b"GET /livez HTTP/1.1\r\nx"):
         assert b"408 Request Timeout" in await _say(served, data)
-    answered_then_slow = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\nGET /li"
+    answered_then_slow = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\nGET /li"
     answer = await _say(served, answered_then_slow)
     assert answer.startswith(b"HTTP/1.1 200")
     assert b"408 Request Timeout" in answer
@@ -59,7 +59,7 @@ async def test_a_client_that_offers_another_protocol_is_served(served: Served) -
 
 
 async def test_heads_in_pieces_and_requests_in_one_piece_are_served(served: Served) -> None:
-    head = b"GET /livez HTTP/1.1\r\nhost: x\r\n"
+    head = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n"
     reader, writer = await asyncio.open_connection("127.0.0.1", served.runtime.rest_port)
     for piece in (head[:5], head[5:20], head[20:] + b"\r", b"\n"):
         writer.write(piece)
@@ -76,7 +76,7 @@ async def test_a_client_that_does_not_read_its_answer_is_let_go() -> None:
         with socket.socket() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.connect(("127.0.0.1", served.runtime.rest_port))
-            client.sendall(b"GET /docs/swagger-ui.js HTTP/1.1\r\nhost: x\r\n\r\n" * 4)
+            client.sendall(b"GET /docs/swagger-ui.js HTTP/1.1\r\nhost: localhost\r\n\r\n" * 4)
             connections = served.runtime._rest.server_state.connections
             await until(lambda: bool(connections))
             await until(lambda: not connections)

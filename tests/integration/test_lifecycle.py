@@ -252,7 +252,12 @@ def test_an_unexpected_error_is_in_the_log_under_the_request_id() -> None:
         (["--backend", "json:dumps"], "'json:dumps' is no backend: it has no start, run, close"),
         (["--version-policy", "newest"], "version_policy: expected latest, latest:N, all or specific"),
         (["--config", "/nonexistent.toml"], "cannot be read"),
-        (["--host", "203.0.113.1", *FAKE], "cannot listen on 203.0.113.1"),
+        (["--host", "203.0.113.1", "--insecure", *FAKE], "cannot listen on 203.0.113.1"),
+        (["--host", "0.0.0.0", *FAKE], "it needs TLS or access control, or --insecure (TENSORGATE_INSECURE=true)"),
+        (["--admin-address", "0.0.0.0:0", *FAKE], "expected a host that this machine alone reaches"),
+        (["--trusted-hashes", "trusted", "--backend", "tfserving"], "go with the backend savedmodel"),
+        (["--trusted-hashes", "/nonexistent"], "trusted_hashes /nonexistent: No such file"),
+        (["--trusted-key", "/nonexistent"], "trusted_key /nonexistent: No such file"),
     ],
 )
 def test_a_start_that_cannot_succeed_says_why_and_ends_with_status_two(arguments: list[str], words: str) -> None:

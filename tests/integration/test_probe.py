@@ -27,6 +27,13 @@ async def test_a_server_that_is_ready() -> None:
     assert (status, json.loads(answer)["status"], complaint) == (0, "ready", "")
 
 
+@pytest.mark.parametrize("host", ["::1", "localhost"])
+async def test_a_server_at_another_name_of_this_machine(host: str) -> None:
+    async with serving(host=host) as served:
+        status, _, complaint = await probe(served.runtime.rest_port, "--host", host)
+    assert (status, complaint) == (0, "")
+
+
 async def test_a_server_that_is_going_down_works_and_is_not_ready() -> None:
     async with serving() as served:
         served.runtime._draining = True

@@ -207,7 +207,7 @@ async def _connection(served: Served, data: bytes) -> tuple[asyncio.StreamReader
 
 
 def _raw(body: bytes, length: int | None = None) -> bytes:
-    head = f"POST {CLASSIFY} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head = f"POST {CLASSIFY} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     head += f"Content-Length: {length or len(body)}\r\n\r\n"
     return head.encode() + body
 

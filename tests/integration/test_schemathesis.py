@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[ServerProcess]:
-    with server_process("--backend", "tests.documented:DocumentedBackend") as server:
+    with server_process("--backend", "tests.documented:DocumentedBackend", "--allow-model-control") as server:
         server.announcement()
         yield server
 

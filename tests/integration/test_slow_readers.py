@@ -127,7 +127,9 @@ def binary(size: int) -> bytes:
         4 * size,
     )
     text += b'"outputs":[{"name":"y","parameters":{"binary_data":true}}]}'
-    head = b"POST /v2/models/double/infer HTTP/1.1\r\nhost: x\r\ninference-header-content-length: %d\r\n" % len(text)
+    head = b"POST /v2/models/double/infer HTTP/1.1\r\nhost: localhost\r\ninference-header-content-length: %d\r\n" % len(
+        text
+    )
     return head + b"content-length: %d\r\n\r\n" % (len(text) + 4 * size) + text + bytes(4 * size)
 
 

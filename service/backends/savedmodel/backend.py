@@ -7,6 +7,7 @@ from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from service.backends.references import reference_in
@@ -15,6 +16,7 @@ from service.backends.savedmodel.folder import Key
 from service.backends.savedmodel.isolated import HelperRunner
 from service.backends.savedmodel.runners import OwnProcess, Runner
 from service.backends.savedmodel.source import ModelSource
+from service.backends.savedmodel.trust import Trust
 from service.backends.savedmodel.version_manager import Loading, VersionManager
 from service.core.batch_policy import ServingOptions
 from service.core.catalog import Catalog, ModelVersion, State
@@ -51,7 +53,9 @@ class SavedModelBackend:
             raise ModuleNotFoundError("No module named 'tensorflow'", name="tensorflow")
         self._poll_seconds = options.poll_seconds
         self._batching = options.batching
-        source = ModelSource(options.models.absolute(), options.policy)  # as the folders of a list are
+        self._trust = Trust.of(options.trusted_hashes, options.trusted_key)
+        # As the folders of a list are.
+        source = ModelSource(options.models.absolute(), options.policy, watched=options.trusted_hashes)
         self._runner = _runner(options)
         self._loads = ThreadPoolExecutor(1, thread_name_prefix="load")
         self._manager = VersionManager(
@@ -151,7 +155,13 @@ class SavedModelBackend:
             await self._manager.reconcile(settled=set())
 
     async def _load(self, key: Key, folder: Path, options: ServingOptions, progress: LoadProgress) -> ModelVersion:
-        return await self._runner.attempt(partial(self._loaded, key, folder, options, progress))
+        """Loads a version; where only trusted ones are, a copy that was checked, which then has done its part."""
+        if self._trust is None:
+            return await self._runner.attempt(partial(self._loaded, key, folder, options, progress))
+        with TemporaryDirectory(prefix="tensorgate-", ignore_cleanup_errors=True) as copy:
+            run = asyncio.get_running_loop().run_in_executor
+            await run(self._loads, self._trust.copy, key, folder, Path(copy), progress)
+            return await self._runner.attempt(partial(self._loaded, key, Path(copy), options, progress))
 
     async def _loaded(self, key: Key, folder: Path, options: ServingOptions, progress: LoadProgress) -> ModelVersion:
         loop = asyncio.get_running_loop()

@@ -20,6 +20,8 @@ _MAX_ODDITIES = 10
 
 Key = tuple[str, int]
 """Name and version."""
+FileState = tuple[str, int, int]
+"""Path, size and time of change of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +38,13 @@ class FoundVersion:
     """
 
     folder: Path
-    files: frozenset[tuple[str, int, int]] = frozenset()
+    files: frozenset[FileState] = frozenset()
     error: str = ""
     oddities: tuple[str, ...] = ()
+
+    def beside(self, state: FileState) -> "FoundVersion":
+        """Returns it as it is where a file beside it is in that state: another one after a change of that file."""
+        return replace(self, files=self.files | {state})
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +152,7 @@ def _looked_through(folder: Path, model_file: str) -> FoundVersion:
     files = {(os.path.realpath(folder), 0, 0)}
     unreadable: dict[str, str] = {}
     error = ""
-    for path, status in _contents(folder):
+    for path, status in contents(folder):
         name = str(path.relative_to(folder)).encode("utf-8", "backslashreplace").decode()
         if len(files) + len(unreadable) > _MAX_FILES:
             return FoundVersion(folder, error=f"it holds more than {_MAX_FILES} files")
@@ -165,7 +171,7 @@ def _looked_through(folder: Path, model_file: str) -> FoundVersion:
     return FoundVersion(folder, frozenset(files), error, oddities)
 
 
-def _contents(folder: Path) -> Iterator[tuple[Path, os.stat_result | OSError]]:
+def contents(folder: Path) -> Iterator[tuple[Path, os.stat_result | OSError]]:
     """Yields everything below a folder, and what it is or why that is not known.
 
     Links are followed; a folder to which several lead is looked into once.
@@ -192,6 +198,15 @@ def _contents(folder: Path) -> Iterator[tuple[Path, os.stat_result | OSError]]:
             yield path, status
             if stat.S_ISDIR(status.st_mode):
                 pending.append(path)
+
+
+def state_of(file: Path) -> FileState:
+    """Returns the state of a file; one that cannot be looked at has a state, too."""
+    try:
+        status = file.stat()
+    except OSError:
+        return str(file), -1, -1
+    return str(file), status.st_size, status.st_mtime_ns
 
 
 def _has_vanished(path: Path, error: OSError) -> bool:

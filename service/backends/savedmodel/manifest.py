@@ -3,11 +3,11 @@
 import hashlib
 import json
 import os
-import stat
 from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
 
+from service.backends.savedmodel.listing import opened
 from service.core.load_progress import LoadProgress
 from service.errors import ErrorKind, GatewayError
 
@@ -30,14 +30,14 @@ def verify(folder: Path, progress: LoadProgress) -> None:
     if not os.path.lexists(folder / MANIFEST):
         return
     try:
-        with _opened(folder / MANIFEST) as content:
+        with opened(folder / MANIFEST) as content:
             files = json.load(content)["files"].items()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise GatewayError(ErrorKind.BACKEND_FAILED, f"{MANIFEST} cannot be read") from error
     progress.enter("comparing its files with the manifest", "bytes", done=0, total=size_of(folder))
     for name, expected in files:
         try:
-            with _opened(folder / name) as content:
+            with opened(folder / name) as content:
                 actual = _digest(content, progress)
         except OSError as error:
             raise GatewayError(ErrorKind.BACKEND_FAILED, f"{name} cannot be read: {error.strerror}") from error
@@ -61,16 +61,3 @@ def _digest(content: BufferedReader, progress: LoadProgress) -> str:
         digest.update(chunk)
         progress.advance(len(chunk))
     return digest.hexdigest()
-
-
-def _opened(file: Path) -> BufferedReader:
-    """Opens a file to read.
-
-    Raises:
-        OSError: When it cannot be read, or is something else, such as a pipe, for which one might wait for ever.
-    """
-    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(0, "it is not a file")
-    return os.fdopen(descriptor, "rb")

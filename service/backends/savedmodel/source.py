@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from service.backends.savedmodel.folder import FoundVersion, Key, Scan, find_versions, versions_in
+from service.backends.savedmodel.folder import FoundVersion, Key, Scan, find_versions, state_of, versions_in
 from service.backends.savedmodel.layout import cure
 from service.backends.savedmodel.places import Places
 from service.core.batch_policy import AS_THE_SERVER, ServingOptions
@@ -22,6 +22,7 @@ class ModelSource:
         configs: The list, by name.
         unloaded: Models that are not served for now.
         places: Where models were found.
+        watched: A file that decides on all versions: when it changes, those that failed are tried again.
     """
 
     folder: Path
@@ -29,6 +30,7 @@ class ModelSource:
     configs: Mapping[str, ModelConfig] | None = None
     unloaded: frozenset[str] = frozenset()
     places: Places = field(default_factory=Places, compare=False)
+    watched: Path | None = None
 
     def listing(self, configs: Sequence[ModelConfig]) -> "ModelSource":
         """Returns the source that has these models and no others."""
@@ -44,12 +46,17 @@ class ModelSource:
         Raises:
             OSError: When the folder cannot be read.
         """
-        if self.configs is None:
-            return find_versions(self.folder, self.places)
+        scan = find_versions(self.folder, self.places) if self.configs is None else self._listed(self.configs)
+        if self.watched is None:
+            return scan
+        state = state_of(self.watched)
+        return replace(scan, versions={key: found.beside(state) for key, found in scan.versions.items()})
+
+    def _listed(self, configs: Mapping[str, ModelConfig]) -> Scan:
         versions: dict[Key, FoundVersion] = {}
         unreadable: dict[str, str] = {}
         misplaced: dict[str, str] = {}
-        for config in self.configs.values():
+        for config in configs.values():
             try:
                 of_model = dict(versions_in(config.base_path))
                 self.places.check(config.base_path, empty=not of_model)

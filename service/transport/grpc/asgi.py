@@ -11,6 +11,7 @@ from service.core.rights import Access
 from service.errors import ErrorKind, GatewayError
 from service.seam import statuses
 from service.transport.call import REQUEST_ID
+from service.transport.cross_site import SitePolicy
 from service.transport.grpc.calls import GrpcCalls, Streaming, Unary, refusing
 from service.transport.grpc.framing import MessageReader, Receive, answer_encoding
 from service.transport.grpc.metadata import timeout_of, trailers_of
@@ -35,10 +36,12 @@ class GrpcApp:
 
     Args:
         calls: The methods, and what a call means.
+        sites: Refuses what browsers send for other sites' pages.
     """
 
-    def __init__(self, calls: GrpcCalls) -> None:
+    def __init__(self, calls: GrpcCalls, sites: SitePolicy) -> None:
         self._calls = calls
+        self._sites = sites
 
     async def answer(self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive, send: Send) -> None:
         """Answers one call.
@@ -58,6 +61,7 @@ class GrpcApp:
         reader = MessageReader(receive, encoding=encoding, limit=calls.max_request_bytes)
         with suppress(OSError):  # the client went away; what came of its call is reported
             try:
+                self._sites.check(scope["method"], headers)
                 timeout = timeout_of(headers.get(b"grpc-timeout"))
                 if timeout is None and isinstance(writer, WebWriter) and isinstance(bound, Streaming):
                     timeout = math.inf  # as long as any call may take: nothing tells that a client of HTTP/1.1 is gone

@@ -54,13 +54,21 @@ class H2cornServer:
         services: Names of the gRPC services among what it answers.
         stall_timeout: Seconds after which a client is let go that does not read its answers.
         tls: What TLS is made of; without it none is spoken.
+        purpose: What its address is for; for errors.
     """
 
     def __init__(
-        self, app: ASGIApp, *, services: Iterable[str], stall_timeout: float, tls: TlsMaterial | None = None
+        self,
+        app: ASGIApp,
+        *,
+        services: Iterable[str],
+        stall_timeout: float,
+        tls: TlsMaterial | None = None,
+        purpose: str = "gRPC",
     ) -> None:
         self._app: ASGIApp = StallLimit(app, stall_timeout)
         self._tls = tls
+        self._purpose = purpose
         self._open: OpenRequests | None = None
         if tls is not None:
             self._app = self._open = OpenRequests(self._app if tls.client_ca is None else WithCertificates(self._app))
@@ -84,7 +92,7 @@ class H2cornServer:
         Raises:
             OSError: When the address cannot be had.
         """
-        listening = listen(host, port, "gRPC", stall_timeout=self._stall_timeout)
+        listening = listen(host, port, self._purpose, stall_timeout=self._stall_timeout)
         # While it drains, new connections would wait in the backlog: the duplicate is to turn them away.
         self._sockets = [listening, listening.dup()]
         taken: int = listening.getsockname()[1]

@@ -16,6 +16,7 @@ from service.errors import ErrorKind, GatewayError, Violation, invalid_input, sh
 from service.seam.http import Found, HttpRequest, HttpResponse, RestApi, Route
 from service.seam.problem import problem_response
 from service.transport.call import OTHER_METHOD, REQUEST_ID, Calls, answered_again, request_id_of
+from service.transport.cross_site import SitePolicy
 from service.transport.rest.quotas import quota_headers
 from service.transport.rest.routing import MethodNotAllowedError, Router
 from service.transport.tls import CERTIFICATE
@@ -38,6 +39,7 @@ class RestApp:
         apis: The protocols' REST sides.
         operations: Routes of none of them: probes, scrapes and pages.
         calls: Runs the calls.
+        sites: Refuses what browsers send for other sites' pages.
         max_request_bytes: How long a body may be.
         headers: That every answer has.
     """
@@ -48,12 +50,14 @@ class RestApp:
         apis: Sequence[RestApi],
         operations: Sequence[Route],
         calls: Calls,
+        sites: SitePolicy,
         max_request_bytes: int,
         headers: Headers = (),
     ) -> None:
         self._apis = [(api, Router(api.routes)) for api in apis]
         self._operations = Router(operations)
         self._calls = calls
+        self._sites = sites
         self._max_request_bytes = max_request_bytes
         self._headers = headers
 
@@ -78,6 +82,7 @@ class RestApp:
         try:
             found = _found(api, router, scope)
             call.method, call.access = found[0].name, found[0].access
+            self._sites.check(scope["method"], headers)
             if (timeout := headers.get(_TIMEOUT)) is not None:
                 call.deadline = self._calls.deadline(_seconds(timeout.decode("latin-1")))
         except GatewayError as error:

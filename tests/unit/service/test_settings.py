@@ -1,8 +1,9 @@
+import re
 from pathlib import Path
 
 import pytest
 
-from service.app.settings import Settings, SettingsError, load, nearest_variables, unknown_variables
+from service.app.settings import Settings, SettingsError, fields, load, nearest_variables, unknown_variables
 
 
 @pytest.fixture(autouse=True)
@@ -101,3 +102,9 @@ def test_variables_that_are_no_settings_are_found() -> None:
 
 def test_every_setting_is_documented() -> None:
     assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_what_is_secret_is_in_a_file_that_a_setting_names() -> None:
+    for name, field in fields().items():
+        if re.search("key|secret|password|token", name):
+            assert field.annotation in {Path, Path | None}, name

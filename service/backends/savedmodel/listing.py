@@ -1,0 +1,154 @@
+"""Lists of a version's files with their hashes, a line each as ``sha256sum`` writes them: by <model>/<version>/<path>.
+
+The model and the version are part of what is listed: one's files are not to pass for another's.
+"""
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterable, Mapping
+from io import BufferedReader
+from pathlib import Path
+
+from service.backends.savedmodel.folder import contents
+from service.core.load_progress import LoadProgress
+from service.errors import ErrorKind, GatewayError, shown
+
+LISTING = Path("assets.extra", "tensorgate.sha256")
+"""Of a version that lists itself, for its publisher to sign."""
+SIGNATURE = LISTING.with_name(LISTING.name + ".minisig")
+"""Of that list."""
+
+_OF_LISTS = frozenset({LISTING.as_posix(), SIGNATURE.as_posix()})
+"""Not loaded, so it does not matter whether they are in a list."""
+_LINE = re.compile(r"([0-9a-f]{64}) [ *](\S.*)")
+_MAX_BYTES = 16 * 1024 * 1024
+"""Of a list, which may be of anybody's making."""
+
+
+def files_in(folder: Path) -> dict[str, Path]:
+    """Returns a version's files by their paths below its folder; without its own list and that one's signature.
+
+    Links are followed, to folders too.
+
+    Raises:
+        OSError: When something in it cannot be read.
+    """
+    found = {}
+    for path, status in contents(folder):
+        if isinstance(status, OSError):
+            raise status
+        if not stat.S_ISDIR(status.st_mode):
+            found[path.relative_to(folder).as_posix()] = path
+    return {name: path for name, path in sorted(found.items()) if name not in _OF_LISTS}
+
+
+def listed_files(folder: Path, model: str, version: int) -> str:
+    """Returns the list of a version's files.
+
+    Raises:
+        OSError: When one cannot be read.
+    """
+    lines = []
+    for name, path in files_in(folder).items():
+        with opened(path) as content:
+            lines.append(f"{hashlib.file_digest(content, 'sha256').hexdigest()}  {model}/{version}/{name}\n")
+    return "".join(lines)
+
+
+def hashes_in(text: str, model: str, version: int, *, where: str) -> dict[str, str]:
+    """Returns what a list says of a version: hashes by paths below its folder.
+
+    Args:
+        text: The list; of other models and versions too.
+        model: Name of the model.
+        version: Of the model.
+        where: What list it is; for errors.
+
+    Raises:
+        GatewayError: BACKEND_FAILED when it is no such list.
+    """
+    prefix, hashes = f"{model}/{version}/", dict[str, str]()
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        if not (match := _LINE.fullmatch(line)):
+            text = f"{where}, line {number}: expected <sha256>  <model>/<version>/<path>, got {shown(line)}"
+            raise GatewayError(ErrorKind.BACKEND_FAILED, text)
+        digest, path = match.groups()
+        if not path.startswith(prefix):
+            continue
+        if hashes.setdefault(path.removeprefix(prefix), digest) != digest:
+            raise GatewayError(ErrorKind.BACKEND_FAILED, f"{where} has two hashes for {shown(path)}")
+    return hashes
+
+
+def copy_checked(
+    folder: Path, target: Path, lists: Iterable[tuple[str, Mapping[str, str]]], progress: LoadProgress
+) -> None:
+    """Copies a version's files, and sees to it that each copy is what is listed, and that nothing is missing.
+
+    Args:
+        folder: Of the version.
+        target: An empty folder that nobody else can write to.
+        lists: What each list is called, and the hashes in it by path; all of them must hold.
+        progress: Told of the bytes that were compared.
+
+    Raises:
+        GatewayError: BACKEND_FAILED, which names the file.
+        OSError: When something cannot be read or written.
+    """
+    files = files_in(folder)
+    for where, hashes in lists:
+        if missing := hashes.keys() - files.keys() - _OF_LISTS:
+            raise GatewayError(ErrorKind.BACKEND_FAILED, f"{shown(min(missing))} is in {where}, and not there")
+        if unlisted := files.keys() - hashes.keys():
+            raise GatewayError(ErrorKind.BACKEND_FAILED, f"{shown(min(unlisted))} is there, and not in {where}")
+    total = sum(path.stat().st_size for path in files.values())
+    progress.enter("comparing its files with what is trusted", "bytes", done=0, total=total)
+    for name, path in files.items():
+        copy = target / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        actual = _copied(path, copy, progress)
+        for where, hashes in lists:
+            if actual != hashes[name]:
+                text = f"{shown(name)} is not the file in {where}: expected {hashes[name]}, got {actual}"
+                raise GatewayError(ErrorKind.BACKEND_FAILED, text)
+
+
+def _copied(path: Path, copy: Path, progress: LoadProgress) -> str:
+    """Copies a file; returns the hash of what was written."""
+    digest = hashlib.sha256()
+    with opened(path) as content, copy.open("xb") as written:
+        while part := content.read(1 << 20):
+            digest.update(part)
+            written.write(part)
+            progress.advance(len(part))
+    return digest.hexdigest()
+
+
+def read_bounded(path: Path, limit: int = _MAX_BYTES) -> bytes:
+    """Returns the bytes of a file.
+
+    Raises:
+        OSError: When it cannot be read, or is longer than that.
+    """
+    with opened(path) as content:
+        data = content.read(limit + 1)
+    if len(data) > limit:
+        raise OSError(0, f"it is longer than {limit} bytes")
+    return data
+
+
+def opened(file: Path) -> BufferedReader:
+    """Opens a file to read.
+
+    Raises:
+        OSError: When it cannot be read, or is something else, such as a pipe, for which one might wait for ever.
+    """
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(0, "it is not a file")
+    return os.fdopen(descriptor, "rb")
