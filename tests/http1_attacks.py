@@ -7,10 +7,10 @@ client's request (https://portswigger.net/web-security/request-smuggling; RFC 91
 from collections.abc import Mapping
 
 SMUGGLED = "/v2/models/smuggled/ready"
-_HIDDEN = f"GET {SMUGGLED} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
-LAST = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+_HIDDEN = f"GET {SMUGGLED} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+LAST = b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 """Comes after each attack: whoever reads on answers it, and closes the connection."""
-_HEAD = b"POST /v1/models/double:predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+_HEAD = b"POST /v1/models/double:predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 _BODY = b'{"instances":[1]}'
 _LENGTH = b"Content-Length: 17\r\n"
 _CHUNKED = b"Transfer-Encoding: chunked\r\n"
@@ -71,13 +71,13 @@ REFUSED: Mapping[str, bytes] = {
     "a chunk's size beyond 64 bits": _in_chunks(b"10000000000000011\r\n" + _BODY + b"\r\n" + _END),
     "a chunk longer than it says": _in_chunks(b"11\r\n" + _BODY + b"xx" + _END),
     "TE in a trailer": _in_chunks(_CHUNKS[:-2] + _CHUNKED + b"\r\n"),
-    "a target with a space": b"GET /livez HTTP/1.1 /x HTTP/1.1\r\nHost: x\r\n\r\n" + _HIDDEN,
-    "a version of two letters more": b"GET /livez HTTP/1.1xx\r\nHost: x\r\n\r\n" + _HIDDEN,
-    "a version that there is not": b"GET /livez HTTP/9.9\r\nHost: x\r\n\r\n" + _HIDDEN,
+    "a target with a space": b"GET /livez HTTP/1.1 /x HTTP/1.1\r\nHost: localhost\r\n\r\n" + _HIDDEN,
+    "a version of two letters more": b"GET /livez HTTP/1.1xx\r\nHost: localhost\r\n\r\n" + _HIDDEN,
+    "a version that there is not": b"GET /livez HTTP/9.9\r\nHost: localhost\r\n\r\n" + _HIDDEN,
     "a zero in a header": _with_length(b"X: a\0b\r\n" + _LENGTH),
     "a space in a header's name": _with_length(b"X y: z\r\n" + _LENGTH),
     "a header without a name": _with_length(b": z\r\n" + _LENGTH),
-    "CONNECT": b"CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n" + _HIDDEN,
+    "CONNECT": b"CONNECT x:1 HTTP/1.1\r\nHost: localhost:1\r\n\r\n" + _HIDDEN,
 }
 """Attacks that nobody may read in any way."""
 
@@ -94,7 +94,7 @@ READ: Mapping[str, tuple[bytes, tuple[int, ...]]] = {
     "zeros before a chunk's size": (_in_chunks(b"000000000000011\r\n" + _BODY + b"\r\n" + _END), (200, 404)),
     "CL in a trailer": (_in_chunks(_CHUNKS[:-2] + b"Content-Length: 900\r\n\r\n"), (200, 404)),
     "a request in the body of a GET": (
-        b"GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(_HIDDEN) + _HIDDEN,
+        b"GET /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(_HIDDEN) + _HIDDEN,
         (200,),
     ),
     "an offer of h2c with a body": (

@@ -29,7 +29,8 @@ services:
     command: [serve]
     environment:
       TENSORGATE_MODELS: /models
-      TENSORGATE_HOST: 0.0.0.0 # in the container; outside it is published on this machine alone
+      TENSORGATE_HOST: 0.0.0.0 # in the container
+      TENSORGATE_INSECURE: "true" # outside it is published on this machine alone
     volumes:
       - {type: bind, source: ./models, target: /models, read_only: true}
     ports:

@@ -134,7 +134,7 @@ async def test_pages_of_other_sites_and_other_names_are_refused_there_too() -> N
 async def test_every_method_that_changes_something_is_for_operators(served: Served) -> None:
     """Whoever adds one is to think of it: what can be refused by the setting is what they alone may ask."""
     apis = served.runtime._apis
-    assert sum(route.for_admin for api in apis for route in api.rest.routes) == len(CONTROL)
+    assert sum(route.access in FOR_ADMIN for api in apis for route in api.rest.routes) == len(CONTROL)
     methods = {f"/{service.name}/{name}" for api in apis for service in api.grpc for name in _for_admin(service)}
     assert methods == set(RPCS)
     for verb, path in CONTROL:
@@ -144,7 +144,7 @@ async def test_every_method_that_changes_something_is_for_operators(served: Serv
 
 def _for_admin(service: GrpcService) -> Iterator[str]:
     for name, method in service.methods.items():
-        if isinstance(method, Method) and method.for_admin:
+        if isinstance(method, Method) and method.access in FOR_ADMIN:
             yield name
 
 
