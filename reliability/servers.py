@@ -151,7 +151,8 @@ class Starter:
         """
         rest, grpc = free_port(), free_port()
         command = [*before, sys.executable, "-m", "service", "serve", "--rest-port", rest, "--grpc-port", grpc]
-        command += ["--host", host, "--models", self.models, *options]
+        # Its models are changed by clients, and a gateway may know it by a name that is made up.
+        command += ["--host", host, "--models", self.models, "--allow-model-control", "--allowed-hosts", "*", *options]
         return await self._start(name, command, f"{host}:{rest}", f"{host}:{grpc}")
 
     async def replica(self, name: str, *options: object, host: str = "127.0.0.1") -> Server:
