@@ -64,7 +64,7 @@ def written(request: Request) -> bytes:
     """Returns the bytes of a request; what it says of its length is right."""
     lines = [b"%b %b HTTP/1.1" % (request.verb.encode(), request.path.encode("utf-8", "surrogateescape"))]
     if not request.header(b"host"):
-        lines.append(b"host: x")
+        lines.append(b"host: localhost")
     lines += [name + b": " + value for name, value in request.headers]
     lines.append(b"content-length: %d" % len(request.body))
     return b"\r\n".join((*lines, b"", request.body))

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from grpc import aio
 
+from service.core.rights import FOR_ADMIN
 from service.seam.grpc import GrpcService
 from service.seam.method import Method
 from tensorgate.v1 import tensorgate_pb2 as pb
