@@ -15,7 +15,9 @@ from grpc_tools import protoc
 ROOT = Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
 WIRE = PROTOS / "service" / "wire"
-# `protos/google` is for clients of other languages; in Python its messages come with googleapis-common-protos.
+# `protos/google` is for clients of other languages; in Python its messages come with googleapis-common-protos, which
+# the client does without where it is not installed.
+STATUS = ("from google.rpc import status_pb2", "from tensorgate.google_status import status_pb2")
 SOURCES = sorted(source for source in PROTOS.rglob("*.proto") if PROTOS / "google" not in source.parents)
 
 
@@ -38,6 +40,8 @@ def generate(root: Path) -> int:
     status = protoc.main(["protoc", *includes, f"--python_out={root}", f"--pyi_out={root}", *map(str, SOURCES)])
     if status == 0 and with_services:
         status = protoc.main(["protoc", *includes, f"--grpc_python_out={root}", *map(str, with_services)])
+    for name in generated(root):
+        (root / name).write_text((root / name).read_text().replace(*STATUS))
     return int(status)
 
 

@@ -1,4 +1,4 @@
-from google.rpc import status_pb2 as _status_pb2
+from tensorgate.google_status import status_pb2 as _status_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message

@@ -1,0 +1,130 @@
+"""What can be asked of one model, whoever makes the calls (see `tensorgate.client.calls`)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tensorgate.client import images, series
+from tensorgate.client.answers import Classification, Forecast, Prediction, classifications, forecasts
+from tensorgate.client.calls import CLASSIFY, FORECAST, GET_MODEL, LIST_MODELS, Call, Limits, Operation, split
+from tensorgate.client.errors import InvalidInput, NotFound, Unavailable, invalid
+from tensorgate.client.metadata import CLASSIFIER, FORECASTER, ModelInfo, ModelVersion, model_info
+from tensorgate.client.prediction import InferRequest, joined
+from tensorgate.v1 import tensorgate_pb2 as pb
+
+
+def list_models() -> Operation[list[ModelInfo]]:
+    """Asks for every model that the server knows."""
+    [answer] = yield [Call(LIST_MODELS, pb.ListModelsRequest())]
+    return [model_info(model) for model in answer.models]
+
+
+class ModelOperations:
+    """What can be asked of one model.
+
+    Attributes:
+        name: Of the model.
+        version: Its number; ``None`` for the newest that is available.
+        label: Of the version, in place of its number.
+    """
+
+    def __init__(self, name: str, version: int | None, label: str | None, limits: Limits) -> None:
+        if version is not None and label is not None:
+            raise invalid("version", "a version or a label", "both")
+        self.name = name
+        self.version = version
+        self.label = label
+        self._limits = limits
+        self._known: ModelVersion | None = None
+
+    def metadata(self) -> Operation[ModelVersion]:
+        """Asks what the version takes and gives that answers now."""
+        request = pb.GetModelRequest(**self._addressed())
+        [answer] = yield [Call(GET_MODEL, request)]
+        found = model_info(answer.model)
+        for version in found.versions:
+            if version.available:
+                self._known = version
+                return version
+        reasons = [f"version {version.version}: {version.error or version.state}" for version in found.versions]
+        raise Unavailable("not_ready", f"no version of {self.name} is available: {found.problem or '; '.join(reasons)}")
+
+    def classify(self, given: Any, top_k: int | None = None) -> Operation[Classification | list[Classification]]:
+        """Asks what images show: a `Classification` for one, a list of them for several."""
+        one = images.is_one(given)
+        messages = [images.image_message(image, f"images[{index}]") for index, image in enumerate(_several(given, one))]
+        addressed = self._addressed()
+
+        def request(part: Sequence[pb.Image]) -> pb.ClassifyRequest:
+            return pb.ClassifyRequest(**addressed, images=part, top_k=top_k)
+
+        answers = yield [Call(CLASSIFY, request(part)) for part in self._parts(messages)]
+        results = [result for answer in answers for result in classifications(answer)]
+        return results[0] if one else results
+
+    def forecast(
+        self, given: Any, horizon: int | None = None, quantiles: Sequence[float] | None = None
+    ) -> Operation[Forecast | list[Forecast]]:
+        """Asks how series go on: a `Forecast` for one, a list of them for several."""
+        one = series.is_one(given)
+        asked = [series.series_message(item, f"series[{index}]") for index, item in enumerate(_several(given, one))]
+        addressed = self._addressed()
+
+        def request(part: Sequence[pb.Series]) -> pb.ForecastRequest:
+            return pb.ForecastRequest(**addressed, series=part, horizon=horizon, quantiles=quantiles)
+
+        parts = self._parts([item.message for item in asked])
+        answers = yield [Call(FORECAST, request(part)) for part in parts]
+        indices = iter([item.index for item in asked])
+        results = [
+            result for answer in answers for result in forecasts(answer, [next(indices) for _ in answer.forecasts])
+        ]
+        return results[0] if one else results
+
+    def predict(
+        self, inputs: Mapping[str, Any], signature: str | None = None, outputs: Sequence[str] | None = None
+    ) -> Operation[Prediction]:
+        """Asks any signature of any model."""
+        remembered = self._known
+        known = remembered or (yield from self.metadata())
+        try:
+            return (yield from self._predict(known, inputs, signature, outputs))
+        except (InvalidInput, NotFound):
+            # There may be another version since, which takes other things.
+            if remembered is None or (known := (yield from self.metadata())) == remembered:
+                raise
+        return (yield from self._predict(known, inputs, signature, outputs))
+
+    def _predict(
+        self, known: ModelVersion, inputs: Mapping[str, Any], signature: str | None, outputs: Sequence[str] | None
+    ) -> Operation[Prediction]:
+        request = InferRequest(self.name, self.label or self.version, known.signature(signature), signature, outputs)
+        answers = yield request.calls(inputs, self._limits)
+        versions = {int(answer.model_version) for answer in answers}
+        if len(versions) > 1:  # the parts came when versions changed, and an answer is one version's
+            answers = yield replace(request, version=max(versions)).calls(inputs, self._limits)
+        return joined(answers)
+
+    def any(self, item: Any, options: Mapping[str, Any]) -> Operation[Any]:
+        """Asks what the model is for: of a mapping `predict`, else `classify` or `forecast`."""
+        if isinstance(item, Mapping):
+            return (yield from self.predict(item, **options))
+        known = self._known or (yield from self.metadata())
+        if known.kind == CLASSIFIER:
+            return (yield from self.classify(item, **options))
+        if known.kind == FORECASTER:
+            return (yield from self.forecast(item, **options))
+        raise invalid("inputs", f"mappings of arrays by name, as {self.name} is {known.kind}", type(item).__name__)
+
+    def _addressed(self) -> dict[str, Any]:
+        return {"model": self.name, "version": self.version, "label": self.label}
+
+    def _parts(self, messages: list[Any]) -> list[list[Any]]:
+        if len(messages) <= 1:
+            return [messages]
+        sizes = [message.ByteSize() for message in messages]
+        return [messages[part] for part in split(sizes, self._limits)]
+
+
+def _several(given: Any, one: bool) -> Sequence[Any]:
+    return [given] if one else given

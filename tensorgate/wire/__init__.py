@@ -1,0 +1,1 @@
+"""Generated subsets of upstream protocols, which the client sends and reads beside the typed API (``make protos``)."""
