@@ -18,8 +18,8 @@ def _extras(*names: str) -> list[str]:
 FILES = {
     "gateway.txt": ["--extra", "tracing"],
     "run.txt": _extras("embedded", "jwt", "signatures", "tracing", "training"),
-    "dev.txt": ["--group", "dev"],
-    "fuzz.txt": ["--group", "fuzz"],
+    "dev.txt": ["--extra", "server", "--group", "dev"],
+    "fuzz.txt": ["--extra", "server", "--group", "fuzz"],
 }
 EVERYTHING = [*FILES["run.txt"], *FILES["dev.txt"], *FILES["fuzz.txt"]]
 CLIENTS = ("triton", "kserve", "ovmsclient", "schemathesis")

@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from service.commands.client import CommandError, add_common, add_model, model_name, table
+from tensorgate.client import Client
 from tensorgate.v1 import tensorgate_pb2 as pb
-from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,15 +16,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_common(parser, _call_classify)
 
 
-def _call_classify(stub: TensorgateServiceStub, options: argparse.Namespace) -> None:
+def _call_classify(client: Client, options: argparse.Namespace) -> None:
     request = pb.ClassifyRequest(
-        model=model_name(stub, options, "image_classifier"),
+        model=model_name(client, options, "image_classifier"),
         version=options.model_version,
         label=options.model_label,
         images=[pb.Image(encoded=_read(file)) for file in options.images],
         top_k=options.top_k,
     )
-    answer = stub.Classify(request, timeout=options.timeout)
+    answer = client.call("Classify", request)
     with table(answer, options, "Image", "Class", "Score") as add_row:
         for file, result in zip(options.images, answer.results, strict=True):
             for rank, scored in enumerate(result.classes):

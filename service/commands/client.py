@@ -6,25 +6,20 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import grpc
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
-from google.rpc import error_details_pb2, status_pb2
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from service.commands.tls import add_tls, tls_of
-from service.replay.credentials import VARIABLE, KeyFileError, key_in, showing
+from service.replay.credentials import VARIABLE, KeyFileError, key_in
 from service.replay.target import TargetError
-from tensorgate.v1 import tensorgate_pb2 as pb
-from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
+from tensorgate.client import Client, TensorgateError, Tls, Unauthenticated, Unavailable
 
 FAILED = 1
 _DEFAULT_ADDRESS = "127.0.0.1:8001"
-_STATUS_DETAILS = "grpc-status-details-bin"
 KEY_HELP = f"file of the key or token to show, where the server asks for one [{VARIABLE} has the key itself]"
 
 
@@ -32,9 +27,7 @@ class CommandError(Exception):
     """The command failed; the message says why."""
 
 
-def add_common(
-    parser: argparse.ArgumentParser, call: Callable[[TensorgateServiceStub, argparse.Namespace], None]
-) -> None:
+def add_common(parser: argparse.ArgumentParser, call: Callable[[Client, argparse.Namespace], None]) -> None:
     """Adds the options of every command that calls a server.
 
     Args:
@@ -62,26 +55,27 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--model-label", metavar="LABEL", help="the version that bears it")
 
 
-def _run(call: Callable[[TensorgateServiceStub, argparse.Namespace], None], options: argparse.Namespace) -> int:
+def _run(call: Callable[[Client, argparse.Namespace], None], options: argparse.Namespace) -> int:
     try:
-        key = key_in(options.key_file)
-        with _channel(options) as channel:
-            call(TensorgateServiceStub(showing(key, channel)), options)  # type: ignore[no-untyped-call]  # generated
+        address = options.address.removeprefix("grpc://").removeprefix("grpcs://")
+        key = key_in(options.key_file) or None
+        with Client(address, key=key, tls=_tls(options), timeout=options.timeout) as client:
+            call(client, options)
     except (CommandError, KeyFileError, TargetError, ValueError) as error:  # the last where a message cannot hold them
         sys.stderr.write(f"tensorgate: {error}\n")
         return FAILED
-    except grpc.RpcError as error:
+    except TensorgateError as error:
         sys.stderr.write(f"tensorgate: {_explained(error, options)}\n")
         return FAILED
     return 0
 
 
-def _channel(options: argparse.Namespace) -> grpc.Channel:
-    unlimited = [("grpc.max_receive_message_length", -1)]
-    address = options.address.removeprefix("grpc://").removeprefix("grpcs://")
-    if _speaks_tls(options):
-        return grpc.secure_channel(address, tls_of(options).credentials(), options=unlimited)
-    return grpc.insecure_channel(address, options=unlimited)
+def _tls(options: argparse.Namespace) -> Tls | bool:
+    if not _speaks_tls(options):
+        return False
+    files = tls_of(options)
+    files.context()  # gRPC itself would take anything, and complain at each call
+    return Tls(files.ca, files.certificate, files.key)
 
 
 def _speaks_tls(options: argparse.Namespace) -> bool:
@@ -89,35 +83,23 @@ def _speaks_tls(options: argparse.Namespace) -> bool:
     return not plain or options.address.startswith("grpcs://")
 
 
-def _explained(error: Any, options: argparse.Namespace) -> str:
-    if error.code() is grpc.StatusCode.UNAVAILABLE and not _details(error):
+def _explained(error: TensorgateError, options: argparse.Namespace) -> str:
+    if isinstance(error, Unavailable) and not error.request_id:
         if _speaks_tls(options):
-            return f"no server answers at {options.address} with TLS and these certificates: {error.details()}"
+            reason = error.message.partition(": ")[2]
+            return f"no server answers at {options.address} with TLS and these certificates: {reason}"
         return f"no server answers at {options.address}; start one with: tensorgate serve"
-    hint = f"; give a key by --key-file or {VARIABLE}" if error.code() is grpc.StatusCode.UNAUTHENTICATED else ""
-    lines = [f"{error.code().name}: {error.details()}{hint}"]
-    for detail in _details(error):
-        bad = error_details_pb2.BadRequest()
-        if detail.Unpack(bad):
-            lines += [f"  {violation.field}: {violation.description}" for violation in bad.field_violations]
-    return "\n".join(lines if len(lines) > 2 else lines[:1])
+    hint = f"; give a key by --key-file or {VARIABLE}" if isinstance(error, Unauthenticated) else ""
+    return f"{error}{hint}" if error.status is None else f"{error.status.name}: {error}{hint}"
 
 
-def _details(error: Any) -> list[Any]:
-    for name, value in error.trailing_metadata() or ():
-        if name == _STATUS_DETAILS:
-            return list(status_pb2.Status.FromString(value).details)
-    return []
-
-
-def model_name(stub: TensorgateServiceStub, options: argparse.Namespace, kind: str) -> str:
+def model_name(client: Client, options: argparse.Namespace, kind: str) -> str:
     """Returns the model that was named, or else the only one of that kind."""
     if options.model:
         return str(options.model)
-    answer = stub.ListModels(pb.ListModelsRequest(), timeout=options.timeout)
-    names = [model.name for model in answer.models if any(version.kind == kind for version in model.versions)]
+    names = [model.name for model in client.models() if any(version.kind == kind for version in model.versions)]
     if len(names) == 1:
-        return str(names[0])
+        return names[0]
     known = ", ".join(names) or "none"
     raise CommandError(f"give --model: the server's models of kind {kind} are: {known}")
 

@@ -4,8 +4,8 @@ import argparse
 import sys
 
 from service.commands.client import add_common, table
+from tensorgate.client import Client
 from tensorgate.v1 import tensorgate_pb2 as pb
-from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,9 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_common(parser, _call_drift)
 
 
-def _call_drift(stub: TensorgateServiceStub, options: argparse.Namespace) -> None:
+def _call_drift(client: Client, options: argparse.Namespace) -> None:
     request = pb.GetDriftRequest(model=options.model, version=options.model_version, label=options.model_label)
-    answer = stub.GetDrift(request, timeout=options.timeout)
+    answer = client.call("GetDrift", request)
     if not answer.watched and not options.json:
         sys.stdout.write(
             f"version {answer.version} of {answer.model} is not watched for drift: {answer.unwatched_reason}\n"

@@ -6,8 +6,8 @@ import math
 from pathlib import Path
 
 from service.commands.client import CommandError, add_common, add_model, model_name, table
+from tensorgate.client import Client
 from tensorgate.v1 import tensorgate_pb2 as pb
-from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,16 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_common(parser, _call_forecast)
 
 
-def _call_forecast(stub: TensorgateServiceStub, options: argparse.Namespace) -> None:
+def _call_forecast(client: Client, options: argparse.Namespace) -> None:
     columns, values = _read_columns(options.file, options.column)
     request = pb.ForecastRequest(
-        model=model_name(stub, options, "forecaster"),
+        model=model_name(client, options, "forecaster"),
         version=options.model_version,
         label=options.model_label,
         series=[pb.Series(values=values, features=len(columns))],
         horizon=options.horizon,
     )
-    answer = stub.Forecast(request, timeout=options.timeout)
+    answer = client.call("Forecast", request)
     forecast = answer.forecasts[0]
     levels = [f"{quantile.level:.1%}" for quantile in forecast.quantiles]
     with table(answer, options, "Step", "Forecast", *levels) as add_row:

@@ -4,8 +4,8 @@ import argparse
 
 from service.commands.client import add_common
 from service.commands.models import show_models
+from tensorgate.client import Client
 from tensorgate.v1 import tensorgate_pb2 as pb
-from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,11 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_common(parser, _call_label)
 
 
-def _call_label(stub: TensorgateServiceStub, options: argparse.Namespace) -> None:
+def _call_label(client: Client, options: argparse.Namespace) -> None:
     if options.remove:
         removal = pb.DeleteLabelRequest(model=options.model, label=options.label)
-        answer = stub.DeleteLabel(removal, timeout=options.timeout)
+        answer = client.call("DeleteLabel", removal)
     else:
         request = pb.SetLabelRequest(model=options.model, label=options.label, version=options.version)
-        answer = stub.SetLabel(request, timeout=options.timeout)
+        answer = client.call("SetLabel", request)
     show_models(answer, [answer.model], options)

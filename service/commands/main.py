@@ -44,7 +44,11 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
     for name, (module, summary) in _COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if name == chosen:
-            importlib.import_module(module).add_arguments(command)
+            try:
+                importlib.import_module(module).add_arguments(command)
+            except ModuleNotFoundError as error:
+                extra = "training" if name == "train" else "server"
+                command.error(f"{error.name} is not installed: pip install 'tensorgate[{extra}]'")
             command.set_defaults(usage=command.format_usage)
     return parser
 

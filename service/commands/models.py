@@ -7,8 +7,8 @@ from operator import add
 from google.protobuf.message import Message
 
 from service.commands.client import add_common, table
+from tensorgate.client import Client
 from tensorgate.v1 import tensorgate_pb2 as pb
-from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,8 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_common(parser, _call_models)
 
 
-def _call_models(stub: TensorgateServiceStub, options: argparse.Namespace) -> None:
-    answer = stub.ListModels(pb.ListModelsRequest(), timeout=options.timeout)
+def _call_models(client: Client, options: argparse.Namespace) -> None:
+    answer = client.call("ListModels", pb.ListModelsRequest())
     show_models(answer, list(answer.models), options)
 
 

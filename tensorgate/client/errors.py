@@ -56,6 +56,7 @@ class TensorgateError(Exception):
             own, the name of the gRPC status in small letters.
         message: For people.
         violations: What is wrong with the input, as far as it is known.
+        status: Of gRPC; ``None`` where the client found it out before it called.
         request_id: By which the server's log names the request; empty where no server answered.
         retry_after: Seconds after which the same call may succeed, where the server said so.
     """
@@ -66,6 +67,7 @@ class TensorgateError(Exception):
         message: str,
         violations: tuple[Violation, ...] = (),
         *,
+        status: grpc.StatusCode | None = None,
         request_id: str = "",
         retry_after: float | None = None,
     ) -> None:
@@ -73,6 +75,7 @@ class TensorgateError(Exception):
         self.code = code
         self.message = message
         self.violations = violations
+        self.status = status
         self.request_id = request_id
         self.retry_after = retry_after
 
@@ -172,7 +175,7 @@ def error_of(failed: Any, address: str) -> TensorgateError:
     if info is None:
         if status is grpc.StatusCode.UNAVAILABLE:
             message = f"no server answers at {address}: {message}"
-        return _BY_STATUS.get(status, ServerError)(status.name.lower(), message)
+        return _BY_STATUS.get(status, ServerError)(status.name.lower(), message, status=status)
     kind = _BY_CODE.get(info.reason) or _BY_STATUS.get(status, ServerError)
     retry = details.get("RetryInfo")
     bad = details.get("BadRequest")
@@ -180,6 +183,7 @@ def error_of(failed: Any, address: str) -> TensorgateError:
         info.reason,
         message,
         () if bad is None else tuple(map(_violation, bad.field_violations)),
+        status=status,
         request_id=info.metadata.get("request_id", ""),
         retry_after=None if retry is None else retry.retry_delay.ToTimedelta().total_seconds(),
     )
