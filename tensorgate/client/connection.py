@@ -43,8 +43,11 @@ class Tls:
         """Reads the files.
 
         Raises:
+            InvalidInput: When there is a certificate and no key, or the other way round.
             OSError: When one cannot be read.
         """
+        if (self.certificate is None) != (self.key is None):
+            raise invalid("tls", "certificate and key together, or neither", "one of them")
         return grpc.ssl_channel_credentials(_pem(self.ca), _pem(self.key), _pem(self.certificate))
 
 

@@ -1,6 +1,7 @@
 """Series as people have them, and as they travel."""
 
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -79,7 +80,9 @@ def index_after(index: Any, steps: int) -> Any:
     if isinstance(index, pd.PeriodIndex):
         return pd.period_range(index[-1] + 1, periods=steps, freq=index.freq, name=index.name)
     if isinstance(index, pd.DatetimeIndex):
-        frequency = index.freq or (pd.infer_freq(index) if len(index) > 2 else None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pandas 3 says that its answer will be of another type, which does here
+            frequency = index.freq or index.inferred_freq
         if frequency is None:
             raise _uneven(index)
         return pd.date_range(index[-1], periods=steps + 1, freq=frequency, name=index.name)[1:]

@@ -84,8 +84,11 @@ def decode(datatype: str, shape: tuple[int, ...], data: bytes, where: str) -> Ar
         ServerError: When the bytes are not what datatype and shape say.
     """
     if datatype == "BYTES":
-        strings = np.empty(prod(shape), object)
-        strings[:] = _split(data, where)
+        found = _split(data, where)
+        if len(found) != prod(shape):
+            raise ServerError("backend_failed", f"{where}: {len(found)} strings are no BYTES {list(shape)}")
+        strings = np.empty(len(found), object)
+        strings[:] = found
         return strings.reshape(shape)
     wire = np.dtype(np.uint16) if datatype == "BF16" else _DTYPES.get(datatype)
     if wire is None or len(data) != prod(shape) * wire.itemsize:
