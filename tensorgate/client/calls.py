@@ -18,7 +18,7 @@ from tensorgate.wire import infer_pb2
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # as itself alone, it is found fast
 class Method:
     """A method of the server.
 
@@ -62,8 +62,7 @@ CLASSIFY, FORECAST, GET_MODEL, LIST_MODELS = map(
 INFER = Method("/inference.GRPCInferenceService/ModelInfer", infer_pb2.ModelInferRequest, infer_pb2.ModelInferResponse)
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
+class Deadline(NamedTuple):
     """When an operation must be done.
 
     Attributes:

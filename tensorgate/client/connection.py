@@ -18,8 +18,11 @@ Metadata = tuple[tuple[str, str], ...]
 Pem = str | PathLike[str] | bytes
 """The path of a PEM file, or what is in it."""
 
-_SERVICE_CONFIG = json.dumps({"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}})
-"""Calls go round among the servers whose health service says that they serve."""
+_ROUND: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]}
+"""grpc's service config: calls go round among the servers,"""
+_HEALTHY = {"healthCheckConfig": {"serviceName": ""}}
+"""and of several only among those whose health service says that they serve. One that stands alone is asked anyway: it
+may not be ready with all that it has, and answer all the same."""
 _CONTEXT = "opentelemetry.context"
 
 
@@ -88,6 +91,7 @@ def connection(addresses: str | Sequence[str], key: str | None, tls: Tls | bool 
         Unavailable: When one of several names has no address.
         OSError: When a file of TLS cannot be read.
     """
+    one = isinstance(addresses, str)
     several = [addresses] if isinstance(addresses, str) else list(addresses)
     if not several or not all(several):
         raise invalid("addresses", "HOST:PORT, or a list of them", repr(addresses))
@@ -95,7 +99,7 @@ def connection(addresses: str | Sequence[str], key: str | None, tls: Tls | bool 
         expected = "tls=True, or tls=False to send the key unencrypted"
         raise invalid("tls", expected, f"a key and a server of another machine, {', '.join(several)}")
     options: list[tuple[str, Any]] = [
-        ("grpc.service_config", _SERVICE_CONFIG),
+        ("grpc.service_config", json.dumps(_ROUND if one else _ROUND | _HEALTHY)),
         ("grpc.max_receive_message_length", -1),
         ("grpc.max_send_message_length", -1),
     ]

@@ -1,7 +1,6 @@
 """What can be asked of one model, whoever makes the calls (see `tensorgate.client.calls`)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from tensorgate.client import images, series
@@ -100,9 +99,9 @@ class ModelOperations:
     ) -> Operation[Prediction]:
         request = InferRequest(self.name, self.label or self.version, known.signature(signature), signature, outputs)
         answers = yield request.calls(inputs, self._limits)
-        versions = {int(answer.model_version) for answer in answers}
-        if len(versions) > 1:  # the parts came when versions changed, and an answer is one version's
-            answers = yield replace(request, version=max(versions)).calls(inputs, self._limits)
+        if len(answers) > 1 and len(versions := {int(answer.model_version) for answer in answers}) > 1:
+            # The parts came when versions changed, and an answer is one version's.
+            answers = yield request._replace(version=max(versions)).calls(inputs, self._limits)
         return joined(answers)
 
     def any(self, item: Any, options: Mapping[str, Any]) -> Operation[Any]:

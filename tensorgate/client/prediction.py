@@ -5,8 +5,7 @@ TensorFlow Serving's answers hold a varint for each integer. What it lacks are c
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,8 +19,7 @@ from tensorgate.wire import infer_pb2 as pb
 _SIGNATURE_NAME = "signature_name"
 
 
-@dataclass(frozen=True, slots=True)
-class InferRequest:
+class InferRequest(NamedTuple):
     """What is asked of one signature.
 
     Attributes:
@@ -46,11 +44,11 @@ class InferRequest:
         """
         specs = {} if self.signature is None else self.signature.inputs
         arrays = {name: array_of(value, specs.get(name), name) for name, value in inputs.items()}
-        rows = self._rows(arrays) or 1
-        sizes = sum(_row_sizes(array, rows) for array in arrays.values()) if rows > 1 else np.zeros(1, np.int64)
-        parts = split(np.asarray(sizes).tolist(), limits)
-        if len(parts) == 1:
+        rows = 1 if _are_few(arrays, limits) else self._rows(arrays) or 1
+        if rows == 1:
             return [self._call(arrays)]
+        sizes = sum(_row_sizes(array, rows) for array in arrays.values())
+        parts = split(np.asarray(sizes).tolist(), limits)
         return [self._call({name: array[part] for name, array in arrays.items()}) for part in parts]
 
     def _rows(self, arrays: Mapping[str, Array]) -> int | None:
@@ -96,6 +94,16 @@ def _outputs(answer: pb.ModelInferResponse) -> dict[str, Array]:
         output.name: decode(output.datatype, tuple(output.shape), data, output.name)
         for output, data in zip(answer.outputs, answer.raw_output_contents, strict=True)
     }
+
+
+def _are_few(arrays: Mapping[str, Array], limits: Limits) -> bool:
+    """Whether one call holds them, as is seen at once."""
+    size = 0
+    for array in arrays.values():
+        if array.dtype.kind == "O" or (array.ndim and len(array) > limits.rows):
+            return False
+        size += array.nbytes
+    return size <= limits.size // 2
 
 
 def _row_sizes(array: Array, rows: int) -> Array:

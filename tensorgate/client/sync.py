@@ -28,8 +28,8 @@ class Client:
     """Calls one server, or several that serve the same models.
 
     Args:
-        addresses: ``HOST:PORT`` of the server's gRPC, or a list of them, which calls go round; a name that stands for
-            several addresses is all of them.
+        addresses: ``HOST:PORT`` of the server's gRPC; or a list of them: calls go round among those that say that they
+            serve. A name that stands for several addresses is all of them.
         key: Shown with every call, as ``authorization: Bearer KEY``: an API key, or a token.
         tls: ``True``, or what is to be known of certificates. Without it a key goes to this machine alone; with
             ``False`` it goes unencrypted to others, too.

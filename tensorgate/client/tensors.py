@@ -21,7 +21,9 @@ _DATATYPES = {
     **{np.dtype(f"{kind}{bits}"): f"{kind.upper()}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)},
     **{np.dtype(f"float{bits}"): f"FP{bits}" for bits in (16, 32, 64)},
 }
-_DTYPES = {datatype: dtype for dtype, datatype in _DATATYPES.items()}
+_WIRE = {datatype: dtype.newbyteorder("<") for dtype, datatype in _DATATYPES.items()} | {"BF16": np.dtype("<u2")}
+_NUMPY = {str(dtype): dtype for dtype in _DATATYPES}
+"""By TensorFlow's name. numpy builds the name of a dtype at each access, which costs more than all else here."""
 _LENGTH = struct.Struct("<I")
 _NUMBERS = "biufc"
 
@@ -42,6 +44,8 @@ def array_of(value: Any, spec: TensorSpec | None, where: str) -> Array:
         array = value if isinstance(value, np.ndarray) else np.asarray(value, object if wanted == STRING else None)
     except ValueError as error:
         raise invalid(where, str(spec or "an array"), str(error)) from error
+    if wanted is not None and array.dtype == _NUMPY.get(wanted):
+        return array
     if array.dtype.kind in "OSU":
         array = _strings(array, where)
     if wanted is None or array.dtype.name == wanted or (wanted == STRING and array.dtype.kind == "O"):
@@ -65,6 +69,9 @@ def encode(array: Array, dtype: str, where: str) -> tuple[str, bytes]:
     Raises:
         InvalidInput: When the protocol has no such datatype.
     """
+    datatype = _DATATYPES.get(array.dtype)
+    if datatype is not None and dtype != BFLOAT16:
+        return datatype, _little_endian(array).tobytes()
     if array.dtype.kind == "O":
         return "BYTES", b"".join(part for value in array.ravel().tolist() for part in (_LENGTH.pack(len(value)), value))
     if array.dtype.name == BFLOAT16:
@@ -90,13 +97,13 @@ def decode(datatype: str, shape: tuple[int, ...], data: bytes, where: str) -> Ar
         strings = np.empty(len(found), object)
         strings[:] = found
         return strings.reshape(shape)
-    wire = np.dtype(np.uint16) if datatype == "BF16" else _DTYPES.get(datatype)
+    wire = _WIRE.get(datatype)
     if wire is None or len(data) != prod(shape) * wire.itemsize:
         raise ServerError("backend_failed", f"{where}: {len(data)} bytes are no {datatype} {list(shape)}")
-    numbers = np.frombuffer(data, wire.newbyteorder("<")).reshape(shape)
+    numbers = np.frombuffer(data, wire).reshape(shape)
     if datatype == "BF16":
         return (numbers.astype(np.uint32) << 16).view(np.float32)
-    return numbers.astype(wire)
+    return numbers.astype(wire.newbyteorder("=")) if sys.byteorder != "little" else numbers.copy()
 
 
 def _strings(array: Array, where: str) -> Array:
