@@ -12,8 +12,8 @@ from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, message_fa
 __all__ = ["status_pb2"]
 
 
-def _status() -> Any:
-    """Makes the message, as ``google/rpc/status.proto`` says it."""
+def _described() -> descriptor_pb2.FileDescriptorProto:
+    """Returns what ``google/rpc/status.proto`` says."""
     field = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(
         name="google/rpc/status.proto",
@@ -31,8 +31,13 @@ def _status() -> Any:
         label=field.LABEL_REPEATED,
         type_name=".google.protobuf.Any",
     )
+    return file
+
+
+def _status() -> Any:
+    """Makes the message."""
     pool = descriptor_pool.Default()
-    pool.AddSerializedFile(file.SerializeToString())
+    pool.AddSerializedFile(_described().SerializeToString())
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("google.rpc.Status"))
 
 

@@ -33,6 +33,10 @@ ALLOWED = {
     "__main__": {"commands"},
 }
 
+_CLIENT_NEEDS = {"google", "grpc", "numpy", "tensorgate"}
+_CLIENT_MAY_USE = {"PIL", "opentelemetry", "pandas"}
+"""What the client library imports where the caller has it."""
+
 
 def _sources(package: str) -> list[Path]:
     return [source for source in sorted((ROOT / package).rglob("*.py")) if "_pb2" not in source.name]
@@ -87,6 +91,15 @@ def test_what_both_agree_on_knows_neither() -> None:
 def test_clients_import_nothing_of_the_service() -> None:
     for source in (ROOT / "tensorgate").rglob("*.py"):
         assert not any(module.startswith("service") for module in _imports(source)), source
+    for source in _sources("tensorgate/client"):
+        roots = {module.partition(".")[0] for module in _imports(source)}
+        assert roots <= {*sys.stdlib_module_names, *_CLIENT_NEEDS, *_CLIENT_MAY_USE}, source
+
+
+def test_only_commands_use_the_client_library() -> None:
+    for source in _sources("service"):
+        if "commands" not in source.parts:
+            assert not any(module.startswith("tensorgate.client") for module in _imports(source)), source
 
 
 def test_only_the_savedmodel_backend_imports_tensorflow() -> None:
@@ -121,7 +134,7 @@ def test_protocols_come_to_the_models_as_who_asks_may_see_them() -> None:
 
 def test_there_is_no_import_cycle() -> None:
     modules = {}
-    for package in ("pictures", "service", "training"):
+    for package in ("pictures", "service", "tensorgate", "training"):
         for source in _sources(package):
             name = ".".join(source.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
             modules[name] = source
@@ -145,7 +158,7 @@ def test_there_is_no_import_cycle() -> None:
         visit(name, ())
 
 
-@pytest.mark.parametrize("package", ["pictures", "reliability", "service", "training", "fuzz", "tests"])
+@pytest.mark.parametrize("package", ["pictures", "reliability", "service", "tensorgate", "training", "fuzz", "tests"])
 def test_no_file_is_longer_than_a_reader_likes(package: str) -> None:
     long = {str(source): lines for source in _sources(package) if (lines := len(source.read_text().splitlines())) > 300}
     assert not long
