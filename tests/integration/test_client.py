@@ -15,6 +15,7 @@ from service.core.tensors import NUMPY_DTYPES
 from service.errors import ErrorKind, GatewayError
 from tensorgate.client import aio
 from tensorgate.v1 import tensorgate_pb2 as pb
+from tests.access import HIDDEN, SEEN, add, serving_with_access
 from tests.certificates import Authority
 from tests.conftest import Served, serving, until
 from tests.fakes import SIZE, WINDOW
@@ -236,3 +237,33 @@ async def test_a_backend_that_fails_is_told_and_not_asked_again(kind: str) -> No
         with pytest.raises(tg.ServerError, match="out of order"):
             await asker.ask(asker.client.model("shades").classify, DARK)
         await closed(asker.client)
+
+
+@pytest.mark.parametrize("kind", ["sync", "asyncio"])
+async def test_who_may_not_is_told_so(kind: str, tmp_path: Path) -> None:
+    async with serving_with_access(tmp_path) as served:
+        reader = add(tmp_path / "access.toml", [SEEN], ["read"])
+        user = add(tmp_path / "access.toml", [SEEN])
+        nobody, seer, asker = (Asker(client_of(kind, served, key=key)) for key in (None, reader, user))
+        await until_it_is_read(asker)
+        assert (await asker.ask(asker.client.model(SEEN).classify, DARK)).label == "dark"
+        with pytest.raises(tg.Unauthenticated) as unknown:
+            await nobody.ask(nobody.client.models)
+        assert unknown.value.code == "unauthenticated"
+        with pytest.raises(tg.Forbidden):
+            await seer.ask(seer.client.model(SEEN).classify, DARK)
+        with pytest.raises(tg.NotFound):
+            await asker.ask(asker.client.model(HIDDEN).metadata)
+        for one in (nobody, seer, asker):
+            await closed(one.client)
+
+
+async def until_it_is_read(asker: Asker) -> None:
+    """Waits until the server has taken up the file of keys."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await asker.ask(asker.client.models)
+                return
+            except tg.Unauthenticated:
+                await asyncio.sleep(0.05)
