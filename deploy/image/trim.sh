@@ -22,6 +22,8 @@ rm -f PIL/_imagingmath.* PIL/_imagingmorph.* PIL/_avif.* PIL/_webp.* PIL/_imagin
 (cd pillow.libs && rm -f libavif-* libwebp* libsharpyuv-* liblcms2-* libharfbuzz-* libfreetype-* libbrotli* libpng16-*)
 # Rich needs these to show source code and Markdown, and no command of ours does that.
 rm -rf pygments markdown_it mdurl
+rm -f rich/markdown.py rich/syntax.py rich/traceback.py rich/logging.py rich/layout.py rich/prompt.py rich/tree.py \
+  rich/_inspect.py rich/__main__.py rich/_win32_console.py rich/_windows_renderer.py
 # Of the pages that it brings, ours is the one made of swagger_*.
 rm -f offapi/redoc.js offapi/scalar.js offapi/swagger_preset.js
 # Of the names that OpenTelemetry has for everything, those that its own packages import.

@@ -86,23 +86,19 @@ class ModelOperations:
         """Asks any signature of any model."""
         remembered = self._known
         known = remembered or (yield from self.metadata())
-        try:
-            return (yield from self._predict(known, inputs, signature, outputs))
-        except (InvalidInput, NotFound):
-            # There may be another version since, which takes other things.
-            if remembered is None or (known := (yield from self.metadata())) == remembered:
-                raise
-        return (yield from self._predict(known, inputs, signature, outputs))
-
-    def _predict(
-        self, known: ModelVersion, inputs: Mapping[str, Any], signature: str | None, outputs: Sequence[str] | None
-    ) -> Operation[Prediction]:
-        request = InferRequest(self.name, self.label or self.version, known.signature(signature), signature, outputs)
-        answers = yield request.calls(inputs, self._limits)
-        if len(answers) > 1 and len(versions := {int(answer.model_version) for answer in answers}) > 1:
-            # The parts came when versions changed, and an answer is one version's.
-            answers = yield request._replace(version=max(versions)).calls(inputs, self._limits)
-        return joined(answers)
+        while True:
+            asked = InferRequest(self.name, self.label or self.version, known.signature(signature), signature, outputs)
+            try:
+                answers = yield asked.calls(inputs, self._limits)
+                if len(answers) > 1 and len(versions := {int(answer.model_version) for answer in answers}) > 1:
+                    # The parts came when versions changed, and an answer is one version's.
+                    answers = yield asked._replace(version=max(versions)).calls(inputs, self._limits)
+                return joined(answers)
+            except (InvalidInput, NotFound):
+                # There may be another version since, which takes other things.
+                if remembered is None or (known := (yield from self.metadata())) == remembered:
+                    raise
+                remembered = None
 
     def any(self, item: Any, options: Mapping[str, Any]) -> Operation[Any]:
         """Asks what the model is for: of a mapping `predict`, else `classify` or `forecast`."""

@@ -5,7 +5,6 @@ Raw numbers are little-endian and row-major. A raw string is its length, 4 bytes
 
 import struct
 import sys
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,8 @@ _DATATYPES = {
     **{np.dtype(f"float{bits}"): f"FP{bits}" for bits in (16, 32, 64)},
 }
 _WIRE = {datatype: dtype.newbyteorder("<") for dtype, datatype in _DATATYPES.items()} | {"BF16": np.dtype("<u2")}
+_AS_THEY_LIE = frozenset(_DATATYPES.values() if sys.byteorder == "little" else ())
+"""Whose bytes are the same on the wire and in memory."""
 _NUMPY = {str(dtype): dtype for dtype in _DATATYPES}
 """By TensorFlow's name. numpy builds the name of a dtype at each access, which costs more than all else here."""
 _LENGTH = struct.Struct("<I")
@@ -90,20 +91,26 @@ def decode(datatype: str, shape: tuple[int, ...], data: bytes, where: str) -> Ar
     Raises:
         ServerError: When the bytes are not what datatype and shape say.
     """
-    if datatype == "BYTES":
-        found = _split(data, where)
-        if len(found) != prod(shape):
-            raise ServerError("backend_failed", f"{where}: {len(found)} strings are no BYTES {list(shape)}")
-        strings = np.empty(len(found), object)
-        strings[:] = found
-        return strings.reshape(shape)
     wire = _WIRE.get(datatype)
-    if wire is None or len(data) != prod(shape) * wire.itemsize:
-        raise ServerError("backend_failed", f"{where}: {len(data)} bytes are no {datatype} {list(shape)}")
-    numbers = np.frombuffer(data, wire).reshape(shape)
+    try:
+        if wire is not None:
+            numbers = np.frombuffer(bytearray(data), wire).reshape(shape)  # of a bytearray, it can be written to
+            return numbers if datatype in _AS_THEY_LIE else _native(numbers, datatype)
+        if datatype == "BYTES":
+            found = _split(data, where)
+            strings = np.empty(len(found), object)
+            strings[:] = found
+            return strings.reshape(shape)
+    except ValueError:  # of another size than the shape
+        pass
+    raise ServerError("backend_failed", f"{where}: {len(data)} bytes are no {datatype} {list(shape)}")
+
+
+def _native(numbers: Array, datatype: str) -> Array:
+    """Returns numbers of the wire as this machine has them; bfloat16, which numpy lacks, as float32."""
     if datatype == "BF16":
         return (numbers.astype(np.uint32) << 16).view(np.float32)
-    return numbers.astype(wire.newbyteorder("=")) if sys.byteorder != "little" else numbers.copy()
+    return numbers.astype(numbers.dtype.newbyteorder("="))
 
 
 def _strings(array: Array, where: str) -> Array:
