@@ -22,6 +22,7 @@ KINDS = {
     ErrorKind.LABEL_NOT_FOUND: tg.NotFound,
     ErrorKind.SIGNATURE_NOT_FOUND: tg.NotFound,
     ErrorKind.NOT_FOUND: tg.NotSupported,
+    ErrorKind.MISDIRECTED: tg.Forbidden,
     ErrorKind.METHOD_NOT_ALLOWED: tg.NotSupported,
     ErrorKind.NOT_SUPPORTED: tg.NotSupported,
     ErrorKind.UNAUTHENTICATED: tg.Unauthenticated,
