@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import minisign
 import pytest
@@ -114,3 +115,19 @@ async def test_a_model_does_what_it_likes_with_the_rights_of_the_server(tmp_path
         response = await server.rest.post("/v1/models/thief:predict", json={"instances": [1.0]})
         assert response.status_code != 200
     assert not theirs.exists()
+
+
+async def test_what_a_helper_process_loads_again_is_checked_again(folder: Path, tmp_path: Path) -> None:
+    hashes = tmp_path / "trusted.sha256"
+    hashes.write_text(listed_files(folder / "shades" / "1", "shades", 1))
+    async with serving_models(folder, trusted_hashes=hashes, isolated=True, **OFTEN) as server:
+        runner: Any = server.runtime._parts.backend._runner  # type: ignore[attr-defined]
+        runner._process.kill()
+        for state in (State.LOADING, State.AVAILABLE):
+            await until(lambda wanted=state: states(server)[1][0] is wanted, seconds=120)  # type: ignore[misc]
+        assert await answered(server, 1)
+        index = folder / "shades" / "1" / "variables" / "variables.index"
+        index.write_bytes(index.read_bytes()[:-1] + b"!")
+        runner._process.kill()
+        await until(lambda: states(server)[1][0] is State.END, seconds=120)
+        assert "'variables/variables.index' is not the file in" in states(server)[1][1]

@@ -3,8 +3,9 @@
 import asyncio
 import importlib.util
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +15,7 @@ from service.backends.references import reference_in
 from service.backends.registry import BackendOptions
 from service.backends.savedmodel.folder import Key
 from service.backends.savedmodel.isolated import HelperRunner
-from service.backends.savedmodel.runners import OwnProcess, Runner
+from service.backends.savedmodel.runners import OwnProcess, Runner, Source
 from service.backends.savedmodel.source import ModelSource
 from service.backends.savedmodel.trust import Trust
 from service.backends.savedmodel.version_manager import Loading, VersionManager
@@ -157,15 +158,17 @@ class SavedModelBackend:
     async def _load(self, key: Key, folder: Path, options: ServingOptions, progress: LoadProgress) -> ModelVersion:
         """Loads a version; where only trusted ones are, a copy that was checked, which then has done its part."""
         if self._trust is None:
-            return await self._runner.attempt(partial(self._loaded, key, folder, options, progress))
+            source = Source(folder, lambda: nullcontext(folder))
+            return await self._runner.attempt(partial(self._loaded, key, source, options, progress))
         with TemporaryDirectory(prefix="tensorgate-", ignore_cleanup_errors=True) as copy:
             run = asyncio.get_running_loop().run_in_executor
             await run(self._loads, self._trust.copy, key, folder, Path(copy), progress)
-            return await self._runner.attempt(partial(self._loaded, key, Path(copy), options, progress))
+            source = Source(Path(copy), partial(_copied, self._trust, key, folder))
+            return await self._runner.attempt(partial(self._loaded, key, source, options, progress))
 
-    async def _loaded(self, key: Key, folder: Path, options: ServingOptions, progress: LoadProgress) -> ModelVersion:
+    async def _loaded(self, key: Key, source: Source, options: ServingOptions, progress: LoadProgress) -> ModelVersion:
         loop = asyncio.get_running_loop()
-        model, recorded = await loop.run_in_executor(self._loads, self._runner.load, folder, options.shapes, progress)
+        model, recorded = await loop.run_in_executor(self._loads, self._runner.load, source, options.shapes, progress)
 
         async def run(signature: Signature, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
             # Not on a thread that a request may need.
@@ -190,9 +193,17 @@ class SavedModelBackend:
             doubt=described.doubt,
             unbatched=unbatched,
             unservable=model.unservable,
-            reference=await reference_in(folder, model.signatures),
+            reference=await reference_in(source.folder, model.signatures),
             handle=model,
         )
+
+
+@contextmanager
+def _copied(trust: Trust, key: Key, folder: Path) -> Iterator[Path]:
+    """Yields a copy of a version that was checked, for as long as the body runs."""
+    with TemporaryDirectory(prefix="tensorgate-", ignore_cleanup_errors=True) as copy:
+        trust.copy(key, folder, Path(copy), LoadProgress())
+        yield Path(copy)
 
 
 def _runner(options: BackendOptions) -> Runner:

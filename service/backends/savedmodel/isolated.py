@@ -13,7 +13,6 @@ import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TypeVar, cast
 
 from service.backends.savedmodel.disposal import Disposal
@@ -21,7 +20,7 @@ from service.backends.savedmodel.helper_process import HelperProcess
 from service.backends.savedmodel.loading import Recorded
 from service.backends.savedmodel.remote_model import RemoteModel
 from service.backends.savedmodel.run_threads import RunThreads
-from service.backends.savedmodel.runners import Holder, Model
+from service.backends.savedmodel.runners import Holder, Model, Source
 from service.backends.savedmodel.turns import Turns
 from service.core import native_output
 from service.core.batch_policy import ShapeMode
@@ -88,11 +87,11 @@ class HelperRunner:
             self._turns.leave()
             self._turns.end_alone()
 
-    def load(self, folder: Path, shapes: ShapeMode, progress: LoadProgress) -> tuple[Model, Recorded]:
+    def load(self, source: Source, shapes: ShapeMode, progress: LoadProgress) -> tuple[Model, Recorded]:
         """Loads a version; called in an attempt."""
         if self._process is None:
             raise RunEndedError("there is no process that runs the models")
-        model = RemoteModel(self._process, folder, shapes, progress)
+        model = RemoteModel(self._process, source, shapes, progress)
         self._models[next(self._numbers)] = model
         self._disposal.after(model, model.place.drop)
         return model, model.take_recorded()

@@ -12,6 +12,7 @@ from service.backends.savedmodel.frames import Fields, Frame
 from service.backends.savedmodel.helper import DEFINITIONS
 from service.backends.savedmodel.helper_process import HelperProcess
 from service.backends.savedmodel.loading import Recorded
+from service.backends.savedmodel.runners import Source
 from service.codecs.signature_def import decode_signatures
 from service.core.batch_policy import ShapeMode
 from service.core.load_progress import LoadProgress
@@ -44,7 +45,7 @@ class RemoteModel:
 
     Args:
         process: The one.
-        folder: Of the version.
+        source: Of the version.
         shapes: Which shapes it is given.
         progress: Told how far it is.
 
@@ -62,13 +63,13 @@ class RemoteModel:
         RunEndedError: When the process ends meanwhile.
     """
 
-    def __init__(self, process: HelperProcess, folder: Path, shapes: ShapeMode, progress: LoadProgress) -> None:
-        self._folder = folder
+    def __init__(self, process: HelperProcess, source: Source, shapes: ShapeMode, progress: LoadProgress) -> None:
+        self._again = source.again
         self._shapes = shapes
         self.suspected = False
         self.broken = ""
         self.seconds = 0.0
-        fields, tensors = self._loaded(process, progress)
+        fields, tensors = self._loaded(process, source.folder, progress)
         self.place = Place((process, fields["model"]))
         self._definitions = _definitions(fields, tensors)
         decoded = {name: tf_pb.SignatureDef.FromString(written) for name, written in self._definitions.items()}
@@ -89,14 +90,15 @@ class RemoteModel:
         return recorded
 
     def load_again(self, process: HelperProcess) -> None:
-        """Loads it into another process, from the same folder.
+        """Loads it into another process, from the same source.
 
         Raises:
             GatewayError: BACKEND_FAILED when it cannot be served any more, or takes or gives something else now.
             RunEndedError: When the process ends meanwhile.
         """
         began = time.monotonic()
-        fields, tensors = self._loaded(process, LoadProgress())
+        with self._again() as folder:
+            fields, tensors = self._loaded(process, folder, LoadProgress())
         self.place.at = process, fields["model"]
         self.seconds = time.monotonic() - began
         if _definitions(fields, tensors) != self._definitions:
@@ -114,10 +116,10 @@ class RemoteModel:
         process, number = self.place.at
         return process.ask("run", inputs, model=number, signature=signature.name)[1]
 
-    def _loaded(self, process: HelperProcess, progress: LoadProgress) -> Frame:
-        folder = os.fsencode(self._folder).hex()  # no name of a file needs be text
-        fields, tensors = process.ask("load", folder=folder, shapes=self._shapes, progress=progress)
-        logger.info("%s was warmed up with %d requests", self._folder, fields["count"])
+    def _loaded(self, process: HelperProcess, folder: Path, progress: LoadProgress) -> Frame:
+        name = os.fsencode(folder).hex()  # no name of a file needs be text
+        fields, tensors = process.ask("load", folder=name, shapes=self._shapes, progress=progress)
+        logger.info("%s was warmed up with %d requests", folder, fields["count"])
         return fields, tensors
 
 

@@ -1,6 +1,8 @@
 """Where SavedModels run: what the backend requires of it, and how that is done in this process."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar, cast
@@ -15,6 +17,19 @@ from service.core.load_progress import LoadProgress
 from service.core.tensors import Signature, Tensor
 
 ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a version is loaded from.
+
+    Attributes:
+        folder: Of what is to be loaded now.
+        again: Gives the folder to load it from later: a copy that is checked anew, where only trusted ones are loaded.
+    """
+
+    folder: Path
+    again: Callable[[], AbstractContextManager[Path]]
 
 
 class Model(Protocol):
@@ -65,8 +80,8 @@ class Runner(Protocol):
     async def attempt(self, loading: Callable[[], Awaitable[ResultT]]) -> ResultT:
         """Does what loads a version and tries it out."""
 
-    def load(self, folder: Path, shapes: ShapeMode, progress: LoadProgress) -> tuple[Model, Recorded]:
-        """Loads the version in a folder, on this thread; returns it, and some of the requests that warmed it up.
+    def load(self, source: Source, shapes: ShapeMode, progress: LoadProgress) -> tuple[Model, Recorded]:
+        """Loads a version on this thread; returns it, and some of the requests that warmed it up.
 
         Raises:
             GatewayError: BACKEND_FAILED when it cannot be served.
@@ -112,9 +127,9 @@ class OwnProcess:
         """Does it."""
         return await loading()
 
-    def load(self, folder: Path, shapes: ShapeMode, progress: LoadProgress) -> tuple[Model, Recorded]:
+    def load(self, source: Source, shapes: ShapeMode, progress: LoadProgress) -> tuple[Model, Recorded]:
         """Loads a version; imports TensorFlow before the first one."""
-        model, recorded, _ = load_and_warm_up(folder, self._threads, shapes, progress)
+        model, recorded, _ = load_and_warm_up(source.folder, self._threads, shapes, progress)
         self._disposal.after(model, model.calls.clear)  # which ends its session
         return model, recorded
 
