@@ -45,7 +45,7 @@ COPY --from=wheel /wheels /wheels
 COPY deploy/image /build
 RUN pip --python /opt/tensorgate/bin/python install --quiet --no-deps --no-compile /wheels/*.whl \
     && sh trim.sh /opt/tensorgate && /opt/tensorgate/bin/python bytecode.py \
-    pictures service tensorgate --without tensorflow opentelemetry jwt cryptography \
+    pictures service tensorgate --without tensorflow training opentelemetry jwt cryptography \
     ${TRACING:+--late opentelemetry.exporter.otlp.proto.grpc.trace_exporter}
 
 FROM full-requirements AS full-environment

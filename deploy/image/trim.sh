@@ -13,6 +13,10 @@ rm -rf tensorflow/include clang numpy/_core/include numpy/distutils
 # What the gateway, which only carries arrays and messages, never loads.
 [ -d scipy ] || rm -rf numpy/f2py numpy/random numpy/fft numpy/ma numpy/polynomial numpy/testing pydantic/v1 \
   google/api google/type google/longrunning google/logging google/cloud google/gapic grpc/framework
+# Training, which needs TensorFlow; what is for other loops, other servers, WebSockets, tests and type checkers.
+[ -d scipy ] || rm -rf training idna pydantic/mypy.py h2corn/_supervisor.py h2corn/_reload.py starlette/testclient.py \
+  anyio/_backends/_trio.py click/testing.py numpy/lib/recfunctions.py uvicorn/protocols/websockets/ws*_impl.py \
+  uvicorn/protocols/websockets/websockets_*impl.py uvicorn/protocols/http/zttp_*.py
 [ -d scipy ] || [ -n "${TRACING:-}" ] || rm -rf opentelemetry opentelemetry_*
 # Its traces go out over gRPC alone, which every collector takes: HTTP needs packages as large as all the others of it.
 [ -d scipy ] || rm -rf requests* urllib3* certifi* charset_normalizer* opentelemetry/exporter/otlp/proto/http
@@ -29,8 +33,10 @@ rm -f offapi/redoc.js offapi/scalar.js offapi/swagger_preset.js
 # Of the names that OpenTelemetry has for everything, those that its own packages import.
 [ ! -d opentelemetry ] || find opentelemetry/semconv/_incubating -name '*_attributes.py' ! -name otel_\* ! -name rpc_\* -delete
 [ ! -d opentelemetry ] || find opentelemetry/semconv/_incubating -name '*_metrics.py' ! -name otel_\* -delete
-# Lists of files, for whoever uninstalls them.
-rm -f *.dist-info/RECORD
+# Lists of files, for whoever uninstalls them; and of what they were built from.
+rm -rf *.dist-info/RECORD *.dist-info/sboms
+# Widths of characters as older editions of Unicode had them.
+find rich/_unicode_data -name 'unicode[4-9]*' -delete && find rich/_unicode_data -name 'unicode1[0-6]*' -delete
 # These come with their debugger's symbols.
 strip --strip-unneeded uvloop/*.so httptools/parser/*.so csimdjson*.so PIL/_imaging.*.so h2corn/*.so \
   numpy/_core/_multiarray_umath.*.so pillow.libs/libXau-*
