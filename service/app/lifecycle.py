@@ -241,9 +241,11 @@ class Server:
         logger.info("version %d of model %s: %s", version.version, version.name, version.state)
         if version.state is State.AVAILABLE:
             if version.doubt:
-                logger.warning("it is served without the typed API, which needs another form of it: %s", version.doubt)
+                text = "model %s is served without the typed API, which needs another form of it: %s"
+                logger.warning(text, version.name, version.doubt)
             for signature, reason in version.unbatched.items():
-                logger.info("requests for its signature %s are neither merged nor split: %s", signature, reason)
+                text = "requests for the signature %s of model %s are neither merged nor split: %s"
+                logger.info(text, signature, version.name, reason)
             for signature, reason in version.unservable.items():
                 text = "the signature %s of version %d of model %s cannot be served: %s"
                 logger.warning(text, signature, version.version, version.name, reason)

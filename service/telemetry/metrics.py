@@ -41,6 +41,9 @@ _REJECTIONS = {
     ErrorKind.TIMEOUT: "deadline",
     ErrorKind.NOT_READY: "not_ready",
 }
+_SHORT_DEADLINE = "short_deadline"
+OBJECTIVE_SECONDS = 0.25
+"""That requests may take, in the rules of deploy/prometheus: to allow less is the client's own doing."""
 _VALIDATION = frozenset(
     {
         ErrorKind.MALFORMED,
@@ -220,7 +223,9 @@ class Metrics:
 
     def _observe_failure(self, call: Call, code: str) -> None:
         if code in _REJECTIONS:
-            self._rejected.labels(call.protocol, _REJECTIONS[ErrorKind(code)]).inc()
+            is_short = code == ErrorKind.TIMEOUT and call.deadline.allowed < OBJECTIVE_SECONDS
+            reason = _SHORT_DEADLINE if is_short else _REJECTIONS[ErrorKind(code)]
+            self._rejected.labels(call.protocol, reason).inc()
         if code in _VALIDATION:
             self._invalid.labels(call.protocol, code).inc()
 

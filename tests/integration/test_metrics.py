@@ -72,3 +72,15 @@ async def test_the_page_is_what_prometheus_reads(served: Served) -> None:
     openmetrics = await served.rest.get("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
     assert openmetrics.headers["content-type"].startswith("application/openmetrics-text")
     assert openmetrics.text.endswith("# EOF\n")
+
+
+@pytest.mark.over_rest
+async def test_a_deadline_that_nothing_can_keep_is_told_apart(served: Served) -> None:
+    served.backend.gate.clear()
+    for seconds in ("0.1", "0.4"):
+        response = await served.rest.post(
+            "/api/v1/models/shades/classify", json={"images": BLACK}, headers={"X-Request-Timeout": seconds}
+        )
+        assert response.status_code == 504
+    for reason in ("short_deadline", "deadline"):
+        assert await served.metric("tensorgate_rejected_total", protocol="rest", reason=reason) == 1

@@ -62,6 +62,7 @@ async def test_a_key_is_taken_from_either_header() -> None:
         (new_key().text.encode(), Outcome.UNKNOWN, "a key that is not known here"),
         (None, Outcome.UNKNOWN, "a key that is not known here"),
     ],
+    ids=["another form", "no form", "another server's", "one that was taken back"],  # keys are made anew each time
 )
 async def test_what_is_no_key_of_this_server_is_refused(shown: bytes | None, outcome: Outcome, got: str) -> None:
     key = new_key()
