@@ -26,10 +26,9 @@ async def reference_in(folder: Path, signatures: Mapping[str, Signature]) -> Ref
     return await asyncio.to_thread(_read, folder / FILE, signatures)
 
 
-async def reference_below(base_path: Path, version: int, signatures: Mapping[str, Signature]) -> Reference | None:
-    """Returns the reference of a version of the model whose folder this is, as `reference_in` does."""
-    folder = await asyncio.to_thread(_folder_of, base_path, version)
-    return None if folder is None else await reference_in(folder, signatures)
+async def folder_below(base_path: Path, version: int) -> Path | None:
+    """Returns the folder of a version of the model whose folder this is; ``None`` where it is not on this machine."""
+    return await asyncio.to_thread(_folder_of, base_path, version)
 
 
 def _read(file: Path, signatures: Mapping[str, Signature]) -> Reference | None:

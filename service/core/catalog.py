@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import count
+from pathlib import Path
 
 from service.core.batch_policy import AS_THE_SERVER, ServingOptions
 from service.core.drift_reference import Reference
@@ -37,6 +38,7 @@ class ModelVersion:
         reference: What its inputs and outputs looked like when it was trained, where that is known.
         load_seconds: How long it took to load it and warm it up, or to fail; 0 when it was not loaded.
         progress: How far it is, while it is being loaded.
+        folder: Where its files lie, where this server can read them.
         handle: The backend's own; what it refers to lives as long as a request holds this version.
         serial: Another one for each time that a version is loaded.
     """
@@ -53,6 +55,7 @@ class ModelVersion:
     load_seconds: float = 0.0
     reference: Reference | None = field(default=None, repr=False, compare=False)
     progress: LoadProgress | None = field(default=None, repr=False, compare=False)
+    folder: Path | None = field(default=None, repr=False, compare=False)
     handle: object = field(default=None, repr=False, compare=False)
     serial: int = field(default_factory=count().__next__, repr=False, compare=False)
 

@@ -1,6 +1,5 @@
-"""What operators and their tools ask for: probes, metrics, the OpenAPI document and the page that shows it."""
+"""What operators and their tools ask for: probes, metrics, the OpenAPI document; and the pages for people."""
 
-import asyncio
 from collections.abc import Callable
 from importlib.metadata import distribution
 from importlib.resources import files
@@ -13,11 +12,12 @@ from service.core.call import Call
 from service.core.catalog import ModelVersion
 from service.core.rights import Access
 from service.core.visibility import Models
-from service.seam.http import Handle, HttpRequest, HttpResponse, Route
+from service.seam.http import HttpRequest, HttpResponse, Route
+from service.transport.static_files import file_handler
 
 _NOT_READY = 503
 _POLICY = (
-    "default-src 'none'; connect-src 'self'; script-src 'self'; style-src 'self'; img-src data:; "
+    "default-src 'none'; connect-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _PAGE_HEADERS = {
@@ -29,15 +29,18 @@ _PAGE_HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
 """Of a page and its files: nobody frames it, it reaches this server alone, and tells nobody where it is."""
-
-
 _HTML, _SCRIPT, _STYLE = "text/html; charset=utf-8", "text/javascript; charset=utf-8", "text/css; charset=utf-8"
+_TEXT = "text/plain; charset=utf-8"
 
 
 def _page_files() -> dict[str, tuple[Path, str]]:
-    """Returns the files of the page and their types, by path: the page, and the Swagger UI that a package brings."""
+    """Returns the files of the pages and their types, by path: where models are tried, and the API reference."""
     own, packed = Path(str(files("service.transport"))), distribution("offapi")
     return {
+        "/": (own / "page/index.html", _HTML),
+        "/page/page.js": (own / "page/page.js", _SCRIPT),
+        "/page/page.css": (own / "page/page.css", _STYLE),
+        "/page/NOTICE.txt": (own / "page/NOTICE.txt", _TEXT),
         "/docs": (own / "docs.html", _HTML),
         "/docs/start.js": (own / "docs.js", _SCRIPT),
         # Found without importing it, which would read all that it has, and keep it.
@@ -72,15 +75,11 @@ class Operations:
 
     def routes(self) -> list[Route]:
         """Returns the routes."""
-        pages = {path: _file(*file) for path, file in _page_files().items()}
-        public = {"/": self.root, "/livez": self.livez, "/readyz": self.readyz, "/openapi.json": self.openapi, **pages}
+        pages = {path: file_handler(*file, _PAGE_HEADERS) for path, file in _page_files().items()}
+        public = {"/livez": self.livez, "/readyz": self.readyz, "/openapi.json": self.openapi, **pages}
         routes = [Route("GET", path, ask, is_probe=True, access=Access.PUBLIC) for path, ask in public.items()]
         metrics = ("/metrics", "/monitoring/prometheus/metrics")  # the second is where TensorFlow Serving has them
         return routes + [Route("GET", path, self.metrics, is_probe=True, access=Access.METRICS) for path in metrics]
-
-    async def root(self, request: HttpRequest, call: Call) -> HttpResponse:
-        """Sends people to the page."""
-        return HttpResponse(b"", 307, headers={"location": "/docs"})
 
     async def livez(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Tells that the process works: its event loop answered."""
@@ -122,16 +121,6 @@ def _state(entry: ModelVersion) -> dict[str, Any]:
     if entry.progress is not None:
         state["progress"] = entry.progress.told()
     return state
-
-
-def _file(path: Path, media_type: str) -> Handle:
-    """Returns a handler that answers with a file of the page."""
-
-    async def respond(request: HttpRequest, call: Call) -> HttpResponse:
-        body = await asyncio.to_thread(path.read_bytes)
-        return HttpResponse(body, media_type=media_type, headers=_PAGE_HEADERS)
-
-    return respond
 
 
 def _json(body: dict[str, Any], status: int = 200) -> HttpResponse:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -159,12 +160,14 @@ class SavedModelBackend:
         """Loads a version; where only trusted ones are, a copy that was checked, which then has done its part."""
         if self._trust is None:
             source = Source(folder, lambda: nullcontext(folder))
-            return await self._runner.attempt(partial(self._loaded, key, source, options, progress))
+            version = await self._runner.attempt(partial(self._loaded, key, source, options, progress))
+            return replace(version, folder=folder)
         with TemporaryDirectory(prefix="tensorgate-", ignore_cleanup_errors=True) as copy:
             run = asyncio.get_running_loop().run_in_executor
             await run(self._loads, self._trust.copy, key, folder, Path(copy), progress)
             source = Source(Path(copy), partial(_copied, self._trust, key, folder))
-            return await self._runner.attempt(partial(self._loaded, key, source, options, progress))
+            version = await self._runner.attempt(partial(self._loaded, key, source, options, progress))
+            return replace(version, folder=folder)
 
     async def _loaded(self, key: Key, source: Source, options: ServingOptions, progress: LoadProgress) -> ModelVersion:
         loop = asyncio.get_running_loop()

@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from service.backends.references import reference_below
+from service.backends.references import folder_below, reference_in
 from service.backends.registry import BackendChoiceError, BackendOptions
 from service.backends.tfserving import messages
 from service.backends.tfserving.addresses import AddressError, parse_addresses, resolve
@@ -162,6 +162,7 @@ class TfServingBackend:
 
         described = await describe(signatures, run)
         of_model = self._configuration.options(key[0])
+        folder = await folder_below(self._configuration.base_path(key[0]), key[1])
         unbatched = await find_unbatched(signatures, run, policy=lambda name: of_model.policy(name, self._batching))
         return replace(
             version,
@@ -169,7 +170,8 @@ class TfServingBackend:
             doubt=described.doubt,
             unbatched=unbatched,
             unservable=fetched.unservable,
-            reference=await reference_below(self._configuration.base_path(key[0]), key[1], signatures),
+            reference=None if folder is None else await reference_in(folder, signatures),
+            folder=folder,
             handle=object(),
         )
 

@@ -7,10 +7,11 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from service import schemas
+from service.codecs.model_card import MEDIA_TYPES
 from service.codecs.samples import available, first_of
 from service.core.tasks import Forecaster, ImageClassifier
 from service.core.visibility import SeenModels
-from service.protocols.native import drift, examples
+from service.protocols.native import card, drift, examples
 
 Json = dict[str, Any]
 
@@ -22,7 +23,7 @@ class _Operation:
     name: str
     summary: str
     request: type[BaseModel] | None
-    response: type[BaseModel]
+    response: type[BaseModel] | None
 
     @property
     def has_body(self) -> bool:
@@ -31,6 +32,7 @@ class _Operation:
 
 _MODEL = "/api/v1/models/{model}"
 _LABEL = _MODEL + "/labels/{label}"
+_PLOT = _MODEL + "/card/{plot}"
 _OPERATIONS = (
     _Operation("get", "/api/v1/models", "listModels", "Every model there is", None, schemas.ListModelsResponse),
     _Operation(
@@ -49,6 +51,15 @@ _OPERATIONS = (
         drift.GetDriftRequest,
         drift.GetDriftResponse,
     ),
+    _Operation(
+        "get",
+        _MODEL + "/card",
+        "getCard",
+        "What training reported of a model: its card, figures and plots",
+        card.GetCardRequest,
+        card.GetCardResponse,
+    ),
+    _Operation("get", _PLOT, "getPlot", "A plot of a model's card", card.GetPlotRequest, None),
     _Operation(
         "post",
         _MODEL + "/classify",
@@ -83,6 +94,7 @@ _FORM: Json = {
     "required": ["file"],
     "properties": {"file": {"type": "array", "minItems": 1, "items": _BINARY}},
 }
+_PLOTS: Json = {media_type: {"schema": _BINARY} for media_type in MEDIA_TYPES.values()}
 _IMAGES: Json = {
     **{f"image/{kind}": {"schema": _BINARY} for kind in ("png", "jpeg", "gif", "bmp")},
     "multipart/form-data": {"schema": _FORM},
@@ -96,15 +108,18 @@ def fragment(models: SeenModels) -> Json:
     Args:
         models: Those that are to be shown.
     """
-    used: list[tuple[type[BaseModel], JsonSchemaMode]] = [(made.response, "serialization") for made in _OPERATIONS]
+    used: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+        (made.response, "serialization") for made in _OPERATIONS if made.response
+    ]
     used += [(made.request, "validation") for made in _OPERATIONS if made.request]
     _, definitions = models_json_schema(used, ref_template=_REF + "{model}")
     components = {"schemas": definitions["$defs"], "responses": {}}
     shown = _examples(models)
     paths: Json = {}
     for made in _OPERATIONS:
-        answer = made.response.__name__
-        components["responses"][answer] = {"description": "The answer.", "content": _json(answer)}
+        answer = made.response.__name__ if made.response else "Plot"
+        content = _json(answer) if made.response else _PLOTS
+        components["responses"][answer] = {"description": "The answer.", "content": content}
         paths.setdefault(made.path, {})[made.verb] = {
             "operationId": made.name,
             "tags": ["Typed API"],
@@ -167,7 +182,7 @@ def _examples(models: SeenModels) -> dict[str, tuple[str, Json]]:
     """Returns a model's name and bodies that it accepts, by operation."""
     made: dict[str, tuple[str, Json]] = {}
     for version in available(models)[:1]:
-        made |= dict.fromkeys(("getModel", "getDrift", "deleteLabel"), (version.name, {}))
+        made |= dict.fromkeys(("getModel", "getDrift", "getCard", "getPlot", "deleteLabel"), (version.name, {}))
         made["setLabel"] = (version.name, {"version": {"version": version.version}})
     if (classifier := first_of(models, ImageClassifier)) is not None:
         made["classify"] = (classifier[0], examples.images(classifier[1]))

@@ -17,6 +17,7 @@ from service.core.offload import offloaded
 from service.core.rights import Access
 from service.core.visibility import Models
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input, shown
+from service.protocols.native.card import GetCardRequest, GetPlotRequest, get_card, get_plot
 from service.protocols.native.classify import Classifier
 from service.protocols.native.drift import GetDriftRequest, get_drift
 from service.protocols.native.forecast import SeriesForecaster
@@ -35,6 +36,11 @@ IMAGES = ("image/png", "image/jpeg", "image/gif", "image/bmp")
 
 _INTEGER = re.compile(r"-?[0-9]{1,20}")
 _FLOAT = re.compile(r"-?[0-9]*\.[0-9]+(?:[eE][-+]?[0-9]{1,3})?")
+_PICTURE = {
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+    "x-content-type-options": "nosniff",
+}
+"""Of a picture that others made: as SVG it might bring scripts."""
 MAX_FORM_PARTS = 10_000
 _FORM_TAIL = 1024
 _REPEATED = frozenset({"quantiles"})
@@ -75,6 +81,8 @@ class NativeRest:
             Route("GET", PREFIX, self.list_models, access=Access.READ),
             Route("GET", PREFIX + "/{model}", self.get_model, access=Access.READ),
             Route("GET", PREFIX + "/{model}/drift", self.get_drift, access=Access.READ),
+            Route("GET", PREFIX + "/{model}/card", self.get_card, access=Access.READ),
+            Route("GET", PREFIX + "/{model}/card/{plot}", self.get_plot, access=Access.READ),
             Route("PUT", LABEL, self.set_label, access=Access.CONTROL),
             Route("DELETE", LABEL, self.delete_label, access=Access.CONTROL),
         ]
@@ -94,6 +102,17 @@ class NativeRest:
         """Answers ``GET /api/v1/models/{model}/drift``."""
         wanted = validated(GetDriftRequest, _merged(request.params, _query(request)))
         return _response(get_drift(self.engine, wanted, call), call)
+
+    async def get_card(self, request: HttpRequest, call: Call) -> HttpResponse:
+        """Answers ``GET /api/v1/models/{model}/card``."""
+        wanted = validated(GetCardRequest, _merged(request.params, _query(request)))
+        return _response(await get_card(self.engine, wanted, call), call)
+
+    async def get_plot(self, request: HttpRequest, call: Call) -> HttpResponse:
+        """Answers ``GET /api/v1/models/{model}/card/{plot}``: a picture, in which nothing runs."""
+        wanted = validated(GetPlotRequest, _merged(request.params, _query(request)))
+        data, media_type = await get_plot(self.engine, wanted, call)
+        return HttpResponse(data, media_type=media_type, headers=_PICTURE)
 
     async def classify(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers ``POST /api/v1/models/{model}/classify``: JSON, an image file, or a form with image files."""

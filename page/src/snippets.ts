@@ -1,0 +1,193 @@
+/** Requests as code: curl, Python, grpcurl and TypeScript. */
+import { key, type Signature } from "./api";
+import { protoInputs } from "./tensors";
+
+export interface Snippet {
+  name: string;
+  code: string;
+}
+
+type Image = { encoded: string } | { pixels: unknown };
+
+const GRPC = "8001"; // the server's default; over REST nobody is told which it is
+
+const origin = (): string => new URL(".", document.baseURI).href.replace(/\/$/, "");
+const grpc = (): string => `${location.hostname}:${GRPC}`;
+const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
+const json = (value: unknown): string => JSON.stringify(value);
+const segment = (name: string): string => encodeURIComponent(name);
+
+function curl(path: string, body: unknown): string {
+  return `curl -H 'Content-Type: application/json' ${bearer()}-d ${quoted(json(body))} \\\n  ${quoted(`${origin()}/${path}`)}`;
+}
+
+function bearer(): string {
+  return key() ? `-H "Authorization: Bearer $TENSORGATE_KEY" ` : "";
+}
+
+function grpcurl(method: string, message: string): string {
+  return `grpcurl -plaintext ${bearer()}-d ${message} \\\n  ${grpc()} ${method}`;
+}
+
+function typescript(path: string, body: string, before = ""): string {
+  const headers = key()
+    ? `{ "content-type": "application/json", authorization: \`Bearer \${process.env.TENSORGATE_KEY}\` }`
+    : `{ "content-type": "application/json" }`;
+  return `${before}const response = await fetch(${json(`${origin()}/${path}`)}, {
+  method: "POST",
+  headers: ${headers},
+  body: JSON.stringify(${body}),
+});
+if (!response.ok) throw new Error((await response.json()).detail);
+console.log(await response.json());`;
+}
+
+function python(imports: string, request: string, method: string, show: string): string {
+  const metadata = key() ? `, metadata=[("authorization", "Bearer " + os.environ["TENSORGATE_KEY"])]` : "";
+  return `${key() ? "import os\n" : ""}${imports}import grpc
+
+from tensorgate.v1 import tensorgate_pb2 as tg
+from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
+
+with grpc.insecure_channel("${grpc()}") as channel:
+    stub = TensorgateServiceStub(channel)
+    request = ${request}
+    answer = stub.${method}(request, timeout=5${metadata})
+${show}`;
+}
+
+/** Returns a classify request as code; `file` names the picture where it is one of the user's own. */
+export function classifySnippets(
+  model: string,
+  version: number,
+  top: number,
+  image: Image | null,
+  file: string | null,
+): Snippet[] | null {
+  if (!image) return null;
+  const path = `api/v1/models/${segment(model)}/classify`;
+  const body = { version, images: [image], top_k: top };
+  const isFile = file !== null && "encoded" in image;
+  const of = json(file ?? "");
+  const byPicture = isFile
+    ? `tg.Image(encoded=Path(${of}).read_bytes())`
+    : "encoded" in image
+      ? `tg.Image(encoded=base64.b64decode(${json(image.encoded)}))`
+      : null;
+  const message = { model, version, images: ["encoded" in image ? image : pixelsMessage(image.pixels)], top_k: top };
+  const show = `    for scored in answer.results[0].classes:\n        print(scored.label, scored.score)`;
+  const made = byPicture ?? `json_format.ParseDict(${json(message.images[0])}, tg.Image())`;
+  const imports = isFile
+    ? "from pathlib import Path\n\n"
+    : byPicture
+      ? "import base64\n\n"
+      : "from google.protobuf import json_format\n";
+  const request = `tg.ClassifyRequest(model=${json(model)}, version=${version}, images=[${made}], top_k=${top})`;
+  const sent = isFile
+    ? `"$(printf '{"model": %s, "version": ${version}, "images": [{"encoded": "%s"}], "top_k": ${top}}' ${quoted(json(model))} "$(base64 -w0 ${quoted(file)})")"`
+    : quoted(json(message));
+  return [
+    {
+      name: "curl",
+      code: isFile
+        ? `curl -H 'Content-Type: image/${typeOf(image.encoded)}' ${bearer()}--data-binary @${quoted(file)} \\\n  ${quoted(`${origin()}/${path}?version=${version}&top_k=${top}`)}`
+        : curl(path, body),
+    },
+    { name: "Python", code: python(imports, request, "Classify", show) },
+    { name: "grpcurl", code: grpcurl("tensorgate.v1.TensorgateService/Classify", sent) },
+    {
+      name: "TypeScript",
+      code: isFile
+        ? typescript(
+            path,
+            `{ version: ${version}, images: [{ encoded }], top_k: ${top} }`,
+            `import { readFile } from "node:fs/promises";\n\nconst encoded = (await readFile(${of})).toString("base64");\n`,
+          )
+        : typescript(path, json(body)),
+    },
+  ];
+}
+
+/** Returns the type of a picture's file by how it begins; the server goes by the file itself. */
+function typeOf(encoded: string): string {
+  const begins: Record<string, string> = { "/9j/": "jpeg", R0lG: "gif", Qk: "bmp" };
+  return Object.entries(begins).find(([start]) => encoded.startsWith(start))?.[1] ?? "png";
+}
+
+function pixelsMessage(pixels: unknown): unknown {
+  const rows = pixels as (number | number[])[][];
+  const channels = Array.isArray(rows[0]![0]) ? rows[0]![0].length : 1;
+  return { pixels: { height: rows.length, width: rows[0]!.length, channels, values: rows.flat(2) } };
+}
+
+export function forecastSnippets(
+  model: string,
+  version: number,
+  series: number[] | number[][] | null,
+  horizon: number,
+): Snippet[] | null {
+  if (!series) return null;
+  const path = `api/v1/models/${segment(model)}/forecast`;
+  const body = { version, series: [series], horizon };
+  const features = Array.isArray(series[0]) ? series[0].length : 1;
+  const one = { values: series.flat(), ...(features > 1 ? { features } : {}) };
+  const message = { model, version, series: [one], horizon };
+  const width = features > 1 ? `, features=${features}` : "";
+  const request = `tg.ForecastRequest(
+        model=${json(model)},
+        version=${version},
+        series=[tg.Series(values=${json(one.values)}${width})],
+        horizon=${horizon},
+    )`;
+  const show = `    print(answer.forecasts[0].values)
+    for quantile in answer.forecasts[0].quantiles:
+        print(quantile.level, quantile.values)`;
+  return [
+    { name: "curl", code: curl(path, body) },
+    { name: "Python", code: python("", request, "Forecast", show) },
+    { name: "grpcurl", code: grpcurl("tensorgate.v1.TensorgateService/Forecast", quoted(json(message))) },
+    { name: "TypeScript", code: typescript(path, json(body)) },
+  ];
+}
+
+/** Returns a request with tensors as code, in TensorFlow Serving's API. */
+export function predictSnippets(
+  model: string,
+  version: number,
+  signature: Signature,
+  inputs: Record<string, unknown> | null,
+): Snippet[] | null {
+  if (!inputs) return null;
+  const path = `v1/models/${segment(model)}/versions/${version}:predict`;
+  const body = { signature_name: signature.name, inputs };
+  const spec = { name: model, version, signature_name: signature.name };
+  const message = { model_spec: spec, inputs: protoInputs(signature, inputs) };
+  const headers = key() ? `,\n    headers={"Authorization": "Bearer " + os.environ["TENSORGATE_KEY"]}` : "";
+  const code = `${key() ? "import os\n\n" : ""}import httpx
+
+answer = httpx.post(
+    ${json(`${origin()}/${path}`)},
+    json=${pythonOf(body)}${headers},
+)
+answer.raise_for_status()
+print(answer.json()["outputs"])`;
+  return [
+    { name: "curl", code: curl(path, body) },
+    { name: "Python", code },
+    { name: "grpcurl", code: grpcurl("tensorflow.serving.PredictionService/Predict", quoted(json(message))) },
+    { name: "TypeScript", code: typescript(path, json(body)).replace(".detail", ".error") },
+  ];
+}
+
+/** Returns a value of JSON as Python writes it. */
+function pythonOf(value: unknown): string {
+  if (value === true) return "True";
+  if (value === false) return "False";
+  if (value === null) return "None";
+  if (Array.isArray(value)) return `[${value.map(pythonOf).join(", ")}]`;
+  if (typeof value === "object")
+    return `{${Object.entries(value as object)
+      .map(([name, one]) => `${json(name)}: ${pythonOf(one)}`)
+      .join(", ")}}`;
+  return json(value);
+}
