@@ -28,7 +28,7 @@ SOAK_ARGS ?=
 FUZZ_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run train test test-compat test-compose bench-quick faults soak lint format types protos protos-check clients peers bench profile fuzz sample requirements clean
+.PHONY: help run train test test-compat test-compose bench-quick faults soak lint format types protos protos-check page clients peers bench profile fuzz sample requirements clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -40,7 +40,7 @@ train: $(VENV)/.run ## Train and publish the two default models, where they are 
 	@$(BIN)/tensorgate train classifier --if-missing --models $(MODELS)
 	@$(BIN)/tensorgate train forecaster --if-missing --models $(MODELS)
 
-test: $(VENV)/.dev lint types protos-check clients $(TEST_MODELS)/.done ## Run all tests that need no container engine
+test: $(VENV)/.dev lint types protos-check clients page/node_modules/.done $(TEST_MODELS)/.done ## Run all tests that need no container engine
 	TENSORGATE_TEST_MODELS=$(TEST_MODELS) $(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 bench-quick: $(VENV)/.run ## Measure this server alone for a few minutes
@@ -87,6 +87,9 @@ protos: $(PROTOS_VENV)/.done ## Generate the code of all protocols
 protos-check: $(PROTOS_VENV)/.done ## Fail when the generated code is not what the protocols say
 	$(PROTOS_VENV)/bin/python protos/generate.py --check
 
+page: page/node_modules/.done ## Build the page at / from page/; needs npm
+	@npm run build --prefix page --silent
+
 clients: $(CLIENTS) $(CLIENTS_VENV)/node/.done ## Install the clients that others wrote, to be tested with
 
 sample: $(VENV)/.run ## Write deploy/tensorgate.toml anew, after a change of the settings
@@ -96,7 +99,7 @@ requirements: $(TOOLS_VENV)/.done ## Resolve the pinned requirement files anew
 	$(TOOLS_VENV)/bin/python requirements/resolve.py
 
 clean: ## Remove environments and caches; models stay
-	rm -rf $(VENV) $(PROTOS_VENV) $(TOOLS_VENV) $(COMPAT_VENV) $(FUZZ_VENV) $(CLIENTS_VENV) $(PEERS_VENV) $(TEST_MODELS) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf page/node_modules $(VENV) $(PROTOS_VENV) $(TOOLS_VENV) $(COMPAT_VENV) $(FUZZ_VENV) $(CLIENTS_VENV) $(PEERS_VENV) $(TEST_MODELS) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: an environment is made once and again whenever its pinned requirements change.
@@ -148,6 +151,12 @@ $(CLIENTS_VENV)/node/.done: requirements/clients/node/package.json requirements/
 	@if command -v npm >/dev/null; \
 	then npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@; \
 	else echo "no npm on this machine: clients in JavaScript are left out"; fi
+
+# Tests of how the page is built are skipped where there is no npm.
+page/node_modules/.done: page/package.json page/package-lock.json
+	@if command -v npm >/dev/null; \
+	then npm ci --prefix page --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@; \
+	else echo "no npm on this machine: tests of how the page is built are left out"; fi
 
 $(TOOLS_VENV)/.done:
 	$(PYTHON) -m venv $(TOOLS_VENV)

@@ -5,11 +5,12 @@
 | ``digits`` | ``shades`` that takes tf.Examples too: ``classify_examples``, of files in ``image/encoded`` |
 | ``sunspots`` | ``steps`` that takes tf.Examples too: ``regress_examples``, of the last values in ``history`` |
 
-The newest versions of these and of ``text`` are labelled ``stable``.
+All have the model card in ``tests/data/version``. The newest versions of these and of ``text`` are labelled ``stable``.
 """
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from service.wire import tensorflow_pb2 as tf_pb
 from tests.fakes import CLASSIFIER, FORECASTER, WINDOW, FakeModel, Function, classify_files, forecast
 from tests.zoo import ZooBackend
 
+REPORTED = Path(__file__).parent / "data/version"
+"""A version's folder with a report, and no model."""
 _SERIALIZED = {"inputs": TensorSpec("string", (None,))}
 
 
@@ -74,3 +77,6 @@ class DocumentedBackend(ZooBackend):
         await super().start(catalog)
         for name, version in {"text": 2, "digits": 1, "sunspots": 1}.items():
             catalog.set_labels(name, {"stable": version})
+        for name in catalog.names():
+            for entry in catalog.versions(name):
+                catalog.put(replace(entry, folder=REPORTED))

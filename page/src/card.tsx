@@ -24,7 +24,7 @@ export function CardView({ model, version }: { model: string; version: number })
       {figures.length > 0 && (
         <details>
           <summary>All figures</summary>
-          <div class="scroll">
+          <div class="scroll" role="group" aria-label="Figures" tabIndex={0}>
             <table class="numbers">
               <tbody>
                 {figures.map(([name, value]) => (
@@ -68,6 +68,9 @@ function Text({ card, plots, pathOf }: { card: string; plots: string[]; pathOf: 
     for (const table of made.querySelectorAll("table")) {
       const scroll = made.createElement("div");
       scroll.className = "scroll";
+      scroll.tabIndex = 0;
+      scroll.setAttribute("role", "group");
+      scroll.setAttribute("aria-label", "Table");
       table.replaceWith(scroll);
       scroll.append(table);
     }

@@ -7,6 +7,8 @@ export interface Line {
   label: string;
   values: (number | null)[];
   kind: "history" | "forecast" | "bound";
+  /** Of a bound: the share of outcomes that should fall below it. */
+  level?: number;
 }
 
 interface Props {

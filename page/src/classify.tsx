@@ -11,6 +11,7 @@ import { classifySnippets } from "./snippets";
 
 const SHOWN = 12; // classes at most that are all shown, in their own order
 const BEST = 5;
+const PAUSE = 40; // milliseconds between an answer and the next request
 const DIGITS = [..."0123456789"];
 
 interface Props {
@@ -21,7 +22,8 @@ interface Props {
 
 interface Picture {
   bitmap: ImageBitmap;
-  name: string;
+  /** Of the user's file; an example has none. */
+  name: string | null;
   encoded: string;
 }
 
@@ -37,25 +39,40 @@ export function Classify({ model, version, task }: Props) {
   const all = task.labels.length > 0 && task.labels.length <= SHOWN;
   const top = all ? task.labels.length : BEST;
 
-  useEffect(() => {
-    if (!strokes.length && !picture) {
-      setImage(null);
-      asking.clear();
-      return;
-    }
-    const timer = setTimeout(() => {
+  const now = useRef({ strokes, picture, asInk });
+  now.current = { strokes, picture, asInk };
+  const state = useRef({ changed: false, busy: false });
+
+  /** Asks as long as something changes: one request at a time, each for what is there by then. */
+  async function follow(): Promise<void> {
+    state.current.changed = true;
+    if (state.current.busy) return;
+    state.current.busy = true;
+    while (state.current.changed) {
+      await new Promise((resolve) => setTimeout(resolve, PAUSE));
+      state.current.changed = false;
+      const { strokes, picture, asInk } = now.current;
+      if (!strokes.length && !picture) continue;
       const small = picture ? (asInk ? ofInk : ofPicture)(picture.bitmap, task) : ofStrokes(strokes, task);
-      show(preview.current, small);
+      preview.current?.getContext("2d")?.drawImage(small, 0, 0);
       const whole = picture && !asInk ? picture.encoded : encodedOf(small);
       const made: Image = task.accepts_encoded ? { encoded: whole } : { pixels: numbersOf(small, task.channels) };
       setImage(made);
       const body = { version, images: [made], top_k: top };
-      void asking.run((signal) => askJson<Classification>(modelPath(model, "/classify"), body, signal));
-    }, 60); // a frame or two: enough to watch, and not a request for each point
-    return () => clearTimeout(timer);
+      await asking.run((signal) => askJson<Classification>(modelPath(model, "/classify"), body, signal));
+    }
+    state.current.busy = false;
+  }
+  useEffect(() => {
+    if (strokes.length || picture) {
+      void follow();
+      return;
+    }
+    setImage(null);
+    asking.clear();
   }, [strokes, picture, asInk]);
 
-  async function take(file: Blob, name: string): Promise<void> {
+  async function take(file: Blob, name: string | null): Promise<void> {
     try {
       const bitmap = await createImageBitmap(file);
       const encoded = await base64Of(file);
@@ -63,7 +80,7 @@ export function Classify({ model, version, task }: Props) {
       setAsInk(task.channels === 1 && isOnPaper(bitmap));
       setPicture({ bitmap, name, encoded });
     } catch {
-      void asking.run(() => Promise.reject(new Failure(`${name} is no picture that this browser can read.`)));
+      void asking.run(() => Promise.reject(new Failure(`${name ?? "This"} is no picture that this browser can read.`)));
     }
   }
   function draw(next: Stroke[]): void {
@@ -161,7 +178,7 @@ export function Classify({ model, version, task }: Props) {
   );
 }
 
-function Examples({ onChoose }: { onChoose: (file: Blob, name: string) => void }) {
+function Examples({ onChoose }: { onChoose: (file: Blob, name: null) => void }) {
   async function choose(digit: number): Promise<void> {
     const sheet = new Image();
     sheet.src = digits;
@@ -169,7 +186,7 @@ function Examples({ onChoose }: { onChoose: (file: Blob, name: string) => void }
     const canvas = document.createElement("canvas");
     canvas.width = canvas.height = 8;
     canvas.getContext("2d", { alpha: false })!.drawImage(sheet, -8 * digit, 0);
-    canvas.toBlob((file) => file && onChoose(file, `${digit}.png`));
+    canvas.toBlob((file) => file && onChoose(file, null));
   }
   return (
     <div class="row examples" role="group" aria-label="Example pictures">
@@ -180,10 +197,6 @@ function Examples({ onChoose }: { onChoose: (file: Blob, name: string) => void }
       ))}
     </div>
   );
-}
-
-function show(target: HTMLCanvasElement | null, picture: HTMLCanvasElement): void {
-  target?.getContext("2d")?.drawImage(picture, 0, 0);
 }
 
 async function base64Of(file: Blob): Promise<string> {

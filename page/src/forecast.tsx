@@ -8,7 +8,7 @@ import { Problem, shown, useAsking } from "./parts";
 import { type Columns, parseColumns } from "./series";
 import { forecastSnippets } from "./snippets";
 
-const PAST = 3; // windows of the past on the chart
+const PAST = 4; // times the horizon, that is how much of the past the chart shows at least
 
 interface Props {
   model: string;
@@ -156,6 +156,7 @@ function Answer({ history, answer, window }: { history: number[]; answer: Foreca
   const { values, quantiles } = answer.forecasts[0]!;
   const { x, lines, bands } = useMemo(() => drawn(history, answer, window), [answer]);
   const last = values.length;
+  const shares = bands.map(([upper, lower]) => percentBetween(lines[upper]!, lines[lower]!));
   return (
     <>
       <Chart
@@ -164,12 +165,18 @@ function Answer({ history, answer, window }: { history: number[]; answer: Foreca
         bands={bands}
         label={`The series and its forecast: ${shown(values[0]!)} next, ${shown(values.at(-1)!)} in ${last} steps`}
       />
+      {shares.length > 0 && (
+        <p class="key-to-shades quiet">
+          <span class="swatch" aria-hidden="true" /> {shares.join(" and ")} of outcomes should fall into the shaded range
+          {shares.length > 1 ? "s" : ""}.
+        </p>
+      )}
       <p class="sr" role="status">
         The next value is {shown(values[0]!)}, the one in {last} steps {shown(values.at(-1)!)}.
       </p>
       <details>
         <summary>As a table</summary>
-        <div class="scroll">
+        <div class="scroll" role="group" aria-label="The forecast in numbers" tabIndex={0}>
           <table class="numbers">
             <thead>
               <tr>
@@ -200,7 +207,7 @@ function Answer({ history, answer, window }: { history: number[]; answer: Foreca
 
 function drawn(history: number[], answer: Forecast, window: number): { x: number[]; lines: Line[]; bands: [number, number][] } {
   const { values, quantiles } = answer.forecasts[0]!;
-  const past = history.slice(-PAST * window);
+  const past = history.slice(-Math.max(PAST * values.length, window));
   const now = past.at(-1)!;
   const x = [...past.map((_, at) => at - past.length + 1), ...values.map((_, at) => at + 1)];
   const before = Array<null>(past.length - 1).fill(null);
@@ -211,10 +218,14 @@ function drawn(history: number[], answer: Forecast, window: number): { x: number
   const bands: [number, number][] = [];
   for (let low = 0, high = quantiles.length - 1; low < high; low++, high--) {
     for (const one of [quantiles[high]!, quantiles[low]!])
-      lines.push({ label: share(one.level), values: [...before, now, ...one.values], kind: "bound" });
+      lines.push({ label: share(one.level), values: [...before, now, ...one.values], kind: "bound", level: one.level });
     bands.push([lines.length - 2, lines.length - 1]);
   }
   return { x, lines, bands };
+}
+
+function percentBetween(upper: Line, lower: Line): string {
+  return share((upper.level ?? 1) - (lower.level ?? 0));
 }
 
 function share(level: number): string {

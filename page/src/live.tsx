@@ -38,7 +38,7 @@ export function LiveFigures({ model }: { model: string }) {
           name="Latency, median"
           value={now?.median}
           unit="ms"
-          more={now?.most === undefined ? "" : `95 % below ${shown(now.most)} ms`}
+          more={now?.most === undefined ? "" : `95 % below ${shown(round(now.most))} ms`}
           history={figures.map((one) => one.median)}
         />
         <Tile name="Rows in a batch" value={now?.rows} history={figures.map((one) => one.rows)} />
@@ -70,7 +70,7 @@ function Tile({ name, value, unit, more, history }: TileProps) {
 }
 
 function round(value: number): number {
-  return Number(value.toPrecision(3));
+  return Number(value.toPrecision(value < 10 ? 2 : 3));
 }
 
 function Spark({ values }: { values: (number | undefined)[] }) {

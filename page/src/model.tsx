@@ -112,7 +112,7 @@ function described(version: Version): string {
 
 function Signatures({ signatures }: { signatures: Signature[] }) {
   return (
-    <div class="scroll">
+    <div class="scroll" role="group" aria-label="Signatures" tabIndex={0}>
       <table>
         <thead>
           <tr>

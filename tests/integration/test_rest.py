@@ -265,11 +265,6 @@ async def test_probes_tell_what_is_served(served: Served) -> None:
     assert ready.json()["models"]["shades"]["versions"]["3"] == {"state": "END", "error": "half of it is missing"}
 
 
-async def test_the_root_leads_to_the_page(served: Served) -> None:
-    response = await served.rest.get("/")
-    assert (response.is_redirect, response.headers["location"]) == (True, "/docs")
-
-
 async def test_http_that_is_none_gets_an_answer_and_the_server_goes_on(served: Served) -> None:
     reader, writer = await _connection(served, b"NONSENSE\r\n\r\n")
     assert b"400" in await reader.readline()

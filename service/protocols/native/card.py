@@ -25,7 +25,10 @@ class GetCardRequest(GetModelRequest):
 class GetPlotRequest(GetModelRequest):
     """Which plot to return."""
 
-    plot: Annotated[str, Field(min_length=1, description="Name of its file, as the card lists it.")]
+    plot: Annotated[
+        str,
+        Field(min_length=1, description="Name of its file, as the card lists it.", examples=["learning_curves.png"]),
+    ]
 
 
 class PlotInfo(_Answer):
