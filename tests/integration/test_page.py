@@ -6,14 +6,21 @@ With ``TENSORGATE_SCREENSHOTS`` set, the pictures in ``docs/images`` are made an
 import json
 import os
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from google.protobuf import json_format
+from google.protobuf.message import Message
 from playwright.sync_api import Browser, FloatRect, Page, expect
 
+from service.wire import tensorflow_serving_pb2 as serving
+from tensorgate.v1 import tensorgate_pb2 as tg
 from tests.browser import needs_chromium, running_browser
 from tests.processes import ROOT, ServerProcess, server_process
 
@@ -225,6 +232,33 @@ def test_each_request_is_there_as_code(page: Page, default_server: ServerProcess
     page.get_by_role("button", name="Copy").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()") == snippet(page, "Python")
+
+
+@pytest.mark.parametrize(
+    ("model", "tensors", "message"),
+    [
+        ("digits", False, tg.ClassifyRequest),
+        ("sunspots", False, tg.ForecastRequest),
+        ("sunspots", True, serving.PredictRequest),
+    ],
+)
+def test_the_code_works(
+    page: Page, default_server: ServerProcess, model: str, tensors: bool, message: type[Message]
+) -> None:
+    page.goto(f"{default_server.rest}/#{model}")
+    if model == "digits":
+        page.get_by_label("Example: a handwritten 4").click()
+    if tensors:
+        page.get_by_role("button", name="Tensors").click()
+    answered(default_server, snippet(page, "curl"))
+    code = snippet(page, "Python").replace("127.0.0.1:8001", default_server.grpc)
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
+    if (node := shutil.which("node")) is not None:
+        script = snippet(page, "TypeScript")
+        subprocess.run([node, "--input-type=module", "--eval", script], check=True, timeout=60)
+    sent = re.search(r"-d '(.*)' \\\n", snippet(page, "grpcurl"), re.DOTALL)
+    assert sent is not None
+    json_format.Parse(sent[1], message())
 
 
 def test_versions_labels_and_failures_are_shown(page: Page, others: ServerProcess) -> None:
