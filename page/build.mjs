@@ -37,12 +37,14 @@ async function notice(metafile) {
     "The page holds these packages, and pictures of the handwritten digits of the UCI machine learning repository\n" +
       "(Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, CC BY 4.0) as scikit-learn has them.\n",
   ];
+  const byText = new Map();
   for (const name of [...used].sort()) {
     const folder = join(here, "node_modules", name);
     const { version, license } = JSON.parse(await readFile(join(folder, "package.json"), "utf8"));
-    const text = await licence(folder);
-    parts.push(`${"-".repeat(80)}\n${name} ${version}, ${license}\n\n${text.trim()}\n`);
+    const text = (await licence(folder)).trim();
+    byText.set(text, [...(byText.get(text) ?? []), `${name} ${version}, ${license}`]);
   }
+  for (const [text, names] of byText) parts.push(`${"-".repeat(80)}\n${names.join("\n")}\n\n${text}\n`);
   return parts.join("\n");
 }
 

@@ -13,6 +13,7 @@ const GRPC = "8001"; // the server's default; over REST nobody is told which it 
 
 const origin = (): string => new URL(".", document.baseURI).href.replace(/\/$/, "");
 const grpc = (): string => `${location.hostname}:${GRPC}`;
+const isSecure = (): boolean => location.protocol === "https:";
 const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 const json = (value: unknown): string => JSON.stringify(value);
 const segment = (name: string): string => encodeURIComponent(name);
@@ -26,7 +27,7 @@ function bearer(): string {
 }
 
 function grpcurl(method: string, message: string): string {
-  return `grpcurl -plaintext ${bearer()}-d ${message} \\\n  ${grpc()} ${method}`;
+  return `grpcurl ${isSecure() ? "" : "-plaintext "}${bearer()}-d ${message} \\\n  ${grpc()} ${method}`;
 }
 
 function typescript(path: string, body: string, before = ""): string {
@@ -49,7 +50,7 @@ function python(imports: string, request: string, method: string, show: string):
 from tensorgate.v1 import tensorgate_pb2 as tg
 from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
 
-with grpc.insecure_channel("${grpc()}") as channel:
+with grpc.${isSecure() ? `secure_channel("${grpc()}", grpc.ssl_channel_credentials())` : `insecure_channel("${grpc()}")`} as channel:
     stub = TensorgateServiceStub(channel)
     request = ${request}
     answer = stub.${method}(request, timeout=5${metadata})
