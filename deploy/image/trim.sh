@@ -16,8 +16,8 @@ rm -rf tensorflow/include clang numpy/_core/include numpy/distutils
 # Training, which needs TensorFlow; what is for other loops, other servers, WebSockets, tests and type checkers.
 [ -d scipy ] || rm -rf training idna pydantic/mypy.py h2corn/_supervisor.py h2corn/_reload.py starlette/testclient.py \
   anyio/_backends/_trio.py click/testing.py numpy/lib/recfunctions.py uvicorn/protocols/websockets/ws*_impl.py \
-  uvicorn/protocols/websockets/websockets_*impl.py uvicorn/protocols/http/zttp_*.py google/protobuf/testdata google/protobuf/compiler \
-  numpy/_pyinstaller numpy/doc
+  uvicorn/protocols/websockets/websockets_*impl.py uvicorn/protocols/http/zttp_*.py \
+  google/protobuf/testdata google/protobuf/compiler numpy/_pyinstaller numpy/doc
 [ -d scipy ] || [ -n "${TRACING:-}" ] || rm -rf opentelemetry opentelemetry_*
 # Its traces go out over gRPC alone, which every collector takes: HTTP needs packages as large as all the others of it.
 [ -d scipy ] || rm -rf requests* urllib3* certifi* charset_normalizer* opentelemetry/exporter/otlp/proto/http
