@@ -43,17 +43,14 @@ if (!response.ok) throw new Error((await response.json()).detail);
 console.log(await response.json());`;
 }
 
-function python(imports: string, request: string, method: string, show: string): string {
-  const metadata = key() ? `, metadata=[("authorization", "Bearer " + os.environ["TENSORGATE_KEY"])]` : "";
-  return `${key() ? "import os\n" : ""}${imports}import grpc
+/** Returns a call of the Python client; what it shows uses `answer`. */
+function python(model: string, version: number, call: string, show: string, imports: string[] = []): string {
+  const modules = [...imports, ...(key() ? ["import os"] : [])].sort().map((line) => `${line}\n`);
+  const options = `${key() ? ', key=os.environ["TENSORGATE_KEY"]' : ""}${isSecure() ? ", tls=True" : ""}`;
+  return `${modules.join("")}${modules.length ? "\n" : ""}from tensorgate.client import Client
 
-from tensorgate.v1 import tensorgate_pb2 as tg
-from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
-
-with grpc.${isSecure() ? `secure_channel("${grpc()}", grpc.ssl_channel_credentials())` : `insecure_channel("${grpc()}")`} as channel:
-    stub = TensorgateServiceStub(channel)
-    request = ${request}
-    answer = stub.${method}(request, timeout=5${metadata})
+with Client("${grpc()}"${options}) as client:
+    answer = client.model(${json(model)}, version=${version}).${call}
 ${show}`;
 }
 
@@ -70,20 +67,15 @@ export function classifySnippets(
   const body = { version, images: [image], top_k: top };
   const isFile = file !== null && "encoded" in image;
   const of = json(file ?? "");
-  const byPicture = isFile
-    ? `tg.Image(encoded=Path(${of}).read_bytes())`
-    : "encoded" in image
-      ? `tg.Image(encoded=base64.b64decode(${json(image.encoded)}))`
-      : null;
   const message = { model, version, images: ["encoded" in image ? image : pixelsMessage(image.pixels)], top_k: top };
-  const show = `    for scored in answer.results[0].classes:\n        print(scored.label, scored.score)`;
-  const made = byPicture ?? `json_format.ParseDict(${json(message.images[0])}, tg.Image())`;
-  const imports = isFile
-    ? "from pathlib import Path\n\n"
-    : byPicture
-      ? "import base64\n\n"
-      : "from google.protobuf import json_format\n";
-  const request = `tg.ClassifyRequest(model=${json(model)}, version=${version}, images=[${made}], top_k=${top})`;
+  const given = isFile
+    ? of
+    : "encoded" in image
+      ? `base64.b64decode(${json(image.encoded)})`
+      : `np.array(${json(image.pixels)})`;
+  const imports = isFile ? [] : ["encoded" in image ? "import base64" : "import numpy as np"];
+  const call = `classify(${given}, top_k=${top})`;
+  const show = "for label, score in answer.classes:\n    print(label, score)";
   const sent = isFile
     ? `"$(printf '{"model": %s, "version": ${version}, "images": [{"encoded": "%s"}], "top_k": ${top}}' ${quoted(json(model))} "$(base64 -w0 ${quoted(file)})")"`
     : quoted(json(message));
@@ -94,7 +86,7 @@ export function classifySnippets(
         ? `curl -H 'Content-Type: image/${typeOf(image.encoded)}' ${bearer()}--data-binary @${quoted(file)} \\\n  ${quoted(`${origin()}/${path}?version=${version}&top_k=${top}`)}`
         : curl(path, body),
     },
-    { name: "Python", code: python(imports, request, "Classify", show) },
+    { name: "Python", code: python(model, version, call, show, imports) },
     { name: "grpcurl", code: grpcurl("tensorgate.v1.TensorgateService/Classify", sent) },
     {
       name: "TypeScript",
@@ -133,19 +125,13 @@ export function forecastSnippets(
   const features = Array.isArray(series[0]) ? series[0].length : 1;
   const one = { values: series.flat(), ...(features > 1 ? { features } : {}) };
   const message = { model, version, series: [one], horizon };
-  const width = features > 1 ? `, features=${features}` : "";
-  const request = `tg.ForecastRequest(
-        model=${json(model)},
-        version=${version},
-        series=[tg.Series(values=${json(one.values)}${width})],
-        horizon=${horizon},
-    )`;
-  const show = `    print(answer.forecasts[0].values)
-    for quantile in answer.forecasts[0].quantiles:
-        print(quantile.level, quantile.values)`;
+  const call = `forecast(${json(series)}, horizon=${horizon})`;
+  const show = `print(answer.values)
+for level, values in answer.quantiles.items():
+    print(level, values)`;
   return [
     { name: "curl", code: curl(path, body) },
-    { name: "Python", code: python("", request, "Forecast", show) },
+    { name: "Python", code: python(model, version, call, show) },
     { name: "grpcurl", code: grpcurl("tensorgate.v1.TensorgateService/Forecast", quoted(json(message))) },
     { name: "TypeScript", code: typescript(path, json(body)) },
   ];
@@ -163,18 +149,11 @@ export function predictSnippets(
   const body = { signature_name: signature.name, inputs };
   const spec = { name: model, version, signature_name: signature.name };
   const message = { model_spec: spec, inputs: protoInputs(signature, inputs) };
-  const headers = key() ? `,\n    headers={"Authorization": "Bearer " + os.environ["TENSORGATE_KEY"]}` : "";
-  const code = `${key() ? "import os\n\n" : ""}import httpx
-
-answer = httpx.post(
-    ${json(`${origin()}/${path}`)},
-    json=${pythonOf(body)}${headers},
-)
-answer.raise_for_status()
-print(answer.json()["outputs"])`;
+  const call = `predict(${pythonOf(inputs)}, signature=${json(signature.name)})`;
+  const show = "for name, array in answer.items():\n    print(name, array)";
   return [
     { name: "curl", code: curl(path, body) },
-    { name: "Python", code },
+    { name: "Python", code: python(model, version, call, show) },
     { name: "grpcurl", code: grpcurl("tensorflow.serving.PredictionService/Predict", quoted(json(message))) },
     { name: "TypeScript", code: typescript(path, json(body)).replace(".detail", ".error") },
   ];

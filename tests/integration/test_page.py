@@ -170,7 +170,7 @@ def test_each_request_is_there_as_code(page: Page, default_server: ServerProcess
     page.goto(default_server.rest + "/#sunspots")
     for name, words in {
         "curl": "/api/v1/models/sunspots/forecast",
-        "Python": "TensorgateServiceStub",
+        "Python": "from tensorgate.client import Client",
         "grpcurl": "tensorgate.v1.TensorgateService/Forecast",
         "TypeScript": "await fetch(",
     }.items():
