@@ -28,10 +28,11 @@ ONLY_SOMETIMES = frozenset(
         "tensorgate_replica_ejections_total",
         "tensorgate_batch_queue_requests",
         "tensorgate_request_log_dropped_total",
+        "tensorgate_backend_restarts_total",
         "tensorgate_tls_certificate_expiry_timestamp_seconds",
     }
 )
-"""Series that begin when something was refused, was left out, or waits; or with a request log, or with TLS."""
+"""Series that begin when something was refused, was left out, or waits; or with a request log, with TLS, or a helper process."""
 
 
 @dataclass(frozen=True, slots=True)
