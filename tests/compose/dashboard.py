@@ -32,7 +32,7 @@ ONLY_SOMETIMES = frozenset(
         "tensorgate_tls_certificate_expiry_timestamp_seconds",
     }
 )
-"""Series that begin when something was refused, was left out, or waits; or with a request log, with TLS, or a helper process."""
+"""Series that begin when something was refused, was left out, or waits; or with a request log, TLS or a helper."""
 
 
 @dataclass(frozen=True, slots=True)
