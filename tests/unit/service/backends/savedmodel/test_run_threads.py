@@ -47,9 +47,9 @@ async def test_runs_that_were_given_up_keep_no_threads_of_other_models(
 
 async def test_threads_end_with_their_model() -> None:
     threads, model = RunThreads(2), Model()
-    before = threading.active_count()
-    await threads.run(model, "m", lambda: None)
-    assert threading.active_count() == before + 1
+    own = await threads.run(model, "m", threading.current_thread)
+    assert own is not threading.current_thread()
+    assert own.is_alive()
     del model
     gc.collect()
-    await until(lambda: threading.active_count() == before)
+    await until(lambda: not own.is_alive())
