@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from service.access.policy import Document, KeyEntry, parse_document
+from service.core.plain_files import read_plain_file
 from service.errors import ErrorKind, GatewayError
 
 _OWNER_ALONE = 0o600
@@ -103,7 +104,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        return read_plain_file(path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise GatewayError(ErrorKind.MALFORMED, f"{path}: {reason}") from None

@@ -5,6 +5,7 @@ import logging
 import time
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 from service.access.jwks import VerificationKey, chosen, parse_jwks
+from service.core.plain_files import read_plain_file
 from service.errors import ErrorKind, GatewayError
 
 logger = logging.getLogger(__name__)
@@ -141,7 +143,7 @@ def _is_url(source: str) -> bool:
 
 def _fetcher(source: str) -> Callable[[], bytes]:
     if not _is_url(source):
-        return Path(source).read_bytes
+        return partial(read_plain_file, Path(source))
     parts = urlsplit(source)
     if parts.username is not None or parts.password is not None:
         raise GatewayError(ErrorKind.INVALID_INPUT, "jwt_jwks: expected a URL without user and password")

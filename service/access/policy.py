@@ -64,6 +64,9 @@ class Document(BaseModel):
     certificates: list[_CertificateEntry] = []
 
 
+_KEY = re.compile(r"tg_[\w-]+")
+
+
 def parse_document(text: str) -> Document:
     """Returns what a file says.
 
@@ -72,9 +75,13 @@ def parse_document(text: str) -> Document:
     """
     try:
         fields = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # of a number of more digits than Python reads, too
         raise GatewayError(ErrorKind.MALFORMED, f"it is not TOML: {error}") from None
-    document = validated(Document, fields)
+    try:
+        document = validated(Document, fields)
+    except GatewayError as error:  # somebody may have put a key where its digest belongs
+        found = [Violation(one.where, one.expected, _KEY.sub("tg_…", one.got)) for one in error.violations]
+        raise invalid_input(*found) from None
     seen: set[str] = set()
     for index, entry in enumerate(document.keys):
         if entry.id in seen:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from service.access.jwks import VerificationKey
 
 _MOST = 1024
+_FAR = 2**53
+"""Seconds since 1970: the end of time, for a token that says a later one."""
 _LONGEST_BYTES = 4096
 """Of a token that is remembered; with as many as there are at most, that bounds the memory that they take."""
 
@@ -63,5 +65,5 @@ class RememberedTokens:
         if len(token) <= _LONGEST_BYTES and self._used is self._keys.current:  # it may have been waited for new ones
             while len(self._good) >= _MOST:
                 del self._good[next(iter(self._good))]
-            self._good[digest] = _Good(name, claims, int(claims["exp"]) + self._leeway)
+            self._good[digest] = _Good(name, claims, min(int(claims["exp"]), _FAR) + self._leeway)
         return name, claims

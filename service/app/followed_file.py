@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from service.core.plain_files import read_plain_file
 from service.errors import ErrorKind, GatewayError
 
 logger = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ class FollowedFile:
 
     def _read(self) -> str:
         try:
-            return self.path.read_text("utf-8")
+            return read_plain_file(self.path).decode("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8"
             raise GatewayError(ErrorKind.MALFORMED, f"{self._setting} {self.path}: {reason}") from None

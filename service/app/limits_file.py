@@ -85,7 +85,7 @@ def parse_limits(text: str) -> list[LimitRule]:
     """
     try:
         fields = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # of a number of more digits than Python reads, too
         raise invalid_input(Violation("body", "TOML", str(error)), kind=ErrorKind.MALFORMED) from None
     document = validated(_Document, fields)
     names: set[str] = set()

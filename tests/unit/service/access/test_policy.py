@@ -108,3 +108,21 @@ def test_a_certificate_is_known_by_its_subject_or_by_any_of_its_names() -> None:
     assert not shop.allow_some(Access.CONTROL)
     assert policy.rights_of_certificate(PeerCertificate("CN=ops,O=us", ())).allow_all(Access.CONTROL)
     assert not policy.rights_of_certificate(PeerCertificate("CN=no", ("shop.internal",))).allow_some(Access.INFER)
+
+
+@pytest.mark.parametrize("field", ["sha256", "id", "key"])
+def test_a_key_that_stands_where_none_belongs_is_in_no_message(field: str) -> None:
+    key = "tg_dd3d98f97359_" + "C0yE" * 10
+    fields = {"id": "dd3d98f97359", "name": "shop", "sha256": "0" * 64, "models": ["*"], "actions": ["infer"]}
+    lines = [f"{name} = {value!r}" for name, value in (fields | {field: key}).items()]
+    with pytest.raises(GatewayError) as refused:
+        parse_document("\n".join(["[[keys]]", *lines]).replace("'", '"'))
+    assert refused.value.kind is ErrorKind.INVALID_INPUT
+    assert field in refused.value.message
+    assert "C0yE" not in str(refused.value) + str(refused.value.details())
+
+
+def test_a_number_of_any_length_is_no_crash() -> None:
+    with pytest.raises(GatewayError) as refused:
+        parse_document("version = " + "9" * 5000)
+    assert refused.value.kind is ErrorKind.MALFORMED

@@ -100,3 +100,10 @@ async def test_no_more_than_there_may_be(keys: KeySet, monkeypatch: pytest.Monke
     await made.verify(long)
     await made.verify(long)
     assert counted.count == 6
+
+
+async def test_a_token_for_all_time_is_one(keys: KeySet) -> None:
+    made, _ = tokens(keys, leeway=0.5)
+    token = ONE.token(exp=10**400).encode()
+    assert (await made.verify(token))[0] == "alice"
+    assert (await made.verify(token))[0] == "alice"
