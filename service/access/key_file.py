@@ -59,9 +59,20 @@ def remove_key(path: Path, key_id: str) -> KeyEntry:
         begins = [match.start() for match in _KEYS.finditer(text)]
         begin = begins[index] if index < len(begins) else len(text)
         after = _TABLE.search(text, begin + len("[[keys]]"))
-        left = text[:begin].rstrip("\n") + "\n\n" + text[after.start() :].lstrip("\n") if after else text[:begin]
+        end = after.start() if after else len(text)
+        rest = _comments_at_the_end(text[begin:end]) + text[end:]
+        left = text[:begin].rstrip("\n") + "\n\n" + rest.lstrip("\n")
         _write(path, left.strip("\n") + "\n", lambda keys: [key for key in keys if key.id != key_id], document)
     return entry
+
+
+def _comments_at_the_end(table: str) -> str:
+    """Returns the lines after a table's last field: they are about what comes next, or about nothing."""
+    lines = table.splitlines(keepends=True)
+    count = len(lines)
+    while count and (not lines[count - 1].strip() or lines[count - 1].lstrip().startswith("#")):
+        count -= 1
+    return "".join(lines[count:])
 
 
 def _values(entry: KeyEntry) -> dict[str, str]:

@@ -102,3 +102,13 @@ def test_a_file_that_makes_no_sense_is_not_made_worse(file: Path) -> None:
     with pytest.raises(GatewayError, match="it is not TOML"):
         add_key(file, entry())
     assert file.read_text() == "[[keys"
+
+
+def test_comments_after_a_key_that_goes_stay(tmp_path: Path) -> None:
+    file = tmp_path / "access.toml"
+    table = '[[keys]]\nid = "{}"\nname = "shop"\nsha256 = "{}"\nmodels = ["*"]\nactions = ["infer"]\ncreated = {}\n'
+    made = [table.format(f"{number:012x}", "0" * 64, "2026-01-01T00:00:00Z") for number in (1, 2)]
+    file.write_text(f"# ours\n\n{made[0]}\n# of team X\n{made[1]}\n# the end\n# [[tokens]]\n")
+    remove_key(file, f"{1:012x}")
+    remove_key(file, f"{2:012x}")
+    assert file.read_text().split("\n") == ["# ours", "", "# of team X", "", "# the end", "# [[tokens]]", ""]
