@@ -18,6 +18,7 @@ from grpc import aio
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from fuzz.limits import LIMITS
 from tests.fresh import Fresh, fresh_server
 from tests.length import SECONDS
 from tests.mutated_json import mutated_json
@@ -26,18 +27,6 @@ from tests.mutations import mutated_bytes
 from tests.valid_bodies import BODIES, JSON, RestBody
 from tests.valid_rpcs import RPCS, RpcMethod
 
-SETTINGS = {
-    "backend": "tests.judges:JudgesBackend",
-    "max_batch_size": 8,
-    "max_request_bytes": 2**20,
-    "max_request_rows": 64,
-    "max_tensor_elements": 4096,
-    "max_json_values": 4096,
-    "max_json_depth": 8,
-    "max_name_length": 64,
-    "max_image_pixels": 4096,
-}
-"""With low limits, so that changed numbers are beyond them, and not beyond the machine."""
 EXAMPLES = round(SECONDS)
 _MOST_OF_A_METHOD = 4
 _OWN_CONNECTION = (("grpc.use_local_subchannel_pool", 1),)
@@ -125,7 +114,7 @@ def _with_blobs(body: RestBody, document: bytes, blobs: bytes, id_: str, *, beyo
 
 @pytest.fixture(scope="module", params=["h2corn", "grpcio"])
 def options(request: pytest.FixtureRequest) -> dict[str, Any]:
-    return {**SETTINGS, "grpc_server": request.param}
+    return {**LIMITS, "grpc_server": request.param}
 
 
 @pytest.fixture(scope="module")

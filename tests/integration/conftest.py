@@ -1,12 +1,16 @@
-"""A receiver of traces that servers of this process send theirs to, and who signs the certificates of servers."""
+"""What several files have in common: a receiver of traces, who signs certificates, and the page at / in a browser."""
 
 import shutil
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser, Page
 
+from tests.browser import running_browser
 from tests.certificates import Authority
 from tests.otlp import Receiver, receiving_grpc
+from tests.page import opened
+from tests.processes import ServerProcess, server_process
 
 
 @pytest.fixture
@@ -22,3 +26,23 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     if shutil.which("openssl") is None:
         pytest.skip("no openssl to make certificates with")
     return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def others() -> Iterator[ServerProcess]:
+    """Serves models of which none is a default one."""
+    with server_process("--backend", "tests.documented:DocumentedBackend") as server:
+        server.announcement()
+        yield server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with running_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    with opened(browser) as page:
+        yield page

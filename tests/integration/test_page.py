@@ -4,43 +4,22 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 from google.protobuf import json_format
 from google.protobuf.message import Message
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from service.wire import tensorflow_serving_pb2 as serving
 from tensorgate.v1 import tensorgate_pb2 as tg
-from tests.browser import needs_chromium, running_browser
-from tests.page import SEVEN, answered, draw, opened, place, snippet
-from tests.processes import ROOT, ServerProcess, server_process
+from tests.browser import needs_chromium
+from tests.page import SEVEN, answered, draw, place, snippet
+from tests.processes import ROOT, ServerProcess
 
 IMAGES = ROOT / "docs" / "images"
 AXE = ROOT / "page/node_modules/axe-core/axe.min.js"
 
 pytestmark = needs_chromium
-
-
-@pytest.fixture(scope="module")
-def others() -> Iterator[ServerProcess]:
-    """Serves models of which none is a default one."""
-    with server_process("--backend", "tests.documented:DocumentedBackend") as server:
-        server.announcement()
-        yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    with opened(browser) as page:
-        yield page
 
 
 def test_a_drawn_seven_is_a_seven(page: Page, default_server: ServerProcess) -> None:

@@ -5,7 +5,6 @@ With ``TENSORGATE_SCREENSHOTS`` set, the pictures in ``docs/images`` are made an
 
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,34 +13,14 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.access import add
-from tests.browser import needs_chromium, running_browser
-from tests.page import SEVEN, draw, opened, snippet
+from tests.browser import needs_chromium
+from tests.page import SEVEN, draw, snippet
 from tests.processes import ROOT, ServerProcess, server_process
 
 IMAGES = ROOT / "docs" / "images"
 AXE = ROOT / "page/node_modules/axe-core/axe.min.js"
 
 pytestmark = needs_chromium
-
-
-@pytest.fixture(scope="module")
-def others() -> Iterator[ServerProcess]:
-    """Serves models of which none is a default one."""
-    with server_process("--backend", "tests.documented:DocumentedBackend") as server:
-        server.announcement()
-        yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    with opened(browser) as page:
-        yield page
 
 
 def test_versions_labels_and_failures_are_shown(page: Page, others: ServerProcess) -> None:
