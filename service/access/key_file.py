@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from service.access.policy import Document, KeyEntry, parse_document
-from service.core.plain_files import read_plain_file
+from service.core.plain_files import read_plain_text
 from service.errors import ErrorKind, GatewayError
 
 _OWNER_ALONE = 0o600
@@ -26,7 +26,7 @@ def read_document(path: Path) -> Document:
     Raises:
         GatewayError: When it cannot be read, or makes no sense.
     """
-    return parse_document(_read(path))
+    return parse_document(read_plain_text(path, str(path)))
 
 
 def add_key(path: Path, entry: KeyEntry) -> None:
@@ -37,7 +37,7 @@ def add_key(path: Path, entry: KeyEntry) -> None:
     """
     table = "\n".join(["[[keys]]", *(f"{name} = {value}" for name, value in _values(entry).items()), ""])
     with _locked(path):
-        text = _read(path) if path.exists() else ""
+        text = read_plain_text(path, str(path)) if path.exists() else ""
         before = text.rstrip("\n") + "\n\n" if text.strip() else ""
         _write(path, before + table, lambda keys: [*keys, entry], parse_document(text))
 
@@ -49,7 +49,7 @@ def remove_key(path: Path, key_id: str) -> KeyEntry:
         GatewayError: NOT_FOUND when there is none of that id; likewise.
     """
     with _locked(path):
-        text = _read(path)
+        text = read_plain_text(path, str(path))
         document = parse_document(text)
         index, entry = next(
             ((index, entry) for index, entry in enumerate(document.keys) if entry.id == key_id), (0, None)
@@ -111,14 +111,6 @@ def _locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(folder)
-
-
-def _read(path: Path) -> str:
-    try:
-        return read_plain_file(path).decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise GatewayError(ErrorKind.MALFORMED, f"{path}: {reason}") from None
 
 
 def _write(path: Path, text: str, change: Callable[[list[KeyEntry]], list[KeyEntry]], before: Document) -> None:

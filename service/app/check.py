@@ -10,7 +10,7 @@ from typing import Any
 
 from service.app.dependencies import Dependencies
 from service.app.settings import load
-from service.backends.savedmodel.layout import MODEL_FILES, cure
+from service.backends.savedmodel.layout import MODEL_FILES, cure, is_version
 from service.codecs.open_inference import DATATYPES
 from service.core.catalog import ModelVersion, State
 from service.core.deadline import Deadline
@@ -20,11 +20,11 @@ from service.core.tensors import Signature, Tensor, TensorSpec
 from service.core.verified_batching import likely_inputs
 from service.errors import GatewayError
 from service.protocols.native import examples
+from service.protocols.tfserving.labelled import CLASSIFY_METHOD, REGRESS_METHOD
 
 _ROWS = (1, 8, 64)
 _SECONDS_A_RUN = 60.0
 _WARMUP = Path("assets.extra", "tf_serving_warmup_requests")
-_CLASSIFY, _REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
 
 
 class CheckError(Exception):
@@ -97,10 +97,10 @@ def found_at(path: Path) -> Path:
     folder = path.absolute()
     if not folder.exists():
         raise CheckError(f"{path}: there is no such folder")
-    if _is_version(folder):
+    if is_version(folder):
         return folder
     numbered = [entry for entry in folder.iterdir() if entry.name.isdecimal()] if folder.is_dir() else []
-    versions = sorted((entry for entry in numbered if _is_version(entry)), key=lambda entry: int(entry.name))
+    versions = sorted((entry for entry in numbered if is_version(entry)), key=lambda entry: int(entry.name))
     if not versions:
         raise CheckError(f"{path}: {cure(folder) or f'expected a SavedModel, a folder with {MODEL_FILES[0]} in it'}")
     return versions[-1]
@@ -163,9 +163,9 @@ def _curl(name: str, call: str, body: Mapping[str, Any]) -> str:
 def _signature(entry: ModelVersion, signature: Signature, speeds: Sequence[Speed]) -> SignatureReport:
     specs = {**signature.inputs, **signature.outputs}
     answers = ["TensorFlow Serving's Predict"]
-    if signature.method_name == _CLASSIFY:
+    if signature.method_name == CLASSIFY_METHOD:
         answers.append("Classify")
-    if signature.method_name == _REGRESS:
+    if signature.method_name == REGRESS_METHOD:
         answers.append("Regress")
     without = sorted({spec.dtype for spec in specs.values()} - DATATYPES.keys())
     answers.append(f"not the Open Inference Protocol, which has no {without[0]}" if without else "Open Inference")
@@ -226,10 +226,6 @@ def _hints(entry: ModelVersion, version: Path) -> list[str]:
     if not version.name.isdecimal():
         hints.append(f"to serve it, it has to lie in a folder with a number: models/{version.name}/1")
     return hints
-
-
-def _is_version(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in MODEL_FILES)
 
 
 def _resident() -> int:

@@ -5,8 +5,8 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from service.core.plain_files import read_plain_file
-from service.errors import ErrorKind, GatewayError
+from service.core.plain_files import read_plain_text
+from service.errors import GatewayError
 
 logger = logging.getLogger(__name__)
 
@@ -64,11 +64,7 @@ class FollowedFile:
             logger.exception("%s could not be followed", self.path)
 
     def _read(self) -> str:
-        try:
-            return read_plain_file(self.path).decode("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not UTF-8"
-            raise GatewayError(ErrorKind.MALFORMED, f"{self._setting} {self.path}: {reason}") from None
+        return read_plain_text(self.path, f"{self._setting} {self.path}")
 
     def _take(self, text: str) -> None:
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 from service.codecs.model_config import parse_model_configs
 from service.core.control import ModelControl
 from service.core.model_config import ModelConfig
-from service.core.plain_files import read_plain_file
+from service.core.plain_files import read_plain_text
 from service.errors import ErrorKind, GatewayError
 
 logger = logging.getLogger(__name__)
@@ -42,12 +42,9 @@ class ModelConfigFile:
         Raises:
             GatewayError: MALFORMED or INVALID_INPUT, which names the file.
         """
+        self._text = read_plain_text(self.path, f"model_config_file {self.path}")
         try:
-            self._text = read_plain_file(self.path).decode("utf-8")
             return parse_model_configs(self._text, folder=self.path.resolve().parent)
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not UTF-8"
-            raise GatewayError(ErrorKind.MALFORMED, f"model_config_file {self.path}: {reason}") from None
         except GatewayError as error:
             raise error.reworded(f"model_config_file {self.path}: {error.message}") from None
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import orjson
 
+from service.core.plain_files import open_plain_file
+
 MEDIA_TYPES: Mapping[str, str] = {".png": "image/png", ".svg": "image/svg+xml"}
 """Types of plots, by suffix."""
 MAX_PLOT_BYTES = 4 * 2**20
@@ -105,7 +107,7 @@ def _read(file: Path | None, limit: int) -> bytes:
     if file is None:
         return b""
     try:
-        with file.open("rb") as content:
+        with open_plain_file(file) as content:
             data = content.read(limit + 1)
     except OSError:
         return b""

@@ -1,18 +1,48 @@
-"""Files of an operator's, read so that nobody waits for ever."""
+"""Files of an operator's and of models, read so that nobody waits for ever."""
 
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
+
+from service.errors import ErrorKind, GatewayError
+
+
+def open_plain_file(path: Path) -> BufferedReader:
+    """Opens a file to read.
+
+    Raises:
+        OSError: When it cannot be read, or is something else, such as a pipe, for whose writer one might wait for ever.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(0, "it is not a file")
+    return os.fdopen(descriptor, "rb")
 
 
 def read_plain_file(path: Path) -> bytes:
     """Returns what is in a file.
 
     Raises:
-        OSError: When it cannot be read, or is something else, such as a pipe, for whose writer one might wait for ever.
+        OSError: As `open_plain_file` does.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(0, "it is not a file")
+    with open_plain_file(path) as file:
         return file.read()
+
+
+def read_plain_text(path: Path, name: str) -> str:
+    """Returns the text of a file.
+
+    Args:
+        path: Of the file.
+        name: What it is called in errors.
+
+    Raises:
+        GatewayError: MALFORMED when it cannot be read, or is not UTF-8.
+    """
+    try:
+        return read_plain_file(path).decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise GatewayError(ErrorKind.MALFORMED, f"{name}: {reason}") from None

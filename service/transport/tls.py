@@ -9,6 +9,7 @@ from pathlib import Path
 
 from service.codecs.x509 import parse_pem
 from service.core.identity import PeerCertificate
+from service.core.plain_files import read_plain_file
 from service.errors import ErrorKind, GatewayError
 
 logger = logging.getLogger(__name__)
@@ -114,7 +115,7 @@ class TlsMaterial:
 
 def _read(setting: str, path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_plain_file(path)
     except OSError as error:
         raise _wrong(setting, path, error) from None
 

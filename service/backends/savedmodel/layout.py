@@ -33,7 +33,7 @@ def _cure_of_file(file: Path) -> str:
 
 def _cures(model: Path) -> Iterator[str]:
     name = model.name
-    if _is_version(model):
+    if is_version(model):
         if name.isdecimal():
             yield f"this is a version, not a model: the folder above {name} is a model's; serve the one above that"
         else:
@@ -48,19 +48,20 @@ def _cures(model: Path) -> Iterator[str]:
 
 def _cures_of_version(name: str, folder: Path) -> Iterator[str]:
     place = f"{name}/{folder.name}"
-    if _is_version(folder):
+    if is_version(folder):
         yield f"{place} has no number for a name: rename it, such as {name}/1"
         return
     entries = sorted(folder.iterdir())[:_MAX_ENTRIES]
     for entry in entries:
         if entry.suffix.lower() in _OTHER_FORMATS:
             yield f"{place}/{entry.name} is no SavedModel: export it, model.export('{place}')"
-        elif entry.is_dir() and _is_version(entry):
+        elif entry.is_dir() and is_version(entry):
             number = folder.name if folder.name.isdecimal() else "1"
             yield f"{place}/{entry.name} lies one folder too deep: move what is in it to {name}/{number}"
     if folder.name.isdecimal():
         yield f"{place} holds {'no' if entries else 'nothing, and so no'} {MODEL_FILES[0]}: publish a SavedModel there"
 
 
-def _is_version(folder: Path) -> bool:
+def is_version(folder: Path) -> bool:
+    """Returns whether a folder has a model in it."""
     return any((folder / name).is_file() for name in MODEL_FILES)

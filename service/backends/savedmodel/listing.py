@@ -4,15 +4,14 @@ The model and the version are part of what is listed: one's files are not to pas
 """
 
 import hashlib
-import os
 import re
 import stat
 from collections.abc import Iterable, Mapping
-from io import BufferedReader
 from pathlib import Path
 
 from service.backends.savedmodel.folder import contents
 from service.core.load_progress import LoadProgress
+from service.core.plain_files import open_plain_file
 from service.errors import ErrorKind, GatewayError, shown
 
 LISTING = Path("assets.extra", "tensorgate.sha256")
@@ -52,7 +51,7 @@ def listed_files(folder: Path, model: str, version: int) -> str:
     """
     lines = []
     for name, path in files_in(folder).items():
-        with opened(path) as content:
+        with open_plain_file(path) as content:
             lines.append(f"{hashlib.file_digest(content, 'sha256').hexdigest()}  {model}/{version}/{name}\n")
     return "".join(lines)
 
@@ -120,7 +119,7 @@ def copy_checked(
 def _copied(path: Path, copy: Path, progress: LoadProgress) -> str:
     """Copies a file; returns the hash of what was written."""
     digest = hashlib.sha256()
-    with opened(path) as content, copy.open("xb") as written:
+    with open_plain_file(path) as content, copy.open("xb") as written:
         while part := content.read(1 << 20):
             digest.update(part)
             written.write(part)
@@ -134,21 +133,8 @@ def read_bounded(path: Path, limit: int = _MAX_BYTES) -> bytes:
     Raises:
         OSError: When it cannot be read, or is longer than that.
     """
-    with opened(path) as content:
+    with open_plain_file(path) as content:
         data = content.read(limit + 1)
     if len(data) > limit:
         raise OSError(0, f"it is longer than {limit} bytes")
     return data
-
-
-def opened(file: Path) -> BufferedReader:
-    """Opens a file to read.
-
-    Raises:
-        OSError: When it cannot be read, or is something else, such as a pipe, for which one might wait for ever.
-    """
-    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(0, "it is not a file")
-    return os.fdopen(descriptor, "rb")

@@ -7,13 +7,11 @@ from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
 
-from service.backends.savedmodel.listing import opened
 from service.core.load_progress import LoadProgress
+from service.core.plain_files import open_plain_file
 from service.errors import ErrorKind, GatewayError
 
 MANIFEST = Path("assets.extra", "tensorgate.json")
-
-
 _CHUNK = 1 << 20
 
 
@@ -30,14 +28,14 @@ def verify(folder: Path, progress: LoadProgress) -> None:
     if not os.path.lexists(folder / MANIFEST):
         return
     try:
-        with opened(folder / MANIFEST) as content:
+        with open_plain_file(folder / MANIFEST) as content:
             files = json.load(content)["files"].items()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise GatewayError(ErrorKind.BACKEND_FAILED, f"{MANIFEST} cannot be read") from error
     progress.enter("comparing its files with the manifest", "bytes", done=0, total=size_of(folder))
     for name, expected in files:
         try:
-            with opened(folder / name) as content:
+            with open_plain_file(folder / name) as content:
                 actual = _digest(content, progress)
         except OSError as error:
             raise GatewayError(ErrorKind.BACKEND_FAILED, f"{name} cannot be read: {error.strerror}") from error
