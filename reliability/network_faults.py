@@ -103,6 +103,10 @@ async def _serving(gateway: Server, count: int) -> bool:
     return await gateway.serving_replicas() == count
 
 
+async def _connected(gateway: Server, proxy: Proxy) -> bool:
+    return proxy.connected and await _serving(gateway, 2)
+
+
 async def _connected_for_a_while(folder: Path, gateway: Server, proxies: list[Proxy]) -> float:
     """Has the gateway connect to the second replica while its certificate is valid; returns when that expires.
 
@@ -114,8 +118,7 @@ async def _connected_for_a_while(folder: Path, gateway: Server, proxies: list[Pr
         await _certify(folder, "short", seconds=seconds)
         await proxies[1].renew(_context(folder, "short"))
         with suppress(RuntimeError):
-            await until(lambda: _serving(gateway, 1), "its connection is gone", seconds=seconds)
-            await until(lambda: _serving(gateway, 2), "it is connected again", seconds=expires - time.time())
+            await until(lambda: _connected(gateway, proxies[1]), "it is connected again", seconds=seconds)
             return expires
     raise RuntimeError("the gateway did not connect while the certificate was valid")
 

@@ -52,6 +52,11 @@ class Proxy:
         return f"127.0.0.1:{self.port}"
 
     @property
+    def connected(self) -> bool:
+        """Whether anyone is connected, with the handshake done."""
+        return bool(self._connections)
+
+    @property
     def fault(self) -> Fault:
         """What is wrong with it."""
         return self._fault

@@ -144,7 +144,7 @@ async def test_many_at_once_each_get_their_own_answer(stub: Any) -> None:
         answer = await stub.Forecast(request)
         return bool(answer.forecasts[0].values[0] == last + 1)
 
-    assert all(await asyncio.gather(*(ask(last) for last in range(300))))
+    assert all(await asyncio.gather(*(ask(last) for last in range(250))))
 
 
 async def test_errors_of_tensorflow_get_a_meaning(runtime: Server) -> None:

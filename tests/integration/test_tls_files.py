@@ -30,7 +30,7 @@ def of(pair: Pair, **settings: Any) -> dict[str, Any]:
 Wrong = Callable[[Path, Pair, Pair], dict[str, Any]]
 WRONG: dict[str, tuple[Wrong, str]] = {
     "no file": (lambda folder, one, _: of(one, tls_key=folder / "none"), "tls_key {tmp}/none: No such file"),
-    "a folder": (lambda folder, one, _: of(one, tls_certificate=folder), "tls_certificate {tmp}: Is a directory"),
+    "a folder": (lambda folder, one, _: of(one, tls_certificate=folder), "tls_certificate {tmp}: it is not a file"),
     "no certificate": (lambda _, one, __: of(one, tls_certificate=one.key), "tls_certificate {key}: there is no cert"),
     "another's key": (lambda _, one, two: of(one, tls_key=two.key), "tls_key {two}: it is not the key of the certi"),
     "no key": (lambda _, one, __: of(one, tls_key=one.certificate), "tls_key {one}: it is no PEM file of a private k"),
