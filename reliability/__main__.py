@@ -9,11 +9,12 @@ import uvloop
 
 from benchmarks.processes import ROOT
 from reliability import (
+    certificate_faults,
     clients,
     disk_faults,
     findings,
     many_requests,
-    network_faults,
+    name_faults,
     overload,
     reloads,
     replica_faults,
@@ -30,7 +31,8 @@ RUNS: Mapping[str, Mapping[str, Run]] = {
         "replicas": replica_faults.run,
         "stops": stops.run,
         "disk": disk_faults.run,
-        "network": network_faults.run,
+        "names": name_faults.run,
+        "certificates": certificate_faults.run,
         "clients": clients.run,
     },
     "soak": {"overload": overload.run, "reloads": reloads.run, "requests": many_requests.run},

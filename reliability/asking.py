@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -20,8 +21,6 @@ MODEL, FACTOR = "slow", 3.0
 """The model that is asked, and what it multiplies by."""
 DEADLINE = 6.0
 """Seconds that each request allows."""
-STREAMED = 3
-"""Messages of a stream."""
 _DIFFERENT = 2**22
 """Whole numbers that stay whole as float32 when they are multiplied; after so many requests they come again."""
 _CHANNELS = 4
@@ -37,13 +36,16 @@ class Client:
     Args:
         rest: ``host:port`` of its REST API; empty for a server that is asked over gRPC alone.
         grpc: ``host:port`` of its gRPC API.
+        ca: Of the certificates that gRPC's are to be signed by; without it there is no TLS.
+        streamed: Messages of a stream.
     """
 
-    def __init__(self, rest: str, grpc: str) -> None:
+    def __init__(self, rest: str, grpc: str, *, ca: Path | None = None, streamed: int = 3) -> None:
         limits = httpx.Limits(max_connections=2000, max_keepalive_connections=100)
         self._rest = httpx.AsyncClient(base_url=f"http://{rest}", timeout=DEADLINE + _GRACE, limits=limits)
+        self._streamed = streamed
         own = [("grpc.use_local_subchannel_pool", 1)]
-        self._channels = [aio.insecure_channel(grpc, own) for _ in range(_CHANNELS)]
+        self._channels = [_channel(grpc, own, ca) for _ in range(_CHANNELS)]
         rpcs: list[Callable[[int], Awaitable[bool]]] = [self.predict, self.infer, self.infer_in_stream]
         self._kinds = [*rpcs, self.rest_predict, self.rest_infer] if rest else rpcs
 
@@ -75,14 +77,14 @@ class Client:
 
     async def infer_in_stream(self, number: int) -> bool:
         """Asks by a stream of it, about several numbers."""
-        numbers = [number + place * (_DIFFERENT // STREAMED) for place in range(STREAMED)]
+        numbers = [number + place * (_DIFFERENT // self._streamed) for place in range(self._streamed)]
         call: Any = self._channel(number).stream_stream(_OIP + "ModelStreamInfer")
         stream = call((infer_request(each).SerializeToString() for each in numbers), timeout=DEADLINE)
         answers = [oip.ModelStreamInferResponse.FromString(answer) async for answer in stream]
         if errors := [answer.error_message for answer in answers if answer.error_message]:
             raise StreamError(errors[0])
         rights = [is_right(answer.infer_response, each) for answer, each in zip(answers, numbers, strict=False)]
-        return len(rights) == STREAMED and all(rights)
+        return len(rights) == self._streamed and all(rights)
 
     async def rest_predict(self, number: int) -> bool:
         """Asks by TensorFlow Serving's REST API."""
@@ -103,14 +105,20 @@ class Client:
         return self._channels[number % _CHANNELS]
 
 
+def _channel(address: str, options: list[tuple[str, int]], ca: Path | None) -> aio.Channel:
+    if ca is None:
+        return aio.insecure_channel(address, options)
+    return aio.secure_channel(address, grpc.ssl_channel_credentials(ca.read_bytes()), options)
+
+
 class StreamError(Exception):
     """A message of a stream was refused; the text says why."""
 
 
 @asynccontextmanager
-async def client(rest: str, grpc: str) -> AsyncIterator[Client]:
-    """Makes a client for as long as the body runs."""
-    made = Client(rest, grpc)
+async def client(rest: str, grpc: str, *, ca: Path | None = None, streamed: int = 3) -> AsyncIterator[Client]:
+    """Makes a client for as long as the body runs; see `Client`."""
+    made = Client(rest, grpc, ca=ca, streamed=streamed)
     try:
         yield made
     finally:

@@ -31,14 +31,16 @@ class Server:
         log: What it writes.
         rest: ``host:port`` of its REST API; empty where it has none.
         grpc: ``host:port`` of its gRPC API.
+        tls: Whether it speaks TLS; what it shows for that is not looked at here.
     """
 
-    def __init__(self, command: Sequence[object], log: Path, *, rest: str, grpc: str) -> None:
+    def __init__(self, command: Sequence[object], log: Path, *, rest: str, grpc: str, tls: bool = False) -> None:
         self._command = command
         self.log = log
         self.rest = rest
         self.grpc = grpc
         self.process: Process | None = None
+        self._scheme = "https" if tls else "http"
 
     async def start(self) -> None:
         """Starts it, and does not wait for it."""
@@ -109,8 +111,8 @@ class Server:
 
     async def _get(self, path: str) -> str | None:
         try:
-            async with httpx.AsyncClient(timeout=5) as client:
-                answer = await client.get(f"http://{self.rest}{path}")
+            async with httpx.AsyncClient(timeout=5, verify=False) as client:  # noqa: S501 - of this machine
+                answer = await client.get(f"{self._scheme}://{self.rest}{path}")
         except httpx.TransportError:
             return None
         return answer.text if answer.is_success else None
@@ -153,7 +155,8 @@ class Starter:
         command = [*before, sys.executable, "-m", "service", "serve", "--rest-port", rest, "--grpc-port", grpc]
         # Its models are changed by clients, and a gateway may know it by a name that is made up.
         command += ["--host", host, "--models", self.models, "--allow-model-control", "--allowed-hosts", "*", *options]
-        return await self._start(name, command, f"{host}:{rest}", f"{host}:{grpc}")
+        tls = "--tls-certificate" in options
+        return await self._start(name, command, f"{host}:{rest}", f"{host}:{grpc}", tls=tls)
 
     async def replica(self, name: str, *options: object, host: str = "127.0.0.1") -> Server:
         """Starts what is behind a gateway: TensorFlow Serving where it is given, or else this project's server."""
@@ -177,8 +180,8 @@ class Starter:
         """Ends all of them."""
         await asyncio.gather(*(server.stop() for server in self._started))
 
-    async def _start(self, name: str, command: Sequence[object], rest: str, grpc: str) -> Server:
-        server = Server(command, self.folder / f"{name}.log", rest=rest, grpc=grpc)
+    async def _start(self, name: str, command: Sequence[object], rest: str, grpc: str, *, tls: bool = False) -> Server:
+        server = Server(command, self.folder / f"{name}.log", rest=rest, grpc=grpc, tls=tls)
         self._started.append(server)
         await server.start()
         return server

@@ -10,7 +10,8 @@ from reliability.load import Outcomes, steady
 from reliability.options import Work
 from reliability.servers import Server, run
 
-_RATE = 20.0
+RATE = 20.0
+"""Requests a second."""
 _FULL_SECONDS = 20.0
 
 
@@ -41,7 +42,7 @@ async def asked(server: Server) -> AsyncIterator[Outcomes]:
     """Asks a server while the body runs."""
     async with (
         client(server.rest, server.grpc) as asking,
-        steady(asking.ask, rate=_RATE, deadline=DEADLINE) as outcomes,
+        steady(asking.ask, rate=RATE, deadline=DEADLINE) as outcomes,
     ):
         yield outcomes
 

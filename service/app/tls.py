@@ -53,6 +53,7 @@ class ServerTls:
             self.headers = ((b"strict-transport-security", b"max-age=%d" % hsts_seconds),)
         self._servers: Sequence[Renewing] = ()
         self._trouble = ""
+        self._told_expired: TlsMaterial | None = None
         self._looking = asyncio.Lock()
         self._warn_if_expired()
 
@@ -109,7 +110,7 @@ class ServerTls:
                         await server.renew(material)
                     self._contents, self.material = contents, material
                     logger.info("the certificate was renewed: it is valid until %s", _shown(material.expires))
-                    self._warn_if_expired()
+                self._warn_if_expired()
                 self._trouble = ""
             except GatewayError as error:
                 if error.message != self._trouble:
@@ -120,7 +121,8 @@ class ServerTls:
                 logger.exception("the files of TLS could not be followed")
 
     def _warn_if_expired(self) -> None:
-        if self.material.expires < datetime.now(UTC):
+        if self.material.expires < datetime.now(UTC) and self._told_expired is not self.material:
+            self._told_expired = self.material
             path, until = self._files.certificate, _shown(self.material.expires)
             logger.warning("the certificate in %s expired on %s: clients will refuse it", path, until)
 

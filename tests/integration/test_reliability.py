@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reliability import asking, clients, disk_faults, network_faults
+from reliability import asking, certificate_faults, clients, disk_faults, name_faults
 from reliability.findings import Finding
 from reliability.options import Work
 from reliability.proxy import Fault, Proxy
@@ -20,6 +20,7 @@ from tests.real_server import serving_models
 from tests.replicas import Replica, replicas
 
 _SHARE = 0.001
+_RUNS = [clients.run, disk_faults.run, name_faults.run, certificate_faults.run]
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("run", [clients.run, disk_faults.run, network_faults.run], ids=lambda run: run.__module__)
+@pytest.mark.parametrize("run", _RUNS, ids=lambda run: run.__module__)
 async def test_it_holds(models: Path, tmp_path: Path, run: Callable[[Work], Awaitable[Sequence[Finding]]]) -> None:
     found = await run(Work(tmp_path, models, _SHARE))
     assert found

@@ -88,6 +88,7 @@ def test_quantiles() -> None:
         ([9, 9, 1, 1, 1, 1, 1, 1], 2),
         ([9, 1, 9, 1, 1, 1, 1, 1], 3),
         ([1, 1, 1, 1, 9, 1, 1, 1], 0),  # one that stands out later is the machine's
+        ([1, 1, 1, 9, 9, 1, 1, 1], 5),
         ([9] * 8, 8),
     ],
 )
