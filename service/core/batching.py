@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Hashable, Mapping
 from contextvars import Context
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -230,8 +231,9 @@ class Batcher:
         task = asyncio.create_task(self._run_batch(key, queue, batch), context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        given_up = partial(_end_if_unwanted, task, batch)
         for queued in batch:
-            queued.answer.add_done_callback(lambda _: _end_if_unwanted(task, batch))
+            queued.answer.add_done_callback(given_up)
 
     def _taken(self, key: Hashable, queue: _Queue) -> list[QueuedRequest]:
         """Takes as many requests as fit in a batch; those that nobody waits for any more are skipped."""
@@ -267,9 +269,12 @@ class Batcher:
                 queued.answer.set_result(outputs)
 
 
-def _end_if_unwanted(task: "asyncio.Task[None]", batch: list[QueuedRequest]) -> None:
-    """Ends a run once nobody waits for it any more, and gives its place to others; one that is over stays so."""
-    if not any(queued.wanted for queued in batch):
+def _end_if_unwanted(task: "asyncio.Task[None]", batch: list[QueuedRequest], answer: "asyncio.Future[Outputs]") -> None:
+    """Ends a run once nobody waits for it any more, and gives its place to others.
+
+    Called for each answer of the batch, which is why the others are looked at only where this one was given up.
+    """
+    if answer.cancelled() and not any(queued.wanted for queued in batch):
         task.cancel()
 
 
