@@ -18,10 +18,11 @@ def _extras(*names: str) -> list[str]:
 FILES = {
     "gateway.txt": ["--extra", "tracing"],
     "run.txt": _extras("embedded", "jwt", "signatures", "tracing", "training"),
-    "dev.txt": ["--extra", "server", "--group", "dev"],
+    "dev.txt": [*_extras("server", "s3", "oci"), "--group", "dev"],
+    "stores.txt": _extras("s3", "gcs", "azure", "oci"),
     "fuzz.txt": ["--extra", "server", "--group", "fuzz"],
 }
-EVERYTHING = [*FILES["run.txt"], *FILES["dev.txt"], *FILES["fuzz.txt"]]
+EVERYTHING = [*FILES["run.txt"], *FILES["dev.txt"], *FILES["stores.txt"], *FILES["fuzz.txt"]]
 CLIENTS = ("triton", "kserve", "ovmsclient", "schemathesis")
 """Clients that others wrote: each in an environment of its own, which the gateway's requirements do not bind."""
 PEERS = ("triton", "mlserver", "kserve", "py-spy")

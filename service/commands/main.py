@@ -64,7 +64,7 @@ _COMMANDS = {
     "serve": ("service.commands.serve", "serve the models of a folder over gRPC and REST"),
     "init": ("service.commands.init", "write a folder to serve models from, with settings and a Compose file"),
     "check": ("service.commands.check", "load a SavedModel, and say what this server would make of it"),
-    "models": ("service.commands.models", "list the models of a running server"),
+    "models": ("service.commands.models", "list the models of a running server; pull them from stores, push them"),
     "drift": ("service.commands.drift", "say how far what a model is asked is from what it was trained on"),
     "label": ("service.commands.label", "put a label on a version of a model of a running server, or take it away"),
     "classify": ("service.commands.classify", "have a running server classify image files"),

@@ -1,4 +1,4 @@
-"""``tensorgate models``: lists the models of a running server."""
+"""``tensorgate models``: lists the models of a running server; its own commands are about models in stores."""
 
 import argparse
 from collections.abc import Iterable
@@ -7,6 +7,7 @@ from operator import add
 from google.protobuf.message import Message
 
 from service.commands.client import add_common, table
+from service.commands.stored_models import add_index, add_pull, add_push
 from tensorgate.client import Client
 from tensorgate.v1 import tensorgate_pb2 as pb
 
@@ -14,6 +15,16 @@ from tensorgate.v1 import tensorgate_pb2 as pb
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of ``tensorgate models``."""
     add_common(parser, _call_models)
+    actions = parser.add_subparsers(title="of stores", dest="action", metavar="COMMAND")
+    for name, (add_options, summary) in _OF_STORES.items():
+        add_options(actions.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + "."))
+
+
+_OF_STORES = {
+    "pull": (add_pull, "bring models out of a store into a folder"),
+    "push": (add_push, "publish a version to a store"),
+    "index": (add_index, "write the index of a models folder that is a web server's"),
+}
 
 
 def _call_models(client: Client, options: argparse.Namespace) -> None:

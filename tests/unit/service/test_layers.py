@@ -23,13 +23,14 @@ ALLOWED = {
     "telemetry": {"core", "errors"},
     "recording": {"codecs", "core", "errors"},
     "replay": {"codecs", "core", "errors", "wire"},
+    "stores": {"codecs", "core", "errors"},
     "protocols": {"codecs", "core", "errors", "schemas", "seam", "validation", "wire"},
     "transport": {"codecs", "core", "errors", "seam"},
     "app": {
-        *("access", "backends", "codecs", "core", "errors", "protocols", "recording", "seam", "telemetry", "transport"),
-        "validation",
+        *("access", "backends", "codecs", "core", "errors", "protocols", "recording", "seam", "stores", "telemetry"),
+        *("transport", "validation"),
     },
-    "commands": {"access", "app", "backends", "codecs", "core", "errors", "replay", "validation"},
+    "commands": {"access", "app", "backends", "codecs", "core", "errors", "replay", "stores", "validation"},
     "__main__": {"commands"},
 }
 

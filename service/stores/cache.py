@@ -1,0 +1,200 @@
+"""The folder that versions are pulled into: each is in it whole or not at all, and all of them within a bound.
+
+`<model>/<version>` is a link to `.pulled/<version>-<mark>` beside it, where the mark stands for what the store had when
+it was pulled. To publish a version is to make the link, in one step, also in place of another one.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from service.errors import ErrorKind, GatewayError
+from service.stores.paths import is_model_name, version_number
+from service.stores.port import Key, failed
+
+_PULLED = ".pulled"
+_PARTIAL = ".partial"
+_LINK = ".link"
+_OWNER = ".tensorgate-store"
+
+
+class Cache:
+    """A folder of models, below which versions come and go as a mirror says.
+
+    What else is in it, such as versions that somebody else put there, is left alone.
+
+    Args:
+        folder: Made where there is none.
+        url: Of the store; a folder is of one store for good.
+        max_bytes: Most bytes of all versions that were pulled; 0 for as many as the disk has room for.
+
+    Attributes:
+        folder: Likewise.
+
+    Raises:
+        GatewayError: FAILED_PRECONDITION when it belongs to another store, or another process uses it.
+        OSError: When it cannot be made or written to.
+    """
+
+    def __init__(self, folder: Path, url: str, max_bytes: int = 0) -> None:
+        self.folder = folder
+        self._max_bytes = max_bytes
+        self._sizes: dict[Path, int] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = os.open(folder / _OWNER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            self._own(url)
+            self._sweep()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Lets others have it."""
+        os.close(self._lock)
+
+    def _own(self, url: str) -> None:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = f"another process pulls models into {self.folder}: each needs a folder of its own"
+            raise GatewayError(ErrorKind.FAILED_PRECONDITION, text) from None
+        owner = os.pread(self._lock, 4096, 0).decode("utf-8", "replace").strip()
+        if owner and owner != url:
+            text = f"{self.folder} holds models of {owner}: expected another folder for those of {url}"
+            raise GatewayError(ErrorKind.FAILED_PRECONDITION, text)
+        os.pwrite(self._lock, url.encode(), 0)
+
+    def _sweep(self) -> None:
+        """Removes what no link leads to: what was under way when a process ended."""
+        linked = {self._target(key) for key in self.current()}
+        for folder in self.folder.glob(f"*/{_PULLED}/*"):
+            if folder not in linked:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def current(self) -> dict[Key, str]:
+        """Returns the mark of each version that is published."""
+        found = {}
+        for link in self._links():
+            name, _, mark = str(link.readlink()).rpartition("-")
+            if name == f"{_PULLED}/{link.name}" and link.is_dir():
+                found[link.parent.name, int(link.name)] = mark
+        return found
+
+    def _links(self) -> Iterator[Path]:
+        for model in sorted(self.folder.iterdir()):
+            if is_model_name(model.name) and model.is_dir() and not model.is_symlink():
+                for link in sorted(model.iterdir()):
+                    if version_number(link.name) is not None and link.is_symlink():
+                        yield link
+
+    def partial(self, key: Key) -> Path:
+        """Returns an empty folder for a version to be pulled into."""
+        folder = self._beside(key) / f"{_PARTIAL}-{key[1]}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+    def discard(self, key: Key) -> None:
+        """Removes what was pulled of a version and not published, and the model's folder if that was all."""
+        shutil.rmtree(self._beside(key) / f"{_PARTIAL}-{key[1]}", ignore_errors=True)
+        self._tidy(key)
+
+    def publish(self, key: Key, mark: str) -> None:
+        """Publishes what is in a version's partial folder, in place of what there was of the version.
+
+        Raises:
+            GatewayError: FAILED_PRECONDITION when somebody else put a version of that number there.
+            OSError: When it cannot be done.
+        """
+        link = self._link(key)
+        if os.path.lexists(link) and not link.is_symlink():
+            text = f"{link} is there already, and was not pulled: it is left as it is"
+            raise GatewayError(ErrorKind.FAILED_PRECONDITION, text)
+        before = self._target(key)
+        target = self._beside(key) / f"{key[1]}-{mark}"
+        shutil.rmtree(target, ignore_errors=True)
+        (self._beside(key) / f"{_PARTIAL}-{key[1]}").rename(target)
+        beside = self._beside(key) / _LINK
+        beside.unlink(missing_ok=True)
+        beside.symlink_to(f"{_PULLED}/{target.name}")
+        beside.replace(link)
+        _sync(link.parent)
+        if before is not None and before != target:
+            shutil.rmtree(before, ignore_errors=True)
+
+    def remove(self, key: Key) -> None:
+        """Takes a version away: first its link, then its files."""
+        target = self._target(key)
+        with suppress(FileNotFoundError):
+            self._link(key).unlink()
+        if target is not None:
+            shutil.rmtree(target, ignore_errors=True)
+        self._tidy(key)
+
+    def _tidy(self, key: Key) -> None:
+        for folder in (self._beside(key), self._link(key).parent):
+            with suppress(OSError):
+                folder.rmdir()
+
+    def used(self) -> int:
+        """Returns the bytes of all versions that were pulled."""
+        folders = [target for key in self.current() if (target := self._target(key)) is not None]
+        self._sizes = {folder: self._sizes.get(folder) or _size_of(folder) for folder in folders}
+        return sum(self._sizes.values())
+
+    def make_room(self, needed: int, keep: Collection[Key]) -> int:
+        """Removes versions, those first that were pulled first, until there is room for so many bytes.
+
+        Args:
+            needed: How many.
+            keep: Versions that are not removed.
+
+        Returns:
+            How many bytes there is room for, all in all.
+
+        Raises:
+            GatewayError: BACKEND_FAILED when there is not room enough then.
+        """
+        candidates = [key for key in self.current() if key not in keep]
+        for key in sorted(candidates, key=lambda key: self._link(key).lstat().st_mtime):
+            if self._room() >= needed:
+                break
+            self.remove(key)
+        room = self._room()
+        if room < needed:
+            raise failed(
+                f"it has {needed} bytes, and there is room for {room} in {self.folder}, beside what is needed there "
+                "(models_cache_max_bytes, or the disk's own bound)"
+            )
+        return room
+
+    def _room(self) -> int:
+        free = shutil.disk_usage(self.folder).free
+        return min(free, self._max_bytes - self.used()) if self._max_bytes else free
+
+    def _link(self, key: Key) -> Path:
+        return self.folder / key[0] / str(key[1])
+
+    def _beside(self, key: Key) -> Path:
+        return self.folder / key[0] / _PULLED
+
+    def _target(self, key: Key) -> Path | None:
+        link = self._link(key)
+        return link.parent / link.readlink() if link.is_symlink() else None
+
+
+def _size_of(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _sync(folder: Path) -> None:
+    """Has the names in a folder reach the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,260 @@
+"""The mirror: brings the versions that are to be served out of a store into a cache, and takes away what is gone."""
+
+import logging
+import time
+from collections.abc import Callable, Collection, Mapping, Set
+from dataclasses import dataclass
+from threading import Event
+from typing import Protocol
+
+from service.core.load_progress import LoadProgress
+from service.core.versions import VersionPolicy
+from service.errors import ErrorKind, GatewayError, listed
+from service.stores.cache import Cache
+from service.stores.port import MODEL_FILES, Key, Store, StoredVersion, failed
+from service.stores.transfer import Transfer
+
+logger = logging.getLogger(__name__)
+
+_SETTLING_SECONDS = 10.0
+"""That a version has to stay as it is before it is taken for whole, where nothing else tells."""
+_AGAIN_SECONDS, _MOST_SECONDS = 60.0, 3600.0
+"""After which a version is pulled again that was not what it should be; doubled each time."""
+
+
+class Observer(Protocol):
+    """Is told what a mirror does; by the mirror's thread."""
+
+    def listed(self, ok: bool) -> None:
+        """The store was looked at, or could not be."""
+
+    def pulled(self, count: int) -> None:
+        """So many bytes have come."""
+
+    def begins(self, key: Key, progress: LoadProgress) -> None:
+        """A version is being pulled; its progress tells how far it is."""
+
+    def ends(self, key: Key, error: str) -> None:
+        """It is in the cache; or it is not, and why."""
+
+    def gone(self, key: Key) -> None:
+        """A version is not in the store any more."""
+
+    def served(self) -> Set[Key]:
+        """Returns versions that are served, and so must not make room for others."""
+
+    def refused(self) -> Set[Key]:
+        """Returns versions of the cache that turned out not to be servable: others may be wanted in their place."""
+
+
+@dataclass(slots=True)
+class _Failure:
+    """A version that was not what it should be.
+
+    Attributes:
+        mark: As it was then.
+        count: How often, one after the other.
+        until: When it is tried again, by the monotonic clock.
+    """
+
+    mark: str
+    count: int
+    until: float
+
+
+class Mirror:
+    """Keeps a cache in step with a store. Its methods block, and are called by one thread at a time.
+
+    What the version policy chooses is pulled, and published whole or not at all. A version leaves the cache when room
+    is needed and nobody wants it, or when a look finds that the store has it no longer; and a look finds that only
+    where it succeeded, found something, of the model too where the store names it, and all that is wanted of the model
+    is there. So nothing that happens to a store, or that it does not say, takes away what is served.
+
+    Args:
+        store: Where versions lie.
+        cache: Where they go.
+        policy: Which of them are wanted.
+        observer: Is told what happens.
+        stop: Once set, what is under way is given up.
+        only: Names of the models to pull; all by default.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        cache: Cache,
+        policy: VersionPolicy,
+        observer: Observer,
+        *,
+        stop: Event,
+        only: Collection[str] = (),
+    ) -> None:
+        self._store = store
+        self._cache = cache
+        self._policy = policy
+        self._observer = observer
+        self._only = only
+        self._transfer = Transfer(store, stop, observer.pulled)
+        self._stop = stop
+        self._wanted: Set[Key] = frozenset()
+        self._seen: dict[Key, tuple[str, float]] = {}  # what it was like, and since when
+        self._told: dict[Key, str] = {}  # how the last pull of a version ended
+        self._failures: dict[Key, _Failure] = {}
+        self._trouble = ""
+        self._clock: Callable[[], float] = time.monotonic
+
+    def look(self, *, again: bool = False) -> bool:
+        """Looks at the store once, and pulls what is missing.
+
+        Args:
+            again: Whether what failed is tried at once, and what is wrong with the store is reported again.
+
+        Returns:
+            Whether anything in the cache has changed.
+
+        Raises:
+            Stopped: When it was given up.
+            OSError: When the cache cannot be used.
+        """
+        if again:
+            self._failures.clear()
+            self._told = dict.fromkeys(self._told, "")
+            self._trouble = ""
+        before = self._cache.current()
+        try:
+            found = self._listed()
+        except GatewayError as error:
+            self._report(error.message)
+            self._observer.listed(False)
+            return False
+        self._report("")
+        self._observer.listed(True)
+        self._wanted = {
+            (model, number) for model, versions in found.items() for number in self._policy.choose(versions)
+        }
+        done = {model: bool(versions) and self._pull_wanted(model, versions) for model, versions in found.items()}
+        self._forget(found, done)
+        return self._cache.current() != before
+
+    def _listed(self) -> dict[str, Mapping[int, StoredVersion | None]]:
+        """Returns what there is.
+
+        Raises:
+            GatewayError: When the store is away, or has nothing and had something: nobody has deleted all of it.
+        """
+        found: dict[str, Mapping[int, StoredVersion | None]] = {
+            model: {number: stored for number, stored in versions.items() if stored is None or stored.is_model}
+            for model, versions in self._store.versions().items()
+            if not self._only or model in self._only
+        }
+        if not any(found.values()) and self._cache.current():
+            raise failed("there is no version in the store, and there were some: what was pulled is kept")
+        return found
+
+    def _report(self, trouble: str) -> None:
+        if trouble and trouble != self._trouble:
+            logger.error("the store could not be looked at: %s; what was pulled is served on", trouble)
+        elif self._trouble and not trouble:
+            logger.info("the store can be looked at again")
+        self._trouble = trouble
+
+    def _pull_wanted(self, model: str, versions: Mapping[int, StoredVersion | None]) -> bool:
+        """Pulls what the policy chooses; where that cannot be had, what it chooses then. Returns whether all is there.
+
+        Where the store goes away meanwhile, nothing else is tried of the model.
+        """
+        wanted, complete = self._policy.choose(versions), True
+        known = {number for name, number in self._observer.refused() if name == model}
+        tried: set[int] = set()
+        while missing := [
+            number for number in (*wanted, *self._policy.choose(versions.keys() - known)) if number not in tried
+        ]:
+            key = (model, missing[0])
+            tried.add(missing[0])
+            try:
+                stored = versions[key[1]] or self._store.describe(*key)
+                if stored is not None and self._has(key, stored):
+                    continue
+            except GatewayError as error:
+                self._ended(key, error.message)
+                if error.kind is ErrorKind.BACKEND_UNAVAILABLE:
+                    return False
+            known.add(key[1])
+            complete = False
+        return complete
+
+    def _has(self, key: Key, stored: StoredVersion) -> bool:
+        """Returns whether a version is in the cache as the store has it, once it was pulled if it was not.
+
+        Raises:
+            GatewayError: When it could not be pulled.
+        """
+        current, mark = self._cache.current(), stored.mark
+        if current.get(key) == mark:
+            return True
+        is_first = not any(name == key[0] for name, _ in current)
+        if self._seen.get(key, ("", 0.0))[0] != mark:
+            self._seen[key] = (mark, self._clock())
+        is_settled = self._clock() - self._seen[key][1] >= _SETTLING_SECONDS
+        if not (stored.is_whole or stored.is_proven or is_settled or is_first):
+            return False  # it may still be on its way; a later look tells
+        failure = self._failures.get(key)
+        count = failure.count if failure is not None and failure.mark == mark else 0
+        if failure is not None and count and self._clock() < failure.until:
+            return False
+        newest = {max(version for version in current if version[0] == name) for name, _ in current}
+        try:
+            self._pull(key, stored, {key, *self._wanted, *newest, *self._observer.served()})
+        except GatewayError as error:
+            if error.kind is not ErrorKind.BACKEND_UNAVAILABLE:
+                pause = min(_AGAIN_SECONDS * 2**count, _MOST_SECONDS)
+                self._failures[key] = _Failure(mark, count + 1, self._clock() + pause)
+            raise
+        self._failures.pop(key, None)
+        self._ended(key, "")
+        return True
+
+    def _pull(self, key: Key, stored: StoredVersion, keep: Set[Key]) -> None:
+        """Pulls a version, and publishes it."""
+        if not stored.is_model:
+            raise failed(f"there is no {MODEL_FILES[0]} among its files")
+        progress = LoadProgress(stage="making room for it")
+        self._observer.begins(key, progress)
+        room = self._cache.make_room(stored.size, keep)
+        folder = self._cache.partial(key)
+        try:
+            self._transfer.run(key, stored, folder, room, progress)
+            if not stored.is_proven and self._store.describe(*key) != stored:
+                raise failed("it changed in the store while it was pulled")
+            self._cache.publish(key, stored.mark)
+        except OSError as error:
+            raise failed(f"it could not be written to {self._cache.folder}: {error.strerror}") from error
+        finally:
+            self._cache.discard(key)
+
+    def _ended(self, key: Key, error: str) -> None:
+        """Tells how a pull ended; the log has the same error once."""
+        name, number = key
+        if not error:
+            logger.info("version %d of model %s was pulled", number, name)
+        elif error != self._told.get(key):
+            logger.error("version %d of model %s could not be pulled: %s", number, name, error)
+        self._told[key] = error
+        self._observer.ends(key, error)
+
+    def _forget(self, found: Mapping[str, Mapping[int, object]], done: Mapping[str, bool]) -> None:
+        """Takes away what the store has no longer, where all that is wanted instead is there."""
+        there = {(model, number) for model, versions in found.items() for number in versions}
+        gone = {key for key in self._cache.current() if key not in there and done.get(key[0], True)}
+        if self._only:
+            gone = {key for key in gone if key[0] in self._only}
+        for key in sorted(gone):
+            self._cache.remove(key)
+            self._observer.gone(key)
+        if gone:
+            logger.info("gone from the store, and so from here: %s", listed(f"{name}/{n}" for name, n in sorted(gone)))
+        for key in self._told.keys() - there - gone:
+            self._observer.gone(key)
+        self._told = {key: error for key, error in self._told.items() if key in there}
+        self._failures = {key: failure for key, failure in self._failures.items() if key in there}
+        self._seen = {key: seen for key, seen in self._seen.items() if key in there}
