@@ -5,6 +5,7 @@ from functools import partial
 
 from service.app.access import FollowedAccess, followed_access
 from service.app.followed_file import FollowedFile
+from service.app.followed_store import FollowedStore
 from service.app.limits_file import parse_limits
 from service.app.model_config_file import ModelConfigFile
 from service.app.settings import Settings
@@ -33,6 +34,7 @@ from service.telemetry.memory_limit import report_memory_limit
 from service.telemetry.metrics import Metrics
 from service.telemetry.rate_limits import RateLimitMetrics
 from service.telemetry.request_log import RequestLogMetrics
+from service.telemetry.stores import StoreMetrics
 
 _LIMITS = {"max_requests_in_flight", "max_streams_in_flight", "max_bytes_in_flight", "max_queue_size"}
 
@@ -47,6 +49,7 @@ class Dependencies:
         config_file: What the operator says of the models, if it is in a file.
         limits_file: What each client may ask of each model, if that is in a file.
         request_log: Keeps a share of the requests, if that is wanted.
+        store: Where the models lie, if that is no folder.
     """
 
     settings: Settings
@@ -62,6 +65,7 @@ class Dependencies:
     config_file: ModelConfigFile | None
     limits_file: FollowedFile | None
     request_log: RequestLog | None
+    store: FollowedStore | None
 
     @classmethod
     def of(cls, settings: Settings) -> "Dependencies":
@@ -104,7 +108,7 @@ class Dependencies:
             catalog=catalog,
             backend=backend,
             allowed=settings.allow_model_control,
-            root=settings.models,
+            root=settings.models_folder,
             bounds=bounds,
         )
         batcher = _batcher(settings, backend, metrics, catalog, budget)
@@ -135,6 +139,7 @@ class Dependencies:
             config_file=config_file,
             limits_file=limits_file,
             request_log=request_log,
+            store=_store(settings, catalog, backend, metrics),
         )
 
 
@@ -158,7 +163,7 @@ def _backend(
     if settings.isolated:
         isolation = Isolation(settings.isolated_silence, IsolationMetrics(metrics.registry).restarted)
     options = BackendOptions(
-        models=settings.models,
+        models=settings.models_folder,
         threads=settings.backend_threads,
         tensorflow_threads=settings.tensorflow_threads,
         batching=_batch_policy(settings),
@@ -203,6 +208,13 @@ def _limits(
     file = FollowedFile("limits_file", settings.limits_file, lambda text: limits.become(parse_limits(text)))
     file.read()
     return limits, file
+
+
+def _store(settings: Settings, catalog: Catalog, backend: Backend, metrics: Metrics) -> FollowedStore | None:
+    if settings.store is None:
+        return None
+    count = StoreMetrics(metrics.registry)
+    return FollowedStore(settings.store, settings, catalog=catalog, backend=backend, metrics=count)
 
 
 def _request_log(settings: Settings, metrics: Metrics) -> RequestLog | None:

@@ -147,6 +147,8 @@ class Server:
             self._helpers.append(asyncio.create_task(access.follow()))
         if (limits := self._parts.limits_file) is not None and self._settings.poll_seconds:
             self._helpers.append(asyncio.create_task(limits.follow(self._settings.poll_seconds)))
+        if (store := self._parts.store) is not None:
+            self._helpers.append(asyncio.create_task(store.follow(self._settings.models_poll_seconds)))
         if self._tls is not None:
             self._helpers.append(asyncio.create_task(self._tls.follow((*self._grpc, self._rest))))
         self._changed.set()
@@ -184,6 +186,8 @@ class Server:
         for helper in self._helpers:
             helper.cancel()
         await asyncio.gather(*self._helpers, return_exceptions=True)
+        if (store := self._parts.store) is not None:
+            await store.close()
         await self._parts.backend.close()
         if (log := self._parts.request_log) is not None:
             await asyncio.to_thread(log.close, _LOG_SECONDS)
@@ -210,6 +214,8 @@ class Server:
             looks["the certificate"] = self._tls.look
         if parts.config_file is not None:
             looks[str(parts.config_file.path)] = partial(parts.config_file.look, parts.control)
+        if parts.store is not None:
+            looks[parts.store.url] = parts.store.look
         if isinstance(parts.backend, FollowingBackend):
             where = "the models folder" if parts.config_file is None else "the folders of its models"
             looks[where] = parts.backend.look
@@ -227,6 +233,8 @@ class Server:
     async def _start_backend(self) -> None:
         parts = self._parts
         try:
+            if parts.store is not None:
+                await parts.store.before_start()
             await parts.backend.start(parts.catalog)
         except Exception:
             logger.exception("the backend could not start")
@@ -234,6 +242,8 @@ class Server:
             parts.catalog.fill_ended()
             self._changed.set()
         self._started.set()
+        if parts.store is not None:
+            parts.store.backend_started()
         if parts.config_file is not None and self._settings.poll_seconds:
             await parts.config_file.follow(parts.control, self._settings.poll_seconds)
 

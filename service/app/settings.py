@@ -22,6 +22,7 @@ from service.app.limits_settings import LimitsSettings
 from service.app.parsing_settings import ParsingSettings
 from service.app.request_log_settings import RequestLogSettings
 from service.app.settings_loading import PREFIX, RENAMED, SettingsError, load_as, nearest
+from service.app.store_settings import StoreSettings
 from service.app.tfserving_settings import TfServingSettings
 from service.app.tls_settings import TlsSettings
 from service.app.trust_settings import TrustSettings
@@ -52,6 +53,7 @@ class Settings(
     LimitsSettings,
     ParsingSettings,
     RequestLogSettings,
+    StoreSettings,
     TfServingSettings,
     TlsSettings,
     TrustSettings,
@@ -62,7 +64,6 @@ class Settings(
         env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, protected_namespaces=()
     )
 
-    models: Path = Field(Path("models"), description="Folder of the models: <name>/<version>/saved_model.pb.")
     backend: str = Field(
         "savedmodel",
         description="What runs the models: savedmodel (this server), tfserving (TensorFlow Serving replicas), or "
@@ -213,6 +214,10 @@ class Settings(
     log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for people.")
 
     @model_validator(mode="after")
+    def _can_follow_its_store(self) -> Self:
+        return self.fitting_store(self.backend, self.model_config_file)
+
+    @model_validator(mode="after")
     def _can_isolate(self) -> Self:
         if self.isolated and self.backend == "tfserving":
             raise ValueError("isolated with the backend savedmodel alone")
@@ -251,6 +256,7 @@ class Settings(
 def fields() -> dict[str, FieldInfo]:
     """Returns all settings by name, in the order in which they are shown: the general ones, then those of each part."""
     parts = {name for part in Settings.__bases__ if issubclass(part, BaseSettings) for name in part.model_fields}
+    parts.remove("models")
     return dict(sorted(Settings.model_fields.items(), key=lambda named: named[0] in parts))
 
 

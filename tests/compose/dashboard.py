@@ -29,10 +29,11 @@ ONLY_SOMETIMES = frozenset(
         "tensorgate_batch_queue_requests",
         "tensorgate_request_log_dropped_total",
         "tensorgate_backend_restarts_total",
+        "tensorgate_store_reachable",
         "tensorgate_tls_certificate_expiry_timestamp_seconds",
     }
 )
-"""Series that begin when something was refused, was left out, or waits; or with a request log, TLS or a helper."""
+"""Series that begin when something was refused, was left out, or waits; or with a request log, TLS, helper or store."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from service.app.lifecycle import Server
 from service.app.settings import load
 from service.telemetry.certificates import report_expiry
+from service.telemetry.stores import StoreMetrics
 from tests.conftest import Served, serving
 from tests.processes import ROOT
 
@@ -58,6 +59,7 @@ async def test_every_metric_is_documented_as_it_is(tmp_path: Path) -> None:
     async with serving(tfserving_metrics=True, **settings) as served:
         await ask(served)
         report_expiry(served.runtime._parts.metrics.registry, lambda: 1.0)  # as with TLS
+        StoreMetrics(served.runtime._parts.metrics.registry)  # as with a store
         pages.append(exposed((await served.rest.get("/metrics")).text))
         labels = declared(served.runtime)
     front = {"backend": "tfserving", "tfserving_addresses": "127.0.0.1:1", "tfserving_models": "m"}
