@@ -45,7 +45,7 @@ COPY --from=wheel /wheels /wheels
 COPY deploy/image /build
 RUN pip --python /opt/tensorgate/bin/python install --quiet --no-deps --no-compile /wheels/*.whl \
     && sh trim.sh /opt/tensorgate && /opt/tensorgate/bin/python bytecode.py \
-    pictures service tensorgate --without tensorflow training opentelemetry jwt cryptography \
+    pictures service tensorgate --without tensorflow training opentelemetry jwt cryptography fsspec oras \
     ${TRACING:+--late opentelemetry.exporter.otlp.proto.grpc.trace_exporter}
 
 FROM full-requirements AS full-environment
@@ -53,7 +53,8 @@ COPY --from=wheel /wheels /wheels
 COPY deploy/image /build
 RUN pip --python /opt/tensorgate/bin/python install --quiet --no-deps --no-compile /wheels/*.whl \
     && sh trim.sh /opt/tensorgate && TF_CPP_MIN_LOG_LEVEL=3 /opt/tensorgate/bin/python bytecode.py \
-    pictures service tensorgate training --late tensorflow keras matplotlib.pyplot sklearn.datasets sklearn.svm pandas \
+    pictures service tensorgate training --without fsspec oras \
+    --late tensorflow keras matplotlib.pyplot sklearn.datasets sklearn.svm pandas \
     opentelemetry.exporter.otlp.proto.grpc.trace_exporter opentelemetry.exporter.otlp.proto.http.trace_exporter
 
 # What both images have in common, but for their environments.
