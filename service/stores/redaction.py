@@ -11,10 +11,12 @@ _LOUD = ("adlfs", "aiobotocore", "azure", "botocore", "fsspec", "gcsfs", "google
 _QUERY = re.compile(r"\?[^\s'\"<>)]+")
 _USER = re.compile(r"(?<=://)[^/\s@]+@")
 _NAMED = re.compile(
-    r"(?i)(\w*(?:key|secret|token|password|signature|\bsig|credential|authorization)\w*['\"]?\s*[=:]\s*['\"]?)"
+    r"(?i)(\w{0,32}(?:key|secret|token|password|signature|\bsig|credential|authorization)\w{0,32}['\"]?\s*[=:]\s*['\"]?)"
     r"(?:bearer |basic )?[^\s'\",;&]+"
 )
 _SECRET = re.compile(r"(?i)key|secret|token|password|credential|connection_string|auth")
+_LONGEST = 500
+"""Characters that are looked through."""
 _SHORTEST = 6
 """Characters of a variable's value that is looked for in texts: shorter ones are words."""
 
@@ -29,6 +31,7 @@ def said(error: BaseException) -> str:
     for name, value in os.environ.items():
         if len(value) >= _SHORTEST and _SECRET.search(name):
             text = text.replace(value, "***")
+    text = text[:_LONGEST]  # searches take longer than a text grows, and a store words it
     text = _USER.sub("***@", _QUERY.sub("?***", text))
     return shown(_NAMED.sub(r"\1***", text))[1:-1]
 
