@@ -7,6 +7,7 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import oras.client
 import pytest
 
 from service.commands.main import main
@@ -85,6 +86,14 @@ def test_a_tar_is_unpacked(registry: Registry, mirrored: Mirrored) -> None:
     mirrored.look()
     assert mirrored.version("m", 3) == FILES
     assert "it is no archive, or a damaged one" in mirrored.watcher.errors["other", 1]
+
+
+def test_a_folder_that_oras_pushed_can_be_pulled(registry: Registry, mirrored: Mirrored, tmp_path: Path) -> None:
+    folder = write(tmp_path / "exported" / "3")
+    client = oras.client.OrasClient(insecure=True)
+    client.push(target=f"{registry.address}/space/m:3", files=[str(folder)], disable_path_validation=True)
+    assert mirrored.look()
+    assert mirrored.version("m", 3) == FILES
 
 
 def test_a_tar_that_leads_out_of_its_folder_is_refused(registry: Registry, mirrored: Mirrored, tmp_path: Path) -> None:
