@@ -194,7 +194,8 @@ def _rest() -> tuple[Request, ...]:
     paths = (
         *("/v1/models/sum", "/v1/models/sum/versions/1/metadata", "/v1/models/scales/labels/stable", "/v2"),
         *("/v2/models/sum", "/v2/models/text/versions/2/ready", "/api/v1/models", "/api/v1/models/sum?version=1"),
-        *("/api/v1/models/sum/drift", "/livez", "/readyz", "/metrics", "/v2/health/ready", "/v2/models", "/docs"),
+        *("/api/v1/models/sum/drift", "/api/v1/models/sum/rollout", "/livez", "/readyz", "/metrics"),
+        *("/v2/health/ready", "/v2/models", "/docs"),
     )
     made += [Request(REST, "GET", path, (), b"") for path in paths]
     return tuple(made)

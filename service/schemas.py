@@ -107,11 +107,13 @@ class _Input(_Message):
         return fields
 
 
-class _OfModel(_Input):
+class OfModel(_Input):
+    """A message about one model."""
+
     model: Annotated[str, Field(min_length=1, description="Name of the model.")]
 
 
-class _Request(_OfModel):
+class _Request(OfModel):
     version: Annotated[
         int | None, Field(ge=0, lt=2**63, description="Version of the model; by default the newest available.")
     ] = None
@@ -215,26 +217,6 @@ class GetModelRequest(_Request):
     """Which model to describe; all its versions unless one is named."""
 
 
-class DeleteLabelRequest(_OfModel):
-    """Which label to take away."""
-
-    label: Annotated[
-        str,
-        Field(
-            description="One character or more; no slash, no colon, no bare number.",
-            examples=["stable"],
-            # For readers of the schema: what changes labels checks them, also those of a model_config_file.
-            json_schema_extra={"pattern": r"^(?!\d+$)[^/:\x00-\x1f\x7f-\x9f]+$"},
-        ),
-    ]
-
-
-class SetLabelRequest(DeleteLabelRequest):
-    """Which version to put a label on; it is taken from the version that has it."""
-
-    version: Annotated[int, Field(ge=0, lt=2**63, description="Version of the model, one that is available.")]
-
-
 class TensorInfo(_Message):
     """A tensor that a signature takes or gives."""
 
@@ -285,12 +267,25 @@ class ModelVersionInfo(_Message):
     signatures: list[SignatureInfo] = []
 
 
+class VersionWeights(_Message):
+    """What part of the requests each of several versions answers."""
+
+    weights: Annotated[dict[str, int], Field(description="Weights by version; each has its part of their sum.")]
+
+
 class ModelInfo(_Message):
     """A model, its versions newest first."""
 
     name: str
     versions: list[ModelVersionInfo]
     labels: Annotated[dict[str, int], Field(description="Versions by label; also of versions that are not there.")]
+    splits: Annotated[
+        dict[str, VersionWeights],
+        Field(
+            description="Of labels that several versions share, and, by the empty one, of requests that name neither "
+            "version nor label: the weights. `labels` has the version of the largest."
+        ),
+    ] = {}
     problem: Annotated[str, Field(description="Why there is no version of it; empty where there is one.")] = ""
 
 

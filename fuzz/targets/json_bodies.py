@@ -13,6 +13,7 @@ from service.codecs.json_document import JsonError, parse_json
 from service.core.tasks import PREDICT
 from service.errors import GatewayError
 from service.protocols.native.json_body import json_object, message_of
+from service.protocols.native.labels import SetLabelRequest
 from service.protocols.open_inference.messages import wanted_signature
 from service.protocols.open_inference.rest_request import decode_body, decode_raw_body, json_length
 from service.protocols.tfserving.examples import input_from_json, serialized_examples
@@ -22,7 +23,7 @@ from service.protocols.tfserving.instances import (
     predict_body,
     signature_name_of,
 )
-from service.schemas import ClassifyRequest, ForecastRequest, SetLabelRequest
+from service.schemas import ClassifyRequest, ForecastRequest
 from service.wire import tensorflow_pb2 as tf_pb
 from tests.mutated_json import mutated_json
 from tests.mutations import mutated_bytes

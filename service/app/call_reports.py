@@ -4,6 +4,7 @@ import math
 
 from service.app.settings import Settings
 from service.core.call import Call
+from service.core.rollouts import Rollouts
 from service.core.tracing import Tracer
 from service.errors import OK
 from service.telemetry import logs
@@ -17,13 +18,15 @@ class CallReports:
     Args:
         settings: Of them ``access_log`` and ``slow_request_seconds``.
         metrics: Count them.
+        rollouts: Judge versions by them.
         tracer: Has begun their traces, where there are any.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics, tracer: Tracer | None) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, rollouts: Rollouts, tracer: Tracer | None) -> None:
         self._logged = settings.access_log
         self._slow = settings.slow_request_seconds or math.inf
         self._metrics = metrics
+        self._rollouts = rollouts
         self._tracer = tracer
 
     def call(self, call: Call, code: str) -> None:
@@ -38,6 +41,7 @@ class CallReports:
     def _tell(self, call: Call, code: str, *, can_be_slow: bool, if_well: bool) -> None:
         """Counts a finished call, ends its trace, and logs it where it failed, was slow, or all are to be logged."""
         self._metrics.observe(call, code)
+        self._rollouts.observe(call, code)
         audit(call, code)
         if self._tracer is not None and call.trace is not None:
             self._tracer.end(call, code)

@@ -16,13 +16,15 @@ from service.core.batch_policy import BatchMode, BatchPolicies, BatchPolicy, par
 from service.core.batching import Batcher, BatchLimits
 from service.core.bounds import InputBounds
 from service.core.catalog import Catalog
-from service.core.control import ModelControl, configure
+from service.core.control import ModelControl
 from service.core.drift import DriftMonitor
 from service.core.engine import Engine
+from service.core.model_config import ModelConfig
 from service.core.ports import Backend
 from service.core.rate_limits import RateLimits
 from service.core.replicas import ReplicatedBackend
 from service.core.retry_budget import RetryBudget
+from service.core.rollouts import Rollouts
 from service.core.versions import VersionPolicy
 from service.core.visibility import Models
 from service.errors import OK
@@ -35,6 +37,7 @@ from service.telemetry.metrics import Metrics
 from service.telemetry.rate_limits import RateLimitMetrics
 from service.telemetry.request_log import RequestLogMetrics
 from service.telemetry.stores import StoreMetrics
+from service.telemetry.traffic import TrafficMetrics
 
 _LIMITS = {"max_requests_in_flight", "max_streams_in_flight", "max_bytes_in_flight", "max_queue_size"}
 
@@ -48,6 +51,7 @@ class Dependencies:
         access: Who may ask, if that is controlled.
         config_file: What the operator says of the models, if it is in a file.
         limits_file: What each client may ask of each model, if that is in a file.
+        rollouts: Those that the operator declares.
         request_log: Keeps a share of the requests, if that is wanted.
         store: Where the models lie, if that is no folder.
     """
@@ -64,6 +68,7 @@ class Dependencies:
     engine: Engine
     config_file: ModelConfigFile | None
     limits_file: FollowedFile | None
+    rollouts: Rollouts
     request_log: RequestLog | None
     store: FollowedStore | None
 
@@ -92,8 +97,14 @@ class Dependencies:
         config_file = ModelConfigFile(settings.model_config_file) if settings.model_config_file else None
         if config_file is not None:
             metrics.report_config_file(lambda: config_file.in_effect)
+        drift = DriftMonitor(share=settings.drift_share, half_life=settings.drift_half_life)
+        metrics.watch_drift(drift.report)
+        rollouts = Rollouts(catalog, drift)
+        metrics.registry.register(TrafficMetrics(catalog, rollouts))
+        configs = None if config_file is None else tuple(config_file.read())
+        rollouts.configure(catalog, configs or ())
         budget = RetryBudget(ratio=settings.retry_ratio)
-        backend = _backend(settings, catalog, metrics, config_file, budget)
+        backend = _backend(settings, configs, metrics, budget)
         bounds = InputBounds(
             max_request_bytes=settings.max_request_bytes,
             max_request_rows=settings.max_request_rows,
@@ -110,11 +121,10 @@ class Dependencies:
             allowed=settings.allow_model_control,
             root=settings.models_folder,
             bounds=bounds,
+            rollouts=rollouts,
         )
         batcher = _batcher(settings, backend, metrics, catalog, budget)
         request_log = _request_log(settings, metrics)
-        drift = DriftMonitor(share=settings.drift_share, half_life=settings.drift_half_life)
-        metrics.watch_drift(drift.report)
         limits, limits_file = _limits(settings, metrics, catalog)
         engine = Engine(
             models=models,
@@ -138,16 +148,15 @@ class Dependencies:
             engine=engine,
             config_file=config_file,
             limits_file=limits_file,
+            rollouts=rollouts,
             request_log=request_log,
             store=_store(settings, catalog, backend, metrics),
         )
 
 
 def _backend(
-    settings: Settings, catalog: Catalog, metrics: Metrics, config_file: ModelConfigFile | None, budget: RetryBudget
+    settings: Settings, configs: tuple[ModelConfig, ...] | None, metrics: Metrics, budget: RetryBudget
 ) -> Backend:
-    configs = None if config_file is None else tuple(config_file.read())
-    configure(catalog, configs or ())
     tfserving = TfServingOptions(
         addresses=settings.tfserving_addresses,
         models=tuple(_names(settings.tfserving_models)),

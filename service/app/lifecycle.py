@@ -15,6 +15,7 @@ from service.app.call_reports import CallReports
 from service.app.dependencies import Dependencies
 from service.app.front_settings import split_address
 from service.app.grpc_servers import admin_server, grpc_server
+from service.app.rollout_follower import RolloutFollower
 from service.app.settings import Settings
 from service.app.tls import ServerTls
 from service.app.tracing import tracer
@@ -59,7 +60,7 @@ class Server:
         self._draining = False
         self._apis = apis(self._parts, self._accepting)
         self._tracer = tracer()
-        reports = CallReports(settings, self._parts.metrics, self._tracer)
+        reports = CallReports(settings, self._parts.metrics, self._parts.rollouts, self._tracer)
         calls = Calls(
             self.admission,
             settings.default_timeout,
@@ -149,6 +150,9 @@ class Server:
             self._helpers.append(asyncio.create_task(limits.follow(self._settings.poll_seconds)))
         if (store := self._parts.store) is not None:
             self._helpers.append(asyncio.create_task(store.follow(self._settings.models_poll_seconds)))
+        file = self._parts.config_file
+        rollouts = RolloutFollower(self._parts.rollouts, None if file is None else file.path)
+        self._helpers.append(asyncio.create_task(rollouts.follow()))
         if self._tls is not None:
             self._helpers.append(asyncio.create_task(self._tls.follow((*self._grpc, self._rest))))
         self._changed.set()

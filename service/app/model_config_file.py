@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from service.codecs.model_config import parse_model_configs
 from service.core.control import ModelControl
 from service.core.model_config import ModelConfig
 from service.core.plain_files import read_plain_text
+from service.core.rollout import PLAIN
 from service.errors import ErrorKind, GatewayError
 
 logger = logging.getLogger(__name__)
@@ -32,6 +34,7 @@ class ModelConfigFile:
         self.path = path
         self.in_effect = True
         self._text = ""
+        self._configs: list[ModelConfig] = []
         self._done: str | None = None  # what was read at the start is, once it is looked at again
         self._trouble = ""
         self._looking = asyncio.Lock()
@@ -44,7 +47,8 @@ class ModelConfigFile:
         """
         self._text = read_plain_text(self.path, f"model_config_file {self.path}")
         try:
-            return parse_model_configs(self._text, folder=self.path.resolve().parent)
+            self._configs = parse_model_configs(self._text, folder=self.path.resolve().parent)
+            return self._configs
         except GatewayError as error:
             raise error.reworded(f"model_config_file {self.path}: {error.message}") from None
 
@@ -64,14 +68,17 @@ class ModelConfigFile:
 
     async def _look(self, control: ModelControl) -> None:
         async with self._looking:
-            before = self._text
+            before, configured = self._text, self._configs
             if self._done is None:
                 self._done = before
             try:
                 configs = await asyncio.to_thread(self.read)
                 if self._text != before:
                     logger.info("%s has changed", self.path)
-                    await control.follow(configs)
+                    if self._done == before and _in_models(configs) == _in_models(configured):
+                        control.direct(configs)  # at once, and whether or not replicas can be reached
+                    else:
+                        await control.follow(configs)
                     self._done = self._text
                 self._trouble = ""
                 self.in_effect = self._text == self._done
@@ -85,3 +92,8 @@ class ModelConfigFile:
             except Exception:
                 self.in_effect = False
                 logger.exception("%s could not be followed", self.path)
+
+
+def _in_models(configs: list[ModelConfig]) -> list[ModelConfig]:
+    """Returns the configurations without what is said of where requests go, which the backend need not know."""
+    return [replace(config, traffic=PLAIN) for config in configs]

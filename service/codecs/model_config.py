@@ -9,6 +9,7 @@ from pathlib import Path
 from google.protobuf import text_format
 
 from service.codecs.serving_options import decode_options
+from service.codecs.traffic import decode_traffic
 from service.core.model_config import MAX_LABELS, ModelConfig
 from service.core.versions import VersionPolicy
 from service.errors import ErrorKind, Violation, invalid_input, shown
@@ -137,12 +138,14 @@ def _decoded(config: serving_pb.ModelConfig, where: str) -> ModelConfig:
     for label in config.version_labels:
         if not label:
             raise invalid_input(Violation(f"{where}.version_labels", "labels of one character or more", "an empty one"))
+    policy, labels = _policy(config, where), dict(config.version_labels.items())
     return ModelConfig(
         config.name,
         Path(config.base_path),
-        _policy(config, where),
-        dict(config.version_labels.items()),
+        policy,
+        labels,
         decode_options(config.tensorgate, where=f"{where}.tensorgate"),
+        decode_traffic(config.tensorgate, policy, labels, where=f"{where}.tensorgate"),
     )
 
 

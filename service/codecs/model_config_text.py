@@ -5,8 +5,10 @@ from collections.abc import Iterable
 from google.protobuf import text_format
 
 from service.codecs.serving_options import encode_options
+from service.codecs.traffic import write_traffic
 from service.core.batch_policy import AS_THE_SERVER
 from service.core.model_config import ModelConfig
+from service.core.rollout import PLAIN
 from service.core.versions import VersionPolicy
 from service.wire import tensorflow_serving_pb2 as serving_pb
 
@@ -26,8 +28,9 @@ def format_model_configs(configs: Iterable[ModelConfig]) -> str:
         _set_policy(entry, config.policy)
         for label, version in config.labels.items():
             entry.version_labels[label] = version
-        if config.options is not AS_THE_SERVER:
+        if config.options is not AS_THE_SERVER or config.traffic != PLAIN:
             entry.tensorgate.CopyFrom(encode_options(config.options))
+        write_traffic(config.traffic, entry.tensorgate)
     return text_format.MessageToString(message, as_utf8=True)
 
 

@@ -28,15 +28,14 @@ def decode_options(message: options_pb.ServingOptions, *, where: str) -> Serving
     Raises:
         GatewayError: INVALID_INPUT.
     """
-    if message == options_pb.ServingOptions():
-        return AS_THE_SERVER
     if message.shapes not in _SHAPES:
         raise invalid_input(Violation(f"{where}.shapes", "DECLARED or GRAPH", str(message.shapes)))
-    return ServingOptions(
+    options = ServingOptions(
         _SHAPES[message.shapes],
         _overrides(message, where),
         {name: _overrides(own, f"{where}.signatures[{name}]") for name, own in message.signatures.items()},
     )
+    return AS_THE_SERVER if options == AS_THE_SERVER else options  # which is looked up at less cost
 
 
 def encode_options(options: ServingOptions) -> options_pb.ServingOptions:

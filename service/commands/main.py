@@ -67,6 +67,7 @@ _COMMANDS = {
     "models": ("service.commands.models", "list the models of a running server; pull them from stores, push them"),
     "drift": ("service.commands.drift", "say how far what a model is asked is from what it was trained on"),
     "label": ("service.commands.label", "put a label on a version of a model of a running server, or take it away"),
+    "rollout": ("service.commands.rollout", "give a new version more and more of a model's requests, under guards"),
     "classify": ("service.commands.classify", "have a running server classify image files"),
     "forecast": ("service.commands.forecast", "have a running server forecast a series from a CSV file"),
     "replay": ("service.commands.replay", "send recorded requests to a server, and compare its answers"),

@@ -39,10 +39,20 @@ def show_models(answer: Message, models: list[pb.Model], options: argparse.Names
             if model.problem:
                 add_row(model.name, "", "", "", "", "", model.problem, "")
             for version in model.versions:
-                labels = ", ".join(sorted(label for label, number in model.labels.items() if number == version.version))
+                labels = ", ".join(_labels(model, version.version))
                 takes, gives = _inputs_and_outputs(version)
                 batched = _batched(version.signatures)
                 add_row(model.name, str(version.version), labels, version.state, version.kind, batched, takes, gives)
+
+
+def _labels(model: pb.Model, version: int) -> list[str]:
+    """Returns the labels of a version, with its share of those that it has in part."""
+    found = [label for label, number in model.labels.items() if number == version and label not in model.splits]
+    for label, split in model.splits.items():
+        if version in split.weights:
+            percent = 100 * split.weights[version] / sum(split.weights.values())
+            found.append(f"{label or '(none)'} {percent:.3g} %")
+    return sorted(found)
 
 
 def _batched(signatures: Iterable[pb.Signature]) -> str:

@@ -14,6 +14,7 @@ from service.core.identity import ANYBODY, Identity, PeerCertificate
 from service.core.rate_limits import Lease
 from service.core.rights import Access
 from service.core.spans import Trace
+from service.core.traffic_split import SESSION
 
 
 def _hold_nothing(_: int) -> None:
@@ -50,6 +51,7 @@ class Call:
         metadata: What the client sent beside its messages or its body, by name; of several of one name, any.
         change: What it is to change, in words, for the audit log.
         lease: What it takes of its client's limits, where there are any.
+        was_split: Whether it is one of those that several versions of a model share.
         hold: Counts bytes that the request makes the server hold beyond those that it sent, such as what a compressed
             body unpacks to; raises OVERLOADED where there are too many.
     """
@@ -79,7 +81,22 @@ class Call:
     metadata: Mapping[bytes, bytes] = field(default_factory=dict)
     change: str = ""
     lease: Lease | None = None
+    was_split: bool = False
     hold: Callable[[int], None] = _hold_nothing
+
+    def split_key(self) -> str | None:
+        """Returns what decides which version answers, where several share the requests: its session, else its id.
+
+        What asks about a model, rather than the model, has no share without a session: the heaviest version answers.
+        """
+        if (session := self.metadata.get(SESSION)) is not None:
+            key = "session\0" + session.decode("latin-1")
+        elif self.access is Access.INFER:
+            key = "request\0" + self.request_id
+        else:
+            return None
+        self.was_split = True
+        return key
 
     def phase(self, name: str) -> "_Phase":
         """Returns what adds the time that its body takes to the phase of that name."""

@@ -1,83 +1,14 @@
 """The catalog: which models there are, in which versions, and what state each is in."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from itertools import count
-from pathlib import Path
+from dataclasses import replace
 
 from service.core.batch_policy import AS_THE_SERVER, ServingOptions
-from service.core.drift_reference import Reference
-from service.core.load_progress import LoadProgress
-from service.core.tasks import Task
-from service.core.tensors import Signature
+from service.core.model_version import ModelRef, ModelVersion, State
+from service.core.traffic_split import UNNAMED, Keyed, Split, Target
 from service.errors import ErrorKind, GatewayError, Violation, listed, shown
 
-
-class State(StrEnum):
-    """Where a version is in its life; TensorFlow Serving's states."""
-
-    START = "START"
-    LOADING = "LOADING"
-    AVAILABLE = "AVAILABLE"
-    UNLOADING = "UNLOADING"
-    END = "END"
-
-
-@dataclass(frozen=True, slots=True)
-class ModelVersion:
-    """One version of a model, as it stands.
-
-    Attributes:
-        signatures: By name; empty until it is loaded.
-        task: What it is for, where it is an image classifier or a forecaster.
-        doubt: Why it is served by the generic protocols alone, although its names are those of a kind; else empty.
-        error: Why it could not be loaded; empty when nothing went wrong.
-        unbatched: Why requests of a signature are neither merged nor split, by its name; without those that may be.
-        unservable: Why signatures that it has as well cannot be served, by name.
-        reference: What its inputs and outputs looked like when it was trained, where that is known.
-        load_seconds: How long it took to load it and warm it up, or to fail; 0 when it was not loaded.
-        progress: How far it is, while it is being loaded.
-        folder: Where its files lie, where this server can read them.
-        handle: The backend's own; what it refers to lives as long as a request holds this version.
-        serial: Another one for each time that a version is loaded.
-    """
-
-    name: str
-    version: int
-    state: State
-    signatures: Mapping[str, Signature] = field(default_factory=dict)
-    task: Task | None = None
-    doubt: str = ""
-    error: str = ""
-    unbatched: Mapping[str, str] = field(default_factory=dict)
-    unservable: Mapping[str, str] = field(default_factory=dict)
-    load_seconds: float = 0.0
-    reference: Reference | None = field(default=None, repr=False, compare=False)
-    progress: LoadProgress | None = field(default=None, repr=False, compare=False)
-    folder: Path | None = field(default=None, repr=False, compare=False)
-    handle: object = field(default=None, repr=False, compare=False)
-    serial: int = field(default_factory=count().__next__, repr=False, compare=False)
-
-    @property
-    def is_unloaded(self) -> bool:
-        """Whether it was taken out of service on purpose, which is no failure."""
-        return self.state is State.END and not self.error
-
-
-@dataclass(slots=True)
-class ModelRef:
-    """What a request says of the model that it wants; the newest available version when it names none.
-
-    Attributes:
-        version: Its number; not together with a label.
-        label: What the wanted version is called.
-    """
-
-    name: str
-    version: int | None = None
-    label: str | None = None
-
+__all__ = ["Catalog", "Listener", "ModelRef", "ModelVersion", "State"]
 
 Listener = Callable[[ModelVersion], None]
 
@@ -99,7 +30,7 @@ class Catalog:
         self.stored: Mapping[str, Sequence[int]] = {}
         self.unserved: Mapping[str, str] = {}
         self._models: dict[str, dict[int, ModelVersion]] = {}
-        self._labels: dict[str, Mapping[str, int]] = {}
+        self._targets: dict[str, Mapping[str, Target]] = {}  # by model and label
         self._options: dict[str, ServingOptions] = {}
         self._listeners: list[Listener] = []
         self._announced = False
@@ -129,7 +60,7 @@ class Catalog:
     def become(self, draft: "Catalog") -> None:
         """Takes over all that another catalog says, at once; notifies listeners of each changed version."""
         before = self._entries()
-        self._models, self._labels, self._options = draft._models, draft._labels, draft._options
+        self._models, self._targets, self._options = draft._models, draft._targets, draft._options
         self.stored, self.unserved = draft.stored, draft.unserved
         self._newest.clear()
         now = self._entries()
@@ -156,13 +87,23 @@ class Catalog:
         """Sets the names of models that are to come: until one is known, requests for it fail with NOT_READY."""
         self._expected = frozenset(names)
 
-    def set_labels(self, name: str, labels: Mapping[str, int]) -> None:
-        """Gives the versions of a model these labels, and no others; from the next request on."""
-        self._labels[name] = dict(labels)
+    def set_labels(self, name: str, targets: Mapping[str, Target]) -> None:
+        """Gives the versions of a model these labels, and no others; from the next request on.
+
+        Args:
+            name: Of the model.
+            targets: What each label stands for; under `UNNAMED`, what requests that name nothing are split among.
+        """
+        self._targets[name] = dict(targets)
+        self._newest.pop(name, None)
+
+    def targets(self, name: str) -> Mapping[str, Target]:
+        """Returns what each label of a model stands for, as `set_labels` was told."""
+        return self._targets.get(name, {})
 
     def labels(self, name: str) -> Mapping[str, int]:
-        """Returns the versions of a model by label; whether they are available or not."""
-        return self._labels.get(name, {})
+        """Returns the versions of a model by label, of a split the heaviest; whether they are available or not."""
+        return {label: _version(target) for label, target in self.targets(name).items() if label != UNNAMED}
 
     def set_options(self, name: str, options: ServingOptions) -> None:
         """Says how a model is served, from the next request on."""
@@ -214,8 +155,12 @@ class Catalog:
         known = listed(filter(sees, self.names())) or "none"
         return _not_found(Violation("model", f"one of the models served: {known}", shown(name)))
 
-    def resolve(self, wanted: ModelRef) -> ModelVersion:
+    def resolve(self, wanted: ModelRef, keyed: Keyed | None = None) -> ModelVersion:
         """Returns the version that is to answer: the wanted one, or else the newest that is available.
+
+        Args:
+            wanted: What the request says.
+            keyed: Decides where requests are split among versions; the heaviest one answers without.
 
         Raises:
             GatewayError: MODEL_NOT_FOUND when there is no such model or version, or it was unloaded, LABEL_NOT_FOUND
@@ -224,9 +169,13 @@ class Catalog:
         names_none = wanted.version is None and wanted.label is None
         if names_none and (newest := self._newest.get(wanted.name)) is not None:
             return newest
-        entry = self.find(wanted)
+        split = None if wanted.version is not None else self.targets(wanted.name).get(wanted.label or UNNAMED)
+        if isinstance(split, Split):
+            entry = self._chosen(wanted, split, keyed) or self.find(ModelRef(wanted.name, split.heaviest))
+        else:
+            entry = self.find(wanted)
         if entry.state is State.AVAILABLE:
-            if names_none:
+            if names_none and split is None:
                 self._newest[entry.name] = entry
             return entry
         if entry.is_unloaded:
@@ -235,6 +184,21 @@ class Catalog:
         raise GatewayError(
             ErrorKind.NOT_READY, f"version {entry.version} of model {entry.name!r} is not available: {why}"
         )
+
+    def _chosen(self, wanted: ModelRef, split: Split, keyed: Keyed | None) -> ModelVersion | None:
+        """Returns the version that answers of those which a split names; ``None`` while none that may is available."""
+        entries = self._models.get(wanted.name, {})
+        among = {
+            version: weight
+            for version, weight in split.weights.items()
+            if weight and version in entries and entries[version].state is State.AVAILABLE
+        }
+        if not among:
+            return None
+        key = None if keyed is None else keyed.split_key()
+        if key is None:
+            return entries[Split(among).heaviest]
+        return entries[Split(among).choose(f"{wanted.name}\0{wanted.label or UNNAMED}\0{key}")]
 
     def find(self, wanted: ModelRef) -> ModelVersion:
         """Returns the wanted version whatever its state; the newest, of those available if any, when none is named.
@@ -254,19 +218,19 @@ class Catalog:
         raise _not_found(Violation("version", f"one of the versions of {wanted.name!r}: {known}", str(number)))
 
     def labelled(self, name: str, label: str) -> int:
-        """Returns the version of a model that has the label, whether it is available or not.
+        """Returns the version of a model that has the label, or most of it, whether it is available or not.
 
         Raises:
             GatewayError: LABEL_NOT_FOUND.
         """
-        labels = self.labels(name)
-        if label not in labels:
-            known = listed(sorted(labels)) or "none"
+        target = self.targets(name).get(label) if label else None
+        if target is None:
+            known = listed(sorted(self.labels(name))) or "none"
             raise _not_found(
                 Violation("label", f"one of the labels of {shown(name)}: {known}", shown(label)),
                 kind=ErrorKind.LABEL_NOT_FOUND,
             )
-        return labels[label]
+        return _version(target)
 
     def readiness(self) -> dict[str, bool]:
         """Returns for each model whether a version of it is available; but for those that were unloaded on purpose."""
@@ -293,6 +257,10 @@ class Catalog:
         if self._needs_all:
             return self._announced and bool(readiness) and all(readiness.values())
         return self._filled and any(readiness.values())
+
+
+def _version(target: Target) -> int:
+    return target.heaviest if isinstance(target, Split) else target
 
 
 def _not_found(violation: Violation, kind: ErrorKind = ErrorKind.MODEL_NOT_FOUND) -> GatewayError:

@@ -3,26 +3,25 @@
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
 from service.core.bounds import InputBounds
-from service.core.catalog import Catalog, ModelVersion, State
+from service.core.catalog import Catalog
+from service.core.control_checks import check_available, check_label, is_available, reason_of
+from service.core.drift import DriftMonitor
 from service.core.model_config import MAX_LABELS, ModelConfig
 from service.core.ports import Backend, ControllableBackend
+from service.core.rollouts import Rollouts
+from service.core.traffic_split import Target
 from service.core.visibility import SeenModels
-from service.errors import ErrorKind, GatewayError, Violation, invalid_input, listed, shown
+from service.errors import ErrorKind, GatewayError, Violation, invalid_input, shown
 
 logger = logging.getLogger(__name__)
 
 _LABEL = re.compile(r"(?!\d+$)[^/:\x00-\x1f\x7f-\x9f]+")
 """No separators of paths and addresses; and no bare number, which would read as a version elsewhere."""
-
-_GO_BACK = (
-    "; it is on disk, and the version policy does not choose it: name it in the model configuration "
-    "(specific { versions: N }), serve more versions (latest:N, all), or to go back to it take the newer ones away"
-)
 
 NOT_ALLOWED = (
     "clients may not change what is served here (allow_model_control is off, as it is by default; whoever runs the "
@@ -39,7 +38,7 @@ class ModelControl:
         allowed: Whether clients may change what is served (``allow_model_control``).
         root: Clients may name folders below this one, and no others.
         bounds: How long a name may be.
-        refusal: The error message where it is not allowed.
+        rollouts: Those that configurations declare; by default of this alone.
     """
 
     def __init__(
@@ -50,14 +49,14 @@ class ModelControl:
         allowed: bool,
         root: Path,
         bounds: InputBounds,
-        refusal: str = NOT_ALLOWED,
+        rollouts: Rollouts | None = None,
     ) -> None:
         self._catalog = catalog
         self._backend = backend
         self._allowed = allowed
-        self._refusal = refusal
         self._root = root.resolve()
         self._bounds = bounds
+        self._rollouts = rollouts or Rollouts(catalog, DriftMonitor())
         self._changing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -74,11 +73,11 @@ class ModelControl:
         await asyncio.to_thread(self._check, configs)
 
         def accept(draft: Catalog) -> None:
-            _check_available(draft, configs)
+            check_available(draft, configs)
             for config in configs:
-                for label, version in config.labels.items():
-                    _check_label(draft, config.name, label, version, draft.stored)
-            configure(draft, configs)
+                for label, target in (*config.labels.items(), *config.traffic.splits.items()):
+                    check_label(draft, config.name, label, target, draft.stored)
+            self._rollouts.configure(draft, configs)
 
         await self._run_exclusively(lambda: backend.reload(configs, accept), ends_with_caller=True)
 
@@ -89,26 +88,33 @@ class ModelControl:
             GatewayError: NOT_SUPPORTED.
         """
         backend = self._controllable()
-        await self._run_exclusively(lambda: backend.reload(configs, lambda draft: configure(draft, configs)))
+        await self._run_exclusively(
+            lambda: backend.reload(configs, lambda draft: self._rollouts.configure(draft, configs))
+        )
 
-    async def set_label(self, name: str, label: str, version: int, *, seen: SeenModels | None = None) -> None:
-        """Puts a label on a version, in place of the one that has it.
+    def direct(self, configs: Sequence[ModelConfig]) -> None:
+        """Has requests go where the configurations say, on the operator's word, where the models are what is served."""
+        self._rollouts.configure(self._catalog, configs)
+
+    async def set_label(self, name: str, label: str, target: Target, *, seen: SeenModels | None = None) -> None:
+        """Puts a label on a version, in place of the one that has it, or on several.
 
         Args:
             name: Of the model.
             label: To be put on.
-            version: That is to have it.
+            target: The version that is to have it, or what each of several is to have of it.
             seen: The models as the client may see them; by default all.
 
         Raises:
             GatewayError: FORBIDDEN, INVALID_INPUT or TOO_LARGE when it is no label, TOO_LARGE for one too many,
-                MODEL_NOT_FOUND, or FAILED_PRECONDITION when the version is not available.
+                MODEL_NOT_FOUND, or FAILED_PRECONDITION when a version of it is not available.
         """
         self.permit()
         self._check_label_name(label, where="label")
         async with self._changing:
-            _check_label(seen or self._catalog, name, label, version, self._catalog.stored)
-            labels = {**self._catalog.labels(name), label: version}
+            check_label(seen or self._catalog, name, label, target, self._catalog.stored)
+            self._check_rollout(name, label)
+            labels = {**self._catalog.targets(name), label: target}
             if len(labels) > MAX_LABELS:
                 expected = f"at most {MAX_LABELS} labels of one model"
                 raise invalid_input(Violation("label", expected, "one more"), kind=ErrorKind.TOO_LARGE)
@@ -130,7 +136,8 @@ class ModelControl:
             models = seen or self._catalog
             models.versions(name)
             models.labelled(name, label)
-            left = {other: version for other, version in self._catalog.labels(name).items() if other != label}
+            self._check_rollout(name, label)
+            left = {other: target for other, target in self._catalog.targets(name).items() if other != label}
             self._catalog.set_labels(name, left)
 
     async def load(self, name: str) -> None:
@@ -143,8 +150,8 @@ class ModelControl:
 
         async def change() -> None:
             await backend.load(name)
-            if not _is_available(self._catalog, name):
-                reason = _reason(self._catalog, name)
+            if not is_available(self._catalog, name):
+                reason = reason_of(self._catalog, name)
                 raise GatewayError(ErrorKind.LOAD_FAILED, f"failed to load {shown(name)}: {reason}")
 
         await self._run_exclusively(change)
@@ -193,7 +200,7 @@ class ModelControl:
             GatewayError: FORBIDDEN.
         """
         if not self._allowed:
-            raise GatewayError(ErrorKind.FORBIDDEN, self._refusal)
+            raise GatewayError(ErrorKind.FORBIDDEN, NOT_ALLOWED)
 
     def _permitted(self) -> ControllableBackend:
         self.permit()
@@ -209,7 +216,8 @@ class ModelControl:
             where = f"config[{index}]"
             self._bounds.check_name(config.name, where=f"{where}.name")
             self._check_base_path(config.base_path, where=f"{where}.base_path")
-            for label in config.labels:
+            rolled_out = () if config.traffic.rollout is None else (config.traffic.rollout.label,)
+            for label in (*config.labels, *filter(None, (*config.traffic.splits, *rolled_out))):
                 self._check_label_name(label, where=f"{where}.version_labels")
 
     def _check_base_path(self, folder: Path, *, where: str) -> None:
@@ -222,6 +230,11 @@ class ModelControl:
         if not is_below:
             raise GatewayError(ErrorKind.FORBIDDEN, f"{where}: clients may name folders below the models folder only")
 
+    def _check_rollout(self, name: str, label: str) -> None:
+        if self._rollouts.has_label(name, label):
+            text = f"the label {shown(label)} of {shown(name)} is under a rollout: end it first (tensorgate rollout)"
+            raise GatewayError(ErrorKind.FAILED_PRECONDITION, text)
+
     def _check_label_name(self, label: str, *, where: str) -> None:
         self._bounds.check_name(label, where=where)
         if not _LABEL.fullmatch(label):
@@ -233,54 +246,3 @@ def _log_failure(task: "asyncio.Task[None]") -> None:
     """Logs what went wrong in a change for which nobody waits any more."""
     if not task.cancelled() and (error := task.exception()) is not None:
         logger.error("a change that was asked for failed, and who asked has gone: %s", error)
-
-
-def _check_available(catalog: Catalog, configs: Sequence[ModelConfig]) -> None:
-    failed = {config.name: reason for config in configs if (reason := _reason_against(catalog, config))}
-    if failed:
-        reasons = listed(f"{{{name} due to error: {reason}}}" for name, reason in failed.items())
-        raise GatewayError(ErrorKind.LOAD_FAILED, f"{len(failed)} model(s) did not become available: {reasons}")
-
-
-def _reason_against(catalog: Catalog, config: ModelConfig) -> str:
-    """Returns why a configuration cannot take effect; empty where it can."""
-    if not _is_available(catalog, config.name):
-        return _reason(catalog, config.name)
-    available = {entry.version for entry in _versions(catalog, config.name) if entry.state is State.AVAILABLE}
-    wanted = config.policy.only
-    if wanted is None or wanted & available:
-        return ""
-    stored = catalog.stored.get(config.name, ())
-    there = f"on disk are {listed(map(str, stored))}" if stored else f"there are {listed(map(str, sorted(available)))}"
-    return f"none of the versions {listed(map(str, sorted(wanted)))} can be served; {there}"
-
-
-def _check_label(catalog: SeenModels, name: str, label: str, version: int, stored: Mapping[str, Sequence[int]]) -> None:
-    entries = {entry.version: entry for entry in catalog.versions(name)}
-    entry = entries.get(version)
-    if entry is None or entry.state is not State.AVAILABLE:
-        raise GatewayError(
-            ErrorKind.FAILED_PRECONDITION,
-            f"the label {shown(label)} cannot be put on version {version} of {shown(name)}, which is not available"
-            + (_GO_BACK if entry is None and version in stored.get(name, ()) else ""),
-        )
-
-
-def configure(catalog: Catalog, configs: Iterable[ModelConfig]) -> None:
-    """Enters what the configurations say beside where the models lie."""
-    for config in configs:
-        catalog.set_labels(config.name, config.labels)
-        catalog.set_options(config.name, config.options)
-
-
-def _is_available(catalog: Catalog, name: str) -> bool:
-    return any(entry.state is State.AVAILABLE for entry in _versions(catalog, name))
-
-
-def _reason(catalog: Catalog, name: str) -> str:
-    reasons = (entry.error for entry in _versions(catalog, name) if entry.error)
-    return next(reasons, "there is no version of it to serve")
-
-
-def _versions(catalog: Catalog, name: str) -> list[ModelVersion]:
-    return catalog.versions(name) if name in catalog else []

@@ -101,7 +101,7 @@ class Engine:
             GatewayError: MODEL_NOT_FOUND, LABEL_NOT_FOUND, FORBIDDEN or NOT_READY; what `address` raises.
         """
         self.address(wanted, call)
-        version = self._models.of(call).resolve(wanted)
+        version = self._models.of(call).resolve(wanted, call)
         call.version = version.version
         return version
 

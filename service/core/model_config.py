@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from service.core.batch_policy import AS_THE_SERVER, ServingOptions
+from service.core.rollout import PLAIN, Traffic
 from service.core.versions import VersionPolicy
 
 MAX_LABELS = 100
@@ -20,6 +21,7 @@ class ModelConfig:
         policy: Which of them to serve.
         labels: Versions by label.
         options: How it is served.
+        traffic: Which version gets which requests, beyond labels of one version.
     """
 
     name: str
@@ -27,3 +29,4 @@ class ModelConfig:
     policy: VersionPolicy = field(default_factory=VersionPolicy)
     labels: Mapping[str, int] = field(default_factory=dict)
     options: ServingOptions = AS_THE_SERVER
+    traffic: Traffic = PLAIN

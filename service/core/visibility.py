@@ -6,6 +6,7 @@ from service.core.batch_policy import ServingOptions
 from service.core.call import Call
 from service.core.catalog import Catalog, ModelRef, ModelVersion
 from service.core.rights import Access, Rights
+from service.core.traffic_split import Keyed, Target
 from service.errors import ErrorKind, GatewayError, shown
 
 
@@ -115,6 +116,10 @@ class VisibleModels:
         """Returns the versions of a model by label."""
         return self._catalog.labels(name) if name in self else {}
 
+    def targets(self, name: str) -> Mapping[str, Target]:
+        """Returns what each label of a model stands for."""
+        return self._catalog.targets(name) if name in self else {}
+
     def labelled(self, name: str, label: str) -> int:
         """Returns the version of a model that has the label."""
         self.check(name)
@@ -130,10 +135,10 @@ class VisibleModels:
         self._require(wanted.name)
         return self._catalog.find(wanted)
 
-    def resolve(self, wanted: ModelRef) -> ModelVersion:
+    def resolve(self, wanted: ModelRef, keyed: Keyed | None = None) -> ModelVersion:
         """Returns the version that is to answer."""
         self._require(wanted.name)
-        return self._catalog.resolve(wanted)
+        return self._catalog.resolve(wanted, keyed)
 
     def _require(self, name: str) -> None:
         self.check(name)

@@ -211,15 +211,82 @@ class StatisticDrift(_message.Message):
     verdict: str
     def __init__(self, signature: _Optional[str] = ..., side: _Optional[str] = ..., tensor: _Optional[str] = ..., statistic: _Optional[str] = ..., reference_rows: _Optional[float] = ..., rows: _Optional[float] = ..., psi: _Optional[float] = ..., test: _Optional[str] = ..., test_value: _Optional[float] = ..., p_value: _Optional[float] = ..., verdict: _Optional[str] = ...) -> None: ...
 
+class GetRolloutRequest(_message.Message):
+    __slots__ = ("model",)
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    def __init__(self, model: _Optional[str] = ...) -> None: ...
+
+class GetRolloutResponse(_message.Message):
+    __slots__ = ("model", "phase", "label", "stable_version", "canary_version", "canary_weight", "step", "step_weights", "step_seconds", "start_time", "step_time", "waits", "reason", "message", "written", "versions")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    STABLE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    CANARY_VERSION_FIELD_NUMBER: _ClassVar[int]
+    CANARY_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    STEP_WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    STEP_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    STEP_TIME_FIELD_NUMBER: _ClassVar[int]
+    WAITS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    WRITTEN_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    phase: str
+    label: str
+    stable_version: int
+    canary_version: int
+    canary_weight: int
+    step: int
+    step_weights: _containers.RepeatedScalarFieldContainer[int]
+    step_seconds: float
+    start_time: float
+    step_time: float
+    waits: str
+    reason: str
+    message: str
+    written: bool
+    versions: _containers.RepeatedCompositeFieldContainer[RolloutVersion]
+    def __init__(self, model: _Optional[str] = ..., phase: _Optional[str] = ..., label: _Optional[str] = ..., stable_version: _Optional[int] = ..., canary_version: _Optional[int] = ..., canary_weight: _Optional[int] = ..., step: _Optional[int] = ..., step_weights: _Optional[_Iterable[int]] = ..., step_seconds: _Optional[float] = ..., start_time: _Optional[float] = ..., step_time: _Optional[float] = ..., waits: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., written: bool = ..., versions: _Optional[_Iterable[_Union[RolloutVersion, _Mapping]]] = ...) -> None: ...
+
+class RolloutVersion(_message.Message):
+    __slots__ = ("version", "state", "requests", "failures", "error_rate", "p99_seconds")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    FAILURES_FIELD_NUMBER: _ClassVar[int]
+    ERROR_RATE_FIELD_NUMBER: _ClassVar[int]
+    P99_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    state: str
+    requests: int
+    failures: int
+    error_rate: float
+    p99_seconds: float
+    def __init__(self, version: _Optional[int] = ..., state: _Optional[str] = ..., requests: _Optional[int] = ..., failures: _Optional[int] = ..., error_rate: _Optional[float] = ..., p99_seconds: _Optional[float] = ...) -> None: ...
+
 class SetLabelRequest(_message.Message):
-    __slots__ = ("model", "label", "version")
+    __slots__ = ("model", "label", "version", "weights")
+    class WeightsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: int
+        value: int
+        def __init__(self, key: _Optional[int] = ..., value: _Optional[int] = ...) -> None: ...
     MODEL_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
     model: str
     label: str
     version: int
-    def __init__(self, model: _Optional[str] = ..., label: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
+    weights: _containers.ScalarMap[int, int]
+    def __init__(self, model: _Optional[str] = ..., label: _Optional[str] = ..., version: _Optional[int] = ..., weights: _Optional[_Mapping[int, int]] = ...) -> None: ...
 
 class SetLabelResponse(_message.Message):
     __slots__ = ("model",)
@@ -242,7 +309,7 @@ class DeleteLabelResponse(_message.Message):
     def __init__(self, model: _Optional[_Union[Model, _Mapping]] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("name", "versions", "labels", "problem")
+    __slots__ = ("name", "versions", "labels", "problem", "splits")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -250,15 +317,37 @@ class Model(_message.Message):
         key: str
         value: int
         def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class SplitsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: VersionWeights
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[VersionWeights, _Mapping]] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    SPLITS_FIELD_NUMBER: _ClassVar[int]
     name: str
     versions: _containers.RepeatedCompositeFieldContainer[ModelVersion]
     labels: _containers.ScalarMap[str, int]
     problem: str
-    def __init__(self, name: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ..., labels: _Optional[_Mapping[str, int]] = ..., problem: _Optional[str] = ...) -> None: ...
+    splits: _containers.MessageMap[str, VersionWeights]
+    def __init__(self, name: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ..., labels: _Optional[_Mapping[str, int]] = ..., problem: _Optional[str] = ..., splits: _Optional[_Mapping[str, VersionWeights]] = ...) -> None: ...
+
+class VersionWeights(_message.Message):
+    __slots__ = ("weights",)
+    class WeightsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: int
+        value: int
+        def __init__(self, key: _Optional[int] = ..., value: _Optional[int] = ...) -> None: ...
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    weights: _containers.ScalarMap[int, int]
+    def __init__(self, weights: _Optional[_Mapping[int, int]] = ...) -> None: ...
 
 class ModelVersion(_message.Message):
     __slots__ = ("version", "state", "error", "kind", "image_classifier", "forecaster", "signatures")

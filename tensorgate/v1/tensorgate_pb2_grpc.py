@@ -72,6 +72,11 @@ class TensorgateServiceStub(object):
                 request_serializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetDriftRequest.SerializeToString,
                 response_deserializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetDriftResponse.FromString,
                 _registered_method=True)
+        self.GetRollout = channel.unary_unary(
+                '/tensorgate.v1.TensorgateService/GetRollout',
+                request_serializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetRolloutRequest.SerializeToString,
+                response_deserializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetRolloutResponse.FromString,
+                _registered_method=True)
         self.SetLabel = channel.unary_unary(
                 '/tensorgate.v1.TensorgateService/SetLabel',
                 request_serializer=tensorgate_dot_v1_dot_tensorgate__pb2.SetLabelRequest.SerializeToString,
@@ -141,9 +146,16 @@ class TensorgateServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetRollout(self, request, context):
+        """Says how the rollout of a new version stands, as this server sees it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetLabel(self, request, context):
-        """Puts a label on a version that is available, in place of the version that has it. Requests that name the label are
-        answered by that version from then on; those in flight keep theirs.
+        """Puts a label on a version that is available, in place of the version that has it, or on several by weight. Requests
+        that name the label are answered by that version from then on; those in flight keep theirs.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -193,6 +205,11 @@ def add_TensorgateServiceServicer_to_server(servicer, server):
                     servicer.GetDrift,
                     request_deserializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetDriftRequest.FromString,
                     response_serializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetDriftResponse.SerializeToString,
+            ),
+            'GetRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRollout,
+                    request_deserializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetRolloutRequest.FromString,
+                    response_serializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetRolloutResponse.SerializeToString,
             ),
             'SetLabel': grpc.unary_unary_rpc_method_handler(
                     servicer.SetLabel,
@@ -397,6 +414,33 @@ class TensorgateService(object):
             '/tensorgate.v1.TensorgateService/GetDrift',
             tensorgate_dot_v1_dot_tensorgate__pb2.GetDriftRequest.SerializeToString,
             tensorgate_dot_v1_dot_tensorgate__pb2.GetDriftResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tensorgate.v1.TensorgateService/GetRollout',
+            tensorgate_dot_v1_dot_tensorgate__pb2.GetRolloutRequest.SerializeToString,
+            tensorgate_dot_v1_dot_tensorgate__pb2.GetRolloutResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -31,9 +31,12 @@ ONLY_SOMETIMES = frozenset(
         "tensorgate_backend_restarts_total",
         "tensorgate_store_reachable",
         "tensorgate_tls_certificate_expiry_timestamp_seconds",
+        "tensorgate_rollout_rolled_back_total",
+        "tensorgate_rollout_unwritten",
+        "tensorgate_rollout_phase",
     }
 )
-"""Series that begin when something was refused, was left out, or waits; or with a request log, TLS, helper or store."""
+"""Series that begin when something was refused, left out, or waits; or with a log, TLS, helper, store or rollouts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.app.lifecycle import Server
 from service.app.settings import load
+from service.core.traffic_split import Split
 from service.telemetry.certificates import report_expiry
 from service.telemetry.stores import StoreMetrics
 from tests.conftest import Served, serving
@@ -58,13 +59,16 @@ async def test_every_metric_is_documented_as_it_is(tmp_path: Path) -> None:
     settings = {"request_log": tmp_path / "log", "limits_file": limits, "isolated": True}
     async with serving(tfserving_metrics=True, **settings) as served:
         await ask(served)
+        served.runtime.catalog.set_labels("shades", {"stable": Split({1: 95, 2: 5})})
         report_expiry(served.runtime._parts.metrics.registry, lambda: 1.0)  # as with TLS
         StoreMetrics(served.runtime._parts.metrics.registry)  # as with a store
         pages.append(exposed((await served.rest.get("/metrics")).text))
         labels = declared(served.runtime)
     front = {"backend": "tfserving", "tfserving_addresses": "127.0.0.1:1", "tfserving_models": "m"}
     front["model_config_file"] = str(tmp_path / "models.config")
-    (tmp_path / "models.config").write_text('model_config_list { config { name: "m" base_path: "m" } }')
+    rollout = "model_version_policy { all {} } tensorgate { rollout { stable_version: 1 canary_version: 2 } }"
+    config = f'model_config_list {{ config {{ name: "m" base_path: "m" {rollout} }} }}'
+    (tmp_path / "models.config").write_text(config)
     async with (
         Server(load(front | {"rest_port": 0, "grpc_port": 0, "drain_timeout": 1})) as gateway,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{gateway.rest_port}") as rest,

@@ -15,23 +15,21 @@ from service.core.call import Call
 from service.core.engine import Engine
 from service.core.offload import offloaded
 from service.core.rights import Access
+from service.core.rollouts import Rollouts
 from service.core.tensors import Tensor
 from service.core.visibility import Models
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input
 from service.protocols.native.classify import Classifier
 from service.protocols.native.drift import GetDriftRequest, get_drift
 from service.protocols.native.forecast import SeriesForecaster
-from service.protocols.native.labels import ModelLabels
+from service.protocols.native.grpc_answers import classify_response, forecast_response, model_message
+from service.protocols.native.labels import DeleteLabelRequest, ModelLabels, SetLabelRequest
 from service.protocols.native.models import get_model, list_models
+from service.protocols.native.rollout import GetRolloutRequest, get_rollout
 from service.schemas import (
     ClassifyRequest,
-    ClassifyResponse,
-    DeleteLabelRequest,
     ForecastRequest,
-    ForecastResponse,
     GetModelRequest,
-    ModelInfo,
-    SetLabelRequest,
 )
 from service.seam import statuses
 from service.seam.grpc import GrpcService, Handle, method_of, stream_of
@@ -61,6 +59,7 @@ class NativeGrpc:
         classifier: Answers Classify.
         forecaster: Answers Forecast.
         labels: Puts labels on versions.
+        rollouts: Those that are declared.
         status_of: Makes the error of one message of a stream.
     """
 
@@ -70,6 +69,7 @@ class NativeGrpc:
     classifier: Classifier
     forecaster: SeriesForecaster
     labels: ModelLabels
+    rollouts: Rollouts
     status_of: StatusOf
 
     def service(self) -> GrpcService:
@@ -80,6 +80,7 @@ class NativeGrpc:
             "ListModels": (self.list_models, Access.READ),
             "GetModel": (self.get_model, Access.READ),
             "GetDrift": (self.get_drift, Access.READ),
+            "GetRollout": (self.get_rollout, Access.READ),
             "SetLabel": (self.set_label, Access.CONTROL),
             "DeleteLabel": (self.delete_label, Access.CONTROL),
         }
@@ -98,13 +99,13 @@ class NativeGrpc:
         """Answers ListModels."""
         _refuse_unknown(request, "body")
         listed = list_models(self.engine, self.models, call)
-        return pb.ListModelsResponse(models=[_model(model) for model in listed.models])
+        return pb.ListModelsResponse(models=[model_message(model) for model in listed.models])
 
     async def get_model(self, request: pb.GetModelRequest, call: Call) -> pb.GetModelResponse:
         """Answers GetModel."""
         _refuse_unknown(request, "body")
         wanted = validated(GetModelRequest, _addressed(request))
-        return pb.GetModelResponse(model=_model(get_model(self.engine, self.models, wanted, call)))
+        return pb.GetModelResponse(model=model_message(get_model(self.engine, self.models, wanted, call)))
 
     async def get_drift(self, request: pb.GetDriftRequest, call: Call) -> pb.GetDriftResponse:
         """Answers GetDrift."""
@@ -112,20 +113,29 @@ class NativeGrpc:
         answer = get_drift(self.engine, validated(GetDriftRequest, _addressed(request)), call)
         return pb.GetDriftResponse(**answer.model_dump(exclude_none=True))
 
+    async def get_rollout(self, request: pb.GetRolloutRequest, call: Call) -> pb.GetRolloutResponse:
+        """Answers GetRollout."""
+        _refuse_unknown(request, "body")
+        wanted = validated(GetRolloutRequest, {"model": request.model})
+        answer = get_rollout(self.engine, self.models, self.rollouts, wanted, call)
+        return pb.GetRolloutResponse(**answer.model_dump())
+
     async def set_label(self, request: pb.SetLabelRequest, call: Call) -> pb.SetLabelResponse:
         """Answers SetLabel."""
         _refuse_unknown(request, "body")
         fields: dict[str, Any] = {"model": request.model, "label": request.label}
         if request.HasField("version"):
             fields["version"] = request.version
+        if request.weights:
+            fields["weights"] = {str(version): weight for version, weight in request.weights.items()}
         answer = await self.labels.set_label(validated(SetLabelRequest, fields), call)
-        return pb.SetLabelResponse(model=_model(answer))
+        return pb.SetLabelResponse(model=model_message(answer))
 
     async def delete_label(self, request: pb.DeleteLabelRequest, call: Call) -> pb.DeleteLabelResponse:
         """Answers DeleteLabel."""
         _refuse_unknown(request, "body")
         wanted = validated(DeleteLabelRequest, {"model": request.model, "label": request.label})
-        return pb.DeleteLabelResponse(model=_model(await self.labels.delete_label(wanted, call)))
+        return pb.DeleteLabelResponse(model=model_message(await self.labels.delete_label(wanted, call)))
 
     async def classify(self, request: pb.ClassifyRequest, call: Call) -> pb.ClassifyResponse:
         """Answers Classify, and a message of ClassifyStream."""
@@ -135,7 +145,7 @@ class NativeGrpc:
             wanted = await offloaded(call.size, lambda: validated(ClassifyRequest, _classify_fields(request)))
         answer = await self.classifier.classify(wanted, call)
         with call.phase("encode"):
-            return _classify_response(answer)
+            return classify_response(answer)
 
     async def forecast(self, request: pb.ForecastRequest, call: Call) -> pb.ForecastResponse:
         """Answers Forecast, and a message of ForecastStream."""
@@ -146,7 +156,7 @@ class NativeGrpc:
             wanted = await offloaded(call.size, lambda: validated(ForecastRequest, _forecast_fields(request)))
         answer = await self.forecaster.forecast(wanted, call)
         with call.phase("encode"):
-            return _forecast_response(answer)
+            return forecast_response(answer)
 
     def _outcomes(
         self, handle: Handle, outcome_of: Callable[..., Any]
@@ -249,42 +259,3 @@ def _series(series: pb.Series, where: str) -> Tensor:
         expected = f"whole steps of {series.features} values" if series.features > 0 else "1 feature or more"
         raise invalid_input(Violation(where, expected, f"{len(values)} values, {series.features} features"))
     return values.reshape(-1, series.features)
-
-
-def _classify_response(answer: ClassifyResponse) -> pb.ClassifyResponse:
-    return pb.ClassifyResponse(
-        model=answer.model,
-        version=answer.version,
-        results=[
-            pb.Classification(
-                classes=[pb.ScoredClass(label=scored.label, score=scored.score) for scored in result.classes]
-            )
-            for result in answer.results
-        ],
-    )
-
-
-def _forecast_response(answer: ForecastResponse) -> pb.ForecastResponse:
-    return pb.ForecastResponse(
-        model=answer.model,
-        version=answer.version,
-        forecasts=[
-            pb.SeriesForecast(
-                values=forecast.values,
-                quantiles=[
-                    pb.QuantileForecast(level=quantile.level, values=quantile.values) for quantile in forecast.quantiles
-                ],
-            )
-            for forecast in answer.forecasts
-        ],
-    )
-
-
-def _model(model: ModelInfo) -> pb.Model:
-    """Returns the model as a message: its fields have the same names."""
-    fields = model.model_dump(exclude_none=True)
-    for version in fields["versions"]:
-        for signature in version["signatures"]:
-            for tensor in (*signature["inputs"], *signature["outputs"]):
-                tensor["unknown_rank"] = "shape" not in tensor
-    return pb.Model(**fields)

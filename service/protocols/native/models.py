@@ -8,6 +8,7 @@ from service.core.catalog import ModelVersion, State
 from service.core.engine import Engine
 from service.core.tasks import Forecaster, ImageClassifier
 from service.core.tensors import Signature, TensorSpec
+from service.core.traffic_split import Split
 from service.core.visibility import Models
 from service.errors import ErrorKind, Violation, invalid_input
 from service.schemas import (
@@ -19,6 +20,7 @@ from service.schemas import (
     ModelVersionInfo,
     SignatureInfo,
     TensorInfo,
+    VersionWeights,
 )
 
 TaskT = TypeVar("TaskT", ImageClassifier, Forecaster)
@@ -92,7 +94,13 @@ def model_info(engine: Engine, models: Models, name: str, call: Call) -> ModelIn
     """
     seen = models.of(call)
     versions = [_version(engine, version) for version in seen.versions(name)]
-    return ModelInfo(name=name, versions=versions, labels=dict(seen.labels(name)))
+    targets = seen.targets(name)
+    splits = {label: _weights(target) for label, target in targets.items() if isinstance(target, Split)}
+    return ModelInfo(name=name, versions=versions, labels=dict(seen.labels(name)), splits=splits)
+
+
+def _weights(split: Split) -> VersionWeights:
+    return VersionWeights(weights={str(version): weight for version, weight in split.weights.items()})
 
 
 def _version(engine: Engine, version: ModelVersion) -> ModelVersionInfo:

@@ -11,7 +11,7 @@ from service.codecs.model_card import MEDIA_TYPES
 from service.codecs.samples import available, first_of
 from service.core.tasks import Forecaster, ImageClassifier
 from service.core.visibility import SeenModels
-from service.protocols.native import card, drift, examples
+from service.protocols.native import card, drift, examples, labels, rollout
 
 Json = dict[str, Any]
 
@@ -53,6 +53,14 @@ _OPERATIONS = (
     ),
     _Operation(
         "get",
+        _MODEL + "/rollout",
+        "getRollout",
+        "How the rollout of a new version stands",
+        rollout.GetRolloutRequest,
+        rollout.GetRolloutResponse,
+    ),
+    _Operation(
+        "get",
         _MODEL + "/card",
         "getCard",
         "What training reported of a model: its card, figures and plots",
@@ -80,11 +88,11 @@ _OPERATIONS = (
         "put",
         _LABEL,
         "setLabel",
-        "Put a label on a version, in place of the one that has it",
-        schemas.SetLabelRequest,
+        "Put a label on a version, in place of the one that has it, or on several by weight",
+        labels.SetLabelRequest,
         schemas.ModelInfo,
     ),
-    _Operation("delete", _LABEL, "deleteLabel", "Take a label away", schemas.DeleteLabelRequest, schemas.ModelInfo),
+    _Operation("delete", _LABEL, "deleteLabel", "Take a label away", labels.DeleteLabelRequest, schemas.ModelInfo),
 )
 _REF = "#/components/schemas/"
 _BINARY: Json = {"type": "string", "format": "binary"}

@@ -15,6 +15,7 @@ from service.core.call import Call
 from service.core.engine import Engine
 from service.core.offload import offloaded
 from service.core.rights import Access
+from service.core.rollouts import Rollouts
 from service.core.visibility import Models
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input, shown
 from service.protocols.native.card import GetCardRequest, GetPlotRequest, get_card, get_plot
@@ -22,9 +23,10 @@ from service.protocols.native.classify import Classifier
 from service.protocols.native.drift import GetDriftRequest, get_drift
 from service.protocols.native.forecast import SeriesForecaster
 from service.protocols.native.json_body import Fields, json_object, length, message_of
-from service.protocols.native.labels import ModelLabels
+from service.protocols.native.labels import DeleteLabelRequest, ModelLabels, SetLabelRequest
 from service.protocols.native.models import get_model, list_models
-from service.schemas import ClassifyRequest, DeleteLabelRequest, ForecastRequest, GetModelRequest, SetLabelRequest
+from service.protocols.native.rollout import GetRolloutRequest, get_rollout
+from service.schemas import ClassifyRequest, ForecastRequest, GetModelRequest
 from service.seam.http import JSON, HttpRequest, HttpResponse, RestApi, Route
 from service.seam.problem import problem_response
 from service.validation import validated
@@ -61,6 +63,7 @@ class NativeRest:
         classifier: Answers classify.
         forecaster: Answers forecast.
         labels: Puts labels on versions.
+        rollouts: Those that are declared.
     """
 
     engine: Engine
@@ -69,6 +72,7 @@ class NativeRest:
     classifier: Classifier
     forecaster: SeriesForecaster
     labels: ModelLabels
+    rollouts: Rollouts
 
     def api(self) -> RestApi:
         """Returns this side of the typed API."""
@@ -78,6 +82,7 @@ class NativeRest:
             Route("GET", PREFIX, self.list_models, access=Access.READ),
             Route("GET", PREFIX + "/{model}", self.get_model, access=Access.READ),
             Route("GET", PREFIX + "/{model}/drift", self.get_drift, access=Access.READ),
+            Route("GET", PREFIX + "/{model}/rollout", self.get_rollout, access=Access.READ),
             Route("GET", PREFIX + "/{model}/card", self.get_card, access=Access.READ),
             Route("GET", PREFIX + "/{model}/card/{plot}", self.get_plot, access=Access.READ),
             Route("PUT", LABEL, self.set_label, access=Access.CONTROL),
@@ -99,6 +104,11 @@ class NativeRest:
         """Answers ``GET /api/v1/models/{model}/drift``."""
         wanted = validated(GetDriftRequest, _merged(request.params, _query(request)))
         return _response(get_drift(self.engine, wanted, call), call)
+
+    async def get_rollout(self, request: HttpRequest, call: Call) -> HttpResponse:
+        """Answers ``GET /api/v1/models/{model}/rollout``."""
+        wanted = validated(GetRolloutRequest, _merged(request.params, _query(request)))
+        return _response(get_rollout(self.engine, self.models, self.rollouts, wanted, call), call)
 
     async def get_card(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers ``GET /api/v1/models/{model}/card``."""

@@ -173,6 +173,8 @@ async def _send(response: HttpResponse, common: Headers, scope: Scope, send: Sen
         *common,
     ]
     headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
+    if call.was_split and call.version is not None:  # not all protocols say which version answers
+        headers.append((b"x-tensorgate-model-version", b"%d" % call.version))
     if call.lease is not None and (quotas := call.lease.quotas()):
         headers += quota_headers(quotas)
     await send({"type": "http.response.start", "status": response.status, "headers": headers})

@@ -1,0 +1,55 @@
+"""The operator's file of models changed while servers follow it: as a whole or not at all, by one at a time."""
+
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from service.codecs.model_config_edit import Change, with_change
+from service.core.plain_files import read_plain_text
+from service.errors import GatewayError
+
+
+def edit_model_config(path: Path, model: str, change: Change) -> None:
+    """Changes where a model's requests go, as a file says.
+
+    Whoever else edits by this function waits, also in other processes (``flock`` on a file beside it); servers that
+    read the file see it before or after.
+
+    Args:
+        path: Of the file; where it is a link, what it leads to is replaced.
+        model: Name of the model.
+        change: Is given what the file says of it.
+
+    Raises:
+        GatewayError: What `with_change` raises, with the file's name; MALFORMED where it cannot be read.
+        OSError: Where it cannot be replaced: it, or its folder, is read-only, or it is mounted by itself.
+    """
+    path = path.resolve()
+    lock = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        text = read_plain_text(path, str(path))
+        try:
+            changed = with_change(text, model, change)
+        except GatewayError as error:
+            raise error.reworded(f"{path}: {error.message}") from None
+        if changed != text:
+            _replace(path, changed)
+    finally:
+        os.close(lock)
+
+
+def _replace(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}.new")
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), path.stat().st_mode & 0o777)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError:
+        with suppress(OSError):
+            draft.unlink()
+        raise
