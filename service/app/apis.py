@@ -61,8 +61,10 @@ def _native(parts: Dependencies) -> Api:
     classifier = Classifier(engine, max_image_pixels=parts.settings.max_image_pixels)
     forecaster = SeriesForecaster(engine)
     labels = ModelLabels(engine=engine, models=models, control=parts.control)
-    rest = NativeRest(engine, models, bounds, classifier, forecaster, labels, parts.rollouts)
-    grpc = NativeGrpc(engine, models, bounds, classifier, forecaster, labels, parts.rollouts, status_of=status)
+    rest = NativeRest(engine, models, bounds, classifier, forecaster, labels, parts.rollouts, parts.shadows)
+    grpc = NativeGrpc(
+        engine, models, bounds, classifier, forecaster, labels, parts.rollouts, parts.shadows, status_of=status
+    )
     openapi = Fragment(_shown(native_openapi.fragment, models), problem.STATUS, PROBLEM)
     return Api(rest.api(), [grpc.service()], openapi)
 

@@ -1,9 +1,11 @@
 """Composition: makes the parts of one server out of its settings, each with what it needs."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import partial
 
 from service.app.access import FollowedAccess, followed_access
+from service.app.elsewhere import Elsewhere
 from service.app.followed_file import FollowedFile
 from service.app.followed_store import FollowedStore
 from service.app.limits_file import parse_limits
@@ -15,16 +17,19 @@ from service.core.admission import Admission, ClientBounds
 from service.core.batch_policy import BatchMode, BatchPolicies, BatchPolicy, parse_batch_sizes
 from service.core.batching import Batcher, BatchLimits
 from service.core.bounds import InputBounds
-from service.core.catalog import Catalog
+from service.core.catalog import Catalog, ModelVersion
 from service.core.control import ModelControl
+from service.core.deadline import Deadline
 from service.core.drift import DriftMonitor
 from service.core.engine import Engine
 from service.core.model_config import ModelConfig
 from service.core.ports import Backend
 from service.core.rate_limits import RateLimits
 from service.core.replicas import ReplicatedBackend
+from service.core.request import InferenceRequest
 from service.core.retry_budget import RetryBudget
 from service.core.rollouts import Rollouts
+from service.core.shadow import Outputs, Shadows
 from service.core.versions import VersionPolicy
 from service.core.visibility import Models
 from service.errors import OK
@@ -37,6 +42,7 @@ from service.telemetry.metrics import Metrics
 from service.telemetry.rate_limits import RateLimitMetrics
 from service.telemetry.request_log import RequestLogMetrics
 from service.telemetry.stores import StoreMetrics
+from service.telemetry.shadow import ShadowMetrics
 from service.telemetry.traffic import TrafficMetrics
 
 _LIMITS = {"max_requests_in_flight", "max_streams_in_flight", "max_bytes_in_flight", "max_queue_size"}
@@ -52,6 +58,8 @@ class Dependencies:
         config_file: What the operator says of the models, if it is in a file.
         limits_file: What each client may ask of each model, if that is in a file.
         rollouts: Those that the operator declares.
+        shadows: Have copies of requests answered by other versions.
+        elsewhere: Those of them that this server has not.
         request_log: Keeps a share of the requests, if that is wanted.
         store: Where the models lie, if that is no folder.
     """
@@ -69,6 +77,8 @@ class Dependencies:
     config_file: ModelConfigFile | None
     limits_file: FollowedFile | None
     rollouts: Rollouts
+    shadows: Shadows
+    elsewhere: Elsewhere
     request_log: RequestLog | None
     store: FollowedStore | None
 
@@ -134,6 +144,10 @@ class Dependencies:
             drift=drift,
             limits=limits,
         )
+        shadows, elsewhere = _shadows(settings, catalog, backend, batcher)
+        engine.mirror = shadows.offer
+        rollouts.compared = shadows.compared
+        metrics.registry.register(ShadowMetrics(catalog, shadows))
         engine.check_files = ImageRequests(settings.max_image_pixels).check
         return cls(
             settings=settings,
@@ -149,6 +163,8 @@ class Dependencies:
             config_file=config_file,
             limits_file=limits_file,
             rollouts=rollouts,
+            shadows=shadows,
+            elsewhere=elsewhere,
             request_log=request_log,
             store=_store(settings, catalog, backend, metrics),
         )
@@ -157,17 +173,6 @@ class Dependencies:
 def _backend(
     settings: Settings, configs: tuple[ModelConfig, ...] | None, metrics: Metrics, budget: RetryBudget
 ) -> Backend:
-    tfserving = TfServingOptions(
-        addresses=settings.tfserving_addresses,
-        models=tuple(_names(settings.tfserving_models)),
-        ca=settings.tfserving_ca,
-        certificate=settings.tfserving_certificate,
-        key=settings.tfserving_key,
-        server_name=settings.tfserving_server_name,
-        probe_seconds=settings.probe_seconds,
-        probe_timeout=settings.probe_timeout,
-        max_retries=settings.max_retries,
-    )
     isolation = None
     if settings.isolated:
         isolation = Isolation(settings.isolated_silence, IsolationMetrics(metrics.registry).restarted)
@@ -183,10 +188,32 @@ def _backend(
         isolation=isolation,
         trusted_hashes=settings.trusted_hashes,
         trusted_key=settings.trusted_key,
-        tfserving=tfserving,
+        tfserving=_tfserving(settings),
         observer=metrics.replicas,
     )
     return create_backend(settings.backend, options)
+
+
+def _tfserving(settings: Settings) -> TfServingOptions:
+    return TfServingOptions(
+        addresses=settings.tfserving_addresses,
+        models=tuple(_names(settings.tfserving_models)),
+        ca=settings.tfserving_ca,
+        certificate=settings.tfserving_certificate,
+        key=settings.tfserving_key,
+        server_name=settings.tfserving_server_name,
+        probe_seconds=settings.probe_seconds,
+        probe_timeout=settings.probe_timeout,
+        max_retries=settings.max_retries,
+    )
+
+
+def _shadows(settings: Settings, catalog: Catalog, backend: Backend, batcher: Batcher) -> tuple[Shadows, Elsewhere]:
+    def run(version: ModelVersion, request: InferenceRequest, deadline: Deadline) -> Awaitable[Outputs]:
+        return backend.run(version, request.signature, request.inputs, deadline)
+
+    elsewhere = Elsewhere(_tfserving(settings))
+    return Shadows(catalog, run=run, elsewhere=elsewhere.run, is_idle=lambda: batcher.is_idle), elsewhere
 
 
 def _batcher(settings: Settings, backend: Backend, metrics: Metrics, catalog: Catalog, budget: RetryBudget) -> Batcher:

@@ -152,7 +152,7 @@ class Server:
             self._helpers.append(asyncio.create_task(store.follow(self._settings.models_poll_seconds)))
         file = self._parts.config_file
         rollouts = RolloutFollower(self._parts.rollouts, None if file is None else file.path)
-        self._helpers.append(asyncio.create_task(rollouts.follow()))
+        self._helpers += [asyncio.create_task(rollouts.follow()), asyncio.create_task(self._parts.shadows.work())]
         if self._tls is not None:
             self._helpers.append(asyncio.create_task(self._tls.follow((*self._grpc, self._rest))))
         self._changed.set()
@@ -193,6 +193,7 @@ class Server:
         if (store := self._parts.store) is not None:
             await store.close()
         await self._parts.backend.close()
+        await self._parts.elsewhere.close()
         if (log := self._parts.request_log) is not None:
             await asyncio.to_thread(log.close, _LOG_SECONDS)
         if self._tracer is not None:

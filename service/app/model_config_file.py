@@ -35,6 +35,7 @@ class ModelConfigFile:
         self.in_effect = True
         self._text = ""
         self._configs: list[ModelConfig] = []
+        self._done_configs: list[ModelConfig] = []
         self._done: str | None = None  # what was read at the start is, once it is looked at again
         self._trouble = ""
         self._looking = asyncio.Lock()
@@ -68,18 +69,18 @@ class ModelConfigFile:
 
     async def _look(self, control: ModelControl) -> None:
         async with self._looking:
-            before, configured = self._text, self._configs
+            before = self._text
             if self._done is None:
-                self._done = before
+                self._done, self._done_configs = before, self._configs
             try:
                 configs = await asyncio.to_thread(self.read)
                 if self._text != before:
                     logger.info("%s has changed", self.path)
-                    if self._done == before and _in_models(configs) == _in_models(configured):
+                    if _in_models(configs) == _in_models(self._done_configs) and control.is_followed:
                         control.direct(configs)  # at once, and whether or not replicas can be reached
                     else:
                         await control.follow(configs)
-                    self._done = self._text
+                    self._done, self._done_configs = self._text, configs
                 self._trouble = ""
                 self.in_effect = self._text == self._done
             except GatewayError as error:

@@ -39,7 +39,7 @@ def with_change(text: str, model: str, change: Change) -> str:
     if after == before:
         return text
     entry = message.model_config_list.config[known.index(model)]
-    for field in ("splits", "rollout"):
+    for field in ("splits", "rollout", "shadow"):
         entry.tensorgate.ClearField(field)
     write_traffic(after.traffic, entry.tensorgate)
     entry.ClearField("version_labels")

@@ -1,6 +1,7 @@
 """Splits and rollouts in the model configuration: between its message and our terms."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 
 from service.core.rollout import (
@@ -12,6 +13,7 @@ from service.core.rollout import (
     Reason,
     RolledBack,
     Rollout,
+    Shadow,
     Traffic,
 )
 from service.core.traffic_split import Split, checked_split
@@ -22,6 +24,7 @@ from service.wire import serving_options_pb2 as options_pb
 _MAX_SPLITS = 100
 _MAX_SECONDS = 31_622_400
 """A year: longer a step does not take."""
+_ADDRESS = re.compile(r"(?:[\w.-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}")
 _GUARDS = ("max_error_rate_increase", "max_p99_ratio", "max_drift_psi", "max_changed_share")
 
 
@@ -39,7 +42,7 @@ def decode_traffic(
     Raises:
         GatewayError: INVALID_INPUT.
     """
-    if not message.splits and not message.HasField("rollout"):
+    if not message.splits and not message.HasField("rollout") and not message.HasField("shadow"):
         return PLAIN
     if len(message.splits) > _MAX_SPLITS:
         raise invalid_input(Violation(f"{where}.splits", f"at most {_MAX_SPLITS}", str(len(message.splits))))
@@ -58,7 +61,10 @@ def decode_traffic(
         _check_served(policy, (rollout.stable, rollout.canary), f"{where}.rollout")
         if rollout.label in splits:
             raise invalid_input(Violation(f"{where}.rollout.label", "a label without a split", shown(rollout.label)))
-    return Traffic(splits, rollout)
+    shadow = _shadow(message.shadow, f"{where}.shadow") if message.HasField("shadow") else None
+    if shadow is not None and not shadow.address:
+        _check_served(policy, (shadow.version,), f"{where}.shadow")
+    return Traffic(splits, rollout, shadow)
 
 
 def decode_rollout(message: options_pb.Rollout, *, where: str) -> Rollout:
@@ -106,6 +112,9 @@ def write_traffic(traffic: Traffic, message: options_pb.ServingOptions) -> None:
         message.splits[label].weights.update(split.weights)
     if traffic.rollout is not None:
         message.rollout.CopyFrom(encode_rollout(traffic.rollout))
+    if (shadow := traffic.shadow) is not None:
+        message.shadow.version, message.shadow.share = shadow.version, shadow.share
+        message.shadow.address = shadow.address
 
 
 def encode_rollout(rollout: Rollout) -> options_pb.Rollout:
@@ -128,6 +137,17 @@ def encode_rollout(rollout: Rollout) -> options_pb.Rollout:
         message.rolled_back.reason, message.rolled_back.message = back.reason.value, back.message
         message.rolled_back.time = back.time
     return message
+
+
+def _shadow(message: options_pb.Shadow, where: str) -> Shadow:
+    if message.version < 0:
+        raise invalid_input(Violation(f"{where}.version", "a version from 0 on", str(message.version)))
+    share = message.share if message.HasField("share") else 1.0
+    if not 0 <= share <= 1:
+        raise invalid_input(Violation(f"{where}.share", "a part of the requests, 0 to 1", str(share)))
+    if message.address and not _ADDRESS.fullmatch(message.address):
+        raise invalid_input(Violation(f"{where}.address", "host:port", shown(message.address)))
+    return Shadow(message.version, share, message.address)
 
 
 def _guards(message: options_pb.Guards, where: str) -> Guards:

@@ -68,6 +68,7 @@ _COMMANDS = {
     "drift": ("service.commands.drift", "say how far what a model is asked is from what it was trained on"),
     "label": ("service.commands.label", "put a label on a version of a model of a running server, or take it away"),
     "rollout": ("service.commands.rollout", "give a new version more and more of a model's requests, under guards"),
+    "shadow": ("service.commands.shadow", "say how a version that gets copies of requests agrees with the others"),
     "classify": ("service.commands.classify", "have a running server classify image files"),
     "forecast": ("service.commands.forecast", "have a running server forecast a series from a CSV file"),
     "replay": ("service.commands.replay", "send recorded requests to a server, and compare its answers"),

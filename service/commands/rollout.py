@@ -118,7 +118,7 @@ def _start(config: ModelConfig, options: argparse.Namespace) -> tuple[ModelConfi
         raise CommandError(f"the rollout of version {there.canary} is not ended: tensorgate rollout abort, or finish")
     guards = Guards(
         options.min_requests,
-        *(None if limit < 0 else limit for limit in (getattr(options, name) for name in _GUARDS)),
+        *(None if limit is None or limit < 0 else limit for limit in (getattr(options, name) for name in _GUARDS)),
     )
     rollout = Rollout(
         stable=options.stable,

@@ -100,6 +100,11 @@ class Batcher:
         """Returns how many requests wait for each model."""
         return self._bounds.waiting()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is run, and nothing waits."""
+        return not self._running and not any(self._bounds.waiting().values())
+
     def reason_against(self, version: ModelVersion, signature: Signature) -> str:
         """Returns why requests of a signature are neither merged nor split; empty where they are."""
         policy = self._policies.of(version.name, signature.name)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from service.core.batch_policy import AS_THE_SERVER, ServingOptions
 from service.core.model_version import ModelRef, ModelVersion, State
+from service.core.rollout import Shadow
 from service.core.traffic_split import UNNAMED, Keyed, Split, Target
 from service.errors import ErrorKind, GatewayError, Violation, listed, shown
 
@@ -32,6 +33,7 @@ class Catalog:
         self._models: dict[str, dict[int, ModelVersion]] = {}
         self._targets: dict[str, Mapping[str, Target]] = {}  # by model and label
         self._options: dict[str, ServingOptions] = {}
+        self._shadows: dict[str, Shadow] = {}
         self._listeners: list[Listener] = []
         self._announced = False
         self._expected: frozenset[str] = frozenset()
@@ -61,7 +63,7 @@ class Catalog:
         """Takes over all that another catalog says, at once; notifies listeners of each changed version."""
         before = self._entries()
         self._models, self._targets, self._options = draft._models, draft._targets, draft._options
-        self.stored, self.unserved = draft.stored, draft.unserved
+        self._shadows, self.stored, self.unserved = draft._shadows, draft.stored, draft.unserved
         self._newest.clear()
         now = self._entries()
         changed = [entry for key, entry in now.items() if before.get(key) is not entry]
@@ -112,6 +114,17 @@ class Catalog:
     def options(self, name: str) -> ServingOptions:
         """Returns how a model is served."""
         return self._options.get(name, AS_THE_SERVER)
+
+    def set_shadow(self, name: str, shadow: Shadow | None) -> None:
+        """Says what gets copies of a model's requests, from the next one on."""
+        if shadow is None:
+            self._shadows.pop(name, None)
+        else:
+            self._shadows[name] = shadow
+
+    def shadow(self, name: str) -> Shadow | None:
+        """Returns what gets copies of a model's requests, if anything does."""
+        return self._shadows.get(name)
 
     def __contains__(self, name: str) -> bool:
         return name in self._models

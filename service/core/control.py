@@ -39,6 +39,9 @@ class ModelControl:
         root: Clients may name folders below this one, and no others.
         bounds: How long a name may be.
         rollouts: Those that configurations declare; by default of this alone.
+
+    Attributes:
+        is_followed: Whether what is served is what the operator said last, and no client changed it since.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class ModelControl:
         self._root = root.resolve()
         self._bounds = bounds
         self._rollouts = rollouts or Rollouts(catalog, DriftMonitor())
+        self.is_followed = True
         self._changing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -75,10 +79,12 @@ class ModelControl:
         def accept(draft: Catalog) -> None:
             check_available(draft, configs)
             for config in configs:
-                for label, target in (*config.labels.items(), *config.traffic.splits.items()):
+                targets: dict[str, Target] = {**config.labels, **config.traffic.splits}
+                for label, target in targets.items():
                     check_label(draft, config.name, label, target, draft.stored)
             self._rollouts.configure(draft, configs)
 
+        self.is_followed = False
         await self._run_exclusively(lambda: backend.reload(configs, accept), ends_with_caller=True)
 
     async def follow(self, configs: Sequence[ModelConfig]) -> None:
@@ -91,6 +97,7 @@ class ModelControl:
         await self._run_exclusively(
             lambda: backend.reload(configs, lambda draft: self._rollouts.configure(draft, configs))
         )
+        self.is_followed = True
 
     def direct(self, configs: Sequence[ModelConfig]) -> None:
         """Has requests go where the configurations say, on the operator's word, where the models are what is served."""
@@ -154,6 +161,7 @@ class ModelControl:
                 reason = reason_of(self._catalog, name)
                 raise GatewayError(ErrorKind.LOAD_FAILED, f"failed to load {shown(name)}: {reason}")
 
+        self.is_followed = False
         await self._run_exclusively(change)
 
     async def unload(self, name: str) -> None:
@@ -163,6 +171,7 @@ class ModelControl:
             GatewayError: FORBIDDEN, NOT_SUPPORTED or MODEL_NOT_FOUND.
         """
         backend = self._permitted()
+        self.is_followed = False
         await self._run_exclusively(lambda: backend.unload(name))
 
     async def _run_exclusively(

@@ -41,6 +41,7 @@ class Engine:
 
     Attributes:
         drift: Likewise.
+        mirror: Takes requests of models with a shadow, all their outputs, and their calls; by default nothing does.
         check_files: Looks at the image files of requests that nobody has looked at; by default nothing does.
     """
 
@@ -61,6 +62,7 @@ class Engine:
         self._recorder = recorder
         self._limits = limits
         self.check_files: Callable[[InferenceRequest], Awaitable[None]] | None = None
+        self.mirror: Callable[[InferenceRequest, Mapping[str, Tensor], Call], None] | None = None
 
     def note(self, name: str, call: Call) -> None:
         """Notes the model on the call: what is refused before it is resolved counts as its too, if there is one."""
@@ -210,6 +212,8 @@ class Engine:
             outputs = await self._recorded(recorder, request, call)
         if request.version.reference is not None:
             self.drift.observe(request, outputs)
+        if self._models.has_shadow(request.version.name) and self.mirror is not None:
+            self.mirror(request, outputs, call)
         if request.shape is not None:
             outputs = in_shape(outputs, request.rows, request.shape)
         if request.outputs:

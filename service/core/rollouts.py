@@ -11,6 +11,7 @@ from service.core.catalog import Catalog, ModelRef, ModelVersion, State
 from service.core.drift import Drift, DriftMonitor
 from service.core.model_config import ModelConfig
 from service.core.rollout import Reason
+from service.core.rollout_guards import Compared
 from service.core.rollout_watch import RolloutWatch
 from service.core.signature_change import broken_by
 from service.core.traffic_split import UNNAMED, Target
@@ -29,12 +30,16 @@ class Rollouts:
         catalog: Of the models; its labels are kept in step.
         drift: Says how versions stand.
         clock: Returns seconds since 1970.
+
+    Attributes:
+        compared: Returns what was compared of the answers of a version of a model.
     """
 
     def __init__(self, catalog: Catalog, drift: DriftMonitor, *, clock: Callable[[], float] = time.time) -> None:
         self._catalog = catalog
         self._drift = drift
         self._clock = clock
+        self.compared: Callable[[str, int], Compared] = lambda _model, _version: Compared()
         self._watches: dict[str, RolloutWatch] = {}
         self._rolled_back: Counter[tuple[str, str]] = Counter()
 
@@ -51,12 +56,20 @@ class Rollouts:
             if (rollout := config.traffic.rollout) is not None:
                 watch = self._watches.get(config.name)
                 if watch is None or watch.rollout.identity != rollout.identity:
-                    watch = RolloutWatch(config.name, rollout, self._drift_of, self._broken, clock=self._clock)
+                    watch = RolloutWatch(
+                        config.name,
+                        rollout,
+                        self._drift_of,
+                        self._broken,
+                        compared=partial(self._compared, config.name, rollout.canary),
+                        clock=self._clock,
+                    )
                 watches[config.name] = watch
                 self._follow(watch, partial(watch.follow, rollout))
                 targets[rollout.label] = watch.split
             catalog.set_labels(config.name, targets)
             catalog.set_options(config.name, config.options)
+            catalog.set_shadow(config.name, config.traffic.shadow)
         self._watches = watches
         for series in [series for series in self._rolled_back if series[0] not in watches]:
             del self._rolled_back[series]
@@ -116,6 +129,9 @@ class Rollouts:
     def _drift_of(self, model: str, version: int) -> Sequence[Drift]:
         entry = self._available(model, version)
         return () if entry is None else self._drift.report(entry)
+
+    def _compared(self, model: str, version: int) -> Compared:
+        return self.compared(model, version)
 
     def _broken(self, model: str, stable: int, canary: int) -> str:
         old, new = self._available(model, stable), self._available(model, canary)

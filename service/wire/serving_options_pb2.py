@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"service/wire/serving_options.proto\x12\x0ftensorgate.wire\"\x8c\x01\n\x10SignatureOptions\x12+\n\x08\x62\x61tching\x18\x01 \x01(\x0e\x32\x19.tensorgate.wire.Batching\x12\x16\n\x0emax_batch_size\x18\x02 \x01(\x05\x12\x1b\n\x13\x61llowed_batch_sizes\x18\x03 \x03(\x05\x12\x16\n\x0emax_queue_size\x18\x04 \x01(\x05\"\x86\x04\n\x0eServingOptions\x12+\n\x08\x62\x61tching\x18\x01 \x01(\x0e\x32\x19.tensorgate.wire.Batching\x12\x16\n\x0emax_batch_size\x18\x02 \x01(\x05\x12\x1b\n\x13\x61llowed_batch_sizes\x18\x03 \x03(\x05\x12\x16\n\x0emax_queue_size\x18\x04 \x01(\x05\x12\'\n\x06shapes\x18\x05 \x01(\x0e\x32\x17.tensorgate.wire.Shapes\x12\x43\n\nsignatures\x18\x06 \x03(\x0b\x32/.tensorgate.wire.ServingOptions.SignaturesEntry\x12;\n\x06splits\x18\x07 \x03(\x0b\x32+.tensorgate.wire.ServingOptions.SplitsEntry\x12)\n\x07rollout\x18\x08 \x01(\x0b\x32\x18.tensorgate.wire.Rollout\x1aT\n\x0fSignaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x30\n\x05value\x18\x02 \x01(\x0b\x32!.tensorgate.wire.SignatureOptions:\x02\x38\x01\x1aN\n\x0bSplitsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12.\n\x05value\x18\x02 \x01(\x0b\x32\x1f.tensorgate.wire.VersionWeights:\x02\x38\x01\"\x7f\n\x0eVersionWeights\x12=\n\x07weights\x18\x01 \x03(\x0b\x32,.tensorgate.wire.VersionWeights.WeightsEntry\x1a.\n\x0cWeightsEntry\x12\x0b\n\x03key\x18\x01 \x01(\x03\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"\x84\x02\n\x07Rollout\x12\r\n\x05label\x18\x01 \x01(\t\x12\x16\n\x0estable_version\x18\x02 \x01(\x03\x12\x16\n\x0e\x63\x61nary_version\x18\x03 \x01(\x03\x12\x14\n\x0cstep_weights\x18\x04 \x03(\x05\x12\x14\n\x0cstep_seconds\x18\x05 \x01(\x01\x12\x12\n\nstart_time\x18\x06 \x01(\x01\x12\'\n\x06guards\x18\x07 \x01(\x0b\x32\x17.tensorgate.wire.Guards\x12\x0c\n\x04step\x18\x08 \x01(\x05\x12\x11\n\tstep_time\x18\t \x01(\x01\x12\x30\n\x0brolled_back\x18\n \x01(\x0b\x32\x1b.tensorgate.wire.RolledBack\"\x88\x02\n\x06Guards\x12\x19\n\x0cmin_requests\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12$\n\x17max_error_rate_increase\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x1a\n\rmax_p99_ratio\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x1a\n\rmax_drift_psi\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12\x1e\n\x11max_changed_share\x18\x05 \x01(\x01H\x04\x88\x01\x01\x42\x0f\n\r_min_requestsB\x1a\n\x18_max_error_rate_increaseB\x10\n\x0e_max_p99_ratioB\x10\n\x0e_max_drift_psiB\x14\n\x12_max_changed_share\";\n\nRolledBack\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0c\n\x04time\x18\x03 \x01(\x01*2\n\x08\x42\x61tching\x12\x0b\n\x07\x44\x45\x46\x41ULT\x10\x00\x12\x08\n\x04\x41UTO\x10\x01\x12\x06\n\x02ON\x10\x02\x12\x07\n\x03OFF\x10\x03*!\n\x06Shapes\x12\x0c\n\x08\x44\x45\x43LARED\x10\x00\x12\t\n\x05GRAPH\x10\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"service/wire/serving_options.proto\x12\x0ftensorgate.wire\"\x8c\x01\n\x10SignatureOptions\x12+\n\x08\x62\x61tching\x18\x01 \x01(\x0e\x32\x19.tensorgate.wire.Batching\x12\x16\n\x0emax_batch_size\x18\x02 \x01(\x05\x12\x1b\n\x13\x61llowed_batch_sizes\x18\x03 \x03(\x05\x12\x16\n\x0emax_queue_size\x18\x04 \x01(\x05\"\xaf\x04\n\x0eServingOptions\x12+\n\x08\x62\x61tching\x18\x01 \x01(\x0e\x32\x19.tensorgate.wire.Batching\x12\x16\n\x0emax_batch_size\x18\x02 \x01(\x05\x12\x1b\n\x13\x61llowed_batch_sizes\x18\x03 \x03(\x05\x12\x16\n\x0emax_queue_size\x18\x04 \x01(\x05\x12\'\n\x06shapes\x18\x05 \x01(\x0e\x32\x17.tensorgate.wire.Shapes\x12\x43\n\nsignatures\x18\x06 \x03(\x0b\x32/.tensorgate.wire.ServingOptions.SignaturesEntry\x12;\n\x06splits\x18\x07 \x03(\x0b\x32+.tensorgate.wire.ServingOptions.SplitsEntry\x12)\n\x07rollout\x18\x08 \x01(\x0b\x32\x18.tensorgate.wire.Rollout\x12\'\n\x06shadow\x18\t \x01(\x0b\x32\x17.tensorgate.wire.Shadow\x1aT\n\x0fSignaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x30\n\x05value\x18\x02 \x01(\x0b\x32!.tensorgate.wire.SignatureOptions:\x02\x38\x01\x1aN\n\x0bSplitsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12.\n\x05value\x18\x02 \x01(\x0b\x32\x1f.tensorgate.wire.VersionWeights:\x02\x38\x01\"H\n\x06Shadow\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x12\n\x05share\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07\x61\x64\x64ress\x18\x03 \x01(\tB\x08\n\x06_share\"\x7f\n\x0eVersionWeights\x12=\n\x07weights\x18\x01 \x03(\x0b\x32,.tensorgate.wire.VersionWeights.WeightsEntry\x1a.\n\x0cWeightsEntry\x12\x0b\n\x03key\x18\x01 \x01(\x03\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"\x84\x02\n\x07Rollout\x12\r\n\x05label\x18\x01 \x01(\t\x12\x16\n\x0estable_version\x18\x02 \x01(\x03\x12\x16\n\x0e\x63\x61nary_version\x18\x03 \x01(\x03\x12\x14\n\x0cstep_weights\x18\x04 \x03(\x05\x12\x14\n\x0cstep_seconds\x18\x05 \x01(\x01\x12\x12\n\nstart_time\x18\x06 \x01(\x01\x12\'\n\x06guards\x18\x07 \x01(\x0b\x32\x17.tensorgate.wire.Guards\x12\x0c\n\x04step\x18\x08 \x01(\x05\x12\x11\n\tstep_time\x18\t \x01(\x01\x12\x30\n\x0brolled_back\x18\n \x01(\x0b\x32\x1b.tensorgate.wire.RolledBack\"\x88\x02\n\x06Guards\x12\x19\n\x0cmin_requests\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12$\n\x17max_error_rate_increase\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x1a\n\rmax_p99_ratio\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x1a\n\rmax_drift_psi\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12\x1e\n\x11max_changed_share\x18\x05 \x01(\x01H\x04\x88\x01\x01\x42\x0f\n\r_min_requestsB\x1a\n\x18_max_error_rate_increaseB\x10\n\x0e_max_p99_ratioB\x10\n\x0e_max_drift_psiB\x14\n\x12_max_changed_share\";\n\nRolledBack\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0c\n\x04time\x18\x03 \x01(\x01*2\n\x08\x42\x61tching\x12\x0b\n\x07\x44\x45\x46\x41ULT\x10\x00\x12\x08\n\x04\x41UTO\x10\x01\x12\x06\n\x02ON\x10\x02\x12\x07\n\x03OFF\x10\x03*!\n\x06Shapes\x12\x0c\n\x08\x44\x45\x43LARED\x10\x00\x12\t\n\x05GRAPH\x10\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,26 +37,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SERVINGOPTIONS_SPLITSENTRY']._serialized_options = b'8\001'
   _globals['_VERSIONWEIGHTS_WEIGHTSENTRY']._loaded_options = None
   _globals['_VERSIONWEIGHTS_WEIGHTSENTRY']._serialized_options = b'8\001'
-  _globals['_BATCHING']._serialized_start=1439
-  _globals['_BATCHING']._serialized_end=1489
-  _globals['_SHAPES']._serialized_start=1491
-  _globals['_SHAPES']._serialized_end=1524
+  _globals['_BATCHING']._serialized_start=1554
+  _globals['_BATCHING']._serialized_end=1604
+  _globals['_SHAPES']._serialized_start=1606
+  _globals['_SHAPES']._serialized_end=1639
   _globals['_SIGNATUREOPTIONS']._serialized_start=56
   _globals['_SIGNATUREOPTIONS']._serialized_end=196
   _globals['_SERVINGOPTIONS']._serialized_start=199
-  _globals['_SERVINGOPTIONS']._serialized_end=717
-  _globals['_SERVINGOPTIONS_SIGNATURESENTRY']._serialized_start=553
-  _globals['_SERVINGOPTIONS_SIGNATURESENTRY']._serialized_end=637
-  _globals['_SERVINGOPTIONS_SPLITSENTRY']._serialized_start=639
-  _globals['_SERVINGOPTIONS_SPLITSENTRY']._serialized_end=717
-  _globals['_VERSIONWEIGHTS']._serialized_start=719
-  _globals['_VERSIONWEIGHTS']._serialized_end=846
-  _globals['_VERSIONWEIGHTS_WEIGHTSENTRY']._serialized_start=800
-  _globals['_VERSIONWEIGHTS_WEIGHTSENTRY']._serialized_end=846
-  _globals['_ROLLOUT']._serialized_start=849
-  _globals['_ROLLOUT']._serialized_end=1109
-  _globals['_GUARDS']._serialized_start=1112
-  _globals['_GUARDS']._serialized_end=1376
-  _globals['_ROLLEDBACK']._serialized_start=1378
-  _globals['_ROLLEDBACK']._serialized_end=1437
+  _globals['_SERVINGOPTIONS']._serialized_end=758
+  _globals['_SERVINGOPTIONS_SIGNATURESENTRY']._serialized_start=594
+  _globals['_SERVINGOPTIONS_SIGNATURESENTRY']._serialized_end=678
+  _globals['_SERVINGOPTIONS_SPLITSENTRY']._serialized_start=680
+  _globals['_SERVINGOPTIONS_SPLITSENTRY']._serialized_end=758
+  _globals['_SHADOW']._serialized_start=760
+  _globals['_SHADOW']._serialized_end=832
+  _globals['_VERSIONWEIGHTS']._serialized_start=834
+  _globals['_VERSIONWEIGHTS']._serialized_end=961
+  _globals['_VERSIONWEIGHTS_WEIGHTSENTRY']._serialized_start=915
+  _globals['_VERSIONWEIGHTS_WEIGHTSENTRY']._serialized_end=961
+  _globals['_ROLLOUT']._serialized_start=964
+  _globals['_ROLLOUT']._serialized_end=1224
+  _globals['_GUARDS']._serialized_start=1227
+  _globals['_GUARDS']._serialized_end=1491
+  _globals['_ROLLEDBACK']._serialized_start=1493
+  _globals['_ROLLEDBACK']._serialized_end=1552
 # @@protoc_insertion_point(module_scope)

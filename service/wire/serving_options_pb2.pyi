@@ -38,7 +38,7 @@ class SignatureOptions(_message.Message):
     def __init__(self, batching: _Optional[_Union[Batching, str]] = ..., max_batch_size: _Optional[int] = ..., allowed_batch_sizes: _Optional[_Iterable[int]] = ..., max_queue_size: _Optional[int] = ...) -> None: ...
 
 class ServingOptions(_message.Message):
-    __slots__ = ("batching", "max_batch_size", "allowed_batch_sizes", "max_queue_size", "shapes", "signatures", "splits", "rollout")
+    __slots__ = ("batching", "max_batch_size", "allowed_batch_sizes", "max_queue_size", "shapes", "signatures", "splits", "rollout", "shadow")
     class SignaturesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -61,6 +61,7 @@ class ServingOptions(_message.Message):
     SIGNATURES_FIELD_NUMBER: _ClassVar[int]
     SPLITS_FIELD_NUMBER: _ClassVar[int]
     ROLLOUT_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_FIELD_NUMBER: _ClassVar[int]
     batching: Batching
     max_batch_size: int
     allowed_batch_sizes: _containers.RepeatedScalarFieldContainer[int]
@@ -69,7 +70,18 @@ class ServingOptions(_message.Message):
     signatures: _containers.MessageMap[str, SignatureOptions]
     splits: _containers.MessageMap[str, VersionWeights]
     rollout: Rollout
-    def __init__(self, batching: _Optional[_Union[Batching, str]] = ..., max_batch_size: _Optional[int] = ..., allowed_batch_sizes: _Optional[_Iterable[int]] = ..., max_queue_size: _Optional[int] = ..., shapes: _Optional[_Union[Shapes, str]] = ..., signatures: _Optional[_Mapping[str, SignatureOptions]] = ..., splits: _Optional[_Mapping[str, VersionWeights]] = ..., rollout: _Optional[_Union[Rollout, _Mapping]] = ...) -> None: ...
+    shadow: Shadow
+    def __init__(self, batching: _Optional[_Union[Batching, str]] = ..., max_batch_size: _Optional[int] = ..., allowed_batch_sizes: _Optional[_Iterable[int]] = ..., max_queue_size: _Optional[int] = ..., shapes: _Optional[_Union[Shapes, str]] = ..., signatures: _Optional[_Mapping[str, SignatureOptions]] = ..., splits: _Optional[_Mapping[str, VersionWeights]] = ..., rollout: _Optional[_Union[Rollout, _Mapping]] = ..., shadow: _Optional[_Union[Shadow, _Mapping]] = ...) -> None: ...
+
+class Shadow(_message.Message):
+    __slots__ = ("version", "share", "address")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    share: float
+    address: str
+    def __init__(self, version: _Optional[int] = ..., share: _Optional[float] = ..., address: _Optional[str] = ...) -> None: ...
 
 class VersionWeights(_message.Message):
     __slots__ = ("weights",)

@@ -269,6 +269,46 @@ class RolloutVersion(_message.Message):
     p99_seconds: float
     def __init__(self, version: _Optional[int] = ..., state: _Optional[str] = ..., requests: _Optional[int] = ..., failures: _Optional[int] = ..., error_rate: _Optional[float] = ..., p99_seconds: _Optional[float] = ...) -> None: ...
 
+class GetShadowRequest(_message.Message):
+    __slots__ = ("model",)
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    def __init__(self, model: _Optional[str] = ...) -> None: ...
+
+class GetShadowResponse(_message.Message):
+    __slots__ = ("model", "declared", "version", "share", "address", "compared", "dropped", "failed", "unavailable", "rows", "changed", "largest_difference", "mean_seconds", "shadow_mean_seconds", "last_error")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    DECLARED_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    COMPARED_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    UNAVAILABLE_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    LARGEST_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    MEAN_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_MEAN_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    LAST_ERROR_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    declared: bool
+    version: int
+    share: float
+    address: str
+    compared: int
+    dropped: int
+    failed: int
+    unavailable: int
+    rows: int
+    changed: int
+    largest_difference: float
+    mean_seconds: float
+    shadow_mean_seconds: float
+    last_error: str
+    def __init__(self, model: _Optional[str] = ..., declared: bool = ..., version: _Optional[int] = ..., share: _Optional[float] = ..., address: _Optional[str] = ..., compared: _Optional[int] = ..., dropped: _Optional[int] = ..., failed: _Optional[int] = ..., unavailable: _Optional[int] = ..., rows: _Optional[int] = ..., changed: _Optional[int] = ..., largest_difference: _Optional[float] = ..., mean_seconds: _Optional[float] = ..., shadow_mean_seconds: _Optional[float] = ..., last_error: _Optional[str] = ...) -> None: ...
+
 class SetLabelRequest(_message.Message):
     __slots__ = ("model", "label", "version", "weights")
     class WeightsEntry(_message.Message):

@@ -77,6 +77,11 @@ class TensorgateServiceStub(object):
                 request_serializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetRolloutRequest.SerializeToString,
                 response_deserializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetRolloutResponse.FromString,
                 _registered_method=True)
+        self.GetShadow = channel.unary_unary(
+                '/tensorgate.v1.TensorgateService/GetShadow',
+                request_serializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetShadowRequest.SerializeToString,
+                response_deserializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetShadowResponse.FromString,
+                _registered_method=True)
         self.SetLabel = channel.unary_unary(
                 '/tensorgate.v1.TensorgateService/SetLabel',
                 request_serializer=tensorgate_dot_v1_dot_tensorgate__pb2.SetLabelRequest.SerializeToString,
@@ -153,6 +158,13 @@ class TensorgateServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetShadow(self, request, context):
+        """Says how a version that gets copies of requests agrees with the one that answers them, on this server.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetLabel(self, request, context):
         """Puts a label on a version that is available, in place of the version that has it, or on several by weight. Requests
         that name the label are answered by that version from then on; those in flight keep theirs.
@@ -210,6 +222,11 @@ def add_TensorgateServiceServicer_to_server(servicer, server):
                     servicer.GetRollout,
                     request_deserializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetRolloutRequest.FromString,
                     response_serializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetRolloutResponse.SerializeToString,
+            ),
+            'GetShadow': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetShadow,
+                    request_deserializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetShadowRequest.FromString,
+                    response_serializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetShadowResponse.SerializeToString,
             ),
             'SetLabel': grpc.unary_unary_rpc_method_handler(
                     servicer.SetLabel,
@@ -441,6 +458,33 @@ class TensorgateService(object):
             '/tensorgate.v1.TensorgateService/GetRollout',
             tensorgate_dot_v1_dot_tensorgate__pb2.GetRolloutRequest.SerializeToString,
             tensorgate_dot_v1_dot_tensorgate__pb2.GetRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetShadow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tensorgate.v1.TensorgateService/GetShadow',
+            tensorgate_dot_v1_dot_tensorgate__pb2.GetShadowRequest.SerializeToString,
+            tensorgate_dot_v1_dot_tensorgate__pb2.GetShadowResponse.FromString,
             options,
             channel_credentials,
             insecure,

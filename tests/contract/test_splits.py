@@ -66,7 +66,7 @@ async def test_a_session_has_one_version_over_both_transports(served: Served) ->
 
 
 REFUSED: dict[str, tuple[dict[Any, int], dict[str, Any], ErrorKind, tuple[str, ...]]] = {
-    "both": ({1: 1, 2: 1}, {"version": 1}, ErrorKind.INVALID_INPUT, ("weights",)),
+    "both": ({1: 1, 2: 1}, {"version": 1}, ErrorKind.INVALID_INPUT, ("version",)),
     "no weight": ({1: 0}, {}, ErrorKind.INVALID_INPUT, ("weights",)),
     "below zero": ({1: 5, 2: -1}, {}, ErrorKind.INVALID_INPUT, ("weights",)),
     "too heavy": ({1: 5, 2: 2_000_000}, {}, ErrorKind.INVALID_INPUT, ("weights",)),

@@ -109,6 +109,17 @@ def test_a_label_is_put_on_shown_asked_for_and_taken_away(server: ServerProcess,
         assert "stable" not in ask(server, "label", model, "stable", "--remove")
 
 
+def test_a_label_is_shared_by_versions(server: ServerProcess) -> None:
+    text = ask(server, "label", "shades", "beta", "1=95", "2:5")
+    assert "beta 95 %" in text
+    assert "beta 5 %" in text
+    answer = json.loads(ask(server, "label", "shades", "beta", "1=3", "2=1", "--json"))
+    assert answer["model"]["splits"] == {"beta": {"weights": {"1": 3, "2": 1}}}
+    assert "beta" not in ask(server, "label", "shades", "beta", "--remove")
+    assert "there is no rollout of shades" in ask(server, "rollout", "status", "shades")
+    assert "shades has no shadow" in ask(server, "shadow", "shades")
+
+
 def test_a_series_is_forecast(server: ServerProcess, table: Path) -> None:
     text = ask(server, "forecast", table.with_name("pair.csv"))
     assert "+3" in text
@@ -194,6 +205,9 @@ def test_a_misspelt_flag_is_answered_with_the_nearest() -> None:
         ["label", "shades"],
         ["label", "shades", "stable"],
         ["label", "shades", "stable", "one"],
+        ["label", "shades", "stable", "1", "2"],
+        ["label", "shades", "stable", "1=5", "2"],
+        ["rollout", "start", "shades", "--canary", "2"],
         ["label", "shades", "stable", "1", "--remove"],
     ],
 )

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.app.lifecycle import Server
 from service.app.settings import load
+from service.core.rollout import Shadow
 from service.core.traffic_split import Split
 from service.telemetry.certificates import report_expiry
 from service.telemetry.stores import StoreMetrics
@@ -60,6 +61,7 @@ async def test_every_metric_is_documented_as_it_is(tmp_path: Path) -> None:
     async with serving(tfserving_metrics=True, **settings) as served:
         await ask(served)
         served.runtime.catalog.set_labels("shades", {"stable": Split({1: 95, 2: 5})})
+        served.runtime.catalog.set_shadow("shades", Shadow(1, 1.0))
         report_expiry(served.runtime._parts.metrics.registry, lambda: 1.0)  # as with TLS
         StoreMetrics(served.runtime._parts.metrics.registry)  # as with a store
         pages.append(exposed((await served.rest.get("/metrics")).text))

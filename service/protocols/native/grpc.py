@@ -16,6 +16,7 @@ from service.core.engine import Engine
 from service.core.offload import offloaded
 from service.core.rights import Access
 from service.core.rollouts import Rollouts
+from service.core.shadow import Shadows
 from service.core.tensors import Tensor
 from service.core.visibility import Models
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input
@@ -26,6 +27,7 @@ from service.protocols.native.grpc_answers import classify_response, forecast_re
 from service.protocols.native.labels import DeleteLabelRequest, ModelLabels, SetLabelRequest
 from service.protocols.native.models import get_model, list_models
 from service.protocols.native.rollout import GetRolloutRequest, get_rollout
+from service.protocols.native.shadow import GetShadowRequest, get_shadow
 from service.schemas import (
     ClassifyRequest,
     ForecastRequest,
@@ -60,6 +62,7 @@ class NativeGrpc:
         forecaster: Answers Forecast.
         labels: Puts labels on versions.
         rollouts: Those that are declared.
+        shadows: Likewise.
         status_of: Makes the error of one message of a stream.
     """
 
@@ -70,6 +73,7 @@ class NativeGrpc:
     forecaster: SeriesForecaster
     labels: ModelLabels
     rollouts: Rollouts
+    shadows: Shadows
     status_of: StatusOf
 
     def service(self) -> GrpcService:
@@ -81,6 +85,7 @@ class NativeGrpc:
             "GetModel": (self.get_model, Access.READ),
             "GetDrift": (self.get_drift, Access.READ),
             "GetRollout": (self.get_rollout, Access.READ),
+            "GetShadow": (self.get_shadow, Access.READ),
             "SetLabel": (self.set_label, Access.CONTROL),
             "DeleteLabel": (self.delete_label, Access.CONTROL),
         }
@@ -119,6 +124,13 @@ class NativeGrpc:
         wanted = validated(GetRolloutRequest, {"model": request.model})
         answer = get_rollout(self.engine, self.models, self.rollouts, wanted, call)
         return pb.GetRolloutResponse(**answer.model_dump())
+
+    async def get_shadow(self, request: pb.GetShadowRequest, call: Call) -> pb.GetShadowResponse:
+        """Answers GetShadow."""
+        _refuse_unknown(request, "body")
+        wanted = validated(GetShadowRequest, {"model": request.model})
+        answer = get_shadow(self.engine, self.models, self.shadows, wanted, call)
+        return pb.GetShadowResponse(**answer.model_dump(exclude_none=True))
 
     async def set_label(self, request: pb.SetLabelRequest, call: Call) -> pb.SetLabelResponse:
         """Answers SetLabel."""

@@ -1,9 +1,9 @@
 """Labels of versions put on and taken away, as both transports offer it."""
 
 import re
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from service.core.call import Call
 from service.core.catalog import ModelRef
@@ -36,9 +36,6 @@ class DeleteLabelRequest(OfModel):
 class SetLabelRequest(DeleteLabelRequest):
     """Which version to put a label on, taken from the one that has it; or what part of it each of several has."""
 
-    version: Annotated[
-        int | None, Field(ge=0, lt=2**63, description="Version of the model, one that is available.")
-    ] = None
     weights: Annotated[
         dict[str, int] | None,
         Field(
@@ -49,26 +46,38 @@ class SetLabelRequest(DeleteLabelRequest):
         ),
     ] = None
 
-    @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if self.version is None and self.weights is None:
-            raise as_finding(invalid_input(Violation("version", "a version, or weights", "neither")))
-        if self.version is not None and self.weights is not None:
-            raise as_finding(invalid_input(Violation("weights", "either version or weights", "both")))
-        self.target()
-        return self
+    version: Annotated[
+        int | None,
+        Field(ge=0, lt=2**63, validate_default=True, description="Version of the model, one that is available."),
+    ] = None
+
+    @field_validator("weights")
+    @classmethod
+    def _make_a_split(cls, weights: dict[str, int] | None) -> dict[str, int] | None:
+        if weights is not None:
+            _split(weights)
+        return weights
+
+    @field_validator("version")
+    @classmethod
+    def _one_of_both(cls, version: int | None, info: ValidationInfo) -> int | None:
+        if "weights" in info.data and (version is None) is (info.data["weights"] is None):
+            got = "neither" if version is None else "both"
+            raise as_finding(invalid_input(Violation("", "either version or weights", got)))
+        return version
 
     def target(self) -> Target:
         """Returns what the label is to stand for."""
-        if self.weights is None:
-            return self.version or 0
-        where = "weights"
-        if wrong := [version for version in self.weights if not _VERSION.fullmatch(version)]:
-            raise as_finding(invalid_input(Violation(where, "weights by version, a number", shown(wrong[0]))))
-        try:
-            return checked_split({int(version): weight for version, weight in self.weights.items()})
-        except ValueError as error:
-            raise as_finding(invalid_input(Violation(where, str(error), shown(self.weights)))) from None
+        return (self.version or 0) if self.weights is None else _split(self.weights)
+
+
+def _split(weights: dict[str, int]) -> Split:
+    if wrong := [version for version in weights if not _VERSION.fullmatch(version)]:
+        raise as_finding(invalid_input(Violation("", "weights by version, a number", shown(wrong[0]))))
+    try:
+        return checked_split({int(version): weight for version, weight in weights.items()})
+    except ValueError as error:
+        raise as_finding(invalid_input(Violation("", str(error), shown(weights)))) from None
 
 
 class ModelLabels:

@@ -11,7 +11,7 @@ from service.codecs.model_card import MEDIA_TYPES
 from service.codecs.samples import available, first_of
 from service.core.tasks import Forecaster, ImageClassifier
 from service.core.visibility import SeenModels
-from service.protocols.native import card, drift, examples, labels, rollout
+from service.protocols.native import card, drift, examples, labels, rollout, shadow
 
 Json = dict[str, Any]
 
@@ -58,6 +58,14 @@ _OPERATIONS = (
         "How the rollout of a new version stands",
         rollout.GetRolloutRequest,
         rollout.GetRolloutResponse,
+    ),
+    _Operation(
+        "get",
+        _MODEL + "/shadow",
+        "getShadow",
+        "How a version that gets copies of requests agrees with the one that answers them",
+        shadow.GetShadowRequest,
+        shadow.GetShadowResponse,
     ),
     _Operation(
         "get",

@@ -16,6 +16,7 @@ from service.core.engine import Engine
 from service.core.offload import offloaded
 from service.core.rights import Access
 from service.core.rollouts import Rollouts
+from service.core.shadow import Shadows
 from service.core.visibility import Models
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input, shown
 from service.protocols.native.card import GetCardRequest, GetPlotRequest, get_card, get_plot
@@ -26,6 +27,7 @@ from service.protocols.native.json_body import Fields, json_object, length, mess
 from service.protocols.native.labels import DeleteLabelRequest, ModelLabels, SetLabelRequest
 from service.protocols.native.models import get_model, list_models
 from service.protocols.native.rollout import GetRolloutRequest, get_rollout
+from service.protocols.native.shadow import GetShadowRequest, get_shadow
 from service.schemas import ClassifyRequest, ForecastRequest, GetModelRequest
 from service.seam.http import JSON, HttpRequest, HttpResponse, RestApi, Route
 from service.seam.problem import problem_response
@@ -64,6 +66,7 @@ class NativeRest:
         forecaster: Answers forecast.
         labels: Puts labels on versions.
         rollouts: Those that are declared.
+        shadows: Likewise.
     """
 
     engine: Engine
@@ -73,6 +76,7 @@ class NativeRest:
     forecaster: SeriesForecaster
     labels: ModelLabels
     rollouts: Rollouts
+    shadows: Shadows
 
     def api(self) -> RestApi:
         """Returns this side of the typed API."""
@@ -83,6 +87,7 @@ class NativeRest:
             Route("GET", PREFIX + "/{model}", self.get_model, access=Access.READ),
             Route("GET", PREFIX + "/{model}/drift", self.get_drift, access=Access.READ),
             Route("GET", PREFIX + "/{model}/rollout", self.get_rollout, access=Access.READ),
+            Route("GET", PREFIX + "/{model}/shadow", self.get_shadow, access=Access.READ),
             Route("GET", PREFIX + "/{model}/card", self.get_card, access=Access.READ),
             Route("GET", PREFIX + "/{model}/card/{plot}", self.get_plot, access=Access.READ),
             Route("PUT", LABEL, self.set_label, access=Access.CONTROL),
@@ -109,6 +114,11 @@ class NativeRest:
         """Answers ``GET /api/v1/models/{model}/rollout``."""
         wanted = validated(GetRolloutRequest, _merged(request.params, _query(request)))
         return _response(get_rollout(self.engine, self.models, self.rollouts, wanted, call), call)
+
+    async def get_shadow(self, request: HttpRequest, call: Call) -> HttpResponse:
+        """Answers ``GET /api/v1/models/{model}/shadow``."""
+        wanted = validated(GetShadowRequest, _merged(request.params, _query(request)))
+        return _response(get_shadow(self.engine, self.models, self.shadows, wanted, call), call)
 
     async def get_card(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers ``GET /api/v1/models/{model}/card``."""

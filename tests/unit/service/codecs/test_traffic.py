@@ -10,7 +10,7 @@ from service.codecs.model_config_edit import with_change
 from service.codecs.model_config_text import format_model_configs
 from service.core.batch_policy import AS_THE_SERVER
 from service.core.model_config import ModelConfig
-from service.core.rollout import PLAIN, Guards, Reason, RolledBack, Rollout, Traffic
+from service.core.rollout import PLAIN, Guards, Reason, RolledBack, Rollout, Shadow, Traffic
 from service.core.traffic_split import UNNAMED, Split
 from service.errors import ErrorKind, GatewayError
 
@@ -57,6 +57,15 @@ def test_a_rollout_is_read_with_defaults_and_written_back() -> None:
     assert parse(format_model_configs([config])) == config
 
 
+def test_a_shadow_is_read_and_written_back() -> None:
+    config = parse(file_of("shadow { version: 8 }"))
+    assert config.traffic.shadow == Shadow(8, 1.0)
+    assert parse(format_model_configs([config])) == config
+    elsewhere = parse(file_of('shadow { version: 8 share: 0.1 address: "[::1]:8500" }', policy="latest {}"))
+    assert elsewhere.traffic.shadow == Shadow(8, 0.1, "[::1]:8500")
+    assert parse(format_model_configs([elsewhere])) == elsewhere
+
+
 def test_nothing_said_is_nothing_and_tensorflow_serving_gets_nothing() -> None:
     assert parse(file_of("")).traffic is PLAIN
     [config] = encode_reload([parse(file_of(f"{SPLIT} {ROLLOUT}"))]).model_config_list.config
@@ -89,6 +98,10 @@ def test_nothing_said_is_nothing_and_tensorflow_serving_gets_nothing() -> None:
         (file_of(ROLLOUT.replace("start", "guards { max_drift_psi: nan } start")), "guards.max_drift_psi"),
         (file_of(ROLLOUT.replace("start", 'rolled_back { reason: "x" } start')), "rolled_back.reason"),
         (file_of(f"{SPLIT.replace('canary', '')} {ROLLOUT}"), "rollout.label"),
+        (file_of("shadow { version: 8 }", policy="specific { versions: 7 }"), "specific without 8"),
+        (file_of("shadow { version: -8 }"), "shadow.version"),
+        (file_of("shadow { version: 8 share: 1.5 }"), "shadow.share"),
+        (file_of('shadow { version: 8 address: "http://x" }'), "shadow.address"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_cure(text: str, words: str) -> None:
@@ -99,7 +112,7 @@ def test_what_makes_no_sense_is_refused_with_the_cure(text: str, words: str) -> 
 
 
 HEAD = "# Of the shop.\n\n# Ask before you change it.\n"
-TWO = HEAD + file_of("batching: OFF") + ' model_config_list { config { name: "n" base_path: "/n" } } # the other one'
+TWO = HEAD + file_of("batching: OFF")[:-1] + ' config { name: "n" base_path: "/n" } } # the other one'
 
 
 def test_a_change_leaves_all_else_as_it_is() -> None:

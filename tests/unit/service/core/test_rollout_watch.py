@@ -138,8 +138,8 @@ def test_what_may_be_chance_neither_takes_it_back_nor_lets_it_pass() -> None:
 def test_a_slow_version_is_taken_back() -> None:
     watch = Watched()
     watch.answer(200, version=7)
-    watch.answer(17, version=8)
-    watch.answer(3, version=8, seconds=0.2)
+    watch.answer(16, version=8)
+    watch.answer(4, version=8, seconds=0.2)
     watch.later(1)
     assert watch.rolled_back is not None
     assert watch.rolled_back.reason is Reason.LATENCY
