@@ -74,7 +74,7 @@ def _add_guards(parser: argparse.ArgumentParser) -> None:
     for name, what in (
         ("max-error-rate-increase", "that more of its requests may fail than of the stable version's, 0 to 1"),
         ("max-p99-ratio", "of its p99 to that of the stable version, from 1 on"),
-        ("max-drift-psi", "of what it is asked and answers to its reference"),
+        ("max-drift-psi", "of what it answers to its reference"),
         ("max-changed-share", "of answers of another class, where answers are compared, 0 to 1"),
     ):
         default = getattr(guards, name.replace("-", "_"))

@@ -34,8 +34,8 @@ class Guards:
         min_requests: Fewest that each of both has answered before a step is passed.
         max_error_rate_increase: Of the share of requests that failed, 0 to 1.
         max_p99_ratio: Of the time within which 99 of 100 requests are answered, to that of the stable version.
-        max_drift_psi: Population stability index of what the canary is asked and answers, against its own reference,
-            where that of the stable version is not as large.
+        max_drift_psi: Population stability index of what the canary answers, against its own reference, where that of
+            the stable version is not beyond it too.
         max_changed_share: Of answers of another class than the stable version's, where answers are compared.
     """
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from service.core.drift import Drift
 from service.core.drift_measures import FEWEST_ROWS, SIGNIFICANT, Verdict
+from service.core.drift_reference import Side
 from service.core.rollout import Guards, Reason
 from service.core.version_counts import VersionCounts, is_surely_more
 
@@ -139,15 +140,16 @@ def _drift(guards: Guards, seen: Seen, *, before_the_last: bool) -> Finding:
     limit = guards.max_drift_psi
     if limit is None or not seen.canary_drift:
         return Finding()
-    both = {_statistic(drift) for drift in seen.stable_drift if _is_beyond(drift, limit)}
-    for drift in seen.canary_drift:
+    both = {_statistic(drift) for drift in seen.stable_drift if drift.rows < FEWEST_ROWS or _is_beyond(drift, limit)}
+    answers = [drift for drift in seen.canary_drift if drift.side is Side.OUTPUT]  # what it is asked is not its doing
+    for drift in answers:
         if drift.distance is not None and _is_beyond(drift, limit) and _statistic(drift) not in both:
             told = (
-                f"{drift.statistic.value} of {drift.tensor} ({drift.side.value}) has a PSI of {drift.distance.psi:.2f} "
-                f"against the new version's reference, {limit:g} is allowed"
+                f"{drift.statistic.value} of {drift.tensor} has a PSI of {drift.distance.psi:.2f} against the new "
+                f"version's reference, {limit:g} is allowed"
             )
             return Finding(Hit(Reason.DRIFT, told), told)
-    fewest = min(drift.rows for drift in seen.canary_drift)
+    fewest = min((drift.rows for drift in answers), default=FEWEST_ROWS)
     if before_the_last and fewest < FEWEST_ROWS:
         return Finding(waits=f"{fewest:.0f} of {FEWEST_ROWS} rows that are to be watched for drift")
     return Finding()
@@ -160,8 +162,8 @@ def _is_beyond(drift: Drift, limit: float) -> bool:
     return apart.psi > limit and apart.p_value < SIGNIFICANT
 
 
-def _statistic(drift: Drift) -> tuple[str, str, str, str]:
-    return drift.signature, drift.side.value, drift.tensor, drift.statistic.value
+def _statistic(drift: Drift) -> tuple[str, str, str]:
+    return drift.signature, drift.tensor, drift.statistic.value
 
 
 def _ms(seconds: float) -> str:
