@@ -170,7 +170,8 @@ def _request(operation: _Operation, components: Json, model: str | None, bodies:
     fields = components[name]["properties"]
     in_path = [field for field in fields if f"{{{field}}}" in operation.path]
     parameters = [_parameter(field, "path", fields[field]) for field in in_path]
-    parameters += [_parameter(field, "query", schema) for field, schema in fields.items() if "default" in schema]
+    optional = {field: schema for field, schema in fields.items() if "default" in schema and not _is_object(schema)}
+    parameters += [_parameter(field, "query", schema) for field, schema in optional.items()]
     if model is not None:
         parameters[0]["example"] = model
     if not operation.has_body:
@@ -181,6 +182,11 @@ def _request(operation: _Operation, components: Json, model: str | None, bodies:
         components[name]["required"].remove(field)
     shown = {"examples": {title: {"value": body} for title, body in bodies.items()}} if bodies else {}
     return {"parameters": parameters, "requestBody": {"required": True, "content": _json(name, **shown)}}
+
+
+def _is_object(field: Json) -> bool:
+    """Returns whether a field has no form that a query could have."""
+    return any(schema.get("type") == "object" for schema in field.get("anyOf", [field]))
 
 
 def _parameter(name: str, place: str, field: Json) -> Json:
@@ -198,8 +204,10 @@ def _examples(models: SeenModels) -> dict[str, tuple[str, Json]]:
     """Returns a model's name and bodies that it accepts, by operation."""
     made: dict[str, tuple[str, Json]] = {}
     for version in available(models)[:1]:
-        made |= dict.fromkeys(("getModel", "getDrift", "getCard", "getPlot", "deleteLabel"), (version.name, {}))
-        made["setLabel"] = (version.name, {"version": {"version": version.version}})
+        asked = ("getModel", "getDrift", "getRollout", "getShadow", "getCard", "getPlot", "deleteLabel")
+        made |= dict.fromkeys(asked, (version.name, {}))
+        number = version.version
+        made["setLabel"] = (version.name, {"version": {"version": number}, "weights": {"weights": {str(number): 100}}})
     if (classifier := first_of(models, ImageClassifier)) is not None:
         made["classify"] = (classifier[0], examples.images(classifier[1]))
     if (forecaster := first_of(models, Forecaster)) is not None:
