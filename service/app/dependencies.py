@@ -41,8 +41,8 @@ from service.telemetry.memory_limit import report_memory_limit
 from service.telemetry.metrics import Metrics
 from service.telemetry.rate_limits import RateLimitMetrics
 from service.telemetry.request_log import RequestLogMetrics
-from service.telemetry.stores import StoreMetrics
 from service.telemetry.shadow import ShadowMetrics
+from service.telemetry.stores import StoreMetrics
 from service.telemetry.traffic import TrafficMetrics
 
 _LIMITS = {"max_requests_in_flight", "max_streams_in_flight", "max_bytes_in_flight", "max_queue_size"}
