@@ -88,7 +88,7 @@ async def test_models_are_named_in_metrics_by_template_only(server: RealServer) 
 async def test_each_bound_is_named_when_it_refuses(
     server: RealServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    models = server.runtime._settings.models
+    models = server.runtime._settings.models_folder
     bounds = {
         "max_request_bytes": 4096,
         "max_request_rows": 8,
