@@ -14,9 +14,15 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in (columns, rule, *rows))
 
 
+def notes(found: Sequence[str]) -> str:
+    """What was found out and decided while the data were read, as a list; empty for nothing."""
+    return "".join(f"\n- {note}." for note in found) + "\n" if found else ""
+
+
 def gate_section(verdict: Verdict) -> str:
-    """What the quality gate found, and, when it was overruled, that it was."""
-    lines = [f"- {sentence}." for sentence in verdict.sentences()]
+    """What the quality gate found and warns of, and, when it was overruled, that it was."""
+    lines = [f"- {sentence}." for sentence in (*verdict.sentences(), *verdict.remarks)]
+    lines += [f"- **Warning**: {sentence}." for sentence in verdict.warnings]
     if verdict.result == "forced":
         lines.insert(0, "**The quality gate refused this model; it was published by force (`--force`).**\n")
     else:

@@ -1,8 +1,12 @@
 """What can go wrong in a training run that its user can do something about.
 
 TrainingError            the input or an option is not usable
-└── PublicationRefusedError   the model is sound, but not good enough to replace what is there
+├── PublicationRefusedError   the model is sound, but not good enough to replace what is there, or not what it was
+└── PlaceError                the models folder cannot be written to
 """
+
+from pathlib import Path
+from typing import Self
 
 
 class TrainingError(Exception):
@@ -10,4 +14,14 @@ class TrainingError(Exception):
 
 
 class PublicationRefusedError(TrainingError):
-    """The quality gate found the new model worse than what it must not fall behind."""
+    """The new model is worse than what it must not fall behind, or changes what clients rely on."""
+
+
+class PlaceError(TrainingError):
+    """Nothing can be published in the models folder."""
+
+    @classmethod
+    def of(cls, models: Path, error: OSError) -> Self:
+        """Says what the file system refused, and where."""
+        where = "" if error.filename is None or str(error.filename) == str(models) else f" ({error.filename})"
+        return cls(f"--models {models}: cannot be written to: {error.strerror or error}{where}")

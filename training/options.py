@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+MOST_BROKEN = 0.05  # of a folder's pictures may be unreadable
+
 
 @dataclass(frozen=True, slots=True)
 class PublishOptions:
@@ -13,12 +15,14 @@ class PublishOptions:
         name: the model's name in it.
         force: publish even when the quality gate says no.
         tolerance: how much worse than the published version the model may be; its unit is the family's.
+        allow_change: publish even a model of another kind, or with other columns, window, horizon or classes.
     """
 
     models: Path
     name: str
     force: bool
     tolerance: float
+    allow_change: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +34,41 @@ class ClassifierOptions:
         seed: makes initial weights, order and augmentation repeatable.
         split_seed: decides which images are held out.
         epochs: the most passes over the data; None takes a number that suits its size.
+        most_broken: which share of the files of a folder may be unreadable.
     """
 
     data: str
     seed: int
     split_seed: int
     epochs: int | None
+    most_broken: float = MOST_BROKEN
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a file of series is read; what is None is found out.
+
+    Attributes:
+        columns: the columns to read; the first is the one forecast.
+        time_column: the column that says when; `none` for rows that are in order and evenly spaced.
+        series: the name of the series to take, of a file with several; or COLUMN=NAME.
+        fill: what a step without a value gets: `last`, `linear`, `zero`, or `none` to refuse it.
+        date_format: of the times, as in `datetime.strptime`.
+        time_zone: of times that have none, as in "Europe/Berlin".
+        decimal: the decimal sign, `.` or `,`.
+        delimiter: between fields.
+        encoding: of the text.
+    """
+
+    columns: tuple[str, ...] = ()
+    time_column: str | None = None
+    series: str | None = None
+    fill: str | None = None
+    date_format: str | None = None
+    time_zone: str | None = None
+    decimal: str | None = None
+    delimiter: str | None = None
+    encoding: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +76,8 @@ class ForecasterOptions:
     """How to train a forecaster.
 
     Attributes:
-        data: the name of a data set, or a CSV file.
-        columns: the columns of the file to read; the first is the one forecast.
-        time_column: the column that says when; None for rows that are in order and evenly spaced.
+        data: the name of a data set, or a file.
+        reading: how the file is read.
         preset: `quantile` or `plain`.
         window: how many past steps the model sees; None takes the data set's or the preset's.
         horizon: how many steps it forecasts.
@@ -55,8 +87,7 @@ class ForecasterOptions:
     """
 
     data: str
-    columns: tuple[str, ...]
-    time_column: str | None
+    reading: Reading
     preset: str
     window: int | None
     horizon: int

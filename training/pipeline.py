@@ -10,36 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from training.changes import check_change
 from training.display import Display
-from training.gate import Bar, Verdict
+from training.errors import PlaceError
+from training.gate import Judgement, Verdict
 from training.interrupts import ignore_interrupts
-from training.manifest import EXTRA, read_manifest, write_manifest
+from training.judge import Judge
+from training.manifest import EXTRA, write_manifest
 from training.options import PublishOptions
 from training.reference import SignatureStatistics, write_reference
-from training.repository import draft, version_folder, versions
+from training.repository import Draft, draft
 from training.verify import Case, verifier
 from training.warmup import write_warmup
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What the quality gate compares.
-
-    Attributes:
-        measure: names the error in a sentence.
-        error: the model's, on the test part; smaller is better.
-        naive: names the naive baseline.
-        naive_error: the baseline's, on the same part.
-        comparison: the hash of all that the error is measured on; errors are comparable when it is equal.
-        limit: from the published version's error and the tolerance, the largest error allowed.
-    """
-
-    measure: str
-    error: float
-    naive: str
-    naive_error: float
-    comparison: str
-    limit: Callable[[float, float], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,49 +56,69 @@ class Candidate:
 def publish(candidate: Candidate, options: PublishOptions, display: Display) -> Path:
     """Publishes a candidate.
 
+    It is judged twice: before it is written, and once more while no other run can publish.
+
     Args:
         candidate: the model.
         options: where to, and under which conditions.
-        display: shows the steps.
+        display: shows the steps, and what the gate found.
 
     Returns:
         The folder of the new version.
 
     Raises:
         PublicationRefusedError: the gate said no.
+        PlaceError: the models folder cannot be written to, or the disk is full.
         TrainingError: the exported model does not answer as the trained one.
     """
-    verdict = judge(candidate.judgement, options)
+    judge = Judge(candidate.judgement, options, display)
+    verdict = judge.verdict()
+    _show(verdict, display)
     verdict.enforce()
+    try:
+        with verifier() as fresh_process, draft(options.models, options.name) as draft_:
+            _write(candidate, verdict, draft_, display)
+            display.step("Reloading it in a fresh process and comparing it with the trained model")
+            fresh_process.check(draft_.folder, candidate.cases, scale=candidate.scale)
+            return draft_.publish(lambda version: _seal(candidate, options, draft_, (judge, verdict, version)))
+    except OSError as error:
+        raise PlaceError.of(options.models, error) from error
 
-    def seal(version: int) -> None:
-        write_manifest(draft_.folder, _entries(candidate, verdict, options.name, version))
-        ignore_interrupts()
 
-    with verifier() as fresh_process, draft(options.models, options.name) as draft_:
-        display.step("Exporting the SavedModel and its report")
+def _write(candidate: Candidate, verdict: Verdict, draft_: Draft, display: Display) -> None:
+    """Writes all of a version that does not depend on its number."""
+    import tensorflow as tf
+
+    display.step("Exporting the SavedModel and its report")
+    try:
         candidate.export(draft_.folder)
-        extra = draft_.folder / EXTRA
-        extra.mkdir(exist_ok=True)
-        inputs = {signature: case.inputs for signature, case in candidate.cases.items()}
-        write_warmup(extra, options.name, inputs=inputs, methods=candidate.methods)
-        write_reference(draft_.folder, candidate.reference, about=candidate.about_reference)
-        candidate.report(extra, verdict)
-        display.step("Reloading it in a fresh process and comparing it with the trained model")
-        fresh_process.check(draft_.folder, candidate.cases, scale=candidate.scale)
-        return draft_.publish(seal)
+    except (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError) as error:  # TensorFlow's own OSErrors
+        raise PlaceError(f"--models {draft_.models}: cannot be written to: {error.message}") from error
+    extra = draft_.folder / EXTRA
+    extra.mkdir(exist_ok=True)
+    inputs = {signature: case.inputs for signature, case in candidate.cases.items()}
+    write_warmup(extra, draft_.name, inputs=inputs, methods=candidate.methods)
+    write_reference(draft_.folder, candidate.reference, about=candidate.about_reference)
+    candidate.report(extra, verdict)
 
 
-def judge(judgement: Judgement, options: PublishOptions) -> Verdict:
-    """Compares a model with the naive baseline and, where the data are the same, with the published version."""
-    bars = [Bar(judgement.naive, judgement.naive_error, judgement.naive_error)]
-    if published := versions(options.models, options.name):
-        manifest = read_manifest(version_folder(options.models, options.name, published[-1])) or {}
-        theirs = manifest.get("evaluation", {})
-        if theirs.get("comparison") == judgement.comparison:
-            error = float(theirs["error"])
-            bars.append(Bar(f"published version {published[-1]}", error, judgement.limit(error, options.tolerance)))
-    return Verdict(judgement.measure, judgement.error, tuple(bars), options.force)
+def _seal(candidate: Candidate, options: PublishOptions, draft_: Draft, found: tuple[Judge, Verdict, int]) -> None:
+    """Judges by what is published now, and writes what says so."""
+    judge, verdict, version = found
+    check_change(options, {"kind": candidate.kind, **candidate.facts})
+    now = judge.verdict()
+    now.enforce()
+    if now != verdict:
+        candidate.report(draft_.folder / EXTRA, now)
+    write_manifest(draft_.folder, _entries(candidate, now, options.name, version))
+    ignore_interrupts()
+
+
+def _show(verdict: Verdict, display: Display) -> None:
+    for sentence in (*verdict.sentences(), *verdict.remarks):
+        display.note(f"Quality gate: {sentence}")
+    for sentence in verdict.warnings:
+        display.warning(sentence)
 
 
 def _entries(candidate: Candidate, verdict: Verdict, name: str, version: int) -> dict[str, Any]:
@@ -132,6 +134,8 @@ def _entries(candidate: Candidate, verdict: Verdict, name: str, version: int) ->
             "comparison": judgement.comparison,
             "gate": verdict.result,
             "checks": list(verdict.sentences()),
+            "remarks": list(verdict.remarks),
+            "warnings": list(verdict.warnings),
         },
         "command": shlex.join(sys.argv[1:]),
     }

@@ -14,7 +14,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from training.errors import PlaceError
+
 _SUFFIX = ".partial"
+_ROOM = 64 * 2**20  # bytes: more than the largest version that the commands write
 
 
 def versions(models: Path, name: str) -> list[int]:
@@ -42,7 +45,8 @@ class Draft:
         """Gives the draft the next version number and moves it to its place.
 
         Args:
-            seal: writes into the folder what depends on the number.
+            seal: writes into the folder what depends on the number. No other run publishes meanwhile; what it raises
+                is raised, and nothing was published.
 
         Returns:
             The folder of the published version.
@@ -75,6 +79,29 @@ def draft(models: Path, name: str) -> Iterator[Draft]:
     """
     with _parents(models / name), contextlib.ExitStack() as stack:
         yield Draft(models, name, _opened(models, name, stack))
+
+
+def check_place(models: Path, name: str) -> None:
+    """Finds out whether a version can be published, by all steps of it but the last; leaves nothing behind.
+
+    Args:
+        models: the models folder; need not be there yet.
+        name: the model's name.
+
+    Raises:
+        PlaceError: a folder is none, or may not be written to, or the disk has not enough room.
+    """
+    for folder in (models, models / name):
+        if folder.exists() and not folder.is_dir():
+            raise PlaceError(f"--models {models}: expected a folder, got a file: {folder}")
+    try:
+        with draft(models, name) as probe:
+            with (probe.folder / "room").open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, _ROOM)
+            if (models / name).is_dir():
+                Path(tempfile.mkdtemp(prefix=".", suffix=_SUFFIX, dir=models / name)).rmdir()
+    except OSError as error:
+        raise PlaceError.of(models, error) from error
 
 
 def _opened(models: Path, name: str, stack: contextlib.ExitStack) -> Path:

@@ -1,8 +1,8 @@
 """Reloads an exported model in a fresh process and compares it with the model that was trained.
 
 The trained model's side writes cases, one folder per signature with its inputs and the outputs it expects; the
-fresh process (`python -m training.verify`) has only the SavedModel and these. It is started early and waits for its
-orders, because importing TensorFlow takes longer than the comparison.
+fresh process has only the SavedModel and these. It is started early and waits for its orders, because importing
+TensorFlow takes longer than the comparison.
 """
 
 import contextlib
@@ -12,12 +12,15 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from training.errors import TrainingError
 
 TOLERANCE = 1e-5
 _ROWS = 512  # at a time, so that a large test part needs little memory
+_LAST_WORDS = 20  # lines of a process that failed
+_FOLDER = str(Path(__file__).resolve().parent.parent)  # where this package is found, installed or not
+_PROGRAM = f"import sys; sys.path.append({_FOLDER!r}); from training.verify import main; sys.exit(main())"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +38,10 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """The waiting fresh process."""
+    """The waiting fresh process, and the file that takes what it writes to standard error."""
 
     process: subprocess.Popen[str]
+    errors: IO[str]
 
     def check(self, model: Path, cases: Mapping[str, Case], *, scale: float) -> None:
         """Compares the exported model with what the trained model answered.
@@ -54,26 +58,32 @@ class Verifier:
             _write_cases(Path(folder), cases)
             answer, _ = self.process.communicate(f"{model}\n{folder}\n{scale}\n")
         if self.process.returncode != 0:
-            reason = answer.strip() or f"the checking process ended with {self.process.returncode}"
-            raise TrainingError(f"the exported model is not the trained model: {reason}")
+            raise TrainingError(f"the exported model is not the trained model: {answer.strip() or self._end()}")
+
+    def _end(self) -> str:
+        """How the process ended that could not say what differs, and its last words."""
+        self.errors.seek(0)
+        said = self.errors.read().strip().splitlines()
+        return "\n".join([f"the checking process ended with {self.process.returncode}", *said[-_LAST_WORDS:]])
 
 
 @contextlib.contextmanager
 def verifier() -> Iterator[Verifier]:
     """Starts the fresh process, and ends it with the block whatever happens."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "training.verify"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,  # an interrupt from the keyboard is the parent's to handle
-    )
-    try:
-        yield Verifier(process)
-    finally:
-        process.kill()
-        process.communicate()
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _PROGRAM],  # what lies in the current folder is no part of it
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,  # an interrupt from the keyboard is the parent's to handle
+        )
+        try:
+            yield Verifier(process, errors)
+        finally:
+            process.kill()
+            process.communicate()
 
 
 def compare(model: Path, cases: Path, scale: float) -> str:
@@ -156,7 +166,3 @@ def main() -> int:
     difference = compare(Path(model), Path(cases), float(scale))
     sys.stdout.write(difference)
     return 1 if difference else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

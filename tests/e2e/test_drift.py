@@ -75,7 +75,7 @@ def _false_alarms(models: Path, images: Any, scores: Any) -> float:
 
 
 def test_shifted_and_scaled_sunspots_drift(rest: httpx.Client) -> None:
-    values = load_series("sunspots", columns=(), time_column=None).target
+    values = load_series("sunspots").target
     windows = np.lib.stride_tricks.sliding_window_view(values, 33)[:214].astype(np.float32)
     predicted(rest, "sunspots", windows)
     assert set(verdicts(rest, "sunspots").values()) == {"stable"}

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
+from training.classifier.files import fingerprint
 from training.classifier.folder import read_folder
 from training.errors import TrainingError
+from training.options import MOST_BROKEN
 
 _GARMENTS = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 _OBJECTS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -30,6 +32,9 @@ class ImageData:
         classes: the names of the classes.
         held_out: how many images at the end are the test part that the data set itself defines; 0 when it defines none.
         mirrored: a mirrored image still belongs to its class.
+        files: the N names of the files that the images came from; empty where there are none.
+        content: uint64 [N], the fingerprints of these files; None where there are none.
+        notes: what was found out and decided while they were read, a sentence each.
     """
 
     name: str
@@ -38,6 +43,15 @@ class ImageData:
     classes: tuple[str, ...]
     held_out: int = 0
     mirrored: bool = False
+    files: tuple[str, ...] = ()
+    content: NDArray[np.uint64] | None = None
+    notes: tuple[str, ...] = ()
+
+    def fingerprints(self) -> NDArray[np.uint64]:
+        """What tells the images apart, uint64 [N]: of their files, or of their pixels where there are none."""
+        if self.content is not None:
+            return self.content
+        return np.array([fingerprint(image.tobytes()) for image in self.images], np.uint64)
 
     def sha256(self) -> str:
         """The hash of the pixels, the labels and the names of the classes."""
@@ -47,11 +61,12 @@ class ImageData:
         return digest.hexdigest()
 
 
-def load(source: str) -> ImageData:
+def load(source: str, *, most_broken: float = MOST_BROKEN) -> ImageData:
     """Loads a data set.
 
     Args:
         source: `digits`, `mnist`, `fashion-mnist`, `cifar10`, or a folder with one sub-folder of image files per class.
+        most_broken: which share of the files of a folder may be unreadable.
 
     Raises:
         TrainingError: there is no such data set or folder, it cannot be downloaded, or the folder's content is
@@ -62,8 +77,16 @@ def load(source: str) -> ImageData:
     if not Path(source).is_dir():
         known = ", ".join(_LOADERS)
         raise TrainingError(f"--data: expected one of {known}, or a folder of images; got {source!r}, which is neither")
-    images, labels, classes = read_folder(Path(source))
-    return ImageData(Path(source).resolve().name, images, labels, classes)
+    found = read_folder(Path(source), most_broken=most_broken)
+    return ImageData(
+        Path(source).resolve().name,
+        found.images,
+        found.labels,
+        found.classes,
+        files=found.files,
+        content=found.content,
+        notes=found.notes,
+    )
 
 
 def _digits() -> ImageData:

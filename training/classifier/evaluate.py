@@ -25,6 +25,11 @@ class Accuracy:
     recall: NDArray[np.float64]
     confusion: NDArray[np.int64]
 
+    @property
+    def balanced_error(self) -> float:
+        """One less the mean recall of the classes, so that each weighs the same, however rare it is."""
+        return float(1 - self.recall.mean())
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:

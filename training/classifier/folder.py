@@ -1,24 +1,61 @@
 """A folder with one sub-folder of image files per class."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from pictures.plain import PictureError, plain
-from training.classifier.decoding import decode_image, decode_images
+from training.classifier.decoding import decode_images
+from training.classifier.files import (
+    SUFFIXES,
+    UnreadableError,
+    content_of,
+    decodable,
+    fingerprint,
+    is_of_system,
+    picture_files,
+)
 from training.errors import TrainingError
 
-_OTHER_IMAGES = frozenset(
-    {".avif", ".heic", ".heif", ".jp2", ".tif", ".tiff", ".webp"}
-)  # not to be passed over, silently
-_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".gif", ".bmp"})
 _FEWEST_PER_CLASS = 5  # fewer cannot be split into three parts that all have the class
 _LONGEST_SIDE = 128
+_MOST_NAMED = 10
+_PARTS = frozenset({"dev", "test", "testing", "train", "training", "val", "valid", "validation"})
 
 
-def read_folder(root: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple[str, ...]]:
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """The pictures of a folder.
+
+    Attributes:
+        images: uint8 [N,H,W,C].
+        labels: int64 [N].
+        classes: their names.
+        files: the N paths, relative to the folder.
+        content: uint64 [N], the fingerprints of the files.
+        notes: what was left out and why, a sentence each.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    files: tuple[str, ...]
+    content: NDArray[np.uint64]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: Path
+    label: int
+    picture: bytes
+    shape: tuple[int, int, int]
+
+
+def read_folder(root: Path, *, most_broken: float) -> Pictures:
     """Reads all images below a folder, in one size and one number of channels, as people see them.
 
     The size is the median of the heights and widths, at most 128 pixels on the longer side; the channels are 1 when
@@ -27,85 +64,103 @@ def read_folder(root: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64], tuple
 
     Args:
         root: its sub-folders, sorted by name, are the classes; hidden ones and other files are passed over.
-
-    Returns:
-        uint8 [N,H,W,C], int64 [N], and the names of the classes.
+        most_broken: which share of the files may be unreadable; they are left out.
 
     Raises:
-        TrainingError: fewer than two classes, a class with fewer than five images, a file that cannot be decoded,
-            or the same image in two classes.
+        TrainingError: fewer than two classes, a class with fewer than five images, sub-folders that are parts and not
+            classes, too many files that cannot be read, or the same image in two classes.
     """
-    folders = sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    try:
+        folders = sorted(entry for entry in root.iterdir() if entry.is_dir() and not is_of_system(entry))
+        notes = _checked(root, folders)
+        files, broken = _read(folders)
+    except OSError as error:
+        raise TrainingError(f"{error.filename}: cannot be read: {error.strerror}") from error
+    notes += _broken_note(root, broken, len(files), most_broken)
+    _check_counts(folders, [file.label for file in files.values()])
+    height, width = _common_size([file.shape for file in files.values()])
+    channels = 1 if all(file.shape[2] <= 2 for file in files.values()) else 3
+    pictures = tf.constant([file.picture for file in files.values()])
+    pixels = decode_images(pictures, height=height, width=width, channels=channels)
+    return Pictures(
+        images=np.rint(pixels.numpy()).clip(0, 255).astype(np.uint8),
+        labels=np.array([file.label for file in files.values()], np.int64),
+        classes=tuple(folder.name for folder in folders),
+        files=tuple(str(file.path.relative_to(root)) for file in files.values()),
+        content=np.array(list(files), np.uint64),
+        notes=tuple(notes),
+    )
+
+
+def _checked(root: Path, folders: Sequence[Path]) -> list[str]:
+    """Whether the sub-folders can be classes.
+
+    Returns:
+        What their names make doubtful.
+
+    Raises:
+        TrainingError: they are too few, or the parts of a data set that is split already.
+    """
     if len(folders) < 2:
         raise TrainingError(
             f"{root}: expected a sub-folder of images for each of at least 2 classes, got {len(folders)}"
         )
-    files: dict[bytes, tuple[Path, int]] = {}
+    names = ", ".join(folder.name for folder in folders)
+    if not {folder.name.lower() for folder in folders} <= _PARTS:
+        return []
+    if any(entry.is_dir() and not is_of_system(entry) for folder in folders for entry in folder.iterdir()):
+        largest = next((folder for folder in folders if folder.name.lower().startswith("train")), folders[0])
+        raise TrainingError(
+            f"{root}: expected a sub-folder of images for each class, got those of a data set that is split already "
+            f"({names}): give one of them, --data {largest}, which is split anew, or put the images of each class "
+            "into one folder"
+        )
+    return [f"the sub-folders {names} are taken as classes, though they are called like the parts of a data set"]
+
+
+def _read(folders: Sequence[Path]) -> tuple[dict[int, _File], list[str]]:
+    """The readable files by their fingerprints, and what is wrong with the others."""
+    files: dict[int, _File] = {}
+    broken = []
     for label, folder in enumerate(folders):
-        _collect(folder, label, files)
-    pictures = [_plain(content, path) for content, (path, _) in files.items()]
-    shapes = [_shape(picture, path) for picture, (path, _) in zip(pictures, files.values(), strict=True)]
-    height, width = _common_size(shapes)
-    channels = 1 if all(shape[2] <= 2 for shape in shapes) else 3
-    pixels = decode_images(tf.constant(pictures), height=height, width=width, channels=channels)
-    images = np.rint(pixels.numpy()).clip(0, 255).astype(np.uint8)
-    labels = np.array([label for _, label in files.values()], np.int64)
-    return images, labels, tuple(folder.name for folder in folders)
+        for path in picture_files(folder):
+            try:
+                content = content_of(path)
+                key = fingerprint(content)
+                known = files.get(key)
+                if known is None:
+                    files[key] = _File(path, label, *decodable(content))
+                elif known.label != label:
+                    raise TrainingError(f"{path}: the same image is in another class as {known.path}")
+            except UnreadableError as reason:
+                broken.append(f"{path}: {reason}")
+    return files, broken
 
 
-def _collect(folder: Path, label: int, files: dict[bytes, tuple[Path, int]]) -> None:
-    """Adds the image files of one class, by content."""
-    found = 0
-    for path in sorted(folder.rglob("*")):
-        suffix = path.suffix.lower()
-        if suffix in _OTHER_IMAGES:
-            raise TrainingError(f"{path}: expected PNG, JPEG, GIF or BMP images, got {suffix}: convert or remove it")
-        if suffix not in _SUFFIXES or not path.is_file():
-            continue
-        content = path.read_bytes()
-        known = files.get(content)
-        if known is None:
-            files[content] = (path, label)
-            found += 1
-        elif known[1] != label:
-            raise TrainingError(f"{path}: the same image is in another class as {known[0]}")
-    if found < _FEWEST_PER_CLASS:
-        kinds = ", ".join(sorted(_SUFFIXES))
-        raise TrainingError(f"{folder}: expected at least {_FEWEST_PER_CLASS} different images ({kinds}), got {found}")
+def _broken_note(root: Path, broken: Sequence[str], read: int, most: float) -> list[str]:
+    if not broken:
+        return []
+    more = [f"and {len(broken) - _MOST_NAMED} more"] if len(broken) > _MOST_NAMED else []
+    named = "; ".join([*broken[:_MOST_NAMED], *more])
+    count, total = len(broken), read + len(broken)
+    if count > most * total:
+        raise TrainingError(
+            f"{root}: {count} of {total} files cannot be read, and --max-broken {most:g} allows {most * total:.0f} "
+            f"of them: {named}"
+        )
+    return [f"{count} of {total} files cannot be read and were left out: {named}"]
 
 
-def _plain(content: bytes, path: Path) -> bytes:
-    """The file as the gateway would give it to the model.
-
-    Raises:
-        TrainingError: it is not an image, or a damaged one.
-    """
-    try:
-        return plain(content)
-    except PictureError as error:
-        raise _undecodable(path) from error
+def _check_counts(folders: Sequence[Path], labels: Sequence[int]) -> None:
+    for label, folder in enumerate(folders):
+        if (found := labels.count(label)) < _FEWEST_PER_CLASS:
+            kinds = ", ".join(sorted(SUFFIXES))
+            raise TrainingError(
+                f"{folder}: expected at least {_FEWEST_PER_CLASS} different images ({kinds}), got {found}"
+            )
 
 
-def _shape(content: bytes, path: Path) -> tuple[int, int, int]:
-    """Height, width and channels of an image file.
-
-    Raises:
-        TrainingError: it is damaged.
-    """
-    try:
-        decoded = tf.io.decode_image(content, expand_animations=False)
-        decode_image(tf.constant(content), channels=3)
-    except tf.errors.InvalidArgumentError as error:
-        raise _undecodable(path) from error
-    height, width, channels = decoded.shape
-    return height, width, channels
-
-
-def _undecodable(path: Path) -> TrainingError:
-    return TrainingError(f"{path}: expected a PNG, JPEG, GIF or BMP image, got a file that cannot be decoded")
-
-
-def _common_size(shapes: list[tuple[int, int, int]]) -> tuple[int, int]:
+def _common_size(shapes: Sequence[tuple[int, int, int]]) -> tuple[int, int]:
     """One height and width for all, of their usual proportions."""
     height, width = (float(np.median([shape[side] for shape in shapes])) for side in (0, 1))
     shrink = min(1.0, _LONGEST_SIDE / max(height, width))

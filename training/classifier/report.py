@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training.card import gate_section, table, write_report
+import numpy as np
+
+from training.card import gate_section, notes, table, write_report
 from training.classifier import plots
 from training.classifier.baselines import SupportVectors
 from training.classifier.data import ImageData
 from training.classifier.evaluate import Accuracy, Calibration, as_metrics
 from training.classifier.fit import Fitted
+from training.classifier.rival import write_trained_on
 from training.classifier.split import Parts
 from training.gate import Verdict
 
@@ -38,10 +41,12 @@ class Report:
     seed: int
 
     def write(self, folder: Path, verdict: Verdict) -> None:
-        """Writes the model card, the metrics and the pictures into a folder."""
+        """Writes the model card, the metrics, the pictures and what the model has seen into a folder."""
         plots.learning_curves(folder / "learning_curves.png", self.fitted.history, self.fitted.best_epoch)
         plots.confusion_matrix(folder / "confusion_matrix.png", self.evaluation.network, self.data.classes)
         plots.reliability(folder / "calibration.png", self.evaluation.calibration)
+        seen = np.concatenate([self.parts.training.rows, self.parts.validation.rows])
+        write_trained_on(folder, self.data.fingerprints()[seen])
         write_report(folder, _card(self, verdict), metrics(self))
 
 
@@ -97,7 +102,7 @@ converted inside the model.
 `{data.name}`, SHA-256 `{data.sha256()}`: {len(parts.training):,} images to learn from,
 {len(parts.validation):,} to decide when to stop, {len(parts.test):,} to test on. The parts have the classes in equal
 shares and no image in common.
-
+{notes(data.notes)}
 ## Accuracy on the test part
 
 {table(["model", "accuracy", "macro F1"], summary_rows(found))}

@@ -1,38 +1,50 @@
 """Trains and evaluates a classifier, from the data to a candidate for publication."""
 
 import dataclasses
+import functools
 import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from training.classifier import export
+from training.changes import check_change
+from training.classifier import export, rival
 from training.classifier.baselines import majority_accuracy, support_vectors
 from training.classifier.data import ImageData, load
 from training.classifier.evaluate import accuracy, calibration
+from training.classifier.findings import findings
 from training.classifier.fit import Fitted, fit
 from training.classifier.reference import signatures, some
 from training.classifier.report import Evaluation, Report, metrics, summary_rows
 from training.classifier.split import Part, Parts, split
 from training.display import Display
-from training.options import ClassifierOptions
-from training.pipeline import Candidate, Judgement
+from training.gate import Judgement, Rival
+from training.options import ClassifierOptions, PublishOptions
+from training.pipeline import Candidate
 from training.reference import SignatureStatistics
 
 
-def train(options: ClassifierOptions, name: str, display: Display) -> Candidate:
+def train(options: ClassifierOptions, place: PublishOptions, display: Display) -> Candidate:
     """Trains and evaluates a classifier.
 
     Args:
         options: which data, and how.
-        name: the model's name, for its report.
+        place: under which name it is to be published.
         display: shows the steps and the result.
 
     Raises:
         TrainingError: the data are unusable.
+        PublicationRefusedError: the published version has other classes, or is no classifier.
     """
     display.step(f"Loading {options.data}")
-    data = load(options.data)
+    data = load(options.data, most_broken=options.most_broken)
     parts = split(data, options.split_seed)
+    data = dataclasses.replace(data, notes=(*data.notes, *findings(data, parts)))
+    for note in data.notes:
+        display.note(note)
+    check_change(place, {"kind": "classifier", **_shapes(data)})
     display.step(f"Training on {len(parts.training):,} images")
     fitted = fit(
         parts, len(data.classes), mirrored=data.mirrored, seed=options.seed, epochs=options.epochs, display=display
@@ -40,22 +52,31 @@ def train(options: ClassifierOptions, name: str, display: Display) -> Candidate:
     display.step(f"Evaluating on {len(parts.test):,} images never trained on")
     scores = fitted.model.predict(parts.test.images.astype(np.float32), batch_size=512, verbose=0)
     machine = support_vectors(parts)
+    predicted = scores.argmax(axis=1)
     classes = len(data.classes)
     evaluation = Evaluation(
-        network=accuracy(parts.test.labels, scores.argmax(axis=1), classes),
+        network=accuracy(parts.test.labels, predicted, classes),
         calibration=calibration(scores, parts.test.labels),
         machine=accuracy(parts.test.labels, machine.predicted, classes),
         machine_settings=machine,
         majority=majority_accuracy(parts),
     )
     display.table("On the test part", ["model", "accuracy", "macro F1"], summary_rows(evaluation))
-    report = Report(name, data, parts, fitted, evaluation, options.seed)
+    report = Report(place.name, data, parts, fitted, evaluation, options.seed)
+    cases = export.cases(parts.test.images, scores, data.classes)
+    tested = rival.Tested(
+        cases["classify_bytes"].inputs["image_bytes"],
+        data.fingerprints()[parts.test.rows],
+        parts.test.labels,
+        predicted,
+        data.classes,
+    )
     return Candidate(
         kind="classifier",
-        judgement=_judgement(data, parts.test, evaluation),
+        judgement=_judgement(data, parts.test, evaluation, functools.partial(rival.measure, tested=tested)),
         facts=_facts(report, options),
         methods=export.METHODS,
-        cases=export.cases(parts.test.images, scores, data.classes),
+        cases=cases,
         scale=1.0,
         reference=_reference(parts, fitted),
         about_reference=f"training and validation part of {data.name}",
@@ -71,30 +92,50 @@ def _reference(parts: Parts, fitted: Fitted) -> dict[str, SignatureStatistics]:
     return signatures(np.concatenate(images), np.concatenate(scores), scores[-1])
 
 
-def _judgement(data: ImageData, test: Part, evaluation: Evaluation) -> Judgement:
-    """Errors are shares of wrong answers; the tolerance is added to the published version's."""
+def _judgement(
+    data: ImageData, test: Part, evaluation: Evaluation, rerun: Callable[[Path, Mapping[str, Any]], Rival]
+) -> Judgement:
+    """Errors are balanced, so that saying the commonest class is worth nothing; the tolerance is added to a limit."""
     return Judgement(
-        measure="error rate",
-        error=1 - evaluation.network.accuracy,
-        naive="always saying the commonest class",
-        naive_error=1 - evaluation.majority,
+        measure="balanced error rate",
+        error=evaluation.network.balanced_error,
+        naive="always saying one class",
+        naive_error=1 - 1 / len(data.classes),
+        others={"the support vector machine": evaluation.machine.balanced_error},
+        warnings=tuple(_unrecognised(data.classes, evaluation)),
         comparison=hashlib.sha256(ImageData("", test.images, test.labels, data.classes).sha256().encode()).hexdigest(),
         limit=lambda error, tolerance: error + tolerance,
+        rerun=rerun,
     )
+
+
+def _unrecognised(classes: Sequence[str], evaluation: Evaluation) -> Iterator[str]:
+    counts = evaluation.network.confusion.sum(axis=1)
+    for name, recall, count in zip(classes, evaluation.network.recall, counts, strict=True):
+        if recall == 0:
+            yield f"class {name!r} is never recognised: recall 0 on {count} test images"
+
+
+def _shapes(data: ImageData) -> dict[str, Any]:
+    """The manifest's entries on what the model takes and gives."""
+    height, width, channels = data.images.shape[1:]
+    return {
+        "input": {"height": height, "width": width, "channels": channels, "dtype": "float32", "range": [0, 255]},
+        "output": {"classes": list(data.classes)},
+    }
 
 
 def _facts(report: Report, options: ClassifierOptions) -> dict[str, object]:
     data, parts = report.data, report.parts
-    height, width, channels = data.images.shape[1:]
     figures = metrics(report)
     return {
         "data": {
             "name": data.name,
             "sha256": data.sha256(),
             "examples": {"training": len(parts.training), "validation": len(parts.validation), "test": len(parts.test)},
+            "notes": list(data.notes),
         },
-        "input": {"height": height, "width": width, "channels": channels, "dtype": "float32", "range": [0, 255]},
-        "output": {"classes": list(data.classes)},
+        **_shapes(data),
         "metrics": {
             "accuracy": figures["network"]["accuracy"],
             "macro_f1": figures["network"]["macro_f1"],

@@ -1,4 +1,4 @@
-"""Series by name: data sets that come with statsmodels, or a CSV file."""
+"""Series by name: data sets that come with statsmodels, or a file."""
 
 import hashlib
 from collections.abc import Callable
@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 from statsmodels.datasets import co2, elnino, sunspots
 
 from training.errors import TrainingError
+from training.forecaster.fitness import check_values
 from training.forecaster.table import read_table
+from training.options import Reading
 
 _WINDOW = 32  # for a file that says nothing of its seasons
+_PLAINLY = Reading()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,7 @@ class SeriesData:
         columns: the F names.
         period: steps in a season; 1 for none.
         window: how many past steps suit it.
+        notes: what was guessed and done while a file was read, a sentence each.
     """
 
     name: str
@@ -32,6 +36,7 @@ class SeriesData:
     columns: tuple[str, ...]
     period: int
     window: int
+    notes: tuple[str, ...] = ()
 
     @property
     def target(self) -> NDArray[np.float64]:
@@ -50,29 +55,28 @@ def hash_of(values: NDArray[np.float64], *labels: object) -> str:
     return digest.hexdigest()
 
 
-def load(source: str, *, columns: tuple[str, ...], time_column: str | None) -> SeriesData:
+def load(source: str, reading: Reading = _PLAINLY) -> SeriesData:
     """Loads a data set.
 
     Args:
-        source: `sunspots`, `co2`, `elnino`, or a CSV file.
-        columns: of the file; the first is forecast.
-        time_column: of the file.
+        source: `sunspots`, `co2`, `elnino`, or a file: CSV and its kin, Excel, Parquet.
+        reading: how the file is read.
 
     Raises:
         TrainingError: there is no such data set or file, or the file's content is unusable.
     """
     if loader := _LOADERS.get(source):
-        if columns or time_column:
-            raise TrainingError(
-                f"--column and --time-column belong to a CSV file; {source!r} is a data set with its own"
-            )
+        if reading != _PLAINLY:
+            raise TrainingError(f"--column, --time-column and how a file is read belong to a file; {source!r} is none")
         return loader()
     path = Path(source)
     if not path.is_file():
         known = ", ".join(_LOADERS)
-        raise TrainingError(f"--data: expected one of {known}, or a CSV file; got {source!r}, which is neither")
-    table = read_table(path, columns=columns, time_column=time_column)
-    return SeriesData(path.stem, table.values, table.columns, table.period, max(_WINDOW, 2 * table.period))
+        raise TrainingError(f"--data: expected one of {known}, or a file of columns; got {source!r}, which is neither")
+    table = read_table(path, reading)
+    check_values(path, table.values, table.columns)
+    window = max(_WINDOW, 2 * table.period)
+    return SeriesData(path.stem, table.values, table.columns, table.period, window, table.notes)
 
 
 def _sunspots() -> SeriesData:

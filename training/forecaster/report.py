@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.card import gate_section, table, write_report
+from training.card import gate_section, notes, table, write_report
 from training.forecaster import plots
 from training.forecaster.evaluate import Errors
 from training.forecaster.fit import Fitted, Task
@@ -135,7 +135,7 @@ def _card(report: Report, verdict: Verdict) -> str:
 ## Data
 
 `{data.name}`, SHA-256 `{data.sha256()}`: {bounds.end:,} values, split by time.
-
+{notes(data.notes)}
 - The first {bounds.validation_start:,} are the training part.
 - The next {bounds.test_start - bounds.validation_start:,} are the validation part, which decided when to stop.
 - Then the network was trained again, for as many epochs, on both together.

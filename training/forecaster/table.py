@@ -1,6 +1,5 @@
-"""Reads series from a CSV file, and says in which line what is wrong with it."""
+"""Reads series from a file, says in which line what is wrong with it, and what was guessed."""
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.errors import TrainingError
-from training.forecaster.calendar import season_of
+from training.forecaster.decimals import decimal_sign, note_of, number
+from training.forecaster.several import check_single, note_on_names, one_series
+from training.forecaster.sheet import Sheet, is_missing, listed, read_sheet
+from training.forecaster.timeline import Timeline, filled, timeline
+from training.forecaster.times import looks_like_times, read_times
+from training.options import Reading
+
+_NO_TIME = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,79 +24,83 @@ class Table:
     """The columns asked for.
 
     Attributes:
-        values: float64 [N,F], in the order of the file, all finite.
+        values: float64 [N,F], oldest first, a row for each step, all finite.
         columns: the F names.
         period: steps in a season, as the distance of the times suggests; 1 without times.
+        notes: what was guessed, sorted, merged and filled, a sentence each.
     """
 
     values: NDArray[np.float64]
     columns: tuple[str, ...]
     period: int
+    notes: tuple[str, ...] = ()
 
 
-def read_table(path: Path, *, columns: Sequence[str], time_column: str | None) -> Table:
-    """Reads a CSV file whose first line names its columns.
+def read_table(path: Path, reading: Reading) -> Table:
+    """Reads a file whose first line names its columns.
 
     Args:
-        path: the file, UTF-8.
-        columns: the columns to read, at least one.
-        time_column: a column of ISO dates, ISO times or numbers, checked for order and gaps; None for no check.
+        path: of delimited text, Excel, or Parquet.
+        reading: the columns, and what is not to be guessed.
 
     Raises:
-        TrainingError: the file is not readable as CSV, a column is missing or named twice, a value is missing or not a
-            finite number, or the times are out of order or leave a gap.
+        TrainingError: the file is not readable, a column is missing or named twice, a value is not a finite number,
+            something can be read in two ways, there are several series, or the times are uneven.
     """
-    header, rows = _read(path)
-    if not columns:
-        raise TrainingError(f"{path}: name the column to forecast with --column; the file has {_listed(header)}")
-    chosen = [_position(path, header, column) for column in columns]
+    sheet = read_sheet(path, reading)
+    if not reading.columns:
+        raise TrainingError(f"{path}: name the column to forecast with --column; the file has {listed(sheet.header)}")
+    chosen = [sheet.position(column) for column in reading.columns]
     if len(set(chosen)) < len(chosen):
-        raise TrainingError(f"--column: expected different columns, got {_listed(columns)}")
-    values = np.array(
-        [[_number(path, line, header[index], row[index]) for index in chosen] for line, row in rows], np.float64
-    )
-    period = 1
-    if time_column is not None:
-        index = _position(path, header, time_column)
-        period = season_of(path, time_column, [(line, row[index].strip()) for line, row in rows])
-    return Table(values, tuple(columns), period)
+        raise TrainingError(f"--column: expected different columns, got {listed(reading.columns)}")
+    time = _time_position(sheet, reading, chosen)
+    taken = {*chosen, *([] if time is None else [time])}
+    if reading.series is not None:
+        sheet = one_series(sheet, reading.series, taken)
+    elif time is not None:
+        check_single(sheet, time, taken)
+    sign = reading.decimal or decimal_sign(sheet, chosen)
+    values = np.array([_numbers(sheet, position, sign) for position in chosen]).T
+    notes = [*sheet.notes]
+    if reading.decimal is None and sheet.delimiter:
+        notes += [note for position in chosen for note in note_of(sheet.texts(position), sign)][:1]
+    if time is None:
+        notes += note_on_names(sheet, taken) if reading.series is None else ()
+        line = Timeline(values, (), 1, ())
+    else:
+        times = read_times(sheet, time, reading)
+        line = timeline(sheet, time, times, values)
+        notes += [*times.notes, *line.notes]
+    whole, filling = filled(sheet, line, reading.fill)
+    return Table(whole, reading.columns, line.period, (*notes, *filling))
 
 
-def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The header, and the rows that are not empty with their line numbers."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            rows = [(reader.line_num, row) for row in reader if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TrainingError(f"{path}: cannot be read as CSV in UTF-8: {error}") from error
-    if not rows:
-        raise TrainingError(
-            f"{path}: expected a line of column names and lines of values, got {len(rows)} lines of values"
-        )
-    for line, row in rows:
-        if len(row) != len(header):
-            raise TrainingError(f"{path}, line {line}: expected {len(header)} fields, got {len(row)}")
-    return header, rows
+def _time_position(sheet: Sheet, reading: Reading, chosen: Sequence[int]) -> int | None:
+    """The column of times; None where it was said that there is none, or none looks like one.
+
+    Raises:
+        TrainingError: one does, and it was not said whether it is.
+    """
+    name = reading.time_column
+    if name == _NO_TIME and name not in sheet.header:
+        return None
+    if name is not None:
+        return sheet.position(name)
+    for position, column in enumerate(sheet.header):
+        if position not in chosen and looks_like_times(sheet.texts(position)):
+            raise TrainingError(
+                f"{sheet.path}: column {column!r} looks like times: say --time-column {column!r}, or --time-column "
+                f"{_NO_TIME} to take the rows as they come, evenly spaced and oldest first"
+            )
+    return None
 
 
-def _position(path: Path, header: Sequence[str], column: str) -> int:
-    if header.count(column) != 1:
-        what = "has no column" if column not in header else "has more than one column"
-        raise TrainingError(f"{path}: {what} {column!r}; it has {_listed(header)}")
-    return header.index(column)
-
-
-def _number(path: Path, line: int, column: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise TrainingError(f"{path}, line {line}, column {column!r}: expected a finite number, got {text!r}")
-    return value
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(repr(name) for name in names)
+def _numbers(sheet: Sheet, position: int, sign: str) -> list[float]:
+    """The numbers of a column, NaN for missing ones."""
+    found = []
+    for index, text in enumerate(sheet.texts(position)):
+        value = math.nan if is_missing(text) else number(text, sign)
+        if not is_missing(text) and not math.isfinite(value):
+            raise TrainingError(f"{sheet.where(index, position)}: expected a finite number, got {text!r}")
+        found.append(value)
+    return found

@@ -1,46 +1,57 @@
 """Trains and evaluates a forecaster, from the data to a candidate for publication."""
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from training.changes import check_change
 from training.display import Display
 from training.errors import TrainingError
-from training.forecaster import baselines, export
+from training.forecaster import baselines, export, rival
 from training.forecaster.data import hash_of, load
-from training.forecaster.evaluate import Errors, below, coverage, errors, naive_scale
+from training.forecaster.evaluate import below, coverage, errors, naive_scale
 from training.forecaster.fit import Task, fit
+from training.forecaster.fitness import check_learnable
 from training.forecaster.forecast import QuantileForecaster, predict
 from training.forecaster.model import LEVELS
 from training.forecaster.reference import signatures
 from training.forecaster.report import OURS, Evaluation, Report, metrics, summary_columns, summary_rows
 from training.forecaster.split import boundaries, futures, histories
-from training.options import ForecasterOptions
-from training.pipeline import Candidate, Judgement
+from training.gate import Judgement, Rival
+from training.options import ForecasterOptions, PublishOptions
+from training.pipeline import Candidate
 
 _LINEAR = "its autoregression alone"
 _PERSISTENCE = "persistence"
 _PLAIN_WINDOW = 10
 _MOST_HISTORIES = 2000  # in the reference: enough to tell what they look like
+_FAR = 0.15  # from what an interval should hold: it misleads
 _INTERVALS = {"80 %": (0.1, 0.9), "95 %": (0.025, 0.975)}
 
 
-def train(options: ForecasterOptions, name: str, display: Display) -> Candidate:
+def train(options: ForecasterOptions, place: PublishOptions, display: Display) -> Candidate:
     """Trains and evaluates a forecaster.
 
     Args:
         options: which data, and how.
-        name: the model's name, for its report.
+        place: under which name it is to be published.
         display: shows the steps and the result.
 
     Raises:
         TrainingError: the data are unusable, or too short for the window and the horizon.
+        PublicationRefusedError: the published version has other columns, or another window or horizon.
     """
     display.step(f"Loading {options.data}")
     task = _task(options)
+    for note in task.data.notes:
+        display.note(note)
+    check_change(place, {"kind": "forecaster", **_shapes(task)})
     bounds = task.bounds
     display.step(f"Training on {bounds.test_start:,} of {bounds.end:,} values")
     fitted = fit(task, options.preset, seed=options.seed, epochs=options.epochs, display=display)
@@ -53,12 +64,12 @@ def train(options: ForecasterOptions, name: str, display: Display) -> Candidate:
         others = {_LINEAR: fitted.forecaster.linear(tf.constant(seen)).numpy(), **others}
     evaluation = _evaluate(task, forecast, quantiles, others)
     display.table("On the test part", summary_columns(task.horizon), summary_rows(evaluation.errors))
-    report = Report(name, task, options.preset, fitted, evaluation, quantiles, options.seed)
+    report = Report(place.name, task, options.preset, fitted, evaluation, quantiles, options.seed)
     step = -(-bounds.test_start // _MOST_HISTORIES)
     before = histories(task.data.values, range(task.window, bounds.test_start, step), task.window)
     return Candidate(
         kind="forecaster",
-        judgement=_judgement(task, evaluation.errors),
+        judgement=_judgement(task, evaluation, functools.partial(rival.measure, task=task, forecast=forecast)),
         facts=_facts(report, options),
         methods=export.METHODS,
         cases=export.cases(seen, forecast, quantiles),
@@ -71,7 +82,7 @@ def train(options: ForecasterOptions, name: str, display: Display) -> Candidate:
 
 
 def _task(options: ForecasterOptions) -> Task:
-    data = load(options.data, columns=options.columns, time_column=options.time_column)
+    data = load(options.data, options.reading)
     if options.period is not None:
         data = dataclasses.replace(data, period=options.period)
     window = options.window or (_PLAIN_WINDOW if options.preset == "plain" else data.window)
@@ -84,6 +95,7 @@ def _task(options: ForecasterOptions) -> Task:
         raise TrainingError(
             f"--period: expected at most {bounds.validation_start}, the training part, got {data.period}"
         )
+    check_learnable(data.target[: bounds.test_start], data.columns[0])
     return Task(data, bounds, window, options.horizon)
 
 
@@ -115,17 +127,36 @@ def _baselines(task: Task) -> dict[str, NDArray[np.floating]]:
     return {**found, _PERSISTENCE: baselines.persistence(*at)}
 
 
-def _judgement(task: Task, found: Mapping[str, Errors]) -> Judgement:
-    """Errors are over the horizon; the tolerance is a share of the published version's."""
+def _judgement(task: Task, evaluation: Evaluation, rerun: Callable[[Path, Mapping[str, Any]], Rival]) -> Judgement:
+    """Errors are over the horizon; the tolerance is a share of the error that a limit is made of."""
     tested = task.data.target[task.bounds.test_start :]
+    over_horizon = {name: found.over_horizon for name, found in evaluation.errors.items()}
     return Judgement(
         measure="mean absolute error over the horizon",
-        error=found[OURS].over_horizon,
+        error=over_horizon.pop(OURS),
         naive="repeating the last value",
-        naive_error=found[_PERSISTENCE].over_horizon,
+        naive_error=over_horizon.pop(_PERSISTENCE),
+        others=over_horizon,
+        warnings=tuple(_wrong_intervals(evaluation.coverage)),
         comparison=hash_of(tested, task.data.columns[0], task.horizon),
         limit=lambda error, tolerance: error * (1 + tolerance),
+        rerun=rerun,
     )
+
+
+def _wrong_intervals(coverage: Mapping[str, float]) -> Iterator[str]:
+    for name, (low, high) in _INTERVALS.items():
+        if abs(coverage[name] - (high - low)) > _FAR:
+            yield f"the {name} interval holds {coverage[name]:.0%} of the true values of the test part"
+
+
+def _shapes(task: Task) -> dict[str, Any]:
+    """The manifest's entries on what the model takes and gives."""
+    data = task.data
+    return {
+        "input": {"window": task.window, "columns": list(data.columns), "dtype": "float32", "period": data.period},
+        "output": {"horizon": task.horizon, "quantile_levels": list(LEVELS)},
+    }
 
 
 def _facts(report: Report, options: ForecasterOptions) -> dict[str, object]:
@@ -142,9 +173,9 @@ def _facts(report: Report, options: ForecasterOptions) -> dict[str, object]:
                 "validation": task.bounds.test_start - task.bounds.validation_start,
                 "test": task.bounds.end - task.bounds.test_start,
             },
+            "notes": list(data.notes),
         },
-        "input": {"window": task.window, "columns": list(data.columns), "dtype": "float32", "period": data.period},
-        "output": {"horizon": task.horizon, "quantile_levels": list(LEVELS)},
+        **_shapes(task),
         "metrics": {**by_name.pop(OURS), "coverage": figures["coverage"], "baselines": by_name},
         "training": {
             **dataclasses.asdict(options),

@@ -44,6 +44,10 @@ def test_help_names_every_option_with_its_default(family: str, capsys: pytest.Ca
         ("forecaster", "--window", "0"),
         ("forecaster", "--horizon", "x"),
         ("forecaster", "--preset", "best"),
+        ("forecaster", "--delimiter", "::"),
+        ("forecaster", "--encoding", "utf-9"),
+        ("forecaster", "--fill", "guess"),
+        ("classifier", "--max-broken", "-1"),
         ("painter",),
         (),
     ],
@@ -69,8 +73,8 @@ def test_if_missing_does_nothing_when_there_is_a_version(tmp_path: Path, capsys:
     [
         (("classifier", "--data", "nowhere"), "expected one of digits, mnist, fashion-mnist, cifar10, or a folder"),
         (("classifier", "--name", "a/b"), "--name must be"),
-        (("forecaster", "--data", "nowhere.csv"), "expected one of sunspots, co2, elnino, or a CSV file"),
-        (("forecaster", "--column", "x"), "--column and --time-column belong to a CSV file"),
+        (("forecaster", "--data", "nowhere.csv"), "expected one of sunspots, co2, elnino, or a file of columns"),
+        (("forecaster", "--column", "x"), "--column, --time-column and how a file is read belong to a file"),
         (("forecaster", "--window", "300"), "need"),
         (("forecaster", "--period", "300"), "--period"),
     ],
@@ -83,3 +87,13 @@ def test_bad_input_gets_one_sentence_and_no_stack_trace(
     assert message in error
     assert len(error.strip().splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_models_folder_that_is_none_is_found_before_anything_is_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "models").write_text("no folder")
+    assert _run("forecaster", "--models", str(tmp_path / "models")) == cli.UNWRITABLE
+    output, error = capsys.readouterr()
+    assert f"error: --models {tmp_path / 'models'}: expected a folder, got a file" in error
+    assert not output

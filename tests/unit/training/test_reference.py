@@ -75,7 +75,7 @@ class Series:
     """What lies before the test part of a series made the reference; the test part comes next."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        data = load_series(name, columns=(), time_column=None)
+        data = load_series(name)
         bounds = boundaries(len(data.values), window=data.window, horizon=10)
         scaling = Scaling.fitted(data.values[: bounds.test_start])
         before = histories(data.values, range(data.window, bounds.test_start), data.window)[..., 0]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from training.repository import draft, versions
+from training.errors import PlaceError
+from training.repository import check_place, draft, versions
 
 
 class _Interrupt(BaseException):
@@ -131,3 +132,38 @@ def test_what_a_killed_run_left_is_removed_and_what_a_living_one_writes_is_not(t
     assert left.is_dir()
     _publish(tmp_path)
     assert not left.exists()
+
+
+def test_a_place_that_can_be_written_to_is_left_as_it_was(tmp_path: Path) -> None:
+    models = tmp_path / "new" / "models"
+    check_place(models, "model")
+    assert _tree(tmp_path) == []
+    _publish(models)
+    before = _tree(tmp_path)
+    check_place(models, "model")
+    assert _tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("file", ["models", "models/model"])
+def test_a_file_in_the_place_of_a_folder_is_found_before_training(tmp_path: Path, file: str) -> None:
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("no folder")
+    with pytest.raises(PlaceError, match=f"expected a folder, got a file: {tmp_path / file}"):
+        check_place(tmp_path / "models", "model")
+
+
+def test_a_place_where_nobody_may_write_is_named() -> None:
+    with pytest.raises(PlaceError, match=r"--models /proc/models: cannot be written to"):
+        check_place(Path("/proc/models"), "model")
+
+
+def test_a_disk_without_room_is_found_before_training(tmp_path: Path) -> None:
+    """Files may not become large enough here, which the system says in the same way."""
+    script = (
+        "import resource; from pathlib import Path; from training.repository import check_place\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))\n"
+        f"check_place(Path({str(tmp_path / 'models')!r}), 'model')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert f"PlaceError: --models {tmp_path / 'models'}: cannot be written to: File too large" in done.stderr
+    assert _tree(tmp_path) == []

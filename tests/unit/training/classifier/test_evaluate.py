@@ -20,6 +20,13 @@ def test_accuracy_f1_and_recall_are_those_of_scikit_learn(pairs: list[tuple[int,
     np.testing.assert_array_equal(found.confusion, confusion_matrix(truth, predicted, labels=classes))
 
 
+def test_saying_the_commonest_class_is_worth_nothing_in_the_balanced_error() -> None:
+    truth = np.array([0] * 120 + [1])
+    found = accuracy(truth, np.zeros_like(truth), 2)
+    assert found.accuracy > 0.99
+    assert found.balanced_error == 0.5
+
+
 def test_the_calibration_error_of_a_worked_example() -> None:
     # two bins: (0.5, 0.6] with top scores 0.6, 0.6, one right: |0.6 - 0.5|; (0.9, 1] with 1.0, right: 0
     scores = np.array([[0.6, 0.4], [0.6, 0.4], [0.0, 1.0]])

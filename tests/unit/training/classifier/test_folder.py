@@ -64,13 +64,36 @@ def test_too_few_classes_or_images_are_refused(tmp_path: Path, counts: list[int]
         load(str(tmp_path))
 
 
-def test_a_damaged_image_is_named(tmp_path: Path) -> None:
+def test_damaged_images_are_named_and_too_many_are_refused(tmp_path: Path) -> None:
     _fill(tmp_path / "a", 5, seed=1)
-    _fill(tmp_path / "b", 5, seed=2)
+    _fill(tmp_path / "b", 6, seed=2)
     file = tmp_path / "b" / "3.png"
     file.write_bytes(file.read_bytes()[:50])
-    with pytest.raises(TrainingError, match=r"b/3\.png: expected a PNG, JPEG, GIF or BMP image"):
+    (tmp_path / "b" / "4.png").unlink()
+    (tmp_path / "b" / "4.png").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "b" / "7.heic").write_bytes(b"ftypheic")
+    (tmp_path / "b" / "others").symlink_to(tmp_path / "a")
+    with pytest.raises(
+        TrainingError, match=r"4 of 13 files cannot be read, and --max-broken 0\.05 allows 1 of"
+    ) as refusal:
         load(str(tmp_path))
+    for reason in (
+        r"b/3.png: expected a PNG, JPEG, GIF, BMP or WebP image, got a file that cannot be decoded",
+        r"b/4.png: expected a picture, got a link to nothing",
+        r"b/7.heic: expected a PNG, JPEG, GIF, BMP or WebP image, got .heic",
+        r"b/others: expected a picture, got a link to a folder",
+    ):
+        assert reason in str(refusal.value)
+
+
+def test_damaged_images_are_left_out_up_to_a_share_and_listed(tmp_path: Path) -> None:
+    _fill(tmp_path / "a", 5, seed=1)
+    _fill(tmp_path / "b", 6, seed=2)
+    (tmp_path / "b" / "3.png").write_bytes(b"no image")
+    data = load(str(tmp_path), most_broken=0.1)
+    assert len(data.labels) == 10
+    [note] = data.notes
+    assert note.startswith(f"1 of 11 files cannot be read and were left out: {tmp_path / 'b' / '3.png'}: expected")
 
 
 def test_pictures_are_learnt_from_as_people_see_them(tmp_path: Path) -> None:
@@ -87,11 +110,50 @@ def test_pictures_are_learnt_from_as_people_see_them(tmp_path: Path) -> None:
         np.testing.assert_array_equal(image[..., 0], upright)
 
 
-def test_images_of_other_formats_are_not_passed_over_silently(tmp_path: Path) -> None:
+def test_what_systems_leave_among_pictures_is_passed_over(tmp_path: Path) -> None:
     _fill(tmp_path / "a", 5, seed=1)
     _fill(tmp_path / "b", 5, seed=2)
-    (tmp_path / "b" / "notes.txt").write_text("not an image, and nobody thinks so")
-    assert len(load(str(tmp_path)).images) == 10
-    (tmp_path / "b" / "9.webp").write_bytes(b"")
-    with pytest.raises(TrainingError, match=r"9\.webp: expected PNG, JPEG, GIF or BMP images, got \.webp"):
+    for name in ("a/._0.png", "a/.thumbnails/0.png", "__MACOSX/a/._1.png", "a/__MACOSX/2.png", "b/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"no image, and nobody thinks so")
+    data = load(str(tmp_path))
+    assert data.classes == ("a", "b")
+    assert len(data.images) == 10
+    assert not data.notes
+
+
+@pytest.mark.parametrize("name", ["7.webp", "7.jpg"])
+def test_webp_is_read_whatever_it_is_called(tmp_path: Path, name: str) -> None:
+    _fill(tmp_path / "a", 5, seed=1)
+    _fill(tmp_path / "b", 5, seed=2)
+    pixels = np.arange(0, 240, 10, dtype=np.uint8).reshape(4, 6)
+    Image.fromarray(pixels).convert("RGB").save(tmp_path / "b" / name, "WEBP", lossless=True)
+    images = load(str(tmp_path)).images
+    assert images.shape == (11, 4, 6, 3)
+    np.testing.assert_array_equal(images[-1, ..., 0], pixels)
+
+
+def test_parts_of_a_data_set_are_not_taken_for_classes(tmp_path: Path) -> None:
+    for part in ("train", "val", "test"):
+        for seed, name in enumerate(("a", "b")):
+            _fill(tmp_path / part / name, 5, seed=seed)
+    with pytest.raises(TrainingError, match=rf"split already \(test, train, val\).*--data {tmp_path / 'train'},"):
+        load(str(tmp_path))
+    assert load(str(tmp_path / "train")).classes == ("a", "b")
+
+
+def test_classes_that_are_called_like_parts_are_told(tmp_path: Path) -> None:
+    _fill(tmp_path / "train", 5, seed=1)
+    _fill(tmp_path / "test", 5, seed=2)
+    data = load(str(tmp_path))
+    assert data.classes == ("test", "train")
+    assert "test, train are taken as classes" in data.notes[0]
+
+
+def test_a_folder_that_cannot_be_listed_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(TrainingError, match=f"{tmp_path}: cannot be read: Permission denied"):
         load(str(tmp_path))

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,3 +58,17 @@ def test_a_data_set_with_its_own_test_part_keeps_it() -> None:
     data = _data([60, 60], held_out=30)
     parts = split(data, 0)
     assert _numbers(parts.test.images) == set(range(90, 120))
+
+
+def test_images_from_files_stay_in_the_test_part_when_others_are_added() -> None:
+    content = np.random.default_rng(0).integers(0, 2**64, 220, np.uint64)
+    data = _data([220, 220])
+    data = dataclasses.replace(data, content=np.concatenate([content, content[::-1]]))
+    before = np.flatnonzero(np.arange(440) % 220 < 200)  # of each class 200, and then 20 more
+    fewer = dataclasses.replace(
+        data, images=data.images[before], labels=data.labels[before], content=data.fingerprints()[before]
+    )
+    first, second = _numbers(split(fewer, 7).test.images), _numbers(split(data, 7).test.images)
+    assert (len(first), len(second)) == (80, 88)
+    assert len(first & second) >= 72
+    assert _numbers(split(data, 8).test.images) != second

@@ -26,14 +26,14 @@ def test_a_perfectly_seasonal_series_is_forecast_without_error(period: int, hori
 
 @given(steps=st.integers(1, 12))
 def test_the_autoregression_forecasts_as_statsmodels_does(steps: int) -> None:
-    target = load("sunspots", columns=(), time_column=None).target[:120]
+    target = load("sunspots").target[:120]
     model = baselines.autoregression(target, period=11, most=100)
     fitted = AutoReg(target, model.order, trend="c").fit()
     np.testing.assert_allclose(model.forecast(target, steps), fitted.forecast(steps))
 
 
 def test_the_order_stays_within_what_is_allowed() -> None:
-    target = load("sunspots", columns=(), time_column=None).target[:120]
+    target = load("sunspots").target[:120]
     assert baselines.autoregression(target, period=11, most=3).order <= 3
 
 
@@ -43,7 +43,7 @@ def test_noise_needs_no_memory() -> None:
 
 
 def test_the_reference_errors_on_sunspots_are_those_measured_elsewhere() -> None:
-    target = load("sunspots", columns=(), time_column=None).target
+    target = load("sunspots").target
     bounds = boundaries(len(target), window=33, horizon=10)
     origins = bounds.test_origins
     truth = futures(target, origins, 10)

@@ -43,7 +43,7 @@ def test_a_column_that_never_changes_is_no_division_by_zero() -> None:
 
 
 def test_the_power_is_chosen_without_the_test_part() -> None:
-    target = load("sunspots", columns=(), time_column=None).target
+    target = load("sunspots").target
     bounds = boundaries(len(target), window=33, horizon=10)
     chosen = best_power(target, bounds, window=33, horizon=10, period=11)
     assert chosen == pytest.approx(2 / 3)

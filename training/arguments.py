@@ -1,0 +1,197 @@
+"""The options of the training commands."""
+
+import argparse
+import codecs
+from pathlib import Path
+
+from training.options import MOST_BROKEN, ClassifierOptions, ForecasterOptions, Reading
+
+_IMAGE_DATA = "digits, mnist, fashion-mnist, cifar10, or a folder with one sub-folder of image files per class"
+_SERIES_DATA = "sunspots, co2, elnino, or a CSV, Excel or Parquet file with --column"
+
+
+def add_commands(parser: argparse.ArgumentParser) -> None:
+    """Adds the commands `classifier` and `forecaster` to a parser."""
+    commands = parser.add_subparsers(dest="family", required=True, metavar="FAMILY")
+    _add_classifier(commands.add_parser("classifier", help="a convolutional network for images"))
+    _add_forecaster(commands.add_parser("forecaster", help="an LSTM for time series"))
+
+
+def classifier_options(arguments: argparse.Namespace) -> ClassifierOptions:
+    """What a parsed command line asks for."""
+    return ClassifierOptions(
+        arguments.data, arguments.seed, arguments.split_seed, arguments.epochs, arguments.max_broken
+    )
+
+
+def forecaster_options(arguments: argparse.Namespace) -> ForecasterOptions:
+    """What a parsed command line asks for."""
+    return ForecasterOptions(
+        data=arguments.data,
+        reading=Reading(
+            columns=tuple(arguments.column),
+            time_column=arguments.time_column,
+            series=arguments.series,
+            fill=arguments.fill,
+            date_format=arguments.date_format,
+            time_zone=arguments.time_zone,
+            decimal=arguments.decimal,
+            delimiter=arguments.delimiter,
+            encoding=arguments.encoding,
+        ),
+        preset=arguments.preset,
+        window=arguments.window,
+        horizon=arguments.horizon,
+        period=arguments.period,
+        seed=arguments.seed,
+        epochs=arguments.epochs,
+    )
+
+
+def _add_classifier(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Trains a convolutional network, compares it with a support vector machine, and publishes it."
+    parser.add_argument("--data", default="digits", metavar="DATA", help=f"{_IMAGE_DATA} (default: digits)")
+    parser.add_argument(
+        "--split-seed",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="decides which images are held out for the test (default: 0)",
+    )
+    parser.add_argument(
+        "--max-broken",
+        type=_share,
+        default=MOST_BROKEN,
+        metavar="X",
+        help=f"which share of a folder's files may be unreadable; they are left out (default: {MOST_BROKEN})",
+    )
+    _add_common(
+        parser,
+        tolerance=0.01,
+        tolerance_help="by how much its balanced error rate may be above the published version's (default: 0.01)",
+    )
+
+
+def _add_forecaster(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Trains an LSTM, compares it with persistence, seasonal naive and AR, and publishes it."
+    parser.add_argument("--data", default="sunspots", metavar="DATA", help=f"{_SERIES_DATA} (default: sunspots)")
+    parser.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a column of the file; repeated, the first is forecast and the others help",
+    )
+    _add_reading(parser)
+    parser.add_argument(
+        "--preset",
+        choices=("quantile", "plain"),
+        default="quantile",
+        help="quantile: the whole horizon at once, with intervals; plain: LSTM(50, relu), one step after the other "
+        "(default: quantile)",
+    )
+    parser.add_argument(
+        "--window",
+        type=_positive,
+        metavar="STEPS",
+        help="how much of the past the model sees (default: 10 for plain, else what suits the data set)",
+    )
+    parser.add_argument(
+        "--horizon", type=_positive, default=10, metavar="STEPS", help="how far it forecasts (default: 10)"
+    )
+    parser.add_argument(
+        "--period",
+        type=_positive,
+        metavar="STEPS",
+        help="steps in a season, for the seasonal naive forecast (default: the data set's, or by the time column)",
+    )
+    _add_common(
+        parser,
+        tolerance=0.05,
+        tolerance_help="by what share its error may be above the published version's (default: 0.05)",
+    )
+
+
+def _add_reading(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say how a file is to be read."""
+    parser.add_argument(
+        "--time-column",
+        metavar="NAME",
+        help="the column that says when; rows are sorted by it and gaps are filled; none: rows are evenly spaced "
+        "already, oldest first (default: none, but a column that looks like times is asked for)",
+    )
+    parser.add_argument("--series", metavar="NAME", help="of a file with several series the one to take; COLUMN=NAME")
+    parser.add_argument(
+        "--fill",
+        choices=("last", "linear", "zero", "none"),
+        help="what a step without a value gets; none refuses it (default: last, for at most one step in ten)",
+    )
+    parser.add_argument("--date-format", metavar="FORMAT", help="of times, as in %%d/%%m/%%Y (default: found out)")
+    parser.add_argument("--time-zone", metavar="ZONE", help="of times without one, as in Europe/Berlin (default: UTC)")
+    parser.add_argument("--decimal", choices=(".", ","), help="the decimal sign (default: found out)")
+    parser.add_argument(
+        "--delimiter", type=_delimiter, metavar="CHAR", help="between fields; tab for a tab (default: found out)"
+    )
+    parser.add_argument(
+        "--encoding", type=_encoding, metavar="NAME", help="of the text (default: UTF-8, unless it is another)"
+    )
+
+
+def _add_common(parser: argparse.ArgumentParser, *, tolerance: float, tolerance_help: str) -> None:
+    parser.add_argument(
+        "--models", type=Path, default=Path("models"), metavar="DIR", help="the models folder (default: models)"
+    )
+    parser.add_argument("--name", metavar="NAME", help="the model's name (default: that of the data)")
+    parser.add_argument("--seed", type=_count, default=0, metavar="N", help="makes the run repeatable (default: 0)")
+    parser.add_argument(
+        "--epochs", type=_positive, metavar="N", help="the most passes over the data (default: what suits the data)"
+    )
+    parser.add_argument("--tolerance", type=_share, default=tolerance, metavar="X", help=tolerance_help)
+    parser.add_argument(
+        "--force", action="store_true", help="publish even a model that the quality gate refuses; its card says so"
+    )
+    parser.add_argument(
+        "--allow-change",
+        action="store_true",
+        help="publish even a model of another kind, or with other columns, window, horizon or classes, than the "
+        "published version of its name",
+    )
+    parser.add_argument(
+        "--if-missing", action="store_true", help="do nothing when the model has a published version already"
+    )
+
+
+def _count(text: str) -> int:
+    """A whole number that serves as a seed."""
+    value = int(text)
+    if not 0 <= value < 2**32:
+        raise argparse.ArgumentTypeError(f"expected 0 to {2**32 - 1}, got {text}")
+    return value
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text}")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected 0 or more, got {text}")
+    return value
+
+
+def _delimiter(text: str) -> str:
+    character = {"tab": "\t", "\\t": "\t"}.get(text, text)
+    if len(character) != 1 or character in '"\r\n':
+        raise argparse.ArgumentTypeError(f"expected one character, or tab, got {text!r}")
+    return character
+
+
+def _encoding(text: str) -> str:
+    try:
+        return codecs.lookup(text).name
+    except LookupError as error:
+        raise argparse.ArgumentTypeError(f"expected an encoding that Python knows, got {text!r}") from error

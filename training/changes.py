@@ -1,0 +1,58 @@
+"""What clients of a published name rely on, and a run that would change it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from training.errors import PublicationRefusedError
+from training.manifest import read_manifest
+from training.options import PublishOptions
+from training.repository import version_folder, versions
+
+_PROMISES = {
+    "kind": ("kind",),
+    "columns": ("input", "columns"),
+    "window": ("input", "window"),
+    "horizon": ("output", "horizon"),
+    "classes": ("output", "classes"),
+}
+"""By what people call it, where in a manifest it stands."""
+
+
+def check_change(options: PublishOptions, entries: Mapping[str, Any]) -> None:
+    """Compares what a model promises its clients with what the newest published version of its name does.
+
+    Args:
+        options: where it is to be published.
+        entries: `kind`, `input` and `output`, as its manifest will have them.
+
+    Raises:
+        PublicationRefusedError: something differs, and that was not asked for.
+        TrainingError: the manifest of the published version is damaged.
+    """
+    published = versions(options.models, options.name)
+    if options.allow_change or not published:
+        return
+    theirs = read_manifest(version_folder(options.models, options.name, published[-1])) or {}
+    changes = []
+    for what, path in _PROMISES.items():
+        before, now = _entry(theirs, path), _entry(entries, path)
+        if before is not None and before != now:
+            changes.append(f"{what} {_text(before)}, now {_text(now)}")
+    if changes:
+        raise PublicationRefusedError(
+            f"not published: version {published[-1]} of {options.name!r} has {'; '.join(changes)}; choose another "
+            "--name, or publish it with --allow-change"
+        )
+
+
+def _entry(manifest: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    found: Any = manifest
+    for key in path:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return list(found) if isinstance(found, list | tuple) else found
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return "none" if value is None else str(value)
