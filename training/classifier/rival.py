@@ -28,7 +28,7 @@ def write_trained_on(folder: Path, fingerprints: NDArray[np.uint64]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class Exam:
     """The test part, and what the new model says of it.
 
     Attributes:
@@ -46,7 +46,7 @@ class Tested:
     classes: Sequence[str]
 
 
-def measure(folder: Path, manifest: Mapping[str, Any], tested: Tested) -> Rival:
+def measure(folder: Path, manifest: Mapping[str, Any], tested: Exam) -> Rival:
     """Runs a published version on the images of the test part that it was not trained on.
 
     Args:

@@ -64,7 +64,7 @@ def train(options: ClassifierOptions, place: PublishOptions, display: Display) -
     display.table("On the test part", ["model", "accuracy", "macro F1"], summary_rows(evaluation))
     report = Report(place.name, data, parts, fitted, evaluation, options.seed)
     cases = export.cases(parts.test.images, scores, data.classes)
-    tested = rival.Tested(
+    tested = rival.Exam(
         cases["classify_bytes"].inputs["image_bytes"],
         data.fingerprints()[parts.test.rows],
         parts.test.labels,

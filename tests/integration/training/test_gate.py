@@ -12,7 +12,7 @@ from PIL import Image
 from training.classifier import rival as classifier_rival
 from training.classifier.data import load as load_images
 from training.classifier.export import cases
-from training.classifier.rival import Tested
+from training.classifier.rival import Exam
 from training.classifier.split import split
 from training.forecaster import rival as forecaster_rival
 from training.forecaster.data import load as load_series
@@ -77,12 +77,12 @@ def test_a_forecaster_of_something_else_is_not_compared(
         forecaster_rival.measure(wave_version, _manifest(wave_version) | {"kind": kind}, task=task, forecast=forecast)
 
 
-def _tested(*, seed: int, classes: str = "0123456789") -> Tested:
+def _tested(*, seed: int, classes: str = "0123456789") -> Exam:
     data = load_images("digits")
     test = split(data, seed).test
     scores = np.eye(10, dtype=np.float32)[test.labels]
     files = cases(test.images, scores, data.classes)["classify_bytes"].inputs["image_bytes"]
-    return Tested(files, data.fingerprints()[test.rows], test.labels, test.labels, tuple(classes))
+    return Exam(files, data.fingerprints()[test.rows], test.labels, test.labels, tuple(classes))
 
 
 def test_a_published_classifier_reaches_what_it_was_published_with(digits_version: Path) -> None:
