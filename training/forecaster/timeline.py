@@ -91,7 +91,7 @@ def filled(sheet: Sheet, line: Timeline, fill: str | None) -> tuple[NDArray[np.f
     Raises:
         TrainingError: there is none to begin with, there are too many to fill, or they are not to be filled.
     """
-    missing: NDArray[np.bool_] = np.isnan(line.values).any(axis=1)
+    missing = np.isnan(line.values.sum(axis=1))  # a sum with NaN is NaN, and all else is finite
     count, total = int(missing.sum()), len(missing)
     if not count:
         return line.values, ()
