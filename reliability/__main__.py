@@ -1,4 +1,4 @@
-"""``make faults`` and ``make soak``: what must hold under load and faults, tried, as a table."""
+"""``make faults``, ``make soak`` and ``make swarm``: what must hold under load and faults, tried, as a table."""
 
 import sys
 import tempfile
@@ -19,6 +19,7 @@ from reliability import (
     reloads,
     replica_faults,
     stops,
+    swarm,
     table,
 )
 from reliability.findings import Finding
@@ -36,9 +37,14 @@ RUNS: Mapping[str, Mapping[str, Run]] = {
         "clients": clients.run,
     },
     "soak": {"overload": overload.run, "reloads": reloads.run, "requests": many_requests.run},
+    "swarm": {"swarm": swarm.run},
 }
 _FINDINGS = ROOT / "build" / "reliability.json"
-_DOCUMENT = ROOT / "docs" / "reliability.md"
+_DOCUMENTS = {
+    ("faults", "soak"): (ROOT / "docs" / "reliability.md", table.BEGIN),
+    ("swarm",): (ROOT / "docs" / "kubernetes.md", "<!-- figures: make swarm -->"),
+}
+"""Where the tables of which groups are, and how they begin."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -62,10 +68,11 @@ def main(arguments: Sequence[str]) -> int:
             for finding in found:
                 _tell(f"  {finding.what}: {finding.measured}")
             holds = holds and not findings.failed(found)
-    written = table.as_markdown(findings.load(_FINDINGS), list(runs))
+    [(groups, document)] = [each for each in _DOCUMENTS.items() if options.group in each[0]]
+    written = table.as_markdown(findings.load(_FINDINGS), [name for group in groups for name in RUNS[group]])
     sys.stdout.write(written)
     if options.write:
-        table.write(_DOCUMENT, written)
+        table.write(document[0], written, document[1])
     return 0 if holds else 1
 
 

@@ -14,11 +14,13 @@ class Options:
     """One run.
 
     Attributes:
+        group: What it belongs to.
         only: The names of what is run.
         minutes: Of the longest runs.
         write: Whether the table goes into the document.
     """
 
+    group: str
     only: tuple[str, ...]
     minutes: float = FULL_MINUTES
     write: bool = False
@@ -63,7 +65,7 @@ def parse(arguments: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Opti
     parser.add_argument(
         "--minutes", type=float, default=FULL_MINUTES, help="of the longest runs; others in proportion [%(default)g]"
     )
-    parser.add_argument("--write", action="store_true", help="write the table into docs/reliability.md")
+    parser.add_argument("--write", action="store_true", help="write the table into its document")
     chosen = parser.parse_args(arguments)
     known = groups[chosen.group]
     only = tuple(word.strip() for word in chosen.only.split(",") if word.strip()) or tuple(known)
@@ -71,4 +73,4 @@ def parse(arguments: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Opti
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     if not 0 < chosen.minutes <= FULL_MINUTES:
         parser.error(f"--minutes: expected more than 0 and at most {FULL_MINUTES:g}, not {chosen.minutes:g}")
-    return Options(only=only, minutes=chosen.minutes, write=chosen.write)
+    return Options(chosen.group, only, minutes=chosen.minutes, write=chosen.write)

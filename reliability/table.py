@@ -1,4 +1,4 @@
-"""The table of all findings: for the terminal, and for docs/reliability.md between two marks."""
+"""The table of findings: for the terminal, and for a document between two marks."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,14 +19,19 @@ def as_markdown(found: Mapping[str, Sequence[Finding]], order: Sequence[str]) ->
     return "".join("| " + " | ".join(cell.replace("|", "/") for cell in row) + " |\n" for row in rows)
 
 
-def write(document: Path, table: str) -> None:
+def write(document: Path, table: str, begin_mark: str = BEGIN) -> None:
     """Puts the table between the marks of a document.
+
+    Args:
+        document: In which the marks are lines of their own.
+        table: As `as_markdown` makes it.
+        begin_mark: The first of the marks; `END` is the other.
 
     Raises:
         ValueError: When it has not both.
     """
-    before, begin, rest = document.read_text().partition(BEGIN)
+    before, begin, rest = document.read_text().partition(begin_mark)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"{document}: expected the lines {BEGIN!r} and {END!r}")
-    document.write_text(f"{before}{BEGIN}\n\n{table}\n{END}{after}")
+        raise ValueError(f"{document}: expected the lines {begin_mark!r} and {END!r}")
+    document.write_text(f"{before}{begin_mark}\n\n{table}\n{END}{after}")

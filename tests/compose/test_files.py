@@ -11,6 +11,7 @@ import pytest
 
 from tests.compose.dashboard import DASHBOARD, queries
 from tests.compose.system import PROMETHEUS_IMAGE, engine_missing, image_missing
+from tests.kubernetes import read
 from tests.processes import ROOT
 
 pytestmark = [pytest.mark.compose, pytest.mark.skipif(bool(engine_missing()), reason=engine_missing())]
@@ -228,3 +229,30 @@ def test_every_query_of_the_dashboard_can_be_parsed(tmp_path: Path) -> None:
     file = tmp_path / "queries.yml"
     file.write_text(json.dumps({"groups": [{"name": DASHBOARD.name, "rules": rules}]}))  # JSON is YAML
     assert f"{len(rules)} rules found" in promtool("check", "rules", file.name, files=tmp_path)
+
+
+@needs_prometheus
+def test_autoscalers_are_told_how_many_requests_wait_or_run(tmp_path: Path) -> None:
+    [adapter] = read("components/hpa/prometheus-adapter.yaml")
+    [keda] = read("components/keda/scaled-object.yaml")
+    series = 'tensorgate_phase_duration_seconds_sum{namespace="tensorgate",pod="%s",phase="%s"}'
+    query = adapter["rules"][0]["metricsQuery"].replace("<<.Series>>", "tensorgate_phase_duration_seconds_sum")
+    query = query.replace("<<.LabelMatchers>>", 'namespace="tensorgate"').replace("<<.GroupBy>>", "pod")
+    # Of pod a, two requests wait and one runs at any time; of pod b, one runs; to decode is neither.
+    seconds = {("a", "queue"): 2, ("a", "execute"): 1, ("a", "decode"): 5, ("b", "execute"): 1}
+    expected = {query: {'{pod="a"}': 3, '{pod="b"}': 1}, keda["spec"]["triggers"][0]["metadata"]["query"]: {"{}": 4}}
+    test = {
+        "interval": "5s",
+        "input_series": [{"series": series % labels, "values": f"0+{5 * each}x60"} for labels, each in seconds.items()],
+        "promql_expr_test": [
+            {
+                "expr": expression,
+                "eval_time": "4m",
+                "exp_samples": [{"labels": labels, "value": value} for labels, value in samples.items()],
+            }
+            for expression, samples in expected.items()
+        ],
+    }
+    tmp_path.chmod(0o755)
+    (tmp_path / "tests.yml").write_text(json.dumps({"tests": [test]}))  # JSON is YAML
+    promtool("test", "rules", "tests.yml", files=tmp_path)

@@ -1,0 +1,214 @@
+"""What the manifests name is in the code: settings, ports, paths, commands, services, metrics, files."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from service.app.settings import Settings, load, unknown_variables
+from service.commands.main import main
+from tests.conftest import Served
+from tests.kubernetes import FOLDER, OVERLAYS, containers, made, named, of_kind, read, rendered, settings, workloads
+from tests.processes import ROOT
+from tests.unit.deploy.test_monitoring import metric_names  # noqa: F401  # a fixture
+
+DEFAULTS = {name: Settings.model_fields[f"{name}_port"].default for name in ("rest", "grpc")}
+OURS = {"tensorgate", "tensorgate-full"}
+
+
+def image(container: dict[str, str]) -> str:
+    return container["image"].rpartition("/")[2].partition(":")[0]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_settings_are_what_the_server_takes(overlay: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, container in containers(rendered(overlay)):
+        given = settings(rendered(overlay), container)
+        assert unknown_variables(given) == [], name
+        if container.get("args") == ["serve"]:
+            monkeypatch.setenv("TENSORGATE_HOST", "0.0.0.0")  # which is in the image
+            for variable, value in given.items():
+                monkeypatch.setenv(variable, value)
+            assert load({}).max_bytes_in_flight
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_ports_are_those_of_the_server(overlay: str) -> None:
+    for name, container in containers(rendered(overlay)):
+        if name == "tensorgate":
+            assert {port["name"]: port["containerPort"] for port in container["ports"]} == DEFAULTS
+        elif name == "tensorflow-serving":
+            flags = dict(flag.removeprefix("--").split("=", 1) for flag in container["args"])
+            ports = {port["name"]: str(port["containerPort"]) for port in container["ports"]}
+            assert ports == {"grpc": flags["port"], "rest": flags["rest_api_port"]}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_services_and_policies_lead_to_ports_that_there_are(overlay: str) -> None:
+    manifests = rendered(overlay)
+    ports = {
+        workload["metadata"]["name"]: {port["name"]: port["containerPort"] for port in container.get("ports", ())}
+        for workload in workloads(manifests)
+        for container in workload["spec"]["template"]["spec"]["containers"]
+    }
+    for service in of_kind(manifests, "Service"):
+        target = ports[service["metadata"]["name"].removesuffix("-pods")]
+        for port in service["spec"]["ports"]:
+            assert target[port["targetPort"]] == port["port"]
+    for policy in of_kind(manifests, "NetworkPolicy"):
+        for way in policy["spec"]["ingress"]:
+            assert {port["port"] for port in way["ports"]} <= set(ports[policy["metadata"]["name"]])
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_gateways_find_their_replicas(overlay: str) -> None:
+    manifests = rendered(overlay)
+    deployment = named(manifests, "Deployment", "tensorgate")
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    given = settings(manifests, container)
+    egress = named(manifests, "NetworkPolicy", "tensorgate")["spec"]["egress"]
+    if given.get("TENSORGATE_BACKEND") != "tfserving":
+        assert image(container) == "tensorgate-full"
+        assert egress == []
+        return
+    assert image(container) == "tensorgate", "TensorFlow is not needed"
+    host, _, port = given["TENSORGATE_TFSERVING_ADDRESSES"].removeprefix("dns:///").partition(":")
+    service = named(manifests, "Service", host)
+    assert service["spec"]["clusterIP"] == "None", "its name is to stand for each replica"
+    assert int(port) in {each["port"] for each in service["spec"]["ports"]}
+    [allowed] = [way for way in egress if "to" in way]
+    assert {each["port"] for each in allowed["ports"]} == {int(port)}
+    [to] = allowed["to"]
+    assert to["podSelector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_files_of_tensorflow_serving_are_mounted(overlay: str) -> None:
+    manifests = rendered(overlay)
+    for deployment in of_kind(manifests, "Deployment"):
+        if deployment["metadata"]["name"] != "tensorflow-serving":
+            continue
+        pod = deployment["spec"]["template"]["spec"]
+        [container] = pod["containers"]
+        flags = dict(flag.removeprefix("--").split("=", 1) for flag in container["args"])
+        files = {name: Path(flag).name for name, flag in flags.items() if flag.startswith("/etc/tfserving/")}
+        assert set(files) == {"monitoring_config_file", "batching_parameters_file"}
+        [volume] = [each["configMap"] for each in pod["volumes"] if "configMap" in each]
+        data = named(manifests, "ConfigMap", volume["name"])["data"]
+        keys = {item["path"]: item["key"] for item in volume.get("items", ())} or dict(zip(data, data, strict=True))
+        gpu = "nvidia.com/gpu" in container["resources"]["limits"]
+        source = ROOT / "deploy/tfserving" / f"batching-{'gpu' if gpu else 'cpu'}.config"
+        assert data[keys[files["batching_parameters_file"]]] == source.read_text("utf-8")
+        assert files["monitoring_config_file"] in keys
+        assert gpu == container["image"].endswith("-gpu")
+
+
+def test_flags_of_tensorflow_serving_are_those_of_the_compose_file() -> None:
+    [container] = [each for name, each in containers(rendered("tensorflow-serving")) if name == "tensorflow-serving"]
+    compose = (ROOT / "docker-compose.yml").read_text("utf-8")
+    assert container["args"] == re.findall(r"^    - (--\S+)$", compose.partition("\nservices:")[0], re.MULTILINE)
+    tag = container["image"].rpartition(":")[2]
+    assert f"TFSERVING_TAG={tag}\n" in (ROOT / ".env").read_text("utf-8")
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_commands_are_those_of_the_program(overlay: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for _, container in containers(rendered(overlay)):
+        if image(container) not in OURS:
+            continue
+        commands = [["tensorgate", *container["args"]]] if "command" not in container else []
+        commands += [line.split() for line in container["args"][0].splitlines() if line.startswith("tensorgate ")]
+        commands += [
+            each["exec"]["command"] for each in container.values() if isinstance(each, dict) and "exec" in each
+        ]
+        assert commands
+        for program, *words in commands:
+            assert program == "tensorgate"
+            options = [word for word in words if word.startswith("--")]
+            command = words[: words.index(options[0])] if options else words
+            with pytest.raises(SystemExit) as ended:
+                main([*command, "--help"])
+            assert ended.value.code == 0
+            help_text = capsys.readouterr().out
+            assert all(option in help_text for option in options)
+
+
+async def test_paths_of_probes_and_scrapes_are_answered(served: Served) -> None:
+    paths = {
+        probe["httpGet"]["path"]
+        for manifests in (*map(rendered, OVERLAYS), [])
+        for _, container in containers(manifests)
+        for probe in container.values()
+        if isinstance(probe, dict) and "httpGet" in probe
+    }
+    [runtime] = read("kserve/serving-runtime.yaml")
+    [container] = runtime["spec"]["containers"]
+    paths |= {container[f"{name}Probe"]["httpGet"]["path"] for name in ("readiness", "liveness")}
+    paths.add(runtime["spec"]["annotations"]["prometheus.kserve.io/path"])
+    for monitor in of_kind(rendered("tensorflow-serving"), "ServiceMonitor"):
+        paths |= {endpoint["path"] for endpoint in monitor["spec"]["endpoints"]}
+    assert {"/livez", "/readyz", "/metrics"} < paths
+    for path in paths:
+        assert (await served.rest.get(path)).status_code == 200, path
+
+
+async def test_routes_lead_to_what_is_served(served: Served) -> None:
+    [http] = of_kind(rendered("embedded"), "HTTPRoute")
+    [grpc] = of_kind(rendered("embedded"), "GRPCRoute")
+    prefixes = [each["path"]["value"] for rule in http["spec"]["rules"] for each in rule["matches"]]
+    paths = (await served.rest.get("/openapi.json")).json()["paths"]
+    assert all(any(path.startswith(prefix) for path in paths) for prefix in prefixes)
+    routed = {path for path in paths if any(f"{path}/".startswith(f"{prefix}/") for prefix in prefixes)}
+    assert "/metrics" not in routed
+    assert {path.split("/")[1] for path in routed} == {"api", "v1", "v2"}
+    services = {each["method"]["service"] for rule in grpc["spec"]["rules"] for each in rule["matches"]}
+    offered = set(served.runtime._health._names) - {""}
+    assert services - {"grpc.health.v1.Health"} <= offered
+    for route, port in ((http, "rest"), (grpc, "grpc")):
+        [backend] = route["spec"]["rules"][0]["backendRefs"]
+        assert (backend["name"], backend["port"]) == ("tensorgate", DEFAULTS[port])
+    assert not set(http["spec"]["hostnames"]) & set(grpc["spec"]["hostnames"]), "a name is of one kind of route"
+
+
+def test_autoscalers_look_at_metrics_that_there_are(metric_names: set[str]) -> None:  # noqa: F811
+    [adapter] = read("components/hpa/prometheus-adapter.yaml")
+    [rule] = adapter["rules"]
+    [scaler] = of_kind(rendered("embedded"), "HorizontalPodAutoscaler")
+    [trigger] = of_kind(rendered("tensorflow-serving-gpu"), "ScaledObject")[0]["spec"]["triggers"]
+    [metric] = scaler["spec"]["metrics"]
+    assert metric["pods"]["metric"]["name"] == rule["name"]["as"]
+    series = rule["seriesQuery"].partition("{")[0]
+    query = rule["metricsQuery"].replace("<<.Series>>", series)
+    for text in (query, trigger["metadata"]["query"]):
+        [name] = re.findall(r"tensorgate_\w+", text)
+        assert name.removesuffix("_sum") in metric_names
+        [phases] = re.findall(r'phase=~"([^"]+)"', text)
+        documented = (ROOT / "docs" / "metrics.md").read_text("utf-8")
+        assert all(f"`{phase}`" in documented for phase in phases.split("|"))
+    namespace = of_kind(rendered("tensorflow-serving-gpu"), "ScaledObject")[0]["metadata"]["namespace"]
+    assert f'namespace="{namespace}"' in trigger["metadata"]["query"]
+    assert trigger["metadata"]["threshold"] == metric["pods"]["target"]["averageValue"]
+    advanced = of_kind(rendered("tensorflow-serving-gpu"), "ScaledObject")[0]["spec"]["advanced"]
+    assert advanced["horizontalPodAutoscalerConfig"]["behavior"] == scaler["spec"]["behavior"]
+
+
+def test_an_overlay_of_ones_own_is_as_the_documentation_has_it(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "kubernetes.md").read_text("utf-8")
+    [overlay] = [block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "configMapGenerator" in block]
+    here = os.path.relpath(FOLDER, tmp_path.resolve())
+    (tmp_path / "kustomization.yaml").write_text(overlay.replace("tensorgate/deploy/kubernetes", here))
+    manifests = made(tmp_path)
+    assert {manifest["metadata"].get("namespace") for manifest in manifests} == {"models"}
+    [container] = [each for name, each in containers(manifests) if name == "tensorgate"]
+    given = settings(manifests, container)
+    assert (given["TENSORGATE_MAX_REQUEST_ROWS"], given["TENSORGATE_BACKEND"]) == ("1024", "tfserving")
+    assert container["image"] == "registry.example.com/tensorgate:0.1.0"
+
+
+def test_jobs_are_called_as_the_rules_have_them() -> None:
+    manifests = rendered("tensorflow-serving")
+    monitors = of_kind(manifests, "ServiceMonitor")
+    jobs = {monitor["spec"]["selector"]["matchLabels"][monitor["spec"]["jobLabel"]] for monitor in monitors}
+    rules = (FOLDER / "components/monitoring/rules.yaml").read_text("utf-8")
+    assert jobs == set(re.findall(r'job="(\w+)"', rules)) == {"gateway", "tfserving"}
