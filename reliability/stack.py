@@ -15,6 +15,8 @@ FILES = ("deploy/swarm/stack.yml", "deploy/swarm/stack.local.yml", "reliability/
 RELEASES = ("1", "2")
 """Of the gateway's image."""
 _IMAGE, _FULL = "tensorgate-swarm-gateway", "tensorgate-swarm-full"
+_BRIDGE = "docker_gwbridge"
+"""The network that an engine makes when it joins a swarm, and keeps when it leaves."""
 _START_SECONDS = 300.0
 _LISTING = 'model_config_list {{ config {{ name: "{}" base_path: "/models/{}" model_platform: "tensorflow" }} }}\n'
 
@@ -145,6 +147,7 @@ async def swarm() -> AsyncIterator[None]:
     finally:
         if not was_active:
             await docker("swarm", "leave", "--force")
+            await docker("network", "rm", _BRIDGE)
         await docker("image", "rm", "--force", _FULL, *map(image, RELEASES))
 
 

@@ -149,9 +149,10 @@ async def answers(pod: Pod) -> None:
         assert v2.json()["model_name"] == NAME, v2.text
         assert (await rest.get(f"/v2/models/{NAME}/ready")).status_code == 200
         for speaker in ("tfserving-grpc-content", "open-inference-grpc-raw"):
-            said = await SPEAKERS[speaker].ask(Clients(rest, channel), Question(NAME, {"images": black()}))
+            clients: Any = Clients(rest, channel)
+            said = await SPEAKERS[speaker].ask(clients, Question(NAME, {"images": black()}))
             assert said.code == "ok", said
-        live = channel.unary_unary("/inference.GRPCInferenceService/ServerLive")
+        live: Any = channel.unary_unary("/inference.GRPCInferenceService/ServerLive")
         assert oip.ServerLiveResponse.FromString(await live(b"")).live
         metrics = await rest.get(runtime["spec"]["annotations"]["prometheus.kserve.io/path"])
         assert f'model_name="{NAME}"' in metrics.text

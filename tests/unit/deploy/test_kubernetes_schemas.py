@@ -75,7 +75,7 @@ def test_operators_take_it() -> None:
     manifests = {identity(each): each for overlay in OVERLAYS for each in of_kind(rendered(overlay), *MODELS)}
     assert {manifest["kind"] for manifest in manifests.values()} == set(MODELS)
     assert complaints(list(manifests.values())) == dict.fromkeys(manifests)
-    wrong = [each | {"spec": each["spec"] | {"no such field": 1}} for each in manifests.values()]
+    wrong = [each | {"spec": 7} for each in manifests.values()]
     assert None not in complaints(wrong).values()
 
 

@@ -12,7 +12,7 @@ from tests.processes import ROOT
 FILES = ["deploy/swarm/stack.yml", "deploy/swarm/stack.local.yml", "reliability/swarm_edge.yml"]
 PASSED_OVER = {
     *("build", "cgroup_parent", "container_name", "depends_on", "devices", "external_links", "links", "mem_limit"),
-    *("network_mode", "restart", "security_opt", "userns_mode", "profiles", "pids_limit"),
+    *("network_mode", "restart", "security_opt", "userns_mode", "profiles", "pids_limit", "tmpfs"),
 }
 """What `docker stack deploy` does not do, and says nothing or little about."""
 
@@ -55,7 +55,6 @@ def test_tensorflow_serving_is_started_as_in_compose() -> None:
         "init",
         "read_only",
         "cap_drop",
-        "tmpfs",
         "stop_grace_period",
     ):
         assert ours[key] == theirs[key], key
@@ -64,7 +63,7 @@ def test_tensorflow_serving_is_started_as_in_compose() -> None:
 
 def test_a_gateway_is_what_it_is_in_compose() -> None:
     ours, theirs = STACK["gateway"], COMPOSE["gateway"]
-    for key in ("image", "init", "read_only", "cap_drop", "tmpfs", "networks", "stop_grace_period"):
+    for key in ("image", "init", "read_only", "cap_drop", "networks", "stop_grace_period"):
         assert ours[key] == theirs[key], key
     assert ours["healthcheck"]["test"] == theirs["healthcheck"]["test"] == ["CMD", "tensorgate", "probe"]
     given = ours["environment"]
@@ -74,6 +73,12 @@ def test_a_gateway_is_what_it_is_in_compose() -> None:
         int(given["TENSORGATE_MAX_BYTES_IN_FLIGHT"]) * 4
         == int(ours["deploy"]["resources"]["limits"]["memory"][0]) << 30
     )
+
+
+@pytest.mark.parametrize("name", list(STACK))
+def test_what_is_written_goes_to_memory(name: str) -> None:
+    assert STACK[name]["read_only"]
+    assert {"type": "tmpfs", "target": "/tmp"} in STACK[name]["volumes"]  # noqa: S108
 
 
 def test_the_gateways_ask_each_task_that_is_healthy() -> None:
