@@ -1,7 +1,7 @@
 """KServe's runtime, started as KServe starts it: the container of the manifest, with its placeholder filled in.
 
-What KServe does to a runtime (its controllers in pkg/controller, 0.11 to 0.16): the container is written as JSON, run
-through Go's text/template with the metadata of the InferenceService, and read back; the storage initialiser puts what
+What KServe's controller does to a runtime: the container is written as JSON, run through Go's text/template with the
+metadata of the InferenceService, and read back; the storage initialiser puts what
 ``storageUri`` names directly into ``/mnt/models``, or a volume or an image is mounted there, which may be a link; port
 8080 is what is asked.
 """
