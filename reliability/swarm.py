@@ -19,6 +19,7 @@ _RATE = 30.0
 """Requests a second: a tenth of what two model servers can do: what is tried is the change, and not the load."""
 _QUIET = 5.0
 """Seconds before and after each trial."""
+_PAUSED_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +114,9 @@ async def _scaled(stack: Stack) -> str:
     return ""
 
 
-async def _fault(stack: Stack, service: str, command: str) -> str:
+async def _killed(stack: Stack, service: str) -> str:
     [oldest, *_] = await stack.containers(service)
-    await docker(command, oldest)
+    await docker("kill", oldest)
 
     async def replaced() -> bool:
         return oldest not in await stack.containers(service)
@@ -123,6 +124,16 @@ async def _fault(stack: Stack, service: str, command: str) -> str:
     await until(replaced, "Swarm replaces it", seconds=180)
     await stack.whole(gateways=3)
     return "until Swarm has another one in its place"
+
+
+async def _paused(stack: Stack, service: str) -> str:
+    """Swarm does not notice: Docker looks at the health of no container that is paused."""
+    [oldest, *_] = await stack.containers(service)
+    await docker("pause", oldest)
+    await asyncio.sleep(_PAUSED_SECONDS)
+    await docker("unpause", oldest)
+    await stack.whole(gateways=3)
+    return "Swarm does not notice"
 
 
 async def _replaced(stack: Stack, service: str) -> str:
@@ -137,10 +148,10 @@ _TRIALS = [
     _Trial("a version of the model is published", _new_version),
     _Trial("and taken away again", _version_before),
     _Trial("the gateways are scaled from 3 to 1, to 3, to 1 and to 3", _scaled),
-    _Trial("a gateway is killed (SIGKILL)", partial(_fault, service="gateway", command="kill")),
-    _Trial("a model server is killed (SIGKILL)", partial(_fault, service="tfserving", command="kill")),
-    _Trial("a gateway is paused: it hangs", partial(_fault, service="gateway", command="pause")),
-    _Trial("a model server is paused: it hangs", partial(_fault, service="tfserving", command="pause")),
+    _Trial("a gateway is killed (SIGKILL)", partial(_killed, service="gateway")),
+    _Trial("a model server is killed (SIGKILL)", partial(_killed, service="tfserving")),
+    _Trial("a gateway is paused: it hangs", partial(_paused, service="gateway")),
+    _Trial("a model server is paused: it hangs", partial(_paused, service="tfserving")),
     _Trial("every model server is replaced (`docker service update --force`)", partial(_replaced, service="tfserving")),
     _Trial("every gateway is replaced", partial(_replaced, service="gateway")),
 ]
