@@ -35,6 +35,8 @@ class ErrorKind(StrEnum):
     """No version of the model has this label."""
     SIGNATURE_NOT_FOUND = "signature_not_found"
     """The model has no such signature."""
+    PLOT_NOT_FOUND = "plot_not_found"
+    """The model card has no such plot."""
     NOT_FOUND = "not_found"
     """There is no such method or path."""
     MISDIRECTED = "misdirected"

@@ -78,6 +78,18 @@ class Rest:
     async def model(self, model: str, **fields: Any) -> Outcome:
         return _of_model(await self._rest.get(f"/api/v1/models/{model}", params=fields))
 
+    async def card(self, model: str, **fields: Any) -> Outcome:
+        return problem_outcome(await self._rest.get(f"/api/v1/models/{model}/card", params=fields))
+
+    async def plot(self, model: str, plot: str, **fields: Any) -> Outcome:
+        """The answer has the fields that gRPC has."""
+        path = f"/api/v1/models/{model}/card/{quote(plot, safe='')}"
+        response = await self._rest.get(path, params=fields)
+        if response.is_success:
+            data = base64.b64encode(response.content).decode()
+            return Outcome("ok", {"data": data, "media_type": response.headers["content-type"]})
+        return problem_outcome(response)
+
     async def set_label(self, model: str, label: str, **fields: Any) -> Outcome:
         return _of_model(await self._rest.put(_label_path(model, label), json=fields))
 
@@ -116,6 +128,12 @@ class Grpc:
 
     async def model(self, model: str, **fields: Any) -> Outcome:
         return await self._call(self._stub.GetModel, pb.GetModelRequest(model=model, **fields))
+
+    async def card(self, model: str, **fields: Any) -> Outcome:
+        return await self._call(self._stub.GetCard, pb.GetCardRequest(model=model, **fields))
+
+    async def plot(self, model: str, plot: str, **fields: Any) -> Outcome:
+        return await self._call(self._stub.GetPlot, pb.GetPlotRequest(model=model, plot=plot, **fields))
 
     async def set_label(self, model: str, label: str, **fields: Any) -> Outcome:
         return await self._call(self._stub.SetLabel, pb.SetLabelRequest(model=model, label=label, **fields))
@@ -159,7 +177,7 @@ def _integers(value: Any) -> Any:
 
 
 def _integer(name: str, item: Any) -> Any:
-    if name in {"version", "height", "width", "channels", "window", "features", "horizon"}:
+    if name in {"version", "height", "width", "channels", "window", "features", "horizon", "bytes"}:
         return int(item)
     if name == "shape":
         return [int(size) for size in item]

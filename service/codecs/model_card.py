@@ -19,6 +19,8 @@ MAX_PLOT_BYTES = 4 * 2**20
 """A longer plot is left out."""
 _FOLDER, _CARD, _METRICS = "assets.extra", "model_card.md", "metrics.json"
 _MAX_TEXT_BYTES = 2**20
+_MAX_DEPTH = 16
+"""Of lists and objects in the figures: readers of Protocol Buffers go no deeper than about 30 of them."""
 _MAX_PLOTS = 64
 _MAX_ENTRIES = 4096
 """Looked at of a folder."""
@@ -55,7 +57,7 @@ class ModelCard:
 
 
 def read_card(folder: Path) -> ModelCard:
-    """Reads the report of a version; what is missing, broken or too long is left out.
+    """Reads the report of a version; what is missing, broken, too long or too deep is left out.
 
     Args:
         folder: Of the version.
@@ -71,7 +73,7 @@ def read_card(folder: Path) -> ModelCard:
         for name, file in sorted(files.items())
         if file.suffix in MEDIA_TYPES and (size := file.stat().st_size) <= MAX_PLOT_BYTES
     ]
-    return ModelCard(text, metrics if isinstance(metrics, dict) else {}, tuple(plots[:_MAX_PLOTS]))
+    return ModelCard(text, metrics if _are_figures(metrics) else {}, tuple(plots[:_MAX_PLOTS]))
 
 
 def read_plot(folder: Path, name: str) -> tuple[bytes, str] | None:
@@ -86,6 +88,18 @@ def read_plot(folder: Path, name: str) -> tuple[bytes, str] | None:
         return None
     data = _read(file, MAX_PLOT_BYTES)
     return (data, MEDIA_TYPES[file.suffix]) if data else None
+
+
+def _are_figures(metrics: Any) -> bool:
+    return isinstance(metrics, dict) and _is_within(metrics, _MAX_DEPTH)
+
+
+def _is_within(value: Any, levels: int) -> bool:
+    """Whether lists and objects lie no deeper in each other than that."""
+    if not isinstance(value, dict | list):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_is_within(one, levels - 1) for one in inner)
 
 
 def _files(folder: Path) -> dict[str, Path]:

@@ -3,7 +3,7 @@
 It needs grpcio, protobuf and numpy; pandas, Pillow and OpenTelemetry are used where the caller has them.
 """
 
-from tensorgate.client.answers import Classification, Forecast, Prediction, ScoredClass
+from tensorgate.client.answers import Classification, Forecast, ModelCard, Prediction, ScoredClass
 from tensorgate.client.calls import Limits
 from tensorgate.client.connection import Tls
 from tensorgate.client.errors import (
@@ -38,6 +38,7 @@ __all__ = [
     "InvalidInput",
     "Limits",
     "Model",
+    "ModelCard",
     "ModelInfo",
     "ModelVersion",
     "NotFound",

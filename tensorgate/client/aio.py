@@ -18,13 +18,13 @@ from typing import Any, Self, TypeVar, overload
 from google.protobuf.message import Message
 from grpc import aio
 
-from tensorgate.client.answers import Classification, Forecast, Prediction
-from tensorgate.client.calls import METHODS, Call, Deadline, Limits, Method, Operation
+from tensorgate.client.answers import Classification, Forecast, ModelCard, Prediction
+from tensorgate.client.calls import Call, Deadline, Limits, Method, Operation
 from tensorgate.client.connection import Tls, connection
 from tensorgate.client.errors import TensorgateError, error_of
 from tensorgate.client.images import ImageLike
 from tensorgate.client.metadata import ModelInfo, ModelVersion
-from tensorgate.client.operations import ModelOperations, list_models
+from tensorgate.client.operations import ModelOperations, call_method, list_models
 from tensorgate.client.retries import Retries, RetryPolicy
 from tensorgate.client.series import SeriesLike
 
@@ -75,11 +75,11 @@ class Client:
 
     async def call(self, method: str, request: Message, *, timeout: float | None = None) -> Any:
         """As `tensorgate.client.Client.call`."""
-        return await self._call(Call(METHODS[method], request), self._deadline(timeout))
+        return await self._run(call_method(method, request), timeout)
 
     async def _run(self, operation: Operation[Result], timeout: float | None) -> Result:
         """Makes the calls of an operation, and returns its result."""
-        deadline = self._deadline(timeout)
+        deadline = Deadline.after(self._timeout if timeout is None else timeout)
         try:
             calls = next(operation)
             while True:
@@ -92,9 +92,6 @@ class Client:
         except StopIteration as done:
             result: Result = done.value
             return result
-
-    def _deadline(self, timeout: float | None) -> Deadline:
-        return Deadline.after(self._timeout if timeout is None else timeout)
 
     async def _all(self, calls: Sequence[Call], deadline: Deadline) -> list[Any]:
         """Makes calls, several at a time; of those that fail, the first one's error is raised."""
@@ -151,6 +148,14 @@ class Model:
     async def metadata(self, *, timeout: float | None = None) -> ModelVersion:
         """As `tensorgate.client.Model.metadata`."""
         return await self._client._run(self._ask.metadata(), timeout)
+
+    async def card(self, *, timeout: float | None = None) -> ModelCard:
+        """As `tensorgate.client.Model.card`."""
+        return await self._client._run(self._ask.card(), timeout)
+
+    async def plot(self, name: str, *, timeout: float | None = None) -> bytes:
+        """As `tensorgate.client.Model.plot`."""
+        return await self._client._run(self._ask.plot(name), timeout)
 
     @overload
     async def classify(  # type: ignore[overload-overlap]  # a string is a sequence of strings, too
@@ -220,14 +225,10 @@ class Model:
         **options: Any,
     ) -> AsyncGenerator[Any, None]:
         """As `tensorgate.client.Model.stream`; takes what is iterated with ``async for``, too."""
+        operation = self._ask.any_or_error if return_errors else self._ask.any
 
-        async def ask(item: Any) -> Any:
-            try:
-                return await self._client._run(self._ask.any(item, options), timeout)
-            except TensorgateError as error:
-                if return_errors:
-                    return error
-                raise
+        def ask(item: Any) -> Awaitable[Any]:
+            return self._client._run(operation(item, options), timeout)
 
         async with aclosing(in_order(ask, inputs, in_flight)) as answers:
             async for answer in answers:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from google.protobuf.json_format import MessageToDict
 
 from tensorgate.client.packed import Array
 from tensorgate.client.series import index_after
@@ -98,6 +99,31 @@ class Prediction(dict[str, Array]):
         super().__init__(outputs)
         self.model = model
         self.version = version
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What training reported of a version.
+
+    Attributes:
+        text: The card, in Markdown; empty where there is none.
+        metrics: Figures of the evaluation, as training wrote them; all numbers are floats.
+        plots: Names of the pictures, for `Model.plot`.
+        model: Name of the model.
+        version: The version that it is of.
+    """
+
+    text: str
+    metrics: Mapping[str, Any]
+    plots: tuple[str, ...]
+    model: str
+    version: int
+
+
+def model_card(answer: pb.GetCardResponse) -> ModelCard:
+    """Returns what a message says."""
+    plots = tuple(plot.name for plot in answer.plots)
+    return ModelCard(answer.card, MessageToDict(answer.metrics), plots, answer.model, answer.version)
 
 
 def classifications(answer: pb.ClassifyResponse) -> list[Classification]:

@@ -56,8 +56,8 @@ METHODS = {
     if not method.client_streaming
 }
 """The methods of the typed API that take one message and give one, by name."""
-CLASSIFY, FORECAST, GET_MODEL, LIST_MODELS = map(
-    METHODS.__getitem__, ("Classify", "Forecast", "GetModel", "ListModels")
+CLASSIFY, FORECAST, GET_CARD, GET_MODEL, GET_PLOT, LIST_MODELS = map(
+    METHODS.__getitem__, ("Classify", "Forecast", "GetCard", "GetModel", "GetPlot", "ListModels")
 )
 INFER = Method("/inference.GRPCInferenceService/ModelInfer", infer_pb2.ModelInferRequest, infer_pb2.ModelInferResponse)
 

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar, overload
 
-from tensorgate.client.answers import Classification, Forecast, Prediction
+from tensorgate.client.answers import Classification, Forecast, ModelCard, Prediction
 from tensorgate.client.calls import Operation
-from tensorgate.client.errors import TensorgateError
 from tensorgate.client.images import ImageLike
 from tensorgate.client.in_order import in_order
 from tensorgate.client.metadata import ModelVersion
@@ -48,6 +47,27 @@ class Model:
             TensorgateError: When the call failed.
         """
         return self._run(self._ask.metadata(), timeout)
+
+    def card(self, *, timeout: float | None = None) -> ModelCard:
+        """Returns the model card: what training reported; an empty one where the server has none.
+
+        Raises:
+            TensorgateError: When the call failed.
+        """
+        return self._run(self._ask.card(), timeout)
+
+    def plot(self, name: str, *, timeout: float | None = None) -> bytes:
+        """Returns a picture of the model card, PNG or SVG.
+
+        Args:
+            name: As the card lists it.
+            timeout: Seconds; those of the client by default.
+
+        Raises:
+            NotFound: When the card lists no such plot.
+            TensorgateError: When the call failed.
+        """
+        return self._run(self._ask.plot(name), timeout)
 
     @overload
     def classify(  # type: ignore[overload-overlap]  # a string is a sequence of strings, too
@@ -172,14 +192,10 @@ class Model:
         Raises:
             TensorgateError: When a call failed.
         """
+        operation = self._ask.any_or_error if return_errors else self._ask.any
 
         def ask(item: Any) -> Any:
-            try:
-                return self._run(self._ask.any(item, options), timeout)
-            except TensorgateError as error:
-                if return_errors:
-                    return error
-                raise
+            return self._run(operation(item, options), timeout)
 
         with ThreadPoolExecutor(in_flight, thread_name_prefix="tensorgate-stream") as threads:
             yield from in_order(threads, ask, inputs, in_flight)

@@ -3,10 +3,32 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from google.protobuf.message import Message
+
 from tensorgate.client import images, series
-from tensorgate.client.answers import Classification, Forecast, Prediction, classifications, forecasts
-from tensorgate.client.calls import CLASSIFY, FORECAST, GET_MODEL, LIST_MODELS, Call, Limits, Operation, split
-from tensorgate.client.errors import InvalidInput, NotFound, Unavailable, invalid
+from tensorgate.client.answers import (
+    Classification,
+    Forecast,
+    ModelCard,
+    Prediction,
+    classifications,
+    forecasts,
+    model_card,
+)
+from tensorgate.client.calls import (
+    CLASSIFY,
+    FORECAST,
+    GET_CARD,
+    GET_MODEL,
+    GET_PLOT,
+    LIST_MODELS,
+    METHODS,
+    Call,
+    Limits,
+    Operation,
+    split,
+)
+from tensorgate.client.errors import InvalidInput, NotFound, TensorgateError, Unavailable, invalid
 from tensorgate.client.metadata import CLASSIFIER, FORECASTER, ModelInfo, ModelVersion, model_info
 from tensorgate.client.prediction import InferRequest, joined
 from tensorgate.v1 import tensorgate_pb2 as pb
@@ -16,6 +38,18 @@ def list_models() -> Operation[list[ModelInfo]]:
     """Asks for every model that the server knows."""
     [answer] = yield [Call(LIST_MODELS, pb.ListModelsRequest())]
     return [model_info(model) for model in answer.models]
+
+
+def call_method(method: str, request: Message) -> Operation[Any]:
+    """Asks a method of the typed API, by its name.
+
+    Raises:
+        InvalidInput: When there is none of that name.
+    """
+    if method not in METHODS:
+        raise invalid("method", f"one of {', '.join(METHODS)}", repr(method))
+    [answer] = yield [Call(METHODS[method], request)]
+    return answer
 
 
 class ModelOperations:
@@ -47,6 +81,16 @@ class ModelOperations:
                 return version
         reasons = [f"version {version.version}: {version.error or version.state}" for version in found.versions]
         raise Unavailable("not_ready", f"no version of {self.name} is available: {found.problem or '; '.join(reasons)}")
+
+    def card(self) -> Operation[ModelCard]:
+        """Asks what training reported."""
+        [answer] = yield [Call(GET_CARD, pb.GetCardRequest(**self._addressed()))]
+        return model_card(answer)
+
+    def plot(self, name: str) -> Operation[bytes]:
+        """Asks for a picture of the card."""
+        [answer] = yield [Call(GET_PLOT, pb.GetPlotRequest(**self._addressed(), plot=name))]
+        return bytes(answer.data)
 
     def classify(self, given: Any, top_k: int | None = None) -> Operation[Classification | list[Classification]]:
         """Asks what images show: a `Classification` for one, a list of them for several."""
@@ -84,6 +128,8 @@ class ModelOperations:
         self, inputs: Mapping[str, Any], signature: str | None = None, outputs: Sequence[str] | None = None
     ) -> Operation[Prediction]:
         """Asks any signature of any model."""
+        if isinstance(outputs, str):
+            raise invalid("outputs", "a list of names", repr(outputs))
         remembered = self._known
         known = remembered or (yield from self.metadata())
         while True:
@@ -99,6 +145,13 @@ class ModelOperations:
                 if remembered is None or (known := (yield from self.metadata())) == remembered:
                     raise
                 remembered = None
+
+    def any_or_error(self, item: Any, options: Mapping[str, Any]) -> Operation[Any]:
+        """As `any`; what it fails with is its result."""
+        try:
+            return (yield from self.any(item, options))
+        except TensorgateError as error:
+            return error
 
     def any(self, item: Any, options: Mapping[str, Any]) -> Operation[Any]:
         """Asks what the model is for: of a mapping `predict`, else `classify` or `forecast`."""

@@ -9,13 +9,13 @@ from typing import Any, Self, TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from tensorgate.client.calls import METHODS, Call, Deadline, Limits, Method, Operation
+from tensorgate.client.calls import Call, Deadline, Limits, Method, Operation
 from tensorgate.client.connection import Tls, connection
 from tensorgate.client.errors import TensorgateError, error_of
 from tensorgate.client.in_order import in_order
 from tensorgate.client.metadata import ModelInfo
 from tensorgate.client.model import Model
-from tensorgate.client.operations import ModelOperations, list_models
+from tensorgate.client.operations import ModelOperations, call_method, list_models
 from tensorgate.client.retries import Retries, RetryPolicy
 
 Result = TypeVar("Result")
@@ -105,11 +105,11 @@ class Client:
         Raises:
             TensorgateError: When the call failed.
         """
-        return self._call(Call(METHODS[method], request), self._deadline(timeout))
+        return self._run(call_method(method, request), timeout)
 
     def _run(self, operation: Operation[Result], timeout: float | None) -> Result:
         """Makes the calls of an operation, and returns its result."""
-        deadline = self._deadline(timeout)
+        deadline = Deadline.after(self._timeout if timeout is None else timeout)
         try:
             calls = next(operation)
             while True:
@@ -122,9 +122,6 @@ class Client:
         except StopIteration as done:
             result: Result = done.value
             return result
-
-    def _deadline(self, timeout: float | None) -> Deadline:
-        return Deadline.after(self._timeout if timeout is None else timeout)
 
     def _all(self, calls: Sequence[Call], deadline: Deadline) -> list[Any]:
         """Makes calls, several at a time; of those that fail, the first one's error is raised."""

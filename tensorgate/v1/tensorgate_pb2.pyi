@@ -1,3 +1,4 @@
+from google.protobuf import struct_pb2 as _struct_pb2
 from tensorgate.google_status import status_pb2 as _status_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -308,6 +309,60 @@ class GetShadowResponse(_message.Message):
     shadow_mean_seconds: float
     last_error: str
     def __init__(self, model: _Optional[str] = ..., declared: bool = ..., version: _Optional[int] = ..., share: _Optional[float] = ..., address: _Optional[str] = ..., compared: _Optional[int] = ..., dropped: _Optional[int] = ..., failed: _Optional[int] = ..., unavailable: _Optional[int] = ..., rows: _Optional[int] = ..., changed: _Optional[int] = ..., largest_difference: _Optional[float] = ..., mean_seconds: _Optional[float] = ..., shadow_mean_seconds: _Optional[float] = ..., last_error: _Optional[str] = ...) -> None: ...
+
+class GetCardRequest(_message.Message):
+    __slots__ = ("model", "version", "label")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    version: int
+    label: str
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., label: _Optional[str] = ...) -> None: ...
+
+class GetCardResponse(_message.Message):
+    __slots__ = ("model", "version", "card", "metrics", "plots")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CARD_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    PLOTS_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    version: int
+    card: str
+    metrics: _struct_pb2.Struct
+    plots: _containers.RepeatedCompositeFieldContainer[PlotInfo]
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., card: _Optional[str] = ..., metrics: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., plots: _Optional[_Iterable[_Union[PlotInfo, _Mapping]]] = ...) -> None: ...
+
+class PlotInfo(_message.Message):
+    __slots__ = ("name", "media_type", "bytes")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    media_type: str
+    bytes: int
+    def __init__(self, name: _Optional[str] = ..., media_type: _Optional[str] = ..., bytes: _Optional[int] = ...) -> None: ...
+
+class GetPlotRequest(_message.Message):
+    __slots__ = ("model", "version", "label", "plot")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    PLOT_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    version: int
+    label: str
+    plot: str
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., label: _Optional[str] = ..., plot: _Optional[str] = ...) -> None: ...
+
+class GetPlotResponse(_message.Message):
+    __slots__ = ("data", "media_type")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    media_type: str
+    def __init__(self, data: _Optional[bytes] = ..., media_type: _Optional[str] = ...) -> None: ...
 
 class SetLabelRequest(_message.Message):
     __slots__ = ("model", "label", "version", "weights")

@@ -82,6 +82,16 @@ class TensorgateServiceStub(object):
                 request_serializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetShadowRequest.SerializeToString,
                 response_deserializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetShadowResponse.FromString,
                 _registered_method=True)
+        self.GetCard = channel.unary_unary(
+                '/tensorgate.v1.TensorgateService/GetCard',
+                request_serializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetCardRequest.SerializeToString,
+                response_deserializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetCardResponse.FromString,
+                _registered_method=True)
+        self.GetPlot = channel.unary_unary(
+                '/tensorgate.v1.TensorgateService/GetPlot',
+                request_serializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetPlotRequest.SerializeToString,
+                response_deserializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetPlotResponse.FromString,
+                _registered_method=True)
         self.SetLabel = channel.unary_unary(
                 '/tensorgate.v1.TensorgateService/SetLabel',
                 request_serializer=tensorgate_dot_v1_dot_tensorgate__pb2.SetLabelRequest.SerializeToString,
@@ -165,6 +175,20 @@ class TensorgateServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetCard(self, request, context):
+        """Returns the model card of a version: what training reported of it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPlot(self, request, context):
+        """Returns a plot of a model card.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetLabel(self, request, context):
         """Puts a label on a version that is available, in place of the version that has it, or on several by weight. Requests
         that name the label are answered by that version from then on; those in flight keep theirs.
@@ -227,6 +251,16 @@ def add_TensorgateServiceServicer_to_server(servicer, server):
                     servicer.GetShadow,
                     request_deserializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetShadowRequest.FromString,
                     response_serializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetShadowResponse.SerializeToString,
+            ),
+            'GetCard': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCard,
+                    request_deserializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetCardRequest.FromString,
+                    response_serializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetCardResponse.SerializeToString,
+            ),
+            'GetPlot': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPlot,
+                    request_deserializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetPlotRequest.FromString,
+                    response_serializer=tensorgate_dot_v1_dot_tensorgate__pb2.GetPlotResponse.SerializeToString,
             ),
             'SetLabel': grpc.unary_unary_rpc_method_handler(
                     servicer.SetLabel,
@@ -485,6 +519,60 @@ class TensorgateService(object):
             '/tensorgate.v1.TensorgateService/GetShadow',
             tensorgate_dot_v1_dot_tensorgate__pb2.GetShadowRequest.SerializeToString,
             tensorgate_dot_v1_dot_tensorgate__pb2.GetShadowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCard(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tensorgate.v1.TensorgateService/GetCard',
+            tensorgate_dot_v1_dot_tensorgate__pb2.GetCardRequest.SerializeToString,
+            tensorgate_dot_v1_dot_tensorgate__pb2.GetCardResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPlot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tensorgate.v1.TensorgateService/GetPlot',
+            tensorgate_dot_v1_dot_tensorgate__pb2.GetPlotRequest.SerializeToString,
+            tensorgate_dot_v1_dot_tensorgate__pb2.GetPlotResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -86,6 +86,8 @@ MESSAGES: dict[str, Any] = {
     "tensorgate.v1.TensorgateService/GetDrift": lambda model: typed.GetDriftRequest(model=model),
     "tensorgate.v1.TensorgateService/GetRollout": lambda model: typed.GetRolloutRequest(model=model),
     "tensorgate.v1.TensorgateService/GetShadow": lambda model: typed.GetShadowRequest(model=model),
+    "tensorgate.v1.TensorgateService/GetCard": lambda model: typed.GetCardRequest(model=model),
+    "tensorgate.v1.TensorgateService/GetPlot": lambda model: typed.GetPlotRequest(model=model, plot="none.png"),
     "tensorgate.v1.TensorgateService/SetLabel": lambda m: typed.SetLabelRequest(model=m, label="stable", version=2),
     "tensorgate.v1.TensorgateService/DeleteLabel": lambda m: typed.DeleteLabelRequest(model=m, label="stable"),
     "tensorflow.serving.PredictionService/Predict": predict,

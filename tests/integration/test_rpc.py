@@ -258,4 +258,4 @@ async def test_a_client_can_be_built_from_reflection_alone(served: Served) -> No
 
     names = await asyncio.to_thread(describe)
     assert names[:6] == ["Classify", "ClassifyStream", "Forecast", "ForecastStream", "ListModels", "GetModel"]
-    assert names[6:] == ["GetDrift", "GetRollout", "GetShadow", "SetLabel", "DeleteLabel"]
+    assert names[6:] == ["GetDrift", "GetRollout", "GetShadow", "GetCard", "GetPlot", "SetLabel", "DeleteLabel"]

@@ -1,4 +1,4 @@
-"""Model cards: what training reported of a version. Over REST alone, as they are documents and pictures for people."""
+"""Model cards: what training reported of a version, as both transports tell it."""
 
 import asyncio
 from typing import Annotated, Any
@@ -70,11 +70,11 @@ async def get_plot(engine: Engine, request: GetPlotRequest, call: Call) -> tuple
     """Returns a plot of a version's model card, and its media type.
 
     Raises:
-        GatewayError: As `get_card`; NOT_FOUND where the card has no such plot.
+        GatewayError: As `get_card`; PLOT_NOT_FOUND where the card has no such plot.
     """
     version = engine.resolve(request.wanted(), call)
     found = None if version.folder is None else await asyncio.to_thread(read_plot, version.folder, request.plot)
     if found is None:
         expected = f"a plot that the model card of {version.name!r} lists"
-        raise invalid_input(Violation("plot", expected, shown(request.plot)), kind=ErrorKind.NOT_FOUND)
+        raise invalid_input(Violation("plot", expected, shown(request.plot)), kind=ErrorKind.PLOT_NOT_FOUND)
     return found

@@ -31,10 +31,15 @@ def test_without_a_report_there_is_an_empty_one(tmp_path: Path) -> None:
     assert read_plot(tmp_path / "nowhere", "a.png") is None
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", "", "\udcff"])
+@pytest.mark.parametrize("text", ["{", "[1]", "", "\udcff", '{"a":' * 17 + "1" + "}" * 17])
 def test_figures_that_are_none_are_left_out(extra: Path, text: str) -> None:
     (extra / "metrics.json").write_bytes(text.encode("utf-8", "surrogateescape"))
     assert read_card(extra.parent).metrics == {}
+
+
+def test_figures_may_lie_in_each_other(extra: Path) -> None:
+    (extra / "metrics.json").write_text('{"a":' + "[" * 15 + "1" + "]" * 15 + "}")
+    assert read_card(extra.parent).metrics["a"]
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ KINDS = {
     ErrorKind.MODEL_NOT_FOUND: tg.NotFound,
     ErrorKind.LABEL_NOT_FOUND: tg.NotFound,
     ErrorKind.SIGNATURE_NOT_FOUND: tg.NotFound,
+    ErrorKind.PLOT_NOT_FOUND: tg.NotFound,
     ErrorKind.NOT_FOUND: tg.NotSupported,
     ErrorKind.MISDIRECTED: tg.Forbidden,
     ErrorKind.METHOD_NOT_ALLOWED: tg.NotSupported,
@@ -81,7 +82,13 @@ def test_what_is_not_of_the_server_is_told_by_its_status() -> None:
         "unavailable",
         "no server answers at there:1: refused",
     )
-    assert type(error_of(Failed(grpc.StatusCode.DATA_LOSS, ""), "there:1")) is tg.ServerError
+    other = error_of(Failed(grpc.StatusCode.UNIMPLEMENTED, "Method not found!"), "there:1")
+    assert (type(other), str(other)) == (
+        tg.NotSupported,
+        "another server, or an older one, answers at there:1: Method not found!",
+    )
+    lost = error_of(Failed(grpc.StatusCode.DATA_LOSS, ""), "there:1")
+    assert (type(lost), str(lost)) == (tg.ServerError, "there:1: DATA_LOSS")
 
 
 @pytest.mark.parametrize("details", [b"\xff\xff", b"", b"\x1a\x00"])
