@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import re
 import socket
 import sys
 from collections.abc import Sequence
@@ -23,6 +24,9 @@ _ROUND: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}]}
 _HEALTHY = {"healthCheckConfig": {"serviceName": ""}}
 """and of several only among those whose health service says that they serve. One that stands alone is asked anyway: it
 may not be ready with all that it has, and answer all the same."""
+_HOST_PORT = re.compile(r"([^\s:/\[\]]+|\[[^\s/\[\]]+\]):[0-9]{1,5}")
+_SCHEMES = ("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "vsock:", "xds:")
+"""Of names that grpc resolves (https://github.com/grpc/grpc/blob/master/doc/naming.md)."""
 _CONTEXT = "opentelemetry.context"
 
 
@@ -87,14 +91,17 @@ def connection(addresses: str | Sequence[str], key: str | None, tls: Tls | bool 
     """Returns what a channel is made of.
 
     Raises:
-        InvalidInput: When there is no address, or the key would go unencrypted over a network.
+        InvalidInput: When there is no address, or the key cannot be sent, or would go unencrypted over a network.
         Unavailable: When one of several names has no address.
         OSError: When a file of TLS cannot be read.
     """
     one = isinstance(addresses, str)
     several = [addresses] if isinstance(addresses, str) else list(addresses)
-    if not several or not all(several):
-        raise invalid("addresses", "HOST:PORT, or a list of them", repr(addresses))
+    if not several or not all(map(_is_address, several)):
+        expected = "HOST:PORT of the server's gRPC, such as 127.0.0.1:8001, or a list of them"
+        raise invalid("addresses", expected, repr(addresses))
+    if key is not None:
+        key = _checked(key.strip())  # whoever reads it from a file has the end of its line, too
     if key is not None and tls is None and not all(map(_is_here, several)):
         expected = "tls=True, or tls=False to send the key unencrypted"
         raise invalid("tls", expected, f"a key and a server of another machine, {', '.join(several)}")
@@ -132,6 +139,22 @@ def _target(addresses: Sequence[str]) -> str:
         raise invalid("addresses", "addresses of IPv4 or of IPv6", "both")
     [(scheme, places)] = found.items()
     return f"{scheme}:{','.join(places)}"
+
+
+def _is_address(address: str) -> bool:
+    return address.startswith(_SCHEMES) or _HOST_PORT.fullmatch(address) is not None
+
+
+def _checked(key: str) -> str:
+    """Returns the key; an error does not show it.
+
+    Raises:
+        InvalidInput: When it cannot be sent.
+    """
+    if not re.fullmatch(r"[!-~]+", key):
+        got = f"{len(key)} characters, of which some are others" if key else "an empty string"
+        raise invalid("key", "an API key or a token, printable ASCII without spaces", got)
+    return key
 
 
 def _is_here(address: str) -> bool:

@@ -161,21 +161,28 @@ _BY_STATUS: dict[grpc.StatusCode, type[TensorgateError]] = {
 }
 
 
+_WITHOUT_DETAILS = {
+    grpc.StatusCode.UNAVAILABLE: "no server answers at ",
+    grpc.StatusCode.DEADLINE_EXCEEDED: "no answer came in time from ",
+    grpc.StatusCode.UNIMPLEMENTED: "another server, or an older one, answers at ",
+}
+"""What it means where the status comes without this server's details; the address follows."""
+
+
 def error_of(failed: Any, address: str) -> TensorgateError:
     """Returns what a failed call means.
 
     Args:
         failed: A ``grpc.RpcError`` of either kind of channel.
-        address: Of the server, for the message where none answered.
+        address: Of the server, for the message where none answered, or another.
     """
     status: grpc.StatusCode = failed.code()
     message = failed.details() or status.name
     details = _details(failed)
     info = details.get("ErrorInfo")
     if info is None:
-        if status is grpc.StatusCode.UNAVAILABLE:
-            message = f"no server answers at {address}: {message}"
-        return _BY_STATUS.get(status, ServerError)(status.name.lower(), message, status=status)
+        words = f"{_WITHOUT_DETAILS.get(status, '')}{address}: {message}"
+        return _BY_STATUS.get(status, ServerError)(status.name.lower(), words, status=status)
     kind = _BY_CODE.get(info.reason) or _BY_STATUS.get(status, ServerError)
     retry = details.get("RetryInfo")
     bad = details.get("BadRequest")

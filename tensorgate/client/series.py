@@ -35,8 +35,8 @@ class Asked:
 
 
 def is_one(series: Any) -> bool:
-    """Whether this is one series and not several: anything but a list whose items are no numbers."""
-    return not isinstance(series, Sequence) or not series or isinstance(series[0], Real | np.number)
+    """Whether this is one series and not several: anything but a list whose items are neither numbers nor texts."""
+    return not isinstance(series, Sequence) or not series or isinstance(series[0], Real | np.number | str)
 
 
 def series_message(series: Any, where: str) -> Asked:
@@ -57,7 +57,7 @@ def series_message(series: Any, where: str) -> Asked:
     try:
         values = np.asarray(series, np.float64)
     except (TypeError, ValueError) as error:
-        raise invalid(where, "numbers", str(error)) from error
+        raise invalid(where, "numbers", f"{type(series).__name__}: {error}") from error
     if values.ndim not in (1, 2):
         raise invalid(where, "[steps] or [steps, features]", f"an array of shape {list(values.shape)}")
     message = pb.Series(features=values.shape[1]) if values.ndim == 2 else pb.Series()

@@ -165,6 +165,10 @@ async def test_errors_say_where_what_was_expected_and_what_came(asker: Asker) ->
         await asker.ask(client.call, "SetLabel", pb.SetLabelRequest(model="shades", label="x", version=3))
     with pytest.raises(tg.Timeout):
         await asker.ask(client.models, timeout=0.0)
+    with pytest.raises(tg.InvalidInput, match=r"method: expected one of Classify, .*, got 'Nope'"):
+        await asker.ask(client.call, "Nope", pb.ListModelsRequest())
+    with pytest.raises(tg.InvalidInput, match="outputs: expected a list of names, got 'scores'"):
+        await asker.ask(client.model("shades").predict, images=[DARK[..., None]], outputs="scores")
     with pytest.raises(tg.InvalidInput, match="a version or a label, got both"):
         asker.client.model("shades", version=1, label="x")
 

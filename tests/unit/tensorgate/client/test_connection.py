@@ -33,10 +33,32 @@ def test_several_addresses_are_one_target() -> None:
     assert connection(["localhost:1"], None, None).target == "localhost:1"
 
 
-@pytest.mark.parametrize("addresses", ["", [], ["127.0.0.1:1", ""], ["127.0.0.1:1", "[::1]:1"]])
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        *("", [], ["127.0.0.1:1", ""], ["127.0.0.1:1", "[::1]:1"]),
+        *("localhost", "http://127.0.0.1:8000", "grpcs://models:8001", "models:8001/", "models:", "::1", "a b:1"),
+    ],
+)
 def test_addresses_that_make_no_sense_are_refused(addresses: Any) -> None:
     with pytest.raises(InvalidInput, match="addresses: expected"):
         connection(addresses, None, None)
+
+
+@pytest.mark.parametrize("address", ["models:8001", "[::1]:8001", "unix:/tmp/x", "dns:///models:8001", "a_b.c-d:1"])
+def test_addresses_of_grpc_are_taken(address: str) -> None:
+    assert connection(address, None, None).target == address
+
+
+def test_a_key_out_of_a_file_is_without_the_end_of_its_line() -> None:
+    assert connection("localhost:1", " secret\n", None).metadata() == (("authorization", "Bearer secret"),)
+
+
+@pytest.mark.parametrize("key", ["", "\n", "se cret", "secret\nx", "sécret"])
+def test_a_key_that_cannot_be_sent_is_refused_and_not_shown(key: str) -> None:
+    with pytest.raises(InvalidInput, match="key: expected an API key or a token") as refused:
+        connection("localhost:1", key, None)
+    assert "cret" not in str(refused.value)
 
 
 def test_names_that_are_not_known_are_named() -> None:

@@ -85,7 +85,9 @@ def test_several_series_are_a_list() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (["a"], "expected numbers, got could not convert"),
+        (["a"], "expected numbers, got list: could not convert"),
+        ("sales.csv", "expected numbers, got str: could not convert string to float: 'sales.csv'"),
+        ({"a": 1}, "expected numbers, got dict: float"),
         (np.zeros((2, 2, 2)), r"got an array of shape \[2, 2, 2\]"),
         (pd.Series([1, 2], index=[2, 1]), r"series\[0\].index: expected an index that grows"),
         (pd.Series([1, 2], index=[1, 1]), r"series\[0\].index: expected an index that grows"),
