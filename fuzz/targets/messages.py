@@ -13,7 +13,7 @@ from service.codecs.packed import read_packed
 from service.codecs.tensor_proto import decode_tensor, encode_tensor, serialize_tensor
 from service.core.catalog import ModelRef
 from service.core.tasks import PREDICT
-from service.protocols.native import grpc as native
+from service.protocols.native import grpc_messages as native
 from service.protocols.open_inference.grpc_messages import decode_request, parameters_of
 from service.protocols.open_inference.messages import wanted_signature
 from service.protocols.tfserving.examples import serialized_examples
@@ -81,11 +81,11 @@ def _examples(kind: type[Message], data: bytes) -> None:
 
 
 def _classify(data: bytes) -> None:
-    validated(ClassifyRequest, native._classify_fields(parser_of(typed.ClassifyRequest)(data)))
+    validated(ClassifyRequest, native.classify_fields(parser_of(typed.ClassifyRequest)(data)))
 
 
 def _forecast(data: bytes) -> None:
-    validated(ForecastRequest, native._forecast_fields(parser_of(typed.ForecastRequest)(data)))
+    validated(ForecastRequest, native.forecast_fields(parser_of(typed.ForecastRequest)(data)))
 
 
 def _seeds(method: RpcMethod) -> tuple[bytes, ...]:
