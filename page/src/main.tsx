@@ -33,7 +33,8 @@ function Page() {
     [attempt],
   );
   const [wanted, version] = chosen.slice(1).split("@");
-  const model = models?.find((one) => one.name === decoded(wanted)) ?? models?.[0];
+  const name = decoded(wanted);
+  const model = name ? models?.find((one) => one.name === name) : models?.[0];
   const needsKey = failure?.status === UNAUTHENTICATED || key() !== "";
   return (
     <>
@@ -66,6 +67,10 @@ function Page() {
           <main id="main" tabIndex={-1}>
             {model ? (
               <ModelView key={model.name} model={model} version={version ? Number(version) : undefined} />
+            ) : name ? (
+              <p class="problem" role="alert">
+                There is no model {name}.
+              </p>
             ) : (
               <p class="panel">No model is served yet. What lies in the models folder appears here by itself.</p>
             )}

@@ -10,11 +10,19 @@ import { LiveFigures } from "./live";
 import { Fold } from "./parts";
 
 const AVAILABLE = "AVAILABLE";
+const STATES: Record<string, string> = {
+  START: "waits to be loaded",
+  LOADING: "is being loaded",
+  UNLOADING: "is being unloaded",
+  END: "is not served",
+};
 
 export function ModelView({ model, version }: { model: Model; version: number | undefined }) {
   const served = model.versions.filter((one) => one.state === AVAILABLE);
-  const shown =
-    model.versions.find((one) => one.version === version) ?? served[0] ?? (model.versions[0] as Version | undefined);
+  const shown: Version | undefined =
+    version === undefined
+      ? (served[0] ?? model.versions[0])
+      : model.versions.find((one) => one.version === version);
   useEffect(() => {
     document.title = `${model.name} · Tensorgate`;
   }, [model.name]);
@@ -45,9 +53,14 @@ export function ModelView({ model, version }: { model: Model; version: number | 
           ))}
         </ul>
       </section>
+      {!shown && version !== undefined && (
+        <p class="problem" role="alert">
+          There is no version {version} of {model.name}.
+        </p>
+      )}
       {shown && shown.state !== AVAILABLE && (
         <p class="problem" role="status">
-          Version {shown.version} is {shown.state.toLowerCase()}
+          Version {shown.version} {STATES[shown.state] ?? shown.state}
           {shown.error ? `: ${shown.error}` : "."}
         </p>
       )}
@@ -107,7 +120,8 @@ function described(version: Version): string {
     return `Forecasts the next ${forecaster.horizon} values of a series from its last ${forecaster.window} ${of}.`;
   }
   const count = version.signatures.length;
-  return count ? `Has ${count} signature${count === 1 ? "" : "s"} that take and give tensors.` : "";
+  if (count === 1) return "Has one signature, which takes and gives tensors.";
+  return count ? `Has ${count} signatures that take and give tensors.` : "";
 }
 
 function Signatures({ signatures }: { signatures: Signature[] }) {

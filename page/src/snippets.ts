@@ -10,6 +10,7 @@ export interface Snippet {
 type Image = { encoded: string } | { pixels: unknown };
 
 const GRPC = "8001"; // the server's default; over REST nobody is told which it is
+const LONGEST = 100_000; // characters given to a command as an argument: Linux takes 128 KiB
 
 const origin = (): string => new URL(".", document.baseURI).href.replace(/\/$/, "");
 const grpc = (): string => `${location.hostname}:${GRPC}`;
@@ -19,15 +20,26 @@ const json = (value: unknown): string => JSON.stringify(value);
 const segment = (name: string): string => encodeURIComponent(name);
 
 function curl(path: string, body: unknown): string {
-  return `curl -H 'Content-Type: application/json' ${bearer()}-d ${quoted(json(body))} \\\n  ${quoted(`${origin()}/${path}`)}`;
+  const [data, input] = given(json(body), "@-");
+  return `curl -H 'Content-Type: application/json' ${bearer()}-d ${data} \\\n  ${quoted(`${origin()}/${path}`)}${input}`;
+}
+
+/** Returns what stands behind a command's -d, and what follows the command: what is long comes by its input. */
+function given(text: string, byInput: string): [string, string] {
+  return text.length > LONGEST ? [byInput, ` <<'JSON'\n${text}\nJSON`] : [quoted(text), ""];
 }
 
 function bearer(): string {
   return key() ? `-H "Authorization: Bearer $TENSORGATE_KEY" ` : "";
 }
 
-function grpcurl(method: string, message: string): string {
-  return `grpcurl ${isSecure() ? "" : "-plaintext "}${bearer()}-d ${message} \\\n  ${grpc()} ${method}`;
+function grpcurl(method: string, message: unknown): string {
+  const [data, input] = given(json(message), "@");
+  return grpcurlWith(method, data) + input;
+}
+
+function grpcurlWith(method: string, data: string): string {
+  return `grpcurl ${isSecure() ? "" : "-plaintext "}${bearer()}-d ${data} \\\n  ${grpc()} ${method}`;
 }
 
 function typescript(path: string, body: string, before = ""): string {
@@ -76,9 +88,7 @@ export function classifySnippets(
   const imports = isFile ? [] : ["encoded" in image ? "import base64" : "import numpy as np"];
   const call = `classify(${given}, top_k=${top})`;
   const show = "for label, score in answer.classes:\n    print(label, score)";
-  const sent = isFile
-    ? `"$(printf '{"model": %s, "version": ${version}, "images": [{"encoded": "%s"}], "top_k": ${top}}' ${quoted(json(model))} "$(base64 -w0 ${quoted(file)})")"`
-    : quoted(json(message));
+  const method = "tensorgate.v1.TensorgateService/Classify";
   return [
     {
       name: "curl",
@@ -87,7 +97,12 @@ export function classifySnippets(
         : curl(path, body),
     },
     { name: "Python", code: python(model, version, call, show, imports) },
-    { name: "grpcurl", code: grpcurl("tensorgate.v1.TensorgateService/Classify", sent) },
+    {
+      name: "grpcurl",
+      code: isFile
+        ? `printf '{"model": %s, "version": ${version}, "images": [{"encoded": "%s"}], "top_k": ${top}}' \\\n  ${quoted(json(model))} "$(base64 -w0 ${quoted(file)})" | ${grpcurlWith(method, "@")}`
+        : grpcurl(method, message),
+    },
     {
       name: "TypeScript",
       code: isFile
@@ -110,7 +125,7 @@ function typeOf(encoded: string): string {
 function pixelsMessage(pixels: unknown): unknown {
   const rows = pixels as (number | number[])[][];
   const channels = Array.isArray(rows[0]![0]) ? rows[0]![0].length : 1;
-  return { pixels: { height: rows.length, width: rows[0]!.length, channels, values: rows.flat(2) } };
+  return { pixels: { shape: [rows.length, rows[0]!.length, channels], values: rows.flat(2) } };
 }
 
 export function forecastSnippets(
@@ -132,7 +147,7 @@ for level, values in answer.quantiles.items():
   return [
     { name: "curl", code: curl(path, body) },
     { name: "Python", code: python(model, version, call, show) },
-    { name: "grpcurl", code: grpcurl("tensorgate.v1.TensorgateService/Forecast", quoted(json(message))) },
+    { name: "grpcurl", code: grpcurl("tensorgate.v1.TensorgateService/Forecast", message) },
     { name: "TypeScript", code: typescript(path, json(body)) },
   ];
 }
@@ -153,18 +168,21 @@ export function predictSnippets(
   const show = "for name, array in answer.items():\n    print(name, array)";
   return [
     { name: "curl", code: curl(path, body) },
-    { name: "Python", code: python(model, version, call, show) },
-    { name: "grpcurl", code: grpcurl("tensorflow.serving.PredictionService/Predict", quoted(json(message))) },
+    { name: "Python", code: python(model, version, call, show, call.includes(DECODE) ? ["import base64"] : []) },
+    { name: "grpcurl", code: grpcurl("tensorflow.serving.PredictionService/Predict", message) },
     { name: "TypeScript", code: typescript(path, json(body)).replace(".detail", ".error") },
   ];
 }
 
-/** Returns a value of JSON as Python writes it. */
+const DECODE = "base64.b64decode(";
+
+/** Returns a value of JSON as Python writes it; bytes are {"b64": …} there. */
 function pythonOf(value: unknown): string {
   if (value === true) return "True";
   if (value === false) return "False";
   if (value === null) return "None";
   if (Array.isArray(value)) return `[${value.map(pythonOf).join(", ")}]`;
+  if (typeof value === "object" && "b64" in value) return `${DECODE}${json(value.b64)})`;
   if (typeof value === "object")
     return `{${Object.entries(value as object)
       .map(([name, one]) => `${json(name)}: ${pythonOf(one)}`)
