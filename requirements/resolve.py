@@ -23,7 +23,7 @@ FILES = {
     "fuzz.txt": ["--extra", "server", "--group", "fuzz"],
 }
 EVERYTHING = [*FILES["run.txt"], *FILES["dev.txt"], *FILES["stores.txt"], *FILES["fuzz.txt"]]
-CLIENTS = ("triton", "kserve", "ovmsclient", "schemathesis")
+CLIENTS = ("triton", "kserve", "ovmsclient", "schemathesis", "openapi")
 """Clients that others wrote: each in an environment of its own, which the gateway's requirements do not bind."""
 PEERS = ("triton", "mlserver", "kserve", "py-spy")
 """What Tensorgate is measured against, and with: likewise."""
