@@ -157,7 +157,7 @@ def _curl(name: str, call: str, body: Mapping[str, Any]) -> str:
     data = json.dumps(body, separators=(",", ":"))
     if len(data) > 1000:
         return ""
-    return f"curl -d '{data}' http://127.0.0.1:8000/api/v1/models/{name}/{call}"
+    return f"curl -H 'Content-Type: application/json' -d '{data}' http://127.0.0.1:8000/api/v1/models/{name}/{call}"
 
 
 def _signature(entry: ModelVersion, signature: Signature, speeds: Sequence[Speed]) -> SignatureReport:

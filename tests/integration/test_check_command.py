@@ -34,7 +34,7 @@ def test_a_classifier_is_described(tmp_path: Path) -> None:
     assert [speed["rows"] for speed in signatures["serving_default"]["speeds"]] == [1, 8, 64]
     assert all(speed["milliseconds"] > 0 for speed in signatures["serving_default"]["speeds"])
     assert "the typed API (classify)" in signatures["serving_default"]["answers"]
-    assert report["request"].startswith("curl -d '{")
+    assert report["request"].startswith("curl -H 'Content-Type: application/json' -d '{")
     assert any("tf_serving_warmup_requests" in hint for hint in report["hints"])
 
 
