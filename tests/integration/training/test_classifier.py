@@ -1,6 +1,7 @@
 import hashlib
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from PIL import Image
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
+from tests.tutorial import assert_shown, step
 from training.classifier.data import load
 from training.classifier.split import split
 
@@ -35,6 +37,11 @@ def test_a_run_says_where_the_model_is_and_how_good(digits: Run, version: Path) 
     for text in ("Total params", "this network", "support vector machine", "majority class"):
         assert text in digits.output
     assert [path.name for path in digits.models.iterdir()] == ["digits"]
+
+
+def test_the_tutorial_shows_what_a_run_prints(digits: Run) -> None:
+    printed = digits.output.replace(str(digits.models), "models")
+    assert_shown(step("tensorgate train")[1], re.sub("Computing on .*", "Computing on the CPU", printed))
 
 
 @pytest.mark.parametrize(
