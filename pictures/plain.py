@@ -124,8 +124,16 @@ def _is_plain_bmp(image: ImageFile, data: bytes) -> bool:
 
 
 def _depth(image: ImageFile, data: bytes) -> int:
-    """Returns the bits a channel."""
-    return data[24] if image.format == "PNG" else 8
+    """Returns the bits a channel.
+
+    Raises:
+        ValueError: For a PNG that does not begin with its header, which no decoder of a graph reads.
+    """
+    if image.format != "PNG":
+        return 8
+    if data[12:16] != b"IHDR":
+        raise ValueError("its header is not where it must be")
+    return data[24]
 
 
 def _orientation(image: ImageFile) -> Any:

@@ -209,6 +209,15 @@ def test_what_is_no_picture_is_refused(data: bytes) -> None:
         plain(data)
 
 
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_png_that_does_not_begin_with_its_header_is_damaged(depth: int) -> None:
+    data = png([bytes(2 * depth // 8)], 2, depth, 0)
+    signature, header, rest = data[:8], data[8:33], data[33:]
+    assert plain(data)
+    with pytest.raises(PictureError, match="damaged"):
+        plain(signature + chunk(b"IDAT", b"") + header + rest)
+
+
 @pytest.mark.parametrize("kind", ODD)
 @given(noise=st.binary(min_size=1, max_size=20), at=st.floats(0, 1))
 def test_no_damage_whatever_raises_anything_else(kind: str, noise: bytes, at: float) -> None:
