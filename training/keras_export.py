@@ -149,7 +149,9 @@ def _forecaster(model: keras.Model, quantile_levels: Sequence[float]) -> _Plan:
 def _generic(model: keras.Model) -> _Plan:
     random = np.random.default_rng(0)
     inputs = {tensor.name: _rows(tensor, random) for tensor in model.inputs}
-    answer = model(list(inputs.values()) if len(inputs) > 1 else next(iter(inputs.values())), training=False)
+    # As the model takes them: one, a list, or a mapping; a Sequential tells of no form, and takes one.
+    form = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+    answer = model(keras.tree.map_structure(lambda tensor: inputs[tensor.name], form), training=False)
     outputs = answer if isinstance(answer, dict) else dict(_numbered(answer))
     case = Case(inputs, {name: np.asarray(value) for name, value in outputs.items()})
 

@@ -130,16 +130,15 @@ def _start(config: ModelConfig, options: argparse.Namespace) -> tuple[ModelConfi
         guards=guards,
     )
     splits = {label: split for label, split in config.traffic.splits.items() if label != rollout.label}
-    text = (
-        f"version {rollout.canary} of {config.name} gets {rollout.step_weights[0]} % of {_whose(rollout)} from now on"
-    )
+    share = f"{rollout.step_weights[0]} % of {_whose(rollout)}"
+    text = f"version {rollout.canary} of {config.name} gets {share} once servers have read that"
     return replace(config, traffic=replace(config.traffic, splits=splits, rollout=rollout)), text
 
 
 def _abort(config: ModelConfig, options: argparse.Namespace) -> tuple[ModelConfig, str]:
     rollout = _declared(config)
     back = rollout.rolled_back or RolledBack(Reason.ABORTED, options.message, time.time())
-    text = f"version {rollout.stable} of {config.name} answers all of {_whose(rollout)}"
+    text = f"version {rollout.stable} of {config.name} answers all of {_whose(rollout)} once servers have read that"
     return replace(config, traffic=replace(config.traffic, rollout=replace(rollout, rolled_back=back))), text
 
 

@@ -149,9 +149,14 @@ def _drift(guards: Guards, seen: Seen, *, before_the_last: bool) -> Finding:
                 f"version's reference, {limit:g} is allowed"
             )
             return Finding(Hit(Reason.DRIFT, told), told)
-    fewest = min((drift.rows for drift in answers), default=FEWEST_ROWS)
-    if before_the_last and fewest < FEWEST_ROWS:
-        return Finding(waits=f"{fewest:.0f} of {FEWEST_ROWS} rows that are to be watched for drift")
+    # A model has signatures that nobody asks: what is judged is the one of which most was seen.
+    rows = {
+        drift.signature: min(each.rows for each in answers if each.signature == drift.signature) for drift in answers
+    }
+    seen_of = max(rows, key=rows.__getitem__, default=None)
+    if before_the_last and seen_of is not None and rows[seen_of] < FEWEST_ROWS:
+        told = f"{rows[seen_of]:.0f} of {FEWEST_ROWS} rows of {seen_of} that are to be watched for drift"
+        return Finding(waits=told)
     return Finding()
 
 

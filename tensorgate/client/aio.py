@@ -13,14 +13,15 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing
-from typing import Any, Self, TypeVar, overload
+from functools import partial
+from typing import Any, Protocol, Self, TypeVar, overload
 
 from google.protobuf.message import Message
 from grpc import aio
 
 from tensorgate.client.answers import Classification, Forecast, ModelCard, Prediction
 from tensorgate.client.calls import Call, Deadline, Limits, Method, Operation
-from tensorgate.client.connection import Tls, connection
+from tensorgate.client.connection import Tls, checked_session, connection
 from tensorgate.client.errors import TensorgateError, error_of
 from tensorgate.client.images import ImageLike
 from tensorgate.client.metadata import ModelInfo, ModelVersion
@@ -65,9 +66,12 @@ class Client:
         if self._channel is not None:
             await self._channel.close()
 
-    def model(self, name: str, *, version: int | None = None, label: str | None = None) -> "Model":
-        """Returns a model to ask; nothing is sent yet, and there is nothing to await."""
-        return Model(self, ModelOperations(name, version, label, self._limits))
+    def model(
+        self, name: str, *, version: int | None = None, label: str | None = None, session: str | None = None
+    ) -> "Model":
+        """As `tensorgate.client.Client.model`; nothing is sent yet, and there is nothing to await."""
+        run = partial(self._run, session=checked_session(session))
+        return Model(run, ModelOperations(name, version, label, self._limits))
 
     async def models(self, *, timeout: float | None = None) -> list[ModelInfo]:
         """As `tensorgate.client.Client.models`."""
@@ -77,14 +81,14 @@ class Client:
         """As `tensorgate.client.Client.call`."""
         return await self._run(call_method(method, request), timeout)
 
-    async def _run(self, operation: Operation[Result], timeout: float | None) -> Result:
+    async def _run(self, operation: Operation[Result], timeout: float | None, session: str | None = None) -> Result:
         """Makes the calls of an operation, and returns its result."""
         deadline = Deadline.after(self._timeout if timeout is None else timeout)
         try:
             calls = next(operation)
             while True:
                 try:
-                    answers = await self._all(calls, deadline)
+                    answers = await self._all(calls, deadline, session)
                 except TensorgateError as error:
                     calls = operation.throw(error)
                 else:
@@ -93,19 +97,19 @@ class Client:
             result: Result = done.value
             return result
 
-    async def _all(self, calls: Sequence[Call], deadline: Deadline) -> list[Any]:
+    async def _all(self, calls: Sequence[Call], deadline: Deadline, session: str | None) -> list[Any]:
         """Makes calls, several at a time; of those that fail, the first one's error is raised."""
         if len(calls) == 1:
-            return [await self._call(calls[0], deadline)]
-        answers = in_order(lambda call: self._call(call, deadline), calls, self._limits.in_flight)
+            return [await self._call(calls[0], deadline, session)]
+        answers = in_order(lambda call: self._call(call, deadline, session), calls, self._limits.in_flight)
         async with aclosing(answers):
             return [answer async for answer in answers]
 
-    async def _call(self, call: Call, deadline: Deadline) -> Any:
+    async def _call(self, call: Call, deadline: Deadline, session: str | None) -> Any:
         """Makes a call, again where that may help."""
         method = call.method
         ask = self._methods.get(method) or self._open(method)
-        metadata = self._connection.metadata()
+        metadata = self._connection.metadata(session)
         attempt = 0
         while True:
             attempt += 1
@@ -135,11 +139,19 @@ class Client:
         return opened
 
 
+class Run(Protocol):
+    """Makes the calls of an operation, and returns its result."""
+
+    async def __call__(self, operation: Operation[Result], timeout: float | None, /) -> Result:
+        """Takes the seconds for all of it; ``None`` for the client's own."""
+        raise NotImplementedError
+
+
 class Model:
     """A model of a server; `Client.model` makes it. The methods are those of `tensorgate.client.Model`."""
 
-    def __init__(self, client: Client, operations: ModelOperations) -> None:
-        self._client = client
+    def __init__(self, run: Run, operations: ModelOperations) -> None:
+        self._run = run
         self._ask = operations
         self.name = operations.name
         self.version = operations.version
@@ -147,15 +159,15 @@ class Model:
 
     async def metadata(self, *, timeout: float | None = None) -> ModelVersion:
         """As `tensorgate.client.Model.metadata`."""
-        return await self._client._run(self._ask.metadata(), timeout)
+        return await self._run(self._ask.metadata(), timeout)
 
     async def card(self, *, timeout: float | None = None) -> ModelCard:
         """As `tensorgate.client.Model.card`."""
-        return await self._client._run(self._ask.card(), timeout)
+        return await self._run(self._ask.card(), timeout)
 
     async def plot(self, name: str, *, timeout: float | None = None) -> bytes:
         """As `tensorgate.client.Model.plot`."""
-        return await self._client._run(self._ask.plot(name), timeout)
+        return await self._run(self._ask.plot(name), timeout)
 
     @overload
     async def classify(  # type: ignore[overload-overlap]  # a string is a sequence of strings, too
@@ -169,7 +181,7 @@ class Model:
 
     async def classify(self, images: Any, *, top_k: int | None = None, timeout: float | None = None) -> Any:
         """As `tensorgate.client.Model.classify`."""
-        return await self._client._run(self._ask.classify(images, top_k), timeout)
+        return await self._run(self._ask.classify(images, top_k), timeout)
 
     @overload
     async def forecast(
@@ -200,7 +212,7 @@ class Model:
         timeout: float | None = None,
     ) -> Any:
         """As `tensorgate.client.Model.forecast`."""
-        return await self._client._run(self._ask.forecast(series, horizon, quantiles), timeout)
+        return await self._run(self._ask.forecast(series, horizon, quantiles), timeout)
 
     async def predict(
         self,
@@ -213,7 +225,7 @@ class Model:
         **arrays: Any,
     ) -> Prediction:
         """As `tensorgate.client.Model.predict`."""
-        return await self._client._run(self._ask.predict({**(inputs or {}), **arrays}, signature, outputs), timeout)
+        return await self._run(self._ask.predict(inputs, signature, outputs, **arrays), timeout)
 
     async def stream(
         self,
@@ -228,7 +240,7 @@ class Model:
         operation = self._ask.any_or_error if return_errors else self._ask.any
 
         def ask(item: Any) -> Awaitable[Any]:
-            return self._client._run(operation(item, options), timeout)
+            return self._run(operation(item, options), timeout)
 
         async with aclosing(in_order(ask, inputs, in_flight)) as answers:
             async for answer in answers:

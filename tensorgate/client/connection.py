@@ -27,6 +27,7 @@ may not be ready with all that it has, and answer all the same."""
 _HOST_PORT = re.compile(r"([^\s:/\[\]]+|\[[^\s/\[\]]+\]):[0-9]{1,5}")
 _SCHEMES = ("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:", "vsock:", "xds:")
 """Of names that grpc resolves (https://github.com/grpc/grpc/blob/master/doc/naming.md)."""
+_SESSION = "x-tensorgate-session"
 _CONTEXT = "opentelemetry.context"
 
 
@@ -76,15 +77,27 @@ class Connection:
     credentials: grpc.ChannelCredentials | None
     shown: Metadata
 
-    def metadata(self) -> Metadata:
-        """Returns the metadata of a call: the key, and the trace that the caller is in, if any."""
+    def metadata(self, session: str | None = None) -> Metadata:
+        """Returns the metadata of a call: the key, the session, and the trace that the caller is in, if any."""
+        shown = self.shown if session is None else (*self.shown, (_SESSION, session))
         if _CONTEXT not in sys.modules:  # nobody has begun a trace
-            return self.shown
+            return shown
         from opentelemetry.propagate import inject  # noqa: PLC0415  # there, and loaded; the client does not need it
 
         carrier: dict[str, str] = {}
         inject(carrier)
-        return (*self.shown, *((name.lower(), value) for name, value in carrier.items()))
+        return (*shown, *((name.lower(), value) for name, value in carrier.items()))
+
+
+def checked_session(session: str | None) -> str | None:
+    """Returns it.
+
+    Raises:
+        InvalidInput: When metadata cannot have it.
+    """
+    if session is not None and not (session.isascii() and session.isprintable() and session.strip() == session != ""):
+        raise invalid("session", "ASCII characters that can be printed, no spaces around them", repr(session))
+    return session
 
 
 def connection(addresses: str | Sequence[str], key: str | None, tls: Tls | bool | None) -> Connection:

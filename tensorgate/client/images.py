@@ -26,7 +26,9 @@ _RANKS = (2, 3)
 
 
 def is_one(images: Any) -> bool:
-    """Whether this is one image and not several."""
+    """Whether this is one image and not several, as the rows of an array with a dimension more are."""
+    if isinstance(images, np.ndarray):
+        return images.ndim <= max(_RANKS)
     return not isinstance(images, Sequence) or isinstance(images, str | bytes | bytearray | memoryview)
 
 
@@ -66,8 +68,7 @@ def _read(path: Path, where: str) -> bytes:
 
 def _pixels(image: Array, where: str) -> pb.Pixels:
     if image.ndim not in _RANKS:
-        more = "; several images are a list of such arrays" if image.ndim > max(_RANKS) else ""
-        got = f"an array of shape {list(image.shape)}{more}"
+        got = f"an array of shape {list(image.shape)}"
         raise invalid(where, "pixels [height, width] or [height, width, channels]", got)
     pixels = pb.Pixels(shape=image.shape)
     if image.dtype == np.uint8:

@@ -84,7 +84,8 @@ class Model:
 
         Args:
             images: The path of a PNG, JPEG, GIF or BMP file, its bytes, a picture of Pillow, or an array of pixels, 0
-                to 255, [height, width] or [height, width, channels], in the model's own size; or a list of these.
+                to 255, [height, width] or [height, width, channels], in the model's own size; or a list of these, or an
+                array of such pixels [images, height, width, channels].
             top_k: How many classes to return for each image; 5 by default.
             timeout: Seconds; those of the client by default.
 
@@ -166,7 +167,7 @@ class Model:
             InvalidInput: When the inputs are not what the model takes.
             TensorgateError: When the call failed.
         """
-        return self._run(self._ask.predict({**(inputs or {}), **arrays}, signature, outputs), timeout)
+        return self._run(self._ask.predict(inputs, signature, outputs, **arrays), timeout)
 
     def stream(
         self,

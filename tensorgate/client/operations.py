@@ -125,9 +125,17 @@ class ModelOperations:
         return results[0] if one else results
 
     def predict(
-        self, inputs: Mapping[str, Any], signature: str | None = None, outputs: Sequence[str] | None = None
+        self,
+        inputs: Mapping[str, Any] | None,
+        /,
+        signature: str | None = None,
+        outputs: Sequence[str] | None = None,
+        **arrays: Any,
     ) -> Operation[Prediction]:
         """Asks any signature of any model."""
+        if not isinstance(inputs, Mapping | None):
+            raise invalid("inputs", "arrays by name, such as predict(x=array)", type(inputs).__name__)
+        inputs = {**(inputs or {}), **arrays}
         if isinstance(outputs, str):
             raise invalid("outputs", "a list of names", repr(outputs))
         remembered = self._known

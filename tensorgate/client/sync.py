@@ -3,14 +3,14 @@
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Self, TypeVar
 
 import grpc
 from google.protobuf.message import Message
 
 from tensorgate.client.calls import Call, Deadline, Limits, Method, Operation
-from tensorgate.client.connection import Tls, connection
+from tensorgate.client.connection import Tls, checked_session, connection
 from tensorgate.client.errors import TensorgateError, error_of
 from tensorgate.client.in_order import in_order
 from tensorgate.client.metadata import ModelInfo
@@ -76,15 +76,19 @@ class Client:
         if "_threads" in self.__dict__:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def model(self, name: str, *, version: int | None = None, label: str | None = None) -> Model:
+    def model(
+        self, name: str, *, version: int | None = None, label: str | None = None, session: str | None = None
+    ) -> Model:
         """Returns a model to ask; nothing is sent yet.
 
         Args:
             name: Of the model.
-            version: Its number; by default the newest that is available, at each call.
+            version: Its number; by default the newest that is available at each call, or one that shares its requests.
             label: Of the version, in place of its number.
+            session: Whose requests these are: where versions share them by weight, one session stays on one version.
         """
-        return Model(self._run, ModelOperations(name, version, label, self._limits))
+        run = partial(self._run, session=checked_session(session))
+        return Model(run, ModelOperations(name, version, label, self._limits))
 
     def models(self, *, timeout: float | None = None) -> list[ModelInfo]:
         """Returns every model that the server knows, by name.
@@ -107,14 +111,14 @@ class Client:
         """
         return self._run(call_method(method, request), timeout)
 
-    def _run(self, operation: Operation[Result], timeout: float | None) -> Result:
+    def _run(self, operation: Operation[Result], timeout: float | None, session: str | None = None) -> Result:
         """Makes the calls of an operation, and returns its result."""
         deadline = Deadline.after(self._timeout if timeout is None else timeout)
         try:
             calls = next(operation)
             while True:
                 try:
-                    answers = self._all(calls, deadline)
+                    answers = self._all(calls, deadline, session)
                 except TensorgateError as error:
                     calls = operation.throw(error)
                 else:
@@ -123,17 +127,18 @@ class Client:
             result: Result = done.value
             return result
 
-    def _all(self, calls: Sequence[Call], deadline: Deadline) -> list[Any]:
+    def _all(self, calls: Sequence[Call], deadline: Deadline, session: str | None) -> list[Any]:
         """Makes calls, several at a time; of those that fail, the first one's error is raised."""
         if len(calls) == 1:
-            return [self._call(calls[0], deadline)]
-        return list(in_order(self._threads, lambda call: self._call(call, deadline), calls, self._limits.in_flight))
+            return [self._call(calls[0], deadline, session)]
+        ask = partial(self._call, deadline=deadline, session=session)
+        return list(in_order(self._threads, ask, calls, self._limits.in_flight))
 
-    def _call(self, call: Call, deadline: Deadline) -> Any:
+    def _call(self, call: Call, deadline: Deadline, session: str | None) -> Any:
         """Makes a call, again where that may help."""
         method = call.method
         ask = self._methods.get(method) or self._open(method)
-        metadata = self._connection.metadata()
+        metadata = self._connection.metadata(session)
         attempt = 0
         while True:
             attempt += 1

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 from google.protobuf.json_format import MessageToDict
 
 from service.errors import ErrorKind
+from tensorgate.client import InvalidInput, aio
 from tensorgate.v1 import tensorgate_pb2 as pb
 from tests.clients import Grpc, Outcome, Rest
 from tests.conftest import Served, serving
@@ -54,6 +56,17 @@ async def test_a_label_is_shared_and_taken_back(served: Served, transport: type[
     assert (moved["labels"], moved.get("splits", {})) == ({"stable": 2}, {})
     await split(served, transport, {1: 1, 2: 1})
     assert (await client.delete_label("shades", "stable")).answer["model"].get("splits", {}) == {}
+
+
+async def test_the_client_says_whose_session_it_is(served: Served) -> None:
+    await split(served, Rest, {1: 50, 2: 50})
+    async with aio.Client(f"127.0.0.1:{served.runtime.grpc_port}") as client:
+        for session in map(str, range(8)):
+            model = client.model("shades", label="stable", session=session)
+            answer = await model.classify(np.zeros((4, 4), np.uint8))
+            assert answer.version == await version_of(served, Grpc, session)
+        with pytest.raises(InvalidInput, match="session: expected ASCII"):
+            client.model("shades", session="\n")
 
 
 async def test_a_session_has_one_version_over_both_transports(served: Served) -> None:

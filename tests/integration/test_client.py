@@ -169,6 +169,8 @@ async def test_errors_say_where_what_was_expected_and_what_came(asker: Asker) ->
         await asker.ask(client.call, "Nope", pb.ListModelsRequest())
     with pytest.raises(tg.InvalidInput, match="outputs: expected a list of names, got 'scores'"):
         await asker.ask(client.model("shades").predict, images=[DARK[..., None]], outputs="scores")
+    with pytest.raises(tg.InvalidInput, match=r"inputs: expected arrays by name, such as .*, got ndarray"):
+        await asker.ask(client.model("shades").predict, DARK)
     with pytest.raises(tg.InvalidInput, match="a version or a label, got both"):
         asker.client.model("shades", version=1, label="x")
 

@@ -61,7 +61,7 @@ def sent(view: Locator) -> Locator:
 
 
 def test_it_lists_every_operation(page: Page) -> None:
-    expect(page.locator(".opblock")).to_have_count(44)
+    expect(page.locator(".opblock")).to_have_count(46)
     expect(page.locator("h1, h2").first).to_contain_text("Tensorgate")
     for tag in (TYPED, TFSERVING, OPEN_INFERENCE, OPERATIONS):
         expect(page.locator(f".opblock-tag[data-tag='{tag}']")).to_be_visible()

@@ -102,6 +102,12 @@ async def test_any_other_model_answers_the_generic_protocols(rest: httpx.AsyncCl
     assert ready["models"].keys() == {"colours", "pets", "product", "steps"}
 
 
+def test_a_model_may_take_its_inputs_by_name(tmp_path: Path) -> None:
+    rooms, area = keras.Input((1,), name="rooms"), keras.Input((2,), name="area")
+    model = keras.Model({"rooms": rooms, "area": area}, {"price": keras.layers.Concatenate()([rooms, area])})
+    assert tensorgate.export(model, tmp_path / "price").is_dir()
+
+
 async def test_what_keras_alone_exports_is_a_classifier_too(rest: httpx.AsyncClient) -> None:
     pets = (await rest.get("/api/v1/models/pets")).json()
     assert {version["kind"] for version in pets["versions"]} == {"image_classifier"}

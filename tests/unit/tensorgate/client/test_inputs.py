@@ -55,7 +55,7 @@ def test_arrays_are_pixels(dtype: str) -> None:
         (3, "expected a path, the bytes of a file, a picture of Pillow or an array of pixels, got int"),
         ("no such.png", "expected a file that can be read, got no such.png: No such file or directory"),
         ("a\0b", "expected a file that can be read"),
-        (np.zeros((2, 4, 4, 1)), r"got an array of shape \[2, 4, 4, 1\]; several images are a list of such arrays"),
+        (np.zeros((2, 4, 4, 1)), r"got an array of shape \[2, 4, 4, 1\]"),
         (np.zeros(4), r"got an array of shape \[4\]"),
         (np.array([["a"]]), "expected pixels that are numbers, got an array of <U1"),
     ],
@@ -63,6 +63,11 @@ def test_arrays_are_pixels(dtype: str) -> None:
 def test_what_is_no_image_is_refused(image: Any, words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
         images.image_message(image, "images[0]")
+
+
+def test_an_array_of_images_is_several() -> None:
+    assert not images.is_one(np.zeros((5, 4, 4, 1)))
+    assert images.is_one(np.zeros((4, 4, 1)))
 
 
 @pytest.mark.parametrize("given", [[1, 2.5, 3], (1, 2.5, 3), np.array([1, 2.5, 3]), pd.Series([1, 2.5, 3])])
