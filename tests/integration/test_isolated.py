@@ -174,7 +174,8 @@ async def test_a_version_that_ends_the_process_as_it_loads_is_not_served_until_i
     try:
         await until(lambda: "ended while it was loaded" in error_of(server, 2), seconds=2 * SECONDS)
         async with asyncio.timeout(SECONDS):
-            while await over_grpc(server, 1.0) != [2.0]:  # the process may have ended just now, for the second time
+            # The process may have ended just now, for the second time.
+            while await over_grpc(server, 1.0) != [2.0]:  # noqa: ASYNC110  # what is waited for is no event
                 await asyncio.sleep(0.1)
         assert catalog.resolve(ModelRef("fragile")).version == 1
         await asyncio.sleep(1)  # it is looked for changes meanwhile, and found to be as it was
