@@ -1,6 +1,7 @@
 // A typed client over REST: the types are generated from the server's own OpenAPI document.
 //   npm install openapi-fetch openapi-typescript typescript
 //   npx openapi-typescript http://127.0.0.1:8000/openapi.json --output api.d.ts
+//   npx tsc --strict --skipLibCheck client.ts   (values that hold values, in api.d.ts, are beyond tsc's own check of it)
 import createClient from "openapi-fetch";
 import type { paths } from "./api";
 
