@@ -27,8 +27,9 @@ from service.access.remembered import RememberedTokens
 from service.access.tokens import TokenVerifier
 from service.core.admission import Admission
 from service.core.call import Call
-from service.core.catalog import Catalog, ModelRef, ModelVersion, State
+from service.core.catalog import Catalog
 from service.core.deadline import Deadline
+from service.core.model_version import ModelRef, ModelVersion, State
 from service.core.rights import Access
 from service.core.visibility import Models
 from service.telemetry.access import AccessMetrics

@@ -13,9 +13,9 @@ import numpy as np
 from service.core.batch_policy import AS_THE_SERVER, BatchPolicies, BatchPolicy
 from service.core.batching import Batcher, BatchLimits
 from service.core.call import Call
-from service.core.catalog import ModelVersion, State
 from service.core.deadline import Deadline
 from service.core.limit_rules import InFlight, LimitRule, Rate
+from service.core.model_version import ModelVersion, State
 from service.core.rate_limits import RateLimits
 from service.core.request import InferenceRequest
 from service.core.retry_budget import RetryBudget

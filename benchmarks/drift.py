@@ -12,9 +12,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from service.app.settings import Settings
-from service.core.catalog import ModelVersion, State
 from service.core.drift import DriftMonitor
 from service.core.drift_reference import Histogram, Reference, Side, Statistic, TensorReference
+from service.core.model_version import ModelVersion, State
 from service.core.request import InferenceRequest
 from service.core.tensors import Signature, Tensor, TensorSpec
 

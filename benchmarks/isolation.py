@@ -21,8 +21,9 @@ from service.backends.savedmodel.backend import SavedModelBackend
 from service.core.batch_policy import AS_THE_SERVER, BatchPolicies, BatchPolicy
 from service.core.batching import Batcher, BatchLimits
 from service.core.call import Call
-from service.core.catalog import Catalog, ModelRef
+from service.core.catalog import Catalog
 from service.core.deadline import Deadline
+from service.core.model_version import ModelRef
 from service.core.request import InferenceRequest
 from service.core.retry_budget import RetryBudget
 

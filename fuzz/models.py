@@ -10,9 +10,10 @@ import numpy as np
 from fuzz.target import check
 from service.core.bounds import InputBounds
 from service.core.call import Call
-from service.core.catalog import Catalog, ModelRef, ModelVersion
+from service.core.catalog import Catalog
 from service.core.deadline import Deadline
 from service.core.engine import Engine
+from service.core.model_version import ModelRef, ModelVersion
 from service.core.request import InferenceRequest
 from service.core.tensors import Signature, Tensor
 from service.core.visibility import Models

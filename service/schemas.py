@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from service.codecs.json_lists import decode_numbers
-from service.core.catalog import ModelRef
+from service.core.model_version import ModelRef
 from service.core.tensors import Tensor
 from service.errors import GatewayError, Violation, invalid_input, shown
 from service.validation import as_finding

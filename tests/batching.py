@@ -9,8 +9,8 @@ import numpy as np
 from service.core.batch_policy import AS_THE_SERVER, BatchPolicies, BatchPolicy, ServingOptions
 from service.core.batching import Batcher, BatchLimits
 from service.core.call import Call
-from service.core.catalog import ModelVersion, State
 from service.core.deadline import Deadline
+from service.core.model_version import ModelVersion, State
 from service.core.request import InferenceRequest
 from service.core.retry_budget import RetryBudget
 from service.core.tensors import Signature, Tensor, TensorSpec

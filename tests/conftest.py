@@ -19,7 +19,7 @@ from grpc import aio
 
 from service.app.lifecycle import Server
 from service.app.settings import load
-from service.core.catalog import State
+from service.core.model_version import State
 from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
 from tests.fakes import FakeBackend
 from tests.processes import ROOT, ServerProcess, server_process

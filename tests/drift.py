@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from service.codecs.drift_reference import decode_reference
-from service.core.catalog import Catalog, ModelRef, ModelVersion, State
+from service.core.catalog import Catalog
 from service.core.drift_measures import Distance, distance
 from service.core.drift_reference import Reference, statistics_of
+from service.core.model_version import ModelRef, ModelVersion, State
 from service.core.tensors import Signature, Tensor, TensorSpec
 from tests import fakes
 from training.reference import FILE_NAME, SignatureStatistics, TensorStatistics, histogram, write_reference

@@ -10,9 +10,10 @@ import numpy as np
 from service.backends.registry import BackendOptions
 from service.core.batch_policy import AS_THE_SERVER, BatchPolicies, BatchPolicy
 from service.core.batching import Batcher, BatchLimits
-from service.core.catalog import Catalog, ModelVersion, State
+from service.core.catalog import Catalog
 from service.core.deadline import Deadline
 from service.core.model_config import ModelConfig
+from service.core.model_version import ModelVersion, State
 from service.core.ports import Accept, Backend
 from service.core.retry_budget import RetryBudget
 from service.core.tasks import describe

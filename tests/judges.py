@@ -17,8 +17,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from service.backends.registry import BackendOptions
-from service.core.catalog import Catalog, ModelVersion
+from service.core.catalog import Catalog
 from service.core.deadline import Deadline
+from service.core.model_version import ModelVersion
 from service.core.tensors import Signature, Tensor, TensorSpec
 from service.errors import ErrorKind, GatewayError
 from service.wire import tensorflow_pb2 as tf_pb

@@ -11,7 +11,8 @@
 from collections.abc import Mapping
 
 from service.backends.registry import BackendOptions
-from service.core.catalog import Catalog, ModelVersion, State
+from service.core.catalog import Catalog
+from service.core.model_version import ModelVersion, State
 from service.core.tensors import Signature, Tensor, TensorSpec
 from tests.documented import DocumentedBackend
 from tests.fakes import CLASSIFIER, FakeModel

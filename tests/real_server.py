@@ -14,7 +14,7 @@ from grpc import aio
 from service.app.lifecycle import Server
 from service.app.settings import load
 from service.backends.tfserving.backend import TfServingBackend
-from service.core.catalog import State
+from service.core.model_version import State
 from tests.conftest import QUICK, until
 from tests.processes import free_port
 

@@ -20,8 +20,9 @@ from dataclasses import replace
 import numpy as np
 
 from service.backends.registry import BackendOptions
-from service.core.catalog import Catalog, State
+from service.core.catalog import Catalog
 from service.core.model_config import ModelConfig
+from service.core.model_version import State
 from service.core.ports import Accept
 from service.core.tensors import NUMPY_DTYPES, Signature, Tensor, TensorSpec
 from service.errors import ErrorKind, GatewayError

@@ -11,7 +11,7 @@ from fuzz.target import Target, check
 from service.codecs.open_inference import encode_raw
 from service.codecs.packed import read_packed
 from service.codecs.tensor_proto import decode_tensor, encode_tensor, serialize_tensor
-from service.core.catalog import ModelRef
+from service.core.model_version import ModelRef
 from service.core.tasks import PREDICT
 from service.protocols.native import grpc_messages as native
 from service.protocols.open_inference.grpc_messages import decode_request, parameters_of

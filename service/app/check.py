@@ -12,8 +12,8 @@ from service.app.dependencies import Dependencies
 from service.app.settings import load
 from service.backends.savedmodel.layout import MODEL_FILES, cure, is_version
 from service.codecs.open_inference import DATATYPES
-from service.core.catalog import ModelVersion, State
 from service.core.deadline import Deadline
+from service.core.model_version import ModelVersion, State
 from service.core.ports import Backend
 from service.core.tasks import PREDICT, Forecaster, ImageClassifier
 from service.core.tensors import Signature, Tensor, TensorSpec

@@ -17,12 +17,13 @@ from service.core.admission import Admission, ClientBounds
 from service.core.batch_policy import BatchMode, BatchPolicies, BatchPolicy, parse_batch_sizes
 from service.core.batching import Batcher, BatchLimits
 from service.core.bounds import InputBounds
-from service.core.catalog import Catalog, ModelVersion
+from service.core.catalog import Catalog
 from service.core.control import ModelControl
 from service.core.deadline import Deadline
 from service.core.drift import DriftMonitor
 from service.core.engine import Engine
 from service.core.model_config import ModelConfig
+from service.core.model_version import ModelVersion
 from service.core.ports import Backend
 from service.core.rate_limits import RateLimits
 from service.core.replicas import ReplicatedBackend

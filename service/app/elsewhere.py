@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from service.backends.registry import TfServingOptions
-from service.core.catalog import ModelVersion
 from service.core.deadline import Deadline
+from service.core.model_version import ModelVersion
 from service.core.request import InferenceRequest
 from service.core.tensors import Tensor
 

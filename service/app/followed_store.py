@@ -8,8 +8,9 @@ from functools import partial
 from threading import Event
 
 from service.app.settings import Settings
-from service.core.catalog import Catalog, ModelVersion, State
+from service.core.catalog import Catalog
 from service.core.load_progress import LoadProgress
+from service.core.model_version import ModelVersion, State
 from service.core.ports import Backend, FollowingBackend
 from service.core.versions import VersionPolicy
 from service.errors import ErrorKind, GatewayError

@@ -20,7 +20,8 @@ from service.app.settings import Settings
 from service.app.tls import ServerTls
 from service.app.tracing import tracer
 from service.core.admission import Admission
-from service.core.catalog import Catalog, ModelVersion, State
+from service.core.catalog import Catalog
+from service.core.model_version import ModelVersion, State
 from service.core.ports import FollowingBackend
 from service.errors import GatewayError
 from service.transport.call import Calls

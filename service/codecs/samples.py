@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from service.core.catalog import ModelVersion, State
+from service.core.model_version import ModelVersion, State
 from service.core.tasks import PREDICT, Task
 from service.core.tensors import NUMPY_DTYPES, STRING, Signature, Tensor, TensorSpec
 from service.core.visibility import SeenModels

@@ -18,9 +18,9 @@ import numpy as np
 
 from service.core.batch_policy import BatchPolicies, BatchPolicy
 from service.core.call import Call
-from service.core.catalog import ModelVersion
 from service.core.fair_queue import FairQueue, Turns
 from service.core.merging import MergedRuns, Outputs, QueuedRequest, has_row_for_each, signature_key
+from service.core.model_version import ModelVersion
 from service.core.ports import Backend
 from service.core.queue_bounds import QueueBounds
 from service.core.request import InferenceRequest

@@ -9,8 +9,6 @@ from service.core.rollout import Shadow
 from service.core.traffic_split import UNNAMED, Keyed, Split, Target
 from service.errors import ErrorKind, GatewayError, Violation, listed, shown
 
-__all__ = ["Catalog", "Listener", "ModelRef", "ModelVersion", "State"]
-
 Listener = Callable[[ModelVersion], None]
 
 

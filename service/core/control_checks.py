@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from service.core.catalog import Catalog, ModelVersion, State
+from service.core.catalog import Catalog
 from service.core.model_config import ModelConfig
+from service.core.model_version import ModelVersion, State
 from service.core.traffic_split import Split, Target
 from service.core.visibility import SeenModels
 from service.errors import ErrorKind, GatewayError, listed, shown

@@ -18,7 +18,6 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from service.core.catalog import ModelVersion
 from service.core.drift_measures import Distance, Verdict, distance
 from service.core.drift_reference import (
     Floats,
@@ -29,6 +28,7 @@ from service.core.drift_reference import (
     TensorReference,
     statistics_of,
 )
+from service.core.model_version import ModelVersion
 from service.core.request import InferenceRequest
 from service.core.tensors import Tensor
 

@@ -10,9 +10,9 @@ from service.core.batch_policy import ShapeMode
 from service.core.batching import Batcher
 from service.core.bounds import InputBounds
 from service.core.call import Call
-from service.core.catalog import ModelRef, ModelVersion
 from service.core.columns import as_columns, in_shape
 from service.core.drift import DriftMonitor
+from service.core.model_version import ModelRef, ModelVersion
 from service.core.offload import INLINE_BYTES
 from service.core.rate_limits import RateLimits
 from service.core.record import Record, Recorder

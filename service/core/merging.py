@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from service.core.batch_policy import BatchPolicy
-from service.core.catalog import ModelVersion
 from service.core.deadline import Deadline
+from service.core.model_version import ModelVersion
 from service.core.ports import Backend, RepeatingBackend
 from service.core.queue_bounds import Waiting
 from service.core.request import InferenceRequest

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from service.core.catalog import Catalog, ModelVersion
+from service.core.catalog import Catalog
 from service.core.deadline import Deadline
 from service.core.model_config import ModelConfig
+from service.core.model_version import ModelVersion
 from service.core.tensors import Signature, Tensor
 
 

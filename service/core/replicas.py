@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from service.core.catalog import ModelVersion
+from service.core.model_version import ModelVersion
 
 
 class ReplicaState(StrEnum):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from service.core.catalog import ModelVersion
+from service.core.model_version import ModelVersion
 from service.core.tensors import Signature, Tensor
 
 

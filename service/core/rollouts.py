@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from service.core.call import Call
-from service.core.catalog import Catalog, ModelRef, ModelVersion, State
+from service.core.catalog import Catalog
 from service.core.drift import Drift, DriftMonitor
 from service.core.model_config import ModelConfig
+from service.core.model_version import ModelRef, ModelVersion, State
 from service.core.rollout import Reason
 from service.core.rollout_guards import Compared
 from service.core.rollout_watch import RolloutWatch

@@ -14,8 +14,9 @@ from random import random
 
 from service.core.agreement import Agreement, agreement
 from service.core.call import Call
-from service.core.catalog import Catalog, ModelRef, ModelVersion, State
+from service.core.catalog import Catalog
 from service.core.deadline import Deadline
+from service.core.model_version import ModelRef, ModelVersion, State
 from service.core.request import InferenceRequest
 from service.core.rollout import Shadow
 from service.core.rollout_guards import Compared

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol
 
-from service.core.catalog import ModelVersion
+from service.core.model_version import ModelVersion
 from service.errors import OK, ErrorKind, GatewayError
 
 Metadata = tuple[tuple[str, str], ...]

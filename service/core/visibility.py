@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 
 from service.core.batch_policy import ServingOptions
 from service.core.call import Call
-from service.core.catalog import Catalog, ModelRef, ModelVersion
+from service.core.catalog import Catalog
+from service.core.model_version import ModelRef, ModelVersion
 from service.core.rights import Access, Rights
 from service.core.traffic_split import Keyed, Target
 from service.errors import ErrorKind, GatewayError, shown

@@ -7,7 +7,7 @@ and ``.../rpc/grpc/``), and ``tensorgate.*``, which are ours.
 import grpc
 
 from service.core.call import Call
-from service.core.catalog import ModelVersion
+from service.core.model_version import ModelVersion
 from service.core.tracing import HttpFacts
 from service.errors import OK, ErrorKind
 

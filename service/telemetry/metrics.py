@@ -19,8 +19,9 @@ from service import __version__
 from service.core.admission import Admission
 from service.core.batching import Batcher
 from service.core.call import Call
-from service.core.catalog import Catalog, ModelVersion
+from service.core.catalog import Catalog
 from service.core.drift import Drift
+from service.core.model_version import ModelVersion
 from service.core.spans import Trace
 from service.errors import OK, ErrorKind
 from service.telemetry.collectors import Batching, DriftOfModels, ModelStates, Queues

@@ -18,7 +18,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
 from service import __version__
 from service.core.call import Call
-from service.core.catalog import ModelVersion
+from service.core.model_version import ModelVersion
 from service.core.spans import Metadata, Trace
 from service.core.tracing import HttpFacts
 from service.errors import OK

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from service.core.call import Call
-from service.core.catalog import ModelVersion
+from service.core.model_version import ModelVersion
 from service.core.rights import Access
 from service.core.visibility import Models
 from service.seam.http import HttpRequest, HttpResponse, Route

@@ -12,7 +12,7 @@ import tensorflow as tf
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.commands.models import _batched
-from service.core.catalog import ModelRef
+from service.core.model_version import ModelRef
 from tensorgate.v1 import tensorgate_pb2 as tg
 from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub
 from tests.real_server import BACKENDS, RealServer, serving_config

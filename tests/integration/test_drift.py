@@ -10,8 +10,9 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from service.backends.registry import BackendOptions
-from service.core.catalog import Catalog, ModelRef, State
+from service.core.catalog import Catalog
 from service.core.drift_reference import Reference
+from service.core.model_version import ModelRef, State
 from tensorgate.v1 import tensorgate_pb2 as pb
 from tests.conftest import Served, serving, serving_replica
 from tests.drift import images, of_shades

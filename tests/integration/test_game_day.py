@@ -13,7 +13,7 @@ import pytest
 
 from service.app.lifecycle import Server
 from service.app.settings import load
-from service.core.catalog import State
+from service.core.model_version import State
 from tests import savedmodels
 from tests.conftest import serving, until
 from tests.processes import ROOT

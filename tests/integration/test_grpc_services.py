@@ -12,7 +12,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
-from service.core.catalog import State
+from service.core.model_version import State
 from tests.clients import error_outcome
 from tests.conftest import Served, serving, until
 from tests.http2 import SECONDS, SERVERS

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from service.backends.savedmodel import isolated
-from service.core.catalog import ModelRef, State
+from service.core.model_version import ModelRef, State
 from service.wire import tensorflow_pb2 as tf_pb
 from service.wire import tensorflow_serving_pb2 as tfs
 from tests import fragile_models, savedmodels

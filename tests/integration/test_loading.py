@@ -13,7 +13,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from service.backends.savedmodel import session as sessions
 from service.backends.savedmodel.loaded import LoadedModel
-from service.core.catalog import State
+from service.core.model_version import State
 from service.errors import GatewayError
 from tests import zoo_models
 from tests.questions import Question

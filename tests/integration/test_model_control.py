@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.core.catalog import ModelRef
+from service.core.model_version import ModelRef
 from service.core.tasks import Forecaster, ImageClassifier
 from service.errors import ErrorKind, GatewayError
 from tests import savedmodels

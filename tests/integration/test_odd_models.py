@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.core.catalog import State
+from service.core.model_version import State
 from service.wire import tensorflow_pb2 as tf_pb
 from tests import odd_models, savedmodels, zoo_models
 from tests.conftest import until

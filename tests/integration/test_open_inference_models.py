@@ -10,7 +10,7 @@ from google.protobuf.json_format import MessageToDict
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from service import __version__
-from service.core.catalog import ModelRef, State
+from service.core.model_version import ModelRef, State
 from service.wire import open_inference_pb2 as pb
 from tests.conftest import Served
 from tests.open_inference import ask, refused, rest_outcome, zoo

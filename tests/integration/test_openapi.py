@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from service.codecs.open_inference import DTYPES
-from service.core.catalog import Catalog, State
+from service.core.catalog import Catalog
+from service.core.model_version import State
 from service.protocols.tfserving import openapi
 from tests.conftest import Served, serving
 

@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from service.core.catalog import ModelRef
+from service.core.model_version import ModelRef
 from tests.real_server import BACKENDS, RealServer, serving_config
 
 Array = np.ndarray[Any, Any]

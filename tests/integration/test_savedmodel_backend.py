@@ -18,9 +18,9 @@ from PIL import Image
 from service.app.lifecycle import Server
 from service.app.settings import load
 from service.backends.savedmodel import version_manager
-from service.core.catalog import ModelRef, State
 from service.core.deadline import Deadline
 from service.core.load_progress import LoadProgress
+from service.core.model_version import ModelRef, State
 from service.errors import ErrorKind, GatewayError
 from tensorgate.v1 import tensorgate_pb2 as pb
 from tensorgate.v1.tensorgate_pb2_grpc import TensorgateServiceStub

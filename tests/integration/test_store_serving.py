@@ -12,7 +12,7 @@ from service.app import followed_store
 from service.app.lifecycle import Server
 from service.app.settings import SettingsError, load
 from service.commands.main import main
-from service.core.catalog import State
+from service.core.model_version import State
 from service.errors import GatewayError
 from service.stores import transfer
 from tests.conftest import QUICK, until

@@ -12,7 +12,7 @@ import pytest
 from service.backends.savedmodel.listing import listed_files
 from service.backends.savedmodel.trust import Trust
 from service.commands.main import main
-from service.core.catalog import State
+from service.core.model_version import State
 from tests import savedmodels
 from tests.conftest import until
 from tests.real_server import RealServer, serving_models

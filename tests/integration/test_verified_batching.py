@@ -12,8 +12,8 @@ import tensorflow as tf
 from service.app.lifecycle import Server
 from service.app.settings import load
 from service.core.call import Call
-from service.core.catalog import ModelRef
 from service.core.deadline import Deadline
+from service.core.model_version import ModelRef
 
 FLOATS = tf.TensorSpec([None, 3], tf.float32, name="x")
 COLUMN = tf.TensorSpec([None], tf.float32, name="x")

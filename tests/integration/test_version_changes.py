@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from tensorflow_serving.apis import model_service_pb2_grpc
 
-from service.core.catalog import ModelRef
+from service.core.model_version import ModelRef
 from tests import telling_models
 from tests.conftest import until
 from tests.length import SECONDS

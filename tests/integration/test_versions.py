@@ -16,8 +16,8 @@ import pytest
 
 from service.app.lifecycle import Server
 from service.app.settings import load
-from service.core.catalog import ModelRef, State
 from service.core.deadline import Deadline
+from service.core.model_version import ModelRef, State
 from tests import savedmodels
 from tests.conftest import until
 

@@ -21,10 +21,11 @@ from service.backends.savedmodel.source import ModelSource
 from service.backends.savedmodel.trust import Trust
 from service.backends.savedmodel.version_manager import Loading, VersionManager
 from service.core.batch_policy import ServingOptions
-from service.core.catalog import Catalog, ModelVersion, State
+from service.core.catalog import Catalog
 from service.core.deadline import Deadline
 from service.core.load_progress import LoadProgress
 from service.core.model_config import ModelConfig
+from service.core.model_version import ModelVersion, State
 from service.core.ports import Accept
 from service.core.tasks import describe
 from service.core.tensors import Signature, Tensor

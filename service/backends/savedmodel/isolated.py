@@ -24,9 +24,9 @@ from service.backends.savedmodel.runners import Holder, Model, Source
 from service.backends.savedmodel.turns import Turns
 from service.core import native_output
 from service.core.batch_policy import ShapeMode
-from service.core.catalog import ModelVersion
 from service.core.deadline import Deadline
 from service.core.load_progress import LoadProgress
+from service.core.model_version import ModelVersion
 from service.core.tensors import Signature, Tensor
 from service.errors import ErrorKind, GatewayError, RunEndedError
 

@@ -11,9 +11,9 @@ from service.backends.savedmodel.disposal import Disposal
 from service.backends.savedmodel.loading import Recorded, load_and_warm_up
 from service.backends.savedmodel.run_threads import RunThreads
 from service.core.batch_policy import ShapeMode
-from service.core.catalog import ModelVersion
 from service.core.deadline import Deadline
 from service.core.load_progress import LoadProgress
+from service.core.model_version import ModelVersion
 from service.core.tensors import Signature, Tensor
 
 ResultT = TypeVar("ResultT")

@@ -12,9 +12,10 @@ from pathlib import Path
 from service.backends.savedmodel.folder import FoundVersion, Key, Scan
 from service.backends.savedmodel.source import ModelSource
 from service.core.batch_policy import ServingOptions
-from service.core.catalog import Catalog, ModelVersion, State
+from service.core.catalog import Catalog
 from service.core.load_progress import LoadProgress
 from service.core.model_config import ModelConfig
+from service.core.model_version import ModelVersion, State
 from service.errors import GatewayError, listed
 
 logger = logging.getLogger(__name__)

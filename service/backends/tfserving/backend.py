@@ -17,9 +17,10 @@ from service.backends.tfserving.pool import Pool
 from service.backends.tfserving.probes import fetch_signatures
 from service.backends.tfserving.replica import Key, Replica
 from service.backends.tfserving.served import ServedVersions
-from service.core.catalog import Catalog, ModelVersion, State
+from service.core.catalog import Catalog
 from service.core.deadline import Deadline
 from service.core.model_config import ModelConfig
+from service.core.model_version import ModelVersion, State
 from service.core.offload import offloaded
 from service.core.ports import Accept
 from service.core.replicas import ReplicaStatus

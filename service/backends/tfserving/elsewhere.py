@@ -8,8 +8,8 @@ from service.backends.registry import TfServingOptions
 from service.backends.tfserving.connection import CallError, Connection, channel_factory, parsed
 from service.backends.tfserving.failures import failure_of
 from service.backends.tfserving.messages import outputs_of, predict_request
-from service.core.catalog import ModelVersion
 from service.core.deadline import Deadline
+from service.core.model_version import ModelVersion
 from service.core.request import InferenceRequest
 from service.core.tensors import Tensor
 from service.wire import tensorflow_serving_pb2 as pb

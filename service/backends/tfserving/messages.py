@@ -7,7 +7,7 @@ from service.backends.tfserving.failures import invalid_answer
 from service.codecs.packed import field_head
 from service.codecs.tensor_proto import decode_tensor, serialize_tensor
 from service.core.bounds import InputBounds
-from service.core.catalog import ModelVersion
+from service.core.model_version import ModelVersion
 from service.core.tensors import Signature, Tensor, dtype_name
 from service.errors import GatewayError
 from service.wire import tensorflow_serving_pb2 as pb

@@ -12,7 +12,7 @@ from service.backends.tfserving.connection import CallError
 from service.backends.tfserving.failures import failure_of
 from service.backends.tfserving.replica import Key, Replica, VersionStatus
 from service.codecs.signature_def import DecodedSignatures, decode_signatures
-from service.core.catalog import State
+from service.core.model_version import State
 from service.errors import ErrorKind, GatewayError
 from service.wire import tensorflow_serving_pb2 as pb
 

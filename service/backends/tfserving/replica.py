@@ -12,8 +12,8 @@ from grpc import aio
 from service.backends.tfserving.breaker import BreakerState, CircuitBreaker
 from service.backends.tfserving.connection import PREDICT, CallError, Connection, parsed, task_is_cancelled
 from service.backends.tfserving.failures import Failure, failure_of
-from service.core.catalog import State
 from service.core.deadline import Deadline
+from service.core.model_version import State
 from service.core.replicas import ReplicaObserver, ReplicaState, ReplicaStatus
 from service.core.spans import current_run
 from service.errors import OK, ErrorKind

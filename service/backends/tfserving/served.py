@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from service.backends.reasons import shortened
 from service.backends.tfserving.replica import Key, Replica, VersionStatus
-from service.core.catalog import Catalog, ModelRef, ModelVersion, State
+from service.core.catalog import Catalog
+from service.core.model_version import ModelRef, ModelVersion, State
 from service.core.replicas import ReplicaState
 from service.errors import GatewayError, OutdatedVersionError
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from service.codecs.images import Checked, as_seen, check_encoded
 from service.core.call import Call
-from service.core.catalog import ModelVersion
 from service.core.engine import Engine, finite
+from service.core.model_version import ModelVersion
 from service.core.offload import FewAtATime, offloaded
 from service.core.tasks import CLASSIFY_ENCODED, PREDICT, ImageClassifier
 from service.core.tensors import Tensor, shape_text

@@ -5,9 +5,9 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.core.call import Call
-from service.core.catalog import ModelVersion
 from service.core.drift import Drift
 from service.core.engine import Engine
+from service.core.model_version import ModelVersion
 from service.schemas import GetModelRequest
 
 

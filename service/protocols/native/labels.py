@@ -6,9 +6,9 @@ from typing import Annotated
 from pydantic import Field, ValidationInfo, field_validator
 
 from service.core.call import Call
-from service.core.catalog import ModelRef
 from service.core.control import ModelControl
 from service.core.engine import Engine
+from service.core.model_version import ModelRef
 from service.core.traffic_split import MAX_VERSIONS, Split, Target, checked_split
 from service.core.visibility import Models
 from service.errors import Violation, invalid_input, shown

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from service.core.call import Call
-from service.core.catalog import ModelVersion, State
 from service.core.engine import Engine
+from service.core.model_version import ModelVersion, State
 from service.core.tasks import Forecaster, ImageClassifier
 from service.core.tensors import Signature, TensorSpec
 from service.core.traffic_split import Split

@@ -5,8 +5,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.core.call import Call
-from service.core.catalog import ModelRef
 from service.core.engine import Engine
+from service.core.model_version import ModelRef
 from service.core.rollout_watch import RolloutWatch
 from service.core.rollouts import Rollouts
 from service.core.visibility import Models, SeenModels

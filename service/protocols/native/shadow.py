@@ -5,8 +5,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.core.call import Call
-from service.core.catalog import ModelRef
 from service.core.engine import Engine
+from service.core.model_version import ModelRef
 from service.core.shadow import Outcome, Shadows
 from service.core.visibility import Models
 from service.schemas import OfModel

@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 from service.codecs.open_inference import datatype_of, decode_raw, encode_raw
 from service.codecs.open_inference_contents import FIELDS, decode_contents, encode_contents
 from service.core.bounds import InputBounds
-from service.core.catalog import ModelVersion
+from service.core.model_version import ModelVersion
 from service.core.tensors import Tensor, dtype_name
 from service.errors import Violation, invalid_input
 from service.protocols.open_inference.messages import (

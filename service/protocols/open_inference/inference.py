@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from service.core.call import Call
-from service.core.catalog import ModelVersion
 from service.core.engine import Engine
+from service.core.model_version import ModelVersion
 from service.core.tensors import Tensor
 from service.errors import GatewayError
 from service.protocols.open_inference.errors import with_datatypes

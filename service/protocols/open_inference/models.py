@@ -8,9 +8,9 @@ import service
 from service.codecs.open_inference import DATATYPES
 from service.core.bounds import InputBounds
 from service.core.call import Call
-from service.core.catalog import ModelRef, ModelVersion, State
 from service.core.control import ModelControl
 from service.core.engine import Engine
+from service.core.model_version import ModelRef, ModelVersion, State
 from service.core.tasks import PREDICT
 from service.core.tensors import Signature, TensorSpec
 from service.core.visibility import Models

@@ -6,7 +6,7 @@ from typing import Any
 from service.codecs.json_tensor import dump_json
 from service.codecs.open_inference import datatype_of, encode_raw
 from service.codecs.open_inference_json import BASE64, CONTENT_TYPE, encode_data
-from service.core.catalog import ModelVersion
+from service.core.model_version import ModelVersion
 from service.core.tensors import Tensor
 from service.protocols.open_inference.messages import InferMessage
 from service.protocols.open_inference.rest_request import BINARY_DATA, BINARY_DATA_SIZE, HEADER_LENGTH

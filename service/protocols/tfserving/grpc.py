@@ -9,9 +9,9 @@ from service.codecs.model_config import decode_reload
 from service.codecs.tensor_proto import decode_tensor, encode_tensor
 from service.core.bounds import InputBounds
 from service.core.call import Call
-from service.core.catalog import ModelRef, ModelVersion
 from service.core.control import ModelControl
 from service.core.engine import Engine
+from service.core.model_version import ModelRef, ModelVersion
 from service.core.offload import INLINE_BYTES, offloaded
 from service.core.rights import Access
 from service.core.tensors import Tensor, byte_size

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from service.codecs.tensor_proto import dtype_number
 from service.core.call import Call
-from service.core.catalog import ModelVersion
 from service.core.engine import Engine
+from service.core.model_version import ModelVersion
 from service.core.tensors import Signature, Tensor, dtype_name, shape_text
 from service.errors import ErrorKind, GatewayError
 from service.protocols.tfserving import wording

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from service.codecs.tensor_proto import dtype_number, encode_tensor
 from service.core.call import Call
-from service.core.catalog import ModelRef, ModelVersion
+from service.core.model_version import ModelRef, ModelVersion
 from service.core.tensors import Signature, TensorSpec
 from service.core.visibility import Models
 from service.errors import ErrorKind, GatewayError

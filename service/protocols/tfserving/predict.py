@@ -3,8 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from service.core.call import Call
-from service.core.catalog import ModelRef, ModelVersion
 from service.core.engine import Engine
+from service.core.model_version import ModelRef, ModelVersion
 from service.core.signature import check_names
 from service.core.tasks import PREDICT
 from service.core.tensors import Signature, Tensor

@@ -14,8 +14,8 @@ from service.codecs.json_document import JsonError, parse_json
 from service.codecs.json_tensor import TEXT_BYTES
 from service.core.bounds import InputBounds
 from service.core.call import Call
-from service.core.catalog import ModelRef
 from service.core.engine import Engine
+from service.core.model_version import ModelRef
 from service.core.offload import INLINE_BYTES, offloaded
 from service.core.rights import Access
 from service.core.tensors import Tensor, byte_size

@@ -7,7 +7,7 @@ texts of TensorFlow Serving's ``predict_util.cc``, ``server_core.cc`` and ``json
 from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 
-from service.core.catalog import ModelRef
+from service.core.model_version import ModelRef
 from service.core.tensors import Signature, Tensor, dtype_name
 from service.errors import ErrorKind, GatewayError
 

@@ -12,7 +12,7 @@ from PIL import Image
 from service.codecs.image_requests import ImageRequests
 from service.codecs.image_work import Work, work_of
 from service.codecs.images import check_encoded
-from service.core.catalog import ModelVersion, State
+from service.core.model_version import ModelVersion, State
 from service.core.request import InferenceRequest
 from service.core.tasks import ImageClassifier
 from service.core.tensors import Signature

@@ -1,6 +1,7 @@
 import pytest
 
-from service.core.catalog import Catalog, ModelRef, ModelVersion, State
+from service.core.catalog import Catalog
+from service.core.model_version import ModelRef, ModelVersion, State
 from service.errors import ErrorKind, GatewayError
 
 

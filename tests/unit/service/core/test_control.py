@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from service.core.bounds import InputBounds
-from service.core.catalog import Catalog, ModelRef, State
+from service.core.catalog import Catalog
 from service.core.control import ModelControl
 from service.core.model_config import ModelConfig
+from service.core.model_version import ModelRef, State
 from service.core.versions import VersionPolicy
 from service.errors import ErrorKind, GatewayError
 from tests.conftest import until

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.core.catalog import ModelVersion
 from service.core.drift import Drift, DriftMonitor
 from service.core.drift_measures import Verdict
+from service.core.model_version import ModelVersion
 from service.core.request import InferenceRequest
 from tests.drift import version_of
 

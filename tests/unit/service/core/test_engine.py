@@ -6,9 +6,10 @@ import pytest
 
 from service.core.bounds import InputBounds
 from service.core.call import Call
-from service.core.catalog import Catalog, ModelRef
+from service.core.catalog import Catalog
 from service.core.deadline import Deadline
 from service.core.engine import Engine
+from service.core.model_version import ModelRef
 from service.core.visibility import Models
 from service.errors import ErrorKind, GatewayError
 from tests.fakes import FakeBackend, batcher

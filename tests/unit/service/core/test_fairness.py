@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.core.batch_policy import BatchPolicy
-from service.core.catalog import ModelVersion
 from service.core.client_share import leaves_room
 from service.core.deadline import NO_DEADLINE
 from service.core.fair_queue import FairQueue, Turns
 from service.core.merging import QueuedRequest
+from service.core.model_version import ModelVersion
 from service.core.queue_bounds import QueueBounds, Waiting
 from service.core.request import InferenceRequest
 from service.errors import ErrorKind, GatewayError

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.core.catalog import ModelVersion
+from service.core.model_version import ModelVersion
 from service.core.tensors import Tensor
 from service.errors import ErrorKind, GatewayError
 from tests.batching import DOUBLE, MODEL, Merging

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 import pytest
 
 from service.core.batch_policy import BatchMode, BatchOverrides, ServingOptions
-from service.core.catalog import Catalog, ModelVersion
+from service.core.catalog import Catalog
 from service.core.deadline import Deadline
+from service.core.model_version import ModelVersion
 from service.core.ports import RepeatingBackend
 from service.core.tensors import Signature, Tensor
 from service.errors import ErrorKind, GatewayError, RunEndedError

@@ -9,8 +9,9 @@ import pytest
 
 from service.core import shadow as shadows
 from service.core.call import Call
-from service.core.catalog import Catalog, ModelVersion, State
+from service.core.catalog import Catalog
 from service.core.deadline import NO_DEADLINE, Deadline
+from service.core.model_version import ModelVersion, State
 from service.core.request import InferenceRequest
 from service.core.rollout import Shadow
 from service.core.rollout_guards import Compared

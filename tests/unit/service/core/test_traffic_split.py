@@ -7,8 +7,9 @@ from uuid import uuid4
 import pytest
 
 from service.core.call import Call
-from service.core.catalog import Catalog, ModelRef, ModelVersion, State
+from service.core.catalog import Catalog
 from service.core.deadline import NO_DEADLINE
+from service.core.model_version import ModelRef, ModelVersion, State
 from service.core.rights import Access
 from service.core.traffic_split import UNNAMED, Split, checked_split
 from service.errors import ErrorKind, GatewayError

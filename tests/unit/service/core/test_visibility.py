@@ -1,9 +1,10 @@
 import pytest
 
 from service.core.call import Call
-from service.core.catalog import Catalog, ModelRef, ModelVersion, State
+from service.core.catalog import Catalog
 from service.core.deadline import Deadline
 from service.core.identity import ANYBODY, Identity
+from service.core.model_version import ModelRef, ModelVersion, State
 from service.core.rights import Access, Grant, Rights
 from service.core.visibility import Models, VisibleModels
 from service.errors import ErrorKind, GatewayError

@@ -8,9 +8,10 @@ import pytest
 
 from service.core.bounds import InputBounds
 from service.core.call import Call
-from service.core.catalog import Catalog, ModelVersion, State
+from service.core.catalog import Catalog
 from service.core.deadline import Deadline
 from service.core.engine import Engine
+from service.core.model_version import ModelVersion, State
 from service.core.tasks import Forecaster
 from service.core.tensors import Signature, Tensor, TensorSpec
 from service.core.visibility import Models

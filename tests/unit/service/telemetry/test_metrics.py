@@ -4,8 +4,9 @@ import pytest
 
 from service.core.admission import Admission
 from service.core.call import Call
-from service.core.catalog import Catalog, ModelVersion, State
+from service.core.catalog import Catalog
 from service.core.deadline import Deadline
+from service.core.model_version import ModelVersion, State
 from service.telemetry import metrics
 from service.telemetry.metrics import Metrics
 

@@ -14,9 +14,10 @@ from service.backends.savedmodel.folder import Key
 from service.backends.savedmodel.source import ModelSource
 from service.backends.savedmodel.version_manager import Loading, VersionManager
 from service.core.batch_policy import ServingOptions
-from service.core.catalog import Catalog, ModelVersion, State
+from service.core.catalog import Catalog
 from service.core.load_progress import LoadProgress
 from service.core.model_config import ModelConfig
+from service.core.model_version import ModelVersion, State
 from service.core.versions import VersionPolicy
 from tests.version_folders import empty_version
 

@@ -8,7 +8,7 @@ from tensorflow_serving.apis import predict_pb2
 from service.backends.tfserving.messages import outputs_of, predict_request
 from service.codecs.tensor_proto import decode_tensor
 from service.core.bounds import InputBounds
-from service.core.catalog import ModelVersion, State
+from service.core.model_version import ModelVersion, State
 from service.core.tensors import Signature, Tensor, TensorSpec
 from service.errors import ErrorKind, GatewayError
 from service.wire import tensorflow_pb2 as tf_pb
