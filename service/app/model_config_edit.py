@@ -2,11 +2,10 @@
 
 import fcntl
 import os
-from contextlib import suppress
 from pathlib import Path
 
 from service.codecs.model_config_edit import Change, with_change
-from service.core.plain_files import read_plain_text
+from service.core.plain_files import read_plain_text, replace_plain_file
 from service.errors import GatewayError
 
 
@@ -35,21 +34,6 @@ def edit_model_config(path: Path, model: str, change: Change) -> None:
         except GatewayError as error:
             raise error.reworded(f"{path}: {error.message}") from None
         if changed != text:
-            _replace(path, changed)
+            replace_plain_file(path, changed.encode())
     finally:
         os.close(lock)
-
-
-def _replace(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.new")
-    try:
-        with draft.open("w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), path.stat().st_mode & 0o777)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError:
-        with suppress(OSError):
-            draft.unlink()
-        raise

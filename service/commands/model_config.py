@@ -8,6 +8,7 @@ from service.app.model_config_file import ModelConfigFile
 from service.backends.savedmodel.folder import find_versions
 from service.codecs.model_config_text import format_model_configs
 from service.core.model_config import ModelConfig
+from service.core.plain_files import replace_plain_file
 from service.core.versions import VersionPolicy
 from service.errors import GatewayError
 
@@ -97,16 +98,9 @@ def _write(options: argparse.Namespace) -> int:
     if output is None:
         sys.stdout.write(text)
     elif configs != known:
-        _replace(output, text)
+        replace_plain_file(output, text.encode())
         sys.stdout.write(f"{output}: {', '.join(config.name for config in configs)}\n")
     return 0
-
-
-def _replace(file: Path, text: str) -> None:
-    """Writes the file as a whole or not at all: servers read it at any time."""
-    draft = file.with_name(f".{file.name}.new")
-    draft.write_text(text, "utf-8")
-    draft.replace(file)
 
 
 def _policy(text: str) -> VersionPolicy:

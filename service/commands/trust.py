@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from service.backends.savedmodel.listing import LISTING, SIGNATURE, listed_files
+from service.core.plain_files import replace_plain_file
 
 FAILED = 1
 
@@ -84,8 +85,5 @@ def _sign(lists: dict[Path, str], key: Path) -> None:
 
 
 def _write(file: Path, data: bytes) -> None:
-    """Writes a file as a whole: a server may be looking."""
     file.parent.mkdir(exist_ok=True)
-    beside = file.with_name(f".{file.name}.new")
-    beside.write_bytes(data)
-    beside.replace(file)
+    replace_plain_file(file, data)

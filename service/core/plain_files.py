@@ -1,7 +1,8 @@
-"""Files of an operator's and of models, read so that nobody waits for ever."""
+"""Files of an operator's and of models: read so that nobody waits for ever, replaced as a whole or not at all."""
 
 import os
 import stat
+from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
 
@@ -46,3 +47,26 @@ def read_plain_text(path: Path, name: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
         raise GatewayError(ErrorKind.MALFORMED, f"{name}: {reason}") from None
+
+
+def replace_plain_file(path: Path, data: bytes) -> None:
+    """Replaces what is in a file as a whole or not at all, as others read it at any time; makes it where there is none.
+
+    It is for one writer at a time. The rights of the file stay.
+
+    Raises:
+        OSError: When it cannot be written; the file is what it was then.
+    """
+    draft = path.with_name(f".{path.name}.new")
+    try:
+        with draft.open("wb") as file:
+            if path.exists():
+                os.fchmod(file.fileno(), path.stat().st_mode & 0o777)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError:
+        with suppress(OSError):
+            draft.unlink()
+        raise
