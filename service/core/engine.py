@@ -41,7 +41,7 @@ class Engine:
 
     Attributes:
         drift: Likewise.
-        mirror: Takes requests of models with a shadow, all their outputs, and their calls; by default nothing does.
+        mirror: Takes requests, all their outputs, and their calls, for models with a shadow; by default nothing does.
         check_files: Looks at the image files of requests that nobody has looked at; by default nothing does.
     """
 
@@ -212,7 +212,7 @@ class Engine:
             outputs = await self._recorded(recorder, request, call)
         if request.version.reference is not None:
             self.drift.observe(request, outputs)
-        if self._models.has_shadow(request.version.name) and self.mirror is not None:
+        if self.mirror is not None:
             self.mirror(request, outputs, call)
         if request.shape is not None:
             outputs = in_shape(outputs, request.rows, request.shape)

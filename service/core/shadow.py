@@ -135,7 +135,7 @@ class Shadows:
         return Compared(known[1].rows, known[1].changed)
 
     def offer(self, request: InferenceRequest, outputs: Outputs, call: Call) -> None:
-        """Takes a copy of an answered request of a model with a shadow, or leaves it.
+        """Takes a copy of an answered request, where its model has a shadow, or leaves it.
 
         Args:
             request: As it was run.

@@ -42,10 +42,6 @@ class Models:
         """Returns how a model is served."""
         return self._catalog.options(name)
 
-    def has_shadow(self, name: str) -> bool:
-        """Returns whether anything gets copies of a model's requests."""
-        return self._catalog.shadow(name) is not None
-
     def check_control_of_all(self, call: Call) -> None:
         """Refuses who may not change every model, whatever its name.
 
