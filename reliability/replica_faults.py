@@ -44,8 +44,7 @@ async def run(work: Work) -> list[Finding]:
         await proxy.start()
         try:
             seconds = work.seconds(_CAPACITY_SECONDS, least=2)
-            rate = _LOAD * await capacity(start, [replicas[0].grpc], seconds)
-            normal = await _usual_of_one(start, replicas[0].grpc, rate, seconds)
+            rate, normal = await _one_alone(start, replicas[0].grpc, seconds)
             gateway = await start.gateway("gateway", [replicas[0].grpc, proxy.address], *GATEWAY_OPTIONS)
             await until(lambda: _whole(gateway), "both replicas serve")
             async with client(gateway.rest, gateway.grpc) as asking:
@@ -54,29 +53,23 @@ async def run(work: Work) -> list[Finding]:
             await proxy.stop()
 
 
-async def capacity(start: Starter, addresses: Sequence[str], seconds: float) -> float:
-    """Returns how many right answers a second a gateway to these replicas gives at most."""
-    gateway = await start.gateway("gateway-for-capacity", addresses, *GATEWAY_OPTIONS)
+async def _one_alone(start: Starter, address: str, seconds: float) -> tuple[float, float]:
+    """Measures a gateway to one replica, twice for so many seconds.
+
+    Returns:
+        The load, in requests a second; and the 99th percentile of the time that requests take at that load.
+    """
+    gateway = await start.gateway("gateway-to-one", [address], *GATEWAY_OPTIONS)
     try:
         async with client(gateway.rest, gateway.grpc) as asking:
             await busy(asking.ask, callers=_CALLERS, seconds=1)
             answers = await busy(asking.ask, callers=_CALLERS, seconds=seconds)
-    finally:
-        await gateway.stop()
-    return sum(answer.code == OK for answer in answers) / seconds
-
-
-async def _usual_of_one(start: Starter, address: str, rate: float, seconds: float) -> float:
-    """Returns the 99th percentile of the time that requests take at this rate where there is but one replica."""
-    gateway = await start.gateway("gateway-to-one", [address], *GATEWAY_OPTIONS)
-    try:
-        async with client(gateway.rest, gateway.grpc) as asking:
-            await busy(asking.ask, callers=4, seconds=1)
+            rate = _LOAD * sum(answer.code == OK for answer in answers) / seconds
             async with steady(asking.ask, rate=rate, deadline=DEADLINE) as outcomes:
                 await asyncio.sleep(seconds)
     finally:
         await gateway.stop()
-    return quantile(outcomes.seconds(), 0.99)
+    return rate, quantile(outcomes.seconds(), 0.99)
 
 
 def _trials(replica: Server, proxy: Proxy) -> list[_Trial]:
