@@ -185,6 +185,18 @@ def test_the_last_step_waits_until_drift_was_judged() -> None:
     assert watch.percent == 100
 
 
+def test_the_last_step_does_not_wait_for_signatures_that_nobody_asks() -> None:
+    watch = Watched(replace(ROLLOUT, step=2, step_time=1000))
+    unasked = replace(drifted(0, rows=0), signature="classify_bytes", distance=None)
+    watch.drift = {7: [drifted(0), unasked], 8: [unasked, drifted(0, rows=100)]}
+    watch.answer(100)
+    watch.later(3600)
+    assert "100 of 200 rows of serving_default" in watch.waits
+    watch.drift[8] = [unasked, drifted(0, rows=200)]
+    watch.later(1)
+    assert watch.percent == 100
+
+
 def test_changed_answers_take_it_back_where_answers_are_compared() -> None:
     watch = Watched(replace(ROLLOUT, guards=Guards(max_changed_share=0.1)))
     watch.compared_answers = Compared(answers=100, changed=10)
