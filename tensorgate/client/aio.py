@@ -144,7 +144,6 @@ class Run(Protocol):
 
     async def __call__(self, operation: Operation[Result], timeout: float | None, /) -> Result:
         """Takes the seconds for all of it; ``None`` for the client's own."""
-        raise NotImplementedError
 
 
 class Model:

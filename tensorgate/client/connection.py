@@ -95,7 +95,7 @@ def checked_session(session: str | None) -> str | None:
     Raises:
         InvalidInput: When metadata cannot have it.
     """
-    if session is not None and not (session.isascii() and session.isprintable() and session.strip() == session != ""):
+    if session is not None and not re.fullmatch(r"[!-~](?:[ -~]*[!-~])?", session):
         raise invalid("session", "ASCII characters that can be printed, no spaces around them", repr(session))
     return session
 
