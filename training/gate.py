@@ -16,6 +16,16 @@ class NotComparableError(Exception):
     """A published version cannot be measured on the test part; the message is the reason, as in "it forecasts 'x'"."""
 
 
+def check_kind(manifest: Mapping[str, Any], kind: str) -> None:
+    """Refuses a published version of another kind; one without a manifest may be of this one.
+
+    Raises:
+        NotComparableError: it is.
+    """
+    if (theirs := manifest.get("kind", kind)) != kind:
+        raise NotComparableError(f"it is a {theirs}")
+
+
 @dataclass(frozen=True, slots=True)
 class Rival:
     """What a published version reaches on the new test part, or on what can fairly be asked of it there.

@@ -10,7 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from training.classifier.evaluate import accuracy
-from training.gate import NotComparableError, Rival
+from training.gate import NotComparableError, Rival, check_kind
 from training.manifest import EXTRA
 
 _TRAINED_ON = "trained_on.npy"
@@ -57,7 +57,7 @@ def measure(folder: Path, manifest: Mapping[str, Any], tested: Exam) -> Rival:
     Raises:
         NotComparableError: it is another kind of model, has other classes, or has seen too much.
     """
-    _check_kind(manifest)
+    check_kind(manifest, "classifier")
     new, on = _unseen(folder, tested.fingerprints)
     truth, count = tested.truth[new], len(tested.classes)
     if len(np.unique(truth)) < count:
@@ -70,12 +70,6 @@ def measure(folder: Path, manifest: Mapping[str, Any], tested: Exam) -> Rival:
     theirs = accuracy(truth, scores.argmax(axis=1), count)
     ours = accuracy(truth, tested.predicted[new], count)
     return Rival(theirs.balanced_error, ours.balanced_error, on)
-
-
-def _check_kind(manifest: Mapping[str, Any]) -> None:
-    kind = manifest.get("kind", "classifier")
-    if kind != "classifier":
-        raise NotComparableError(f"it is a {kind}")
 
 
 def _unseen(folder: Path, fingerprints: NDArray[np.uint64]) -> tuple[NDArray[np.bool_], str]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from training.forecaster.evaluate import errors
 from training.forecaster.fit import Task
 from training.forecaster.split import futures, histories
-from training.gate import NotComparableError, Rival
+from training.gate import NotComparableError, Rival, check_kind
 
 _ROWS = 512  # at a time
 
@@ -28,9 +28,7 @@ def measure(folder: Path, manifest: Mapping[str, Any], *, task: Task, forecast: 
     Raises:
         NotComparableError: it is another kind of model, forecasts another column, or needs one that is not there.
     """
-    kind = manifest.get("kind", "forecaster")
-    if kind != "forecaster":
-        raise NotComparableError(f"it is a {kind}")
+    check_kind(manifest, "forecaster")
     columns = _columns(manifest, task)
     signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
     shape = signature.structured_input_signature[1]["history"].shape[1:]
