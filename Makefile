@@ -28,10 +28,11 @@ PROFILE_ARGS ?=
 FAULTS_ARGS ?=
 SOAK_ARGS ?=
 SWARM_ARGS ?=
+CAPACITY_ARGS ?=
 FUZZ_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run train test test-compat test-compose bench-quick faults soak swarm kubernetes lint format types protos protos-check page clients peers bench profile fuzz sample requirements clean
+.PHONY: help run train test test-compat test-compose bench-quick faults soak swarm capacity kubernetes lint format types protos protos-check page clients peers bench profile fuzz sample requirements clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -66,6 +67,9 @@ soak: $(VENV)/.dev ## Overload, reload and ask a million times: 40 minutes; SOAK
 
 swarm: $(VENV)/.dev ## Update, scale and break a Docker Swarm under load: 15 minutes; needs a Docker engine; SWARM_ARGS=--help
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m reliability swarm $(SWARM_ARGS)
+
+capacity: $(VENV)/.dev ## Measure what a request costs, and hold the model of docs/scaling.md against it: 8 minutes; CAPACITY_ARGS=--help
+	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m capacity measure $(CAPACITY_ARGS)
 
 fuzz: $(FUZZ_VENV)/.done ## Attack decoders and a running server by inputs made up for 5 minutes; FUZZ_ARGS=--help
 	$(FUZZ_VENV)/bin/python -m fuzz $(FUZZ_ARGS)

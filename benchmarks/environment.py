@@ -6,6 +6,7 @@ import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -25,10 +26,10 @@ def about(options: Options) -> dict[str, str]:
     flags += [f"--baseline DIR ({_commit(options.baseline)})"] if options.baseline else []
     flags += [f"--server-options '{' '.join(options.server_options)}'"] if options.server_options else []
     return {
-        "machine": _machine(),
-        "versions": ", ".join(f"{name} {found}" for name, found in _versions().items()),
+        "machine": machine(),
+        "versions": listed(versions() | _peers()),
         "the backend": standin.describe(),
-        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "date": now(),
         "command": " ".join(["`make bench`", *flags]),
         "rounds": str(options.rounds),
         "seconds": f"{options.seconds:g}",
@@ -50,7 +51,8 @@ def missing() -> tuple[list[str], list[str]]:
     return needed, wished
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Returns what is measured on."""
     processor = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
     memory = re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())
     name = processor[1] if processor else platform.machine()
@@ -59,10 +61,24 @@ def _machine() -> str:
     return f"{name}, {os.cpu_count()} cores, {gigabytes}, {system}, Linux {platform.release()}"
 
 
-def _versions() -> dict[str, str]:
+def now() -> str:
+    """Returns the date and the time."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def versions() -> dict[str, str]:
+    """Returns what is measured, and what it stands on."""
     found = {"Tensorgate": f"{_version('tensorgate')} ({_commit(ROOT)})", "Python": platform.python_version()}
-    found |= {name: _version(name) for name in _PACKAGES}
-    found |= {name: _pinned(key) for key, name in PEERS.items()}
+    return found | {name: _version(name) for name in _PACKAGES}
+
+
+def listed(found: Mapping[str, str]) -> str:
+    """Returns versions as a line."""
+    return ", ".join(f"{name} {version}" for name, version in found.items())
+
+
+def _peers() -> dict[str, str]:
+    found = {name: _pinned(key) for key, name in PEERS.items()}
     return found | {"h2load": _output("h2load", "--version").rpartition("/")[2]}
 
 

@@ -4,7 +4,8 @@ import json
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,13 @@ class Examples:
     scores: Numbers
 
 
+class Put(Protocol):
+    """Writes a question about an image, with an id of 16 digits: a gRPC message or the body of a request."""
+
+    def __call__(self, image: Numbers, identifier: str, *, model: str = MODEL, name: str = INPUT) -> bytes:
+        """Writes it, to a model about its input of that name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """One question.
@@ -45,23 +53,30 @@ class Question:
         name: Of the protocol, for tables.
         kind: UNARY, STREAM or REST.
         path: Where it is posted.
-        put: Writes it, of an image [1, 28, 28, 1] and an id of 16 digits: a gRPC message or the body of a request.
+        put: Writes it.
         read: Takes the numbers out of an answer.
         has_id: Whether the id is part of it, and so of the answer.
         by_h2load: Whether h2load asks it, not the project's own load generator.
+        shape: Of what it is about.
     """
 
     name: str
     kind: str
     path: str
-    put: Callable[[Numbers, str], bytes]
+    put: Put
     read: Callable[[bytes], Numbers]
     has_id: bool = True
     by_h2load: bool = False
+    shape: tuple[int, ...] = (1, *SHAPE)
+
+    def to(self, model: str, name: str, shape: tuple[int, ...]) -> "Question":
+        """Returns the same question to another model, about an input of that name and shape."""
+        put = partial(self.put, model=model, name=name)
+        return replace(self, path=self.path.replace(MODEL, model), put=put, shape=shape)
 
     def template(self, address: str) -> bytes:
         """Returns what the load generator takes: the bytes that it sends, and then its mask of them."""
-        image = np.full((1, *SHAPE), _NUMBER, np.float32)
+        image = np.full(self.shape, _NUMBER, np.float32)
         sent = self.sent(image, _ID, address)
         marked = sent.replace(_ID.encode(), b"#" * len(_ID)).replace(image.tobytes(), b"f" * image.nbytes)
         marked = marked.replace(b"%g" % _NUMBER, b"0.dddd")
@@ -76,29 +91,29 @@ class Question:
         return f"{head}Content-Length: {len(message)}\r\n\r\n".encode() + message
 
 
-def _put_oip(image: Numbers, identifier: str) -> bytes:
-    request = oip.ModelInferRequest(model_name=MODEL, id=identifier, raw_input_contents=[image.tobytes()])
-    request.inputs.add(name=INPUT, datatype="FP32", shape=image.shape)
+def _put_oip(image: Numbers, identifier: str, *, model: str = MODEL, name: str = INPUT) -> bytes:
+    request = oip.ModelInferRequest(model_name=model, id=identifier, raw_input_contents=[image.tobytes()])
+    request.inputs.add(name=name, datatype="FP32", shape=image.shape)
     return request.SerializeToString()
 
 
-def _put_tfs(image: Numbers, _: str) -> bytes:
+def _put_tfs(image: Numbers, identifier: str, *, model: str = MODEL, name: str = INPUT) -> bytes:
     shape = tf_pb.TensorShapeProto(dim=[tf_pb.TensorShapeProto.Dim(size=size) for size in image.shape])
     tensor = tf_pb.TensorProto(dtype=tf_pb.DT_FLOAT, tensor_shape=shape, tensor_content=image.tobytes())
-    return tfs.PredictRequest(model_spec=tfs.ModelSpec(name=MODEL), inputs={INPUT: tensor}).SerializeToString()
+    return tfs.PredictRequest(model_spec=tfs.ModelSpec(name=model), inputs={name: tensor}).SerializeToString()
 
 
-def _put_oip_json(image: Numbers, identifier: str) -> bytes:
-    return oip_json(image.ravel(), image.shape, identifier)
+def _put_oip_json(image: Numbers, identifier: str, *, model: str = MODEL, name: str = INPUT) -> bytes:
+    return oip_json(image.ravel(), image.shape, identifier, name=name)
 
 
-def _put_tfs_json(image: Numbers, _: str) -> bytes:
+def _put_tfs_json(image: Numbers, identifier: str, *, model: str = MODEL, name: str = INPUT) -> bytes:
     return _json({"instances": _short(image)})
 
 
-def oip_json(numbers: Numbers, shape: Sequence[int], identifier: str) -> bytes:
+def oip_json(numbers: Numbers, shape: Sequence[int], identifier: str, *, name: str = INPUT) -> bytes:
     """Returns the body of a request of the Open Inference Protocol; its numbers are nested as the array is."""
-    given = {"name": INPUT, "datatype": "FP32", "shape": shape, "data": _short(numbers)}
+    given = {"name": name, "datatype": "FP32", "shape": shape, "data": _short(numbers)}
     return _json({"id": identifier, "inputs": [given]})
 
 
@@ -114,7 +129,7 @@ def _read_oip_stream(answer: bytes) -> Numbers:
 
 
 def _read_tfs(answer: bytes) -> Numbers:
-    tensor = tfs.PredictResponse.FromString(answer).outputs[OUTPUT]
+    [tensor] = tfs.PredictResponse.FromString(answer).outputs.values()
     if tensor.tensor_content:
         return np.frombuffer(tensor.tensor_content, np.float32)
     return np.array(tensor.float_val, np.float32)

@@ -59,7 +59,7 @@ class Server:
 
     def send(self, number: signal.Signals) -> None:
         """Sends it a signal."""
-        os.kill(self._running.pid, number)
+        os.kill(self.pid, number)
 
     async def ended(self, seconds: float = 60.0) -> int:
         """Waits until it ends by itself; returns its exit status."""
@@ -72,6 +72,11 @@ class Server:
                 self.send(signal.SIGCONT)
             await asyncio.to_thread(self.process.stop)
             self.process = None
+
+    @property
+    def pid(self) -> int:
+        """Its process's number."""
+        return self._running.pid
 
     async def ready(self) -> bool:
         """Returns whether it says that it is ready."""
@@ -97,7 +102,7 @@ class Server:
 
     def descriptors(self) -> int:
         """Returns how many files and connections it has open."""
-        return len(os.listdir(f"/proc/{self._running.pid}/fd"))  # noqa: PTH208 - they come and go
+        return len(os.listdir(f"/proc/{self.pid}/fd"))  # noqa: PTH208 - they come and go
 
     def said(self, words: str) -> bool:
         """Returns whether its log has these words."""
@@ -156,7 +161,7 @@ class Starter:
         # Its models are changed by clients, and a gateway may know it by a name that is made up.
         command += ["--host", host, "--models", self.models, "--allow-model-control", "--allowed-hosts", "*", *options]
         tls = "--tls-certificate" in options
-        return await self._start(name, command, f"{host}:{rest}", f"{host}:{grpc}", tls=tls)
+        return await self.start(name, command, rest=f"{host}:{rest}", grpc=f"{host}:{grpc}", tls=tls)
 
     async def replica(self, name: str, *options: object, host: str = "127.0.0.1") -> Server:
         """Starts what is behind a gateway: TensorFlow Serving where it is given, or else this project's server."""
@@ -165,7 +170,7 @@ class Starter:
         grpc = free_port()
         command = [MODEL_SERVER, f"--port={grpc}", "--rest_api_port=0", f"--model_name={MODEL}"]
         command += [f"--model_base_path={self.models / MODEL}", "--enable_grpc_healthcheck_service=true"]
-        return await self._start(name, command, "", f"{host}:{grpc}")
+        return await self.start(name, command, grpc=f"{host}:{grpc}")
 
     async def gateway(
         self, name: str, addresses: Sequence[str], *options: object, before: Sequence[object] = ()
@@ -180,7 +185,10 @@ class Starter:
         """Ends all of them."""
         await asyncio.gather(*(server.stop() for server in self._started))
 
-    async def _start(self, name: str, command: Sequence[object], rest: str, grpc: str, *, tls: bool = False) -> Server:
+    async def start(
+        self, name: str, command: Sequence[object], *, rest: str = "", grpc: str = "", tls: bool = False
+    ) -> Server:
+        """Starts any server, and does not wait for it; see `Server`."""
         server = Server(command, self.folder / f"{name}.log", rest=rest, grpc=grpc, tls=tls)
         self._started.append(server)
         await server.start()

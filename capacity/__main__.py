@@ -1,0 +1,78 @@
+"""``python -m capacity``: measures what requests cost, holds the model against it, and plans by it."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvloop
+
+from benchmarks import environment, load
+from benchmarks.load import LoadError
+from benchmarks.processes import ROOT
+from benchmarks.questions import MODEL as CNN
+from capacity import options
+from capacity.measured import LAST, PUBLISHED, Measured
+from capacity.planning import as_text
+from capacity.system import Runs
+from reliability.servers import starter
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs it; returns the exit status."""
+    chosen = options.parse(arguments)
+    if isinstance(chosen, options.Plan):
+        text, status = as_text(chosen, Measured.load(LAST if LAST.exists() else PUBLISHED))
+        sys.stdout.write(text)
+        return status
+    from capacity import report  # noqa: PLC0415 - it simulates: to plan takes no simpy
+
+    if not chosen.again:
+        load.build()
+        uvloop.run(_measure(chosen))
+    measured = Measured.load(LAST)
+    sys.stdout.write(report.as_text(measured))
+    if chosen.write:
+        measured.save(PUBLISHED)
+        report.write(measured)
+    return 0
+
+
+async def _measure(chosen: options.Measure) -> None:
+    from benchmarks import exporting  # noqa: PLC0415 - they take tensorflow, and that takes its time
+    from capacity import costs, model, trying  # noqa: PLC0415
+
+    measured = Measured.load(LAST) if LAST.exists() else Measured()
+    versions = environment.listed(environment.versions())
+    measured.about = {"machine": environment.machine(), "versions": versions, "date": environment.now()}
+    with tempfile.TemporaryDirectory(prefix="tensorgate-capacity-") as name:
+        folder = Path(name)
+        models = folder / "models"
+        cnn = exporting.export(models)
+        model.export(models)
+        async with starter(folder, models) as start:
+            if "costs" in chosen.only:
+                measured.costs = await costs.measure(start, cnn, rounds=chosen.rounds, seconds=chosen.seconds)
+                measured.cnn = _bare_runs(models)
+                measured.save(LAST)
+            if "latencies" in chosen.only:
+                measured.tried = await trying.latencies(start, seconds=3 * chosen.seconds)
+                measured.save(LAST)
+            if "full" in chosen.only:
+                measured.full = await trying.fullest(start, seconds=chosen.seconds)
+                measured.save(LAST)
+
+
+def _bare_runs(models: Path) -> Runs:
+    """Has a process of its own find out what a run of the CNN takes."""
+    command = [sys.executable, "-m", "capacity.bare_runs", str(models / CNN / "1")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LoadError(done.stderr.strip()[-300:])
+    return Runs(**json.loads(done.stdout))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,146 @@
+"""What a run is asked to do."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.questions import OIP_RPC
+from capacity.costs import PROTOCOLS
+from capacity.plan import UTILISATION
+
+PARTS = ("costs", "latencies", "full")
+"""Of what is measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Measure, and print the tables.
+
+    Attributes:
+        only: The parts that are measured; of the others, the figures stay.
+        rounds: How often a cost is measured.
+        seconds: Of each burst; loads take three times as long.
+        write: Whether the tables go into docs/scaling.md, and the figures beside the code.
+        again: Whether nothing is measured, and the last run's figures are taken.
+    """
+
+    only: tuple[str, ...] = PARTS
+    rounds: int = 2
+    seconds: float = 2.0
+    write: bool = False
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Plan for some load.
+
+    Attributes:
+        rate: Requests a second.
+        p99: Milliseconds.
+        fixed: Milliseconds of a run.
+        each: Milliseconds of a request in it.
+        batch: Requests in a run, at most.
+        places: Runs that a gateway may have under way on a replica.
+        protocol: In which requests come.
+        size: In bytes; the smallest that was measured where it is none.
+        utilisation: At most.
+        simulate: Whether a cell is simulated, too.
+    """
+
+    rate: float
+    p99: float
+    fixed: float
+    each: float
+    batch: int
+    places: int
+    protocol: str
+    size: float | None
+    utilisation: float
+    simulate: bool
+
+
+def parse(arguments: Sequence[str]) -> Measure | Plan:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(prog="python -m capacity", description="How much so many requests a second take.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    measure = commands.add_parser("measure", help="measure what a request costs here, and hold the model against it")
+    measure.add_argument("--only", default=",".join(PARTS), help=f"parts, with commas: {', '.join(PARTS)}")
+    measure.add_argument("--rounds", type=_positive_whole, default=Measure().rounds, help="of costs [%(default)s]")
+    measure.add_argument("--seconds", type=_positive, default=Measure().seconds, help="of each burst [%(default)s]")
+    measure.add_argument("--write", action="store_true", help="write the tables into docs/scaling.md")
+    measure.add_argument("--again", action="store_true", help="measure nothing: print or write the last run's figures")
+    measure.set_defaults(make=_measure, parser=measure)
+    plan = commands.add_parser("plan", help="say how many gateways, replicas and cores it takes")
+    plan.add_argument("--rate", type=_positive, required=True, help="requests a second")
+    plan.add_argument("--p99-ms", type=_positive, required=True, help="in which 99 of 100 are to be answered")
+    plan.add_argument("--fixed-ms", type=_positive, required=True, help="that a run takes, however many are in it")
+    plan.add_argument("--each-ms", type=_not_negative, required=True, help="that it takes more for each request in it")
+    plan.add_argument("--batch", type=_positive_whole, default=128, help="requests in a run, at most [%(default)s]")
+    plan.add_argument(
+        "--places",
+        type=_positive_whole,
+        default=2,
+        help="max_batches_per_model [%(default)s]",
+    )
+    plan.add_argument("--protocol", choices=PROTOCOLS, default=OIP_RPC.name, help="of the requests [%(default)s]")
+    plan.add_argument("--bytes", type=_positive, help="of a message or body [the smallest that was measured]")
+    plan.add_argument("--utilisation", type=_share, default=UTILISATION, help="at most, 0 to 1 [%(default)s]")
+    plan.add_argument("--simulate", action="store_true", help="hold the answer against a simulation; needs simpy")
+    plan.set_defaults(make=_plan, parser=plan)
+    chosen = parser.parse_args(arguments)
+    made: Measure | Plan = chosen.make(chosen)
+    return made
+
+
+def _measure(chosen: argparse.Namespace) -> Measure:
+    only = tuple(word.strip() for word in chosen.only.split(",") if word.strip())
+    if unknown := set(only) - set(PARTS):
+        chosen.parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    return Measure(only, chosen.rounds, chosen.seconds, chosen.write, chosen.again)
+
+
+def _plan(chosen: argparse.Namespace) -> Plan:
+    return Plan(
+        chosen.rate,
+        chosen.p99_ms,
+        chosen.fixed_ms,
+        chosen.each_ms,
+        chosen.batch,
+        chosen.places,
+        chosen.protocol,
+        chosen.bytes,
+        chosen.utilisation,
+        chosen.simulate,
+    )
+
+
+def _positive(text: str) -> float:
+    if not 0 < (value := _number(text)) < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected more than 0, not {text!r}")
+    return value
+
+
+def _not_negative(text: str) -> float:
+    if not 0 <= (value := _number(text)) < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected 0 or more, not {text!r}")
+    return value
+
+
+def _share(text: str) -> float:
+    if not 0 < (value := _number(text)) < 1:
+        raise argparse.ArgumentTypeError(f"expected more than 0 and less than 1, not {text!r}")
+    return value
+
+
+def _positive_whole(text: str) -> int:
+    if not text.isdecimal() or not (value := int(text)):
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, not {text!r}")
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number, not {text!r}") from None

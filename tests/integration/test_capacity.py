@@ -1,0 +1,59 @@
+"""What `make capacity` measures, in short: a real gateway before the stand-in for a replica."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import load
+from benchmarks.questions import TFS_RPC
+from capacity import costs, trying
+from capacity.measured import TFSERVING
+from capacity.model import INPUT, MODEL, examples
+from capacity.servers import gateway, replica
+from capacity.system import Cell, Runs
+from reliability.servers import starter
+from tests.processes import ROOT
+
+_RUNS = Runs(fixed=0.01, each=0.001, most=8)
+
+
+async def test_gateways_that_share_a_replica_answer_and_merge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trying, "CELLS", (Cell(2, 1, places=1),))
+    monkeypatch.setattr(trying, "LOADS", (0.5,))
+    monkeypatch.setattr(trying, "RUNS", _RUNS)
+    monkeypatch.setattr(trying, "_SETTLING", 0.2)
+    async with starter(tmp_path, tmp_path) as start:
+        [tried] = await trying.latencies(start, seconds=0.5)
+    assert tried.failed == 0
+    assert tried.count > 0
+    assert 1 < tried.merged <= _RUNS.most
+    # It was run after all, on the one replica.
+    assert _RUNS.seconds(1) <= tried.mean <= tried.p99
+
+
+@pytest.mark.skipif(
+    shutil.which("cc") is None or not Path("/usr/include/nghttp2/nghttp2.h").exists(),
+    reason="needs a C compiler and libnghttp2-dev",
+)
+async def test_a_request_costs_the_event_loop_and_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load.build()
+    monkeypatch.setattr(load, "_WARM_UP_SECONDS", 0.0)
+    async with starter(tmp_path, tmp_path) as start:
+        behind = await replica(start, "behind", Runs(0.001, 0, 128))
+        before = await gateway(start, "before", [behind])
+        case = costs.Case(TFSERVING, before, MODEL, TFS_RPC.to(MODEL, INPUT, (1, 64)), examples(64))
+        cost = costs.cost_of(case, seconds=0.3)
+    assert (cost.backend, cost.model, cost.protocol) == (TFSERVING, MODEL, "TFS gRPC")
+    assert cost.loop > 0
+    assert cost.others > 0
+    assert cost.size > 4 * 64
+
+
+def test_the_command_names_what_it_can_do() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "capacity", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert {"measure", "plan"} <= set(done.stdout.split())
