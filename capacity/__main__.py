@@ -1,4 +1,4 @@
-"""``python -m capacity``: measures what requests cost, holds the model against it, and plans by it."""
+"""``python -m capacity``: measures what requests and runs cost, holds the model against it, and plans by it."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ from benchmarks import environment, load
 from benchmarks.load import LoadError
 from benchmarks.processes import ROOT
 from benchmarks.questions import MODEL as CNN
-from capacity import options
+from capacity import options, runs
 from capacity.measured import LAST, PUBLISHED, Measured
 from capacity.planning import as_text
 from capacity.system import Runs
@@ -25,6 +25,10 @@ def main(arguments: Sequence[str]) -> int:
     chosen = options.parse(arguments)
     if isinstance(chosen, options.Plan):
         text, status = as_text(chosen, Measured.load(LAST if LAST.exists() else PUBLISHED))
+        sys.stdout.write(text)
+        return status
+    if isinstance(chosen, runs.Asked):
+        text, status = runs.as_text(chosen)
         sys.stdout.write(text)
         return status
     from capacity import report  # noqa: PLC0415 - it simulates: to plan takes no simpy

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from benchmarks.questions import OIP_RPC
 from capacity.costs import PROTOCOLS
 from capacity.plan import UTILISATION
+from capacity.runs import Asked
 
 PARTS = ("costs", "latencies", "full")
 """Of what is measured."""
@@ -60,7 +61,7 @@ class Plan:
     simulate: bool
 
 
-def parse(arguments: Sequence[str]) -> Measure | Plan:
+def parse(arguments: Sequence[str]) -> Measure | Plan | Asked:
     """Reads the command line."""
     parser = argparse.ArgumentParser(prog="python -m capacity", description="How much so many requests a second take.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -74,7 +75,7 @@ def parse(arguments: Sequence[str]) -> Measure | Plan:
     plan = commands.add_parser("plan", help="say how many gateways, replicas and cores it takes")
     plan.add_argument("--rate", type=_positive, required=True, help="requests a second")
     plan.add_argument("--p99-ms", type=_positive, required=True, help="in which 99 of 100 are to be answered")
-    plan.add_argument("--fixed-ms", type=_positive, required=True, help="that a run takes, however many are in it")
+    plan.add_argument("--fixed-ms", type=_not_negative, required=True, help="that a run takes, however many are in it")
     plan.add_argument("--each-ms", type=_not_negative, required=True, help="that it takes more for each request in it")
     plan.add_argument("--batch", type=_positive_whole, default=128, help="requests in a run, at most [%(default)s]")
     plan.add_argument(
@@ -88,8 +89,16 @@ def parse(arguments: Sequence[str]) -> Measure | Plan:
     plan.add_argument("--utilisation", type=_share, default=UTILISATION, help="at most, 0 to 1 [%(default)s]")
     plan.add_argument("--simulate", action="store_true", help="hold the answer against a simulation; needs simpy")
     plan.set_defaults(make=_plan, parser=plan)
+    runs = commands.add_parser("runs", help="find out what a run of a model takes, for plan")
+    runs.add_argument("address", help="of the gRPC API of a server that serves it: host:port")
+    runs.add_argument("model", help="its name")
+    runs.add_argument("--signature", default="serving_default", help="[%(default)s]")
+    runs.add_argument("--rows", type=_positive_whole, default=32, help="of large requests, not of 1 [%(default)s]")
+    runs.add_argument("--calls", type=_positive_whole, default=50, help="of each, one at a time [%(default)s]")
+    runs.add_argument("--unknown", type=_positive_whole, default=0, help="for sizes that the signature leaves open")
+    runs.set_defaults(make=_runs, parser=runs)
     chosen = parser.parse_args(arguments)
-    made: Measure | Plan = chosen.make(chosen)
+    made: Measure | Plan | Asked = chosen.make(chosen)
     return made
 
 
@@ -100,7 +109,15 @@ def _measure(chosen: argparse.Namespace) -> Measure:
     return Measure(only, chosen.rounds, chosen.seconds, chosen.write, chosen.again)
 
 
+def _runs(chosen: argparse.Namespace) -> Asked:
+    if chosen.rows == 1:
+        chosen.parser.error("--rows: expected more than 1: small requests have that")
+    return Asked(chosen.address, chosen.model, chosen.signature, (1, chosen.rows), chosen.calls, chosen.unknown)
+
+
 def _plan(chosen: argparse.Namespace) -> Plan:
+    if not chosen.fixed_ms + chosen.each_ms:
+        chosen.parser.error("--fixed-ms, --each-ms: expected a run that takes more than 0 ms")
     return Plan(
         chosen.rate,
         chosen.p99_ms,

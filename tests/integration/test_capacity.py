@@ -10,12 +10,13 @@ import pytest
 from benchmarks import load
 from benchmarks.questions import TFS_RPC
 from capacity import costs, trying
+from capacity.__main__ import main
 from capacity.measured import TFSERVING
 from capacity.model import INPUT, MODEL, examples
 from capacity.servers import gateway, replica
 from capacity.system import Cell, Runs
 from reliability.servers import starter
-from tests.processes import ROOT
+from tests.processes import ROOT, ServerProcess
 
 _RUNS = Runs(fixed=0.01, each=0.001, most=8)
 
@@ -56,4 +57,33 @@ def test_the_command_names_what_it_can_do() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "capacity", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert {"measure", "plan"} <= set(done.stdout.split())
+    assert {"measure", "plan", "runs"} <= set(done.stdout.split())
+
+
+async def test_what_a_run_takes_on_a_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["--rows", "16", "--calls", "3"]
+    async with starter(tmp_path, tmp_path) as start:
+        behind = await replica(start, "behind", Runs(0.02, 0.005, 16))
+        before = await gateway(start, "before", [behind])
+        assert main(["runs", before.grpc, MODEL, *asked]) == 1
+        assert "input 'x' is float32 [?, ?]: expected known sizes" in capsys.readouterr().out
+        assert main(["runs", before.grpc, MODEL, *asked, "--unknown", "64"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines[:2]] == ["1 rows", "16 rows"]
+    assert main(["plan", "--rate", "100", "--p99-ms", "1000", *lines[2].split()]) == 0
+    assert "gateways" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["nobody"], "nobody"),
+        (["digits", "--signature", "none"], "digits has no signature 'none', but "),
+        (["digits", "--signature", "classify_bytes"], "input 'image_bytes' is string [?]: expected numbers"),
+    ],
+)
+def test_what_cannot_be_measured_is_said(
+    capsys: pytest.CaptureFixture[str], others: ServerProcess, arguments: list[str], expected: str
+) -> None:
+    assert main(["runs", others.grpc, *arguments]) == 1
+    assert expected in capsys.readouterr().out
