@@ -13,24 +13,18 @@ from benchmarks import environment, load
 from benchmarks.load import LoadError
 from benchmarks.processes import ROOT
 from benchmarks.questions import MODEL as CNN
-from capacity import options, runs
+from capacity import options, planning, runs
 from capacity.measured import LAST, PUBLISHED, Measured
-from capacity.planning import as_text
 from capacity.system import Runs
-from reliability.servers import starter
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs it; returns the exit status."""
     chosen = options.parse(arguments)
     if isinstance(chosen, options.Plan):
-        text, status = as_text(chosen, Measured.load(LAST if LAST.exists() else PUBLISHED))
-        sys.stdout.write(text)
-        return status
+        return _tell(*planning.as_text(chosen, Measured.load(LAST if LAST.exists() else PUBLISHED)))
     if isinstance(chosen, runs.Asked):
-        text, status = runs.as_text(chosen)
-        sys.stdout.write(text)
-        return status
+        return _tell(*runs.as_text(chosen))
     from capacity import report  # noqa: PLC0415 - it simulates: to plan takes no simpy
 
     if not chosen.again:
@@ -44,9 +38,15 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _tell(text: str, status: int) -> int:
+    sys.stdout.write(text)
+    return status
+
+
 async def _measure(chosen: options.Measure) -> None:
     from benchmarks import exporting  # noqa: PLC0415 - they take tensorflow, and that takes its time
-    from capacity import costs, model, trying  # noqa: PLC0415
+    from capacity import costs, idle, model, trying  # noqa: PLC0415
+    from reliability.servers import starter  # noqa: PLC0415 - nor these, which take what tests do
 
     measured = Measured.load(LAST) if LAST.exists() else Measured()
     versions = environment.listed(environment.versions())
@@ -66,6 +66,9 @@ async def _measure(chosen: options.Measure) -> None:
                 measured.save(LAST)
             if "full" in chosen.only:
                 measured.full = await trying.fullest(start, seconds=chosen.seconds)
+                measured.save(LAST)
+            if "idle" in chosen.only:
+                measured.idle = await idle.measure(start)
                 measured.save(LAST)
 
 

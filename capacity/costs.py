@@ -9,19 +9,14 @@ from pathlib import Path
 from benchmarks import load
 from benchmarks.asking import check
 from benchmarks.questions import MODEL as CNN
-from benchmarks.questions import OIP_REST, OIP_RPC, OIP_STREAM, REST, TFS_REST, TFS_RPC, Examples, Question
+from benchmarks.questions import OIP_REST, OIP_RPC, REST, Examples, Question
 from benchmarks.rounds import tell
 from capacity.measured import EMBEDDED, TFSERVING, Cost
-from capacity.model import INPUT, MODEL, examples
+from capacity.model import ASKED, INPUT, MODEL, examples
 from capacity.servers import gateway, replica
 from capacity.system import Runs
 from reliability.servers import Server, Starter
 
-SIZES = (64, 37_632, 262_144)
-"""Numbers in a request: a picture of 8x8, 150 KB and 1 MB as float32."""
-PROTOCOLS = tuple(question.name for question in (OIP_RPC, OIP_STREAM, TFS_RPC, OIP_REST, TFS_REST))
-ASKED = {OIP_RPC: SIZES, OIP_STREAM: SIZES[:1], TFS_RPC: SIZES, OIP_REST: SIZES, TFS_REST: SIZES}
-"""In which protocols of which sizes: streams are for many small messages."""
 _MANY, _FEW = 64, 8
 """Requests at a time, of small ones and of large ones: as much as keeps a gateway busy."""
 _LARGE = 10_000

@@ -76,6 +76,25 @@ class Full:
 
 
 @dataclass(frozen=True, slots=True)
+class Idle:
+    """What a gateway costs that nobody asks.
+
+    Attributes:
+        replica: Microseconds of processor time a second for each replica that it watches.
+        http2: Bytes for each connection of a gRPC client.
+        http1: Bytes for each connection of a REST client.
+        series: Samples that Prometheus gets of it, with one model that was asked in one way, and one replica.
+        replica_series: For each replica more.
+    """
+
+    replica: float
+    http2: float
+    http1: float
+    series: int
+    replica_series: int
+
+
+@dataclass(frozen=True, slots=True)
 class Costs:
     """What a request of some size costs a gateway.
 
@@ -102,6 +121,7 @@ class Measured:
         tried: How long they took.
         full: How many could be answered.
         cnn: What a run of the benchmarks' CNN takes in a bare loop, on all cores.
+        idle: What a gateway costs that nobody asks.
     """
 
     about: dict[str, str] = field(default_factory=dict)
@@ -109,6 +129,7 @@ class Measured:
     tried: list[Tried] = field(default_factory=list)
     full: list[Full] = field(default_factory=list)
     cnn: Runs | None = None
+    idle: Idle | None = None
 
     def costs_of(self, backend: str, model: str, protocol: str, size: float | None = None) -> Costs:
         """Returns what a request costs.
@@ -154,4 +175,5 @@ class Measured:
             [Tried(**{**tried, "cell": Cell(**tried["cell"])}) for tried in found["tried"]],
             [Full(**full) for full in found["full"]],
             Runs(**found["cnn"]) if found["cnn"] else None,
+            Idle(**found["idle"]) if found.get("idle") else None,
         )

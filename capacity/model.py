@@ -1,12 +1,17 @@
-"""The model that is asked, of which nothing but its size matters: each row is answered with its mean."""
+"""The model that is asked, and what: nothing but the size matters, as each row is answered with its mean."""
 
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.questions import Examples
+from benchmarks.questions import OIP_REST, OIP_RPC, OIP_STREAM, TFS_REST, TFS_RPC, Examples
 
 MODEL, INPUT, OUTPUT = "mean", "x", "y"
+SIZES = (64, 37_632, 262_144)
+"""Numbers in a request: a picture of 8x8, 150 KB and 1 MB as float32."""
+PROTOCOLS = tuple(question.name for question in (OIP_RPC, OIP_STREAM, TFS_RPC, OIP_REST, TFS_REST))
+ASKED = {OIP_RPC: SIZES, OIP_STREAM: SIZES[:1], TFS_RPC: SIZES, OIP_REST: SIZES, TFS_REST: SIZES}
+"""In which protocols of which sizes: streams are for many small messages."""
 _COUNT = 8
 
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.questions import OIP_RPC
-from capacity.costs import PROTOCOLS
+from capacity.model import PROTOCOLS
 from capacity.plan import UTILISATION
 from capacity.runs import Asked
 
-PARTS = ("costs", "latencies", "full")
+PARTS = ("costs", "latencies", "full", "idle")
 """Of what is measured."""
 
 

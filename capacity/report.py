@@ -57,6 +57,7 @@ def _tables(measured: Measured) -> Mapping[str, Cells]:
         "model": lambda _: model(),
         "latencies": latencies,
         "full": full,
+        "idle": idle,
         "plans": plans,
     }
     return {"about": about} | {name: make(measured) for name, make in made.items()}
@@ -134,6 +135,21 @@ def full(measured: Measured) -> Cells:
         for each in measured.full
     ]
     return [head, *rows]
+
+
+def idle(measured: Measured) -> Cells:
+    """Returns what a gateway costs that nobody asks."""
+    head = ["what", "a gateway takes for it"]
+    if (found := measured.idle) is None:
+        return [head]
+    return [
+        head,
+        ["a replica that it watches", f"{found.replica:,.0f} µs of CPU a second"],
+        ["a connection of a gRPC client", f"{found.http2 / 1024:.0f} KiB"],
+        ["a connection of a REST client", f"{found.http1 / 1024:.0f} KiB"],
+        ["Prometheus, with a model that was asked in one way, and one replica", f"{found.series:,} samples a scrape"],
+        ["the same, for each replica more", f"{found.replica_series:,} samples a scrape"],
+    ]
 
 
 def plans(measured: Measured) -> Cells:

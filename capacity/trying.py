@@ -12,9 +12,9 @@ from benchmarks import load
 from benchmarks.asking import check
 from benchmarks.questions import TFS_RPC
 from benchmarks.rounds import tell
-from capacity.costs import SIZES, Spent
+from capacity.costs import Spent
 from capacity.measured import Full, Tried
-from capacity.model import INPUT, MODEL, examples
+from capacity.model import INPUT, MODEL, SIZES, examples
 from capacity.servers import gateway, replica
 from capacity.system import Cell, Runs
 from reliability.load import OK, WRONG, Ask, quantile, steady

@@ -1,15 +1,17 @@
 """Plans: enough for what is asked, not more than that, and said plainly where there is none."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from capacity.__main__ import main
-from capacity.costs import PROTOCOLS
 from capacity.measured import EMBEDDED, PUBLISHED, TFSERVING, Cost, Costs, Measured
-from capacity.model import MODEL
+from capacity.model import MODEL, PROTOCOLS
 from capacity.plan import Demand, UnreachableError, plan
 from capacity.system import Runs
+from tests.processes import ROOT
 
 GPU = Runs(fixed=0.003, each=0.0000625, most=32)
 SMALL = Costs(size=300, loop=0.00015, others=0.00005, embedded=False)
@@ -103,6 +105,13 @@ def test_the_command_says_what_it_takes(capsys: pytest.CaptureFixture[str]) -> N
     assert {"gateways", "replicas", "cells", "cores", "network", "p99", "load", "simulated"} <= set(lines)
 
 
+def test_planning_takes_the_server_s_packages_alone() -> None:
+    others = ("httpx", "pytest", "simpy", "tensorflow")
+    program = f"import sys; sys.modules.update(dict.fromkeys({others})); from capacity.__main__ import main; "
+    program += f"sys.exit(main({ASKED}))"
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True)
+
+
 def test_the_command_says_why_there_is_no_plan(capsys: pytest.CaptureFixture[str]) -> None:
     asked = [*ASKED]
     asked[asked.index("50")] = "2"
@@ -128,4 +137,4 @@ def test_wrong_options(option: str, value: str, expected: str, capsys: pytest.Ca
     assert expected in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["measure", "--only", "everything"])
-    assert "there is no everything; there are costs, latencies, full" in capsys.readouterr().err
+    assert "there is no everything; there are costs, latencies, full, idle" in capsys.readouterr().err
