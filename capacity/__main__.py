@@ -1,6 +1,7 @@
 """``python -m capacity``: measures what requests and runs cost, holds the model against it, and plans by it."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -49,8 +50,12 @@ async def _measure(chosen: options.Measure) -> None:
     from reliability.servers import starter  # noqa: PLC0415 - nor these, which take what tests do
 
     measured = Measured.load(LAST) if LAST.exists() else Measured()
-    versions = environment.listed(environment.versions())
-    measured.about = {"machine": environment.machine(), "versions": versions, "date": environment.now()}
+    measured.about = {
+        "machine": environment.machine(),
+        "versions": environment.listed(environment.versions()),
+        "other work": f"a load average of {os.getloadavg()[1]:.1f} in the five minutes before",
+        "date": environment.now(),
+    }
     with tempfile.TemporaryDirectory(prefix="tensorgate-capacity-") as name:
         folder = Path(name)
         models = folder / "models"
