@@ -14,6 +14,7 @@ from benchmarks import environment, load
 from benchmarks.load import LoadError
 from benchmarks.processes import ROOT
 from benchmarks.questions import MODEL as CNN
+from benchmarks.rounds import FAILURES
 from capacity import options, planning, runs
 from capacity.measured import LAST, PUBLISHED, Measured
 from capacity.system import Runs
@@ -23,20 +24,33 @@ def main(arguments: Sequence[str]) -> int:
     """Runs it; returns the exit status."""
     chosen = options.parse(arguments)
     if isinstance(chosen, options.Plan):
-        return _tell(*planning.as_text(chosen, Measured.load(LAST if LAST.exists() else PUBLISHED)))
+        return _tell(*planning.as_text(chosen, _known()))
     if isinstance(chosen, runs.Asked):
         return _tell(*runs.as_text(chosen))
     from capacity import report  # noqa: PLC0415 - it simulates: to plan takes no simpy
 
+    if chosen.again and not LAST.exists():
+        sys.stderr.write("--again: nothing has been measured here yet\n")
+        return 1
     if not chosen.again:
-        load.build()
-        uvloop.run(_measure(chosen))
+        try:
+            load.build()
+            uvloop.run(_measure(chosen))
+        except (*FAILURES, RuntimeError) as error:
+            sys.stderr.write(f"failed: {error}\n")
+            return 1
     measured = Measured.load(LAST)
     sys.stdout.write(report.as_text(measured))
     if chosen.write:
         measured.save(PUBLISHED)
         report.write(measured)
     return 0
+
+
+def _known() -> Measured:
+    """Returns what was measured here, or else what was published."""
+    last = Measured.load(LAST) if LAST.exists() else Measured()
+    return last if last.costs else Measured.load(PUBLISHED)
 
 
 def _tell(text: str, status: int) -> int:

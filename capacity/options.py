@@ -46,6 +46,7 @@ class Plan:
         protocol: In which requests come.
         size: In bytes; the smallest that was measured where it is none.
         utilisation: At most.
+        embedded: Whether gateways run the model themselves.
         simulate: Whether a cell is simulated, too.
     """
 
@@ -58,6 +59,7 @@ class Plan:
     protocol: str
     size: float | None
     utilisation: float
+    embedded: bool
     simulate: bool
 
 
@@ -87,6 +89,7 @@ def parse(arguments: Sequence[str]) -> Measure | Plan | Asked:
     plan.add_argument("--protocol", choices=PROTOCOLS, default=OIP_RPC.name, help="of the requests [%(default)s]")
     plan.add_argument("--bytes", type=_positive, help="of a message or body [the smallest that was measured]")
     plan.add_argument("--utilisation", type=_share, default=UTILISATION, help="at most, 0 to 1 [%(default)s]")
+    plan.add_argument("--embedded", action="store_true", help="gateways run the model themselves, without replicas")
     plan.add_argument("--simulate", action="store_true", help="hold the answer against a simulation; needs simpy")
     plan.set_defaults(make=_plan, parser=plan)
     runs = commands.add_parser("runs", help="find out what a run of a model takes, for plan")
@@ -128,6 +131,7 @@ def _plan(chosen: argparse.Namespace) -> Plan:
         chosen.protocol,
         chosen.bytes,
         chosen.utilisation,
+        chosen.embedded,
         chosen.simulate,
     )
 

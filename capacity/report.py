@@ -12,6 +12,7 @@ from capacity.latency import latency
 from capacity.measured import EMBEDDED, TFSERVING, Measured
 from capacity.model import MODEL
 from capacity.plan import Demand, Plan, UnreachableError, plan
+from capacity.planning import gigabits
 from capacity.simulation import simulate
 from capacity.system import Cell, Runs, System
 from capacity.trying import RUNS
@@ -171,6 +172,8 @@ def plans(measured: Measured) -> Cells:
 def demands(measured: Measured) -> Mapping[str, Callable[[float], Demand]]:
     """Returns three kinds of load, each by its requests a second."""
     found: dict[str, Callable[[float], Demand]] = {}
+    if not measured.costs:
+        return found
     if measured.cnn is not None:
         cnn, embedded = measured.cnn, measured.costs_of(EMBEDDED, CNN, OIP_RPC.name)
         found["a CNN for digits, on CPUs, in the gateways"] = lambda rate: Demand(rate, _WITHIN, cnn, embedded)
@@ -190,7 +193,7 @@ def _planned(found: Plan) -> list[str]:
         f"{found.loop:.0%}",
         f"{found.system.load:.0%}",
         f"{found.cores:,.1f}",
-        tables.digits(found.bits / 1e9),
+        gigabits(found.bits),
         tables.digits(found.system.merged),
         _ms(found.latency.p99),
         _together(found),

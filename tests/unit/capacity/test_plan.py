@@ -105,11 +105,30 @@ def test_the_command_says_what_it_takes(capsys: pytest.CaptureFixture[str]) -> N
     assert {"gateways", "replicas", "cells", "cores", "network", "p99", "load", "simulated"} <= set(lines)
 
 
+def test_the_command_plans_for_gateways_that_run_the_model(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*ASKED, "--embedded"]) == 0
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert lines["model"].startswith("in the gateways")
+    assert not {"replicas", "cells", "no"} & set(lines)
+
+
 def test_planning_takes_the_server_s_packages_alone() -> None:
     others = ("httpx", "pytest", "simpy", "tensorflow")
     program = f"import sys; sys.modules.update(dict.fromkeys({others})); from capacity.__main__ import main; "
     program += f"sys.exit(main({ASKED}))"
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True)
+    program = program.replace("'32'", "'32', '--simulate'")
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith("--simulate: expected the package simpy")
+
+
+def test_what_was_not_measured_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("capacity.__main__.LAST", tmp_path / "none.json")
+    assert main(["measure", "--again", "--write"]) == 1
+    assert "nothing has been measured here yet" in capsys.readouterr().err
 
 
 def test_the_command_says_why_there_is_no_plan(capsys: pytest.CaptureFixture[str]) -> None:
