@@ -2,10 +2,10 @@
 
 Without a timer, as many are merged as come while replicas are busy. So the requests of a run settle where as many come
 in the time of a run as it answers: with x requests a second for each replica, n = x (a + b n) for runs of n that take
-a + b n. For one gateway with one run at a time this is the queue of Inoue ("Queueing analysis of GPU-based inference
-servers with dynamic batching: A closed-form characterization", Performance Evaluation 147, 2021), and the mean below is
-the leading term of his bound for it, 3/2 a / (1 - b x). Places for runs of several gateways on several replicas are put
-on top of that here, and held against a simulation (`simulation.py`).
+a + b n. One gateway with one run at a time is the queue that Inoue analyses ("Queueing analysis of GPU-based inference
+servers with dynamic batching: A closed-form characterization", Performance Evaluation 147, 2021); the mean below is
+3/2 of a run then: half of the one under way, and its own. Places for runs of several gateways on several replicas are
+put on top of that here, and held against a simulation (`simulation.py`).
 """
 
 import math
