@@ -1,10 +1,10 @@
 """The options of the training commands."""
 
 import argparse
-import codecs
 from pathlib import Path
 
-from training.options import MOST_BROKEN, ClassifierOptions, ForecasterOptions, Reading
+from tables.reading import add_reading, reading_of
+from training.options import MOST_BROKEN, ClassifierOptions, ForecasterOptions
 
 _IMAGE_DATA = "digits, mnist, fashion-mnist, cifar10, or a folder with one sub-folder of image files per class"
 _SERIES_DATA = "sunspots, co2, elnino, or a CSV, Excel or Parquet file with --column"
@@ -28,17 +28,7 @@ def forecaster_options(arguments: argparse.Namespace) -> ForecasterOptions:
     """What a parsed command line asks for."""
     return ForecasterOptions(
         data=arguments.data,
-        reading=Reading(
-            columns=tuple(arguments.column),
-            time_column=arguments.time_column,
-            series=arguments.series,
-            fill=arguments.fill,
-            date_format=arguments.date_format,
-            time_zone=arguments.time_zone,
-            decimal=arguments.decimal,
-            delimiter=arguments.delimiter,
-            encoding=arguments.encoding,
-        ),
+        reading=reading_of(arguments, arguments.column),
         preset=arguments.preset,
         window=arguments.window,
         horizon=arguments.horizon,
@@ -82,7 +72,7 @@ def _add_forecaster(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="a column of the file; repeated, the first is forecast and the others help",
     )
-    _add_reading(parser)
+    add_reading(parser, time_default="none, but a column that looks like times is asked for")
     parser.add_argument(
         "--preset",
         choices=("quantile", "plain"),
@@ -109,31 +99,6 @@ def _add_forecaster(parser: argparse.ArgumentParser) -> None:
         parser,
         tolerance=0.05,
         tolerance_help="by what share its error may be above the published version's (default: 0.05)",
-    )
-
-
-def _add_reading(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that say how a file is to be read."""
-    parser.add_argument(
-        "--time-column",
-        metavar="NAME",
-        help="the column that says when; rows are sorted by it and gaps are filled; none: rows are evenly spaced "
-        "already, oldest first (default: none, but a column that looks like times is asked for)",
-    )
-    parser.add_argument("--series", metavar="NAME", help="of a file with several series the one to take; COLUMN=NAME")
-    parser.add_argument(
-        "--fill",
-        choices=("last", "linear", "zero", "none"),
-        help="what a step without a value gets; none refuses it (default: last, for at most one step in ten)",
-    )
-    parser.add_argument("--date-format", metavar="FORMAT", help="of times, as in %%d/%%m/%%Y (default: found out)")
-    parser.add_argument("--time-zone", metavar="ZONE", help="of times without one, as in Europe/Berlin (default: UTC)")
-    parser.add_argument("--decimal", choices=(".", ","), help="the decimal sign (default: found out)")
-    parser.add_argument(
-        "--delimiter", type=_delimiter, metavar="CHAR", help="between fields; tab for a tab (default: found out)"
-    )
-    parser.add_argument(
-        "--encoding", type=_encoding, metavar="NAME", help="of the text (default: UTF-8, unless it is another)"
     )
 
 
@@ -181,17 +146,3 @@ def _share(text: str) -> float:
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"expected 0 or more, got {text}")
     return value
-
-
-def _delimiter(text: str) -> str:
-    character = {"tab": "\t", "\\t": "\t"}.get(text, text)
-    if len(character) != 1 or character in '"\r\n':
-        raise argparse.ArgumentTypeError(f"expected one character, or tab, got {text!r}")
-    return character
-
-
-def _encoding(text: str) -> str:
-    try:
-        return codecs.lookup(text).name
-    except LookupError as error:
-        raise argparse.ArgumentTypeError(f"expected an encoding that Python knows, got {text!r}") from error

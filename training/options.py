@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tables.reading import Reading
+
 MOST_BROKEN = 0.05  # of a folder's pictures may be unreadable
 
 
@@ -42,33 +44,6 @@ class ClassifierOptions:
     split_seed: int
     epochs: int | None
     most_broken: float = MOST_BROKEN
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How a file of series is read; what is None is found out.
-
-    Attributes:
-        columns: the columns to read; the first is the one forecast.
-        time_column: the column that says when; `none` for rows that are in order and evenly spaced.
-        series: the name of the series to take, of a file with several; or COLUMN=NAME.
-        fill: what a step without a value gets: `last`, `linear`, `zero`, or `none` to refuse it.
-        date_format: of the times, as in `datetime.strptime`.
-        time_zone: of times that have none, as in "Europe/Berlin".
-        decimal: the decimal sign, `.` or `,`.
-        delimiter: between fields.
-        encoding: of the text.
-    """
-
-    columns: tuple[str, ...] = ()
-    time_column: str | None = None
-    series: str | None = None
-    fill: str | None = None
-    date_format: str | None = None
-    time_zone: str | None = None
-    decimal: str | None = None
-    delimiter: str | None = None
-    encoding: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,16 @@
-"""``tensorgate forecast``: has a running server forecast a series from a CSV file."""
+"""``tensorgate forecast``: has a running server forecast a series from a file."""
 
 import argparse
-import csv
-import math
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 from service.commands.client import CommandError, add_common, add_model, model_name, table
+from tables.errors import TableError
+from tables.reading import Reading, add_reading, reading_of
+from tables.sheet import Sheet, read_sheet
+from tables.table import Table, table_of
+from tables.times import looks_like_times
 from tensorgate.client import Client
 from tensorgate.v1 import tensorgate_pb2 as pb
 
@@ -13,7 +18,7 @@ from tensorgate.v1 import tensorgate_pb2 as pb
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of ``tensorgate forecast``."""
     parser.add_argument(
-        "file", type=Path, metavar="FILE.csv", help="one row a step, the newest last, with a header row"
+        "file", type=Path, metavar="FILE", help="CSV, Excel or Parquet, one row a step; its first row names the columns"
     )
     parser.add_argument(
         "--column",
@@ -24,17 +29,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--horizon", type=int, metavar="STEPS", help="steps to forecast; all that the model gives by default"
     )
+    add_reading(parser, time_default="the column that looks like times, if one does")
     add_model(parser)
     add_common(parser, _call_forecast)
 
 
 def _call_forecast(client: Client, options: argparse.Namespace) -> None:
-    columns, values = _read_columns(options.file, options.column)
+    series = _read(options.file, reading_of(options, options.column or ()))
+    sys.stderr.writelines(f"{options.file}: {note}\n" for note in series.notes)
     request = pb.ForecastRequest(
         model=model_name(client, options, "forecaster"),
         version=options.model_version,
         label=options.model_label,
-        series=[pb.Series(values=values, features=len(columns))],
+        series=[pb.Series(values=series.values.ravel(), features=len(series.columns))],
         horizon=options.horizon,
     )
     answer = client.call("Forecast", request)
@@ -46,39 +53,23 @@ def _call_forecast(client: Client, options: argparse.Namespace) -> None:
             add_row(f"+{step + 1}", f"{value:.2f}", *quantiles)
 
 
-def _read_columns(file: Path, columns: list[str] | None) -> tuple[list[str], list[float]]:
-    """Returns names and values of the columns, the values of a row together.
-
-    Without names it is the last column, where there is at most one before it: of times, as a rule.
-    """
+def _read(file: Path, reading: Reading) -> Table:
+    """Returns the columns to forecast from; see `_completed` for what was not said."""
     try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines)
-            header = list(reader.fieldnames or [])
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CommandError(f"{file} cannot be read: {error}") from None
-    if not header:
-        raise CommandError(f"{file}: expected a header row and rows of numbers, got an empty file")
-    if columns is None and len(header) > 2:
-        raise CommandError(f"give --column: {file} has the columns {', '.join(header)}")
-    wanted = columns or header[-1:]
-    for column in wanted:
-        if column not in header:
-            raise CommandError(f"{file}: expected a column {column!r}, got the columns {', '.join(header)}")
-    values = [
-        _number(row[column], f"{file}, row {index}, column {column!r}")
-        for index, row in enumerate(rows, start=2)
-        for column in wanted
-    ]
-    return wanted, values
+        sheet = read_sheet(file, reading)
+        return table_of(sheet, _completed(reading, sheet))
+    except TableError as error:
+        raise CommandError(str(error)) from None
 
 
-def _number(text: str | None, where: str) -> float:
-    try:
-        value = float(text or "")
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise CommandError(f"{where}: expected a finite number, got {text!r}")
-    return value
+def _completed(reading: Reading, sheet: Sheet) -> Reading:
+    """Without names it is the last column, where there is at most one before it; and for times what looks like them."""
+    if not reading.columns:
+        if len(sheet.header) > 2:
+            raise CommandError(f"give --column: {sheet.path} has the columns {', '.join(sheet.header)}")
+        reading = replace(reading, columns=sheet.header[-1:])
+    if reading.time_column is None:
+        others = [position for position, name in enumerate(sheet.header) if name not in reading.columns]
+        times = [sheet.header[position] for position in others if looks_like_times(sheet.texts(position))]
+        reading = replace(reading, time_column=times[0] if len(times) == 1 else None)
+    return reading

@@ -129,6 +129,20 @@ def test_a_series_is_forecast(server: ServerProcess, table: Path) -> None:
     assert answer["forecasts"][0]["values"] == [7.0]
 
 
+def test_a_series_is_read_as_training_reads_it(server: ServerProcess, tmp_path: Path) -> None:
+    file = tmp_path / "werte.csv"
+    rows = "".join(f"{day:02}.01.2024;{1000 * day},5\n" for day in reversed(range(1, 15)))
+    file.write_text("Tag;Höhe\n" + rows, encoding="cp1252")
+    done = tensorgate("forecast", file, "--json", TENSORGATE_ADDRESS=server.grpc)
+    assert json.loads(done.stdout)["forecasts"][0]["values"][0] == 14001.5
+    for note in ("read as Windows-1252", "separated by semicolons", "'14000,5' is read as 14000.5", "newest first"):
+        assert f"{file}: " in done.stderr
+        assert note in done.stderr
+    refused = tensorgate("forecast", file, "--time-column", "none", "--decimal", ".", TENSORGATE_ADDRESS=server.grpc)
+    assert refused.returncode == 1
+    assert f"tensorgate: {file}, line 2, column 'Höhe': expected a finite number, got '14000,5'" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -145,12 +159,12 @@ def test_a_series_is_forecast(server: ServerProcess, table: Path) -> None:
         (["label", "shades", "stable", "--remove"], "label: expected one of the labels"),
         (["classify", "README.md", "--top-k", "9" * 12], "range"),
         (["forecast", "{table}", "--column", "low", "--horizon", "9" * 12], "range"),
-        (["forecast", "{table}", "--column", "nope"], "expected a column 'nope', got the columns year, low, high"),
+        (["forecast", "{table}", "--column", "nope"], "has no column 'nope'; it has 'year', 'low', 'high'"),
         (["forecast", "{table}"], "give --column: {table} has the columns year, low, high"),
         (["forecast", "{table}", "--column", "low", "--column", "high"], "series[0]: expected steps of 1 values"),
         (["forecast", "{table}", "--column", "low", "--horizon", "9"], "horizon: expected at most 3 steps"),
-        (["forecast", "{words}"], "row 2, column 'value': expected a finite number, got 'x'"),
-        (["forecast", "{empty}"], "expected a header row"),
+        (["forecast", "{words}"], "line 2, column 'value': expected a finite number, got 'x'"),
+        (["forecast", "{empty}"], "expected a line of column names"),
         (["forecast", "{short}"], "series[0]: expected at least 6 steps"),
     ],
 )

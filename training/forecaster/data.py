@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from statsmodels.datasets import co2, elnino, sunspots
 
+from tables.errors import TableError
+from tables.reading import Reading
+from tables.table import read_table
 from training.errors import TrainingError
 from training.forecaster.fitness import check_values
-from training.forecaster.table import read_table
-from training.options import Reading
 
 _WINDOW = 32  # for a file that says nothing of its seasons
 _PLAINLY = Reading()
@@ -73,7 +74,10 @@ def load(source: str, reading: Reading = _PLAINLY) -> SeriesData:
     if not path.is_file():
         known = ", ".join(_LOADERS)
         raise TrainingError(f"--data: expected one of {known}, or a file of columns; got {source!r}, which is neither")
-    table = read_table(path, reading)
+    try:
+        table = read_table(path, reading)
+    except TableError as error:
+        raise TrainingError(str(error)) from error
     check_values(path, table.values, table.columns)
     window = max(_WINDOW, 2 * table.period)
     return SeriesData(path.stem, table.values, table.columns, table.period, window, table.notes)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tables.reading import Reading
 from training.classifier import rival as classifier_rival
 from training.classifier.data import load as load_images
 from training.classifier.export import cases
@@ -19,7 +20,6 @@ from training.forecaster.data import load as load_series
 from training.forecaster.fit import Task
 from training.forecaster.split import boundaries
 from training.gate import NotComparableError
-from training.options import Reading
 
 from .conftest import Run, Trainer
 

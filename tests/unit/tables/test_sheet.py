@@ -8,9 +8,9 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from training.errors import TrainingError
-from training.forecaster.table import Table, read_table
-from training.options import Reading
+from tables.errors import TableError
+from tables.reading import Reading
+from tables.table import Table, read_table
 
 
 def _read(path: Path, *columns: str, time: str | None = None, **reading: Any) -> Table:
@@ -52,7 +52,7 @@ def test_delimiter_and_decimal_sign_are_found_out_and_told(
 @pytest.mark.parametrize("text", ["x;y\n2.193;a\n875;b\n", "x,y\n2.193,a\n875,b\n", 'x,y\n"2,193",a\n875,b\n'])
 def test_a_number_that_means_two_is_asked_for(tmp_path: Path, text: str) -> None:
     path = _written(tmp_path, text)
-    with pytest.raises(TrainingError, match=r"'2.193' may be 2\.?193 or 2\.?193: say --decimal \. or --decimal ,"):
+    with pytest.raises(TableError, match=r"'2.193' may be 2\.?193 or 2\.?193: say --decimal \. or --decimal ,"):
         _read(path)
     other = "." if "2.193" in text else ","
     np.testing.assert_array_equal(_read(path, decimal=other).values[:, 0], [2.193, 875])
@@ -83,7 +83,7 @@ def test_the_encoding_is_found_out_and_told(tmp_path: Path, encoding: str, note:
 def test_an_encoding_can_be_said(tmp_path: Path) -> None:
     path = _written(tmp_path, "Erlös,y\n1,2\n3,4\n", "mac-roman")
     assert _read(path, "Erlös", encoding="mac-roman").values[:, 0].tolist() == [1, 3]
-    with pytest.raises(TrainingError, match="cannot be read as text in ascii"):
+    with pytest.raises(TableError, match="cannot be read as text in ascii"):
         _read(path, "Erlös", encoding="ascii")
 
 
@@ -97,7 +97,7 @@ def test_an_encoding_can_be_said(tmp_path: Path) -> None:
     ],
 )
 def test_other_kinds_of_files_are_called_by_their_names(tmp_path: Path, content: bytes, message: str) -> None:
-    with pytest.raises(TrainingError, match=message):
+    with pytest.raises(TableError, match=message):
         _read(_written(tmp_path, content))
 
 
@@ -124,9 +124,9 @@ def test_an_excel_cell_that_is_no_number_is_said_with_its_row(tmp_path: Path) ->
         book.active.append(row)
     path = tmp_path / "series.xlsx"
     book.save(path)
-    with pytest.raises(TrainingError, match="row 3, column 'x': expected a finite number, got 'many'"):
+    with pytest.raises(TableError, match="row 3, column 'x': expected a finite number, got 'many'"):
         _read(path)
-    with pytest.raises(TrainingError, match="--decimal, --delimiter and --encoding belong to text"):
+    with pytest.raises(TableError, match="--decimal, --delimiter and --encoding belong to text"):
         _read(path, decimal=",")
 
 
@@ -141,7 +141,7 @@ def test_what_is_not_installed_is_named_with_its_extra(
 
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     monkeypatch.setattr(pd, "read_parquet", missing)
-    with pytest.raises(TrainingError, match=rf"pip install 'tensorgate\[{extra}\]', or save it as CSV"):
+    with pytest.raises(TableError, match=rf"pip install 'tensorgate\[{extra}\]', or save it as CSV"):
         _read(_written(tmp_path, start + b"rest"))
     assert module
 

@@ -9,10 +9,10 @@ import zoneinfo
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from training.errors import TrainingError
-from training.forecaster.axis import regularity
-from training.forecaster.sheet import Sheet
-from training.options import Reading
+from tables.axis import regularity
+from tables.errors import TableError
+from tables.reading import Reading
+from tables.sheet import Sheet
 
 _MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
 _QUARTER = re.compile(r"(?P<year>[0-9]{4})[ -]?[qQ](?P<quarter>[1-4])|[qQ](?P<first>[1-4])[ -/]?(?P<last>[0-9]{4})")
@@ -55,7 +55,7 @@ def read_times(sheet: Sheet, position: int, reading: Reading) -> Times:
         reading: `date_format` and `time_zone` overrule what is found out.
 
     Raises:
-        TrainingError: a cell is no time, or the times can be read in two ways.
+        TableError: a cell is no time, or the times can be read in two ways.
     """
     texts = sheet.texts(position)
     if reading.date_format is not None:
@@ -63,7 +63,7 @@ def read_times(sheet: Sheet, position: int, reading: Reading) -> Times:
         moments = [_by_format(text, form) for text in texts]
         if None in moments:
             index = moments.index(None)
-            raise TrainingError(f"{sheet.where(index, position)}: expected a time like {form}, got {texts[index]!r}")
+            raise TableError(f"{sheet.where(index, position)}: expected a time like {form}, got {texts[index]!r}")
         return _zoned(sheet, [moment for moment in moments if moment], reading, ())
     if all(_is_number(text) for text in texts):
         found = _of_digits(texts)
@@ -97,7 +97,7 @@ def _guessed(sheet: Sheet, position: int, texts: Sequence[str]) -> tuple[Moments
         fitting.setdefault(tuple(moments), form)
     if not fitting:
         index = _stranger(texts)
-        raise TrainingError(
+        raise TableError(
             f"{sheet.where(index, position)}: expected a number, or a date like 2024-01, 2024-01-31 or 31/01/2024, "
             f"as the others are, got {texts[index]!r}; another form can be said with --date-format"
         )
@@ -106,7 +106,7 @@ def _guessed(sheet: Sheet, position: int, texts: Sequence[str]) -> tuple[Moments
     if len(best) > 1:
         one, other = (moments[0].strftime("%-d %B %Y") for moments in best[:2])
         forms = " or ".join(f"--date-format {fitting[moments]!r}" for moments in best)
-        raise TrainingError(f"{sheet.where(0, position)}: {texts[0]!r} may be {one} or {other}: say {forms}")
+        raise TableError(f"{sheet.where(0, position)}: {texts[0]!r} may be {one} or {other}: say {forms}")
     note = f"times are read as {fitting[best[0]]}, {texts[0]!r} as {best[0][0].strftime('%-d %B %Y')} {_ASK}"
     return list(best[0]), note + (", by which they are evenly spaced" if len(fitting) > 1 else "")
 
@@ -196,7 +196,7 @@ def _zoned(sheet: Sheet, moments: Moments, reading: Reading, notes: tuple[str, .
     """Gives times without a zone the one that was said, or else UTC, by which every day has 24 hours."""
     aware = {moment.tzinfo is not None for moment in moments}
     if len(aware) > 1:
-        raise TrainingError(f"{sheet.path}: expected times with a zone or without, got both")
+        raise TableError(f"{sheet.path}: expected times with a zone or without, got both")
     if aware == {True}:
         offsets = {moment.utcoffset() for moment in moments}
         walls = [moment.replace(tzinfo=datetime.UTC) for moment in moments] if len(offsets) > 1 else []
@@ -207,7 +207,7 @@ def _zoned(sheet: Sheet, moments: Moments, reading: Reading, notes: tuple[str, .
     try:
         zone = zoneinfo.ZoneInfo(reading.time_zone)
     except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError) as error:
-        raise TrainingError(f"--time-zone: expected a name like Europe/Berlin, got {reading.time_zone!r}") from error
+        raise TableError(f"--time-zone: expected a name like Europe/Berlin, got {reading.time_zone!r}") from error
     return Times(_local(moments, zone), walls=utc, notes=notes)
 
 

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from training.errors import TrainingError
-from training.forecaster.axis import Axis, axis_of, regularity, span
-from training.forecaster.sheet import Sheet
-from training.forecaster.times import Times
+from tables.axis import Axis, axis_of, regularity, span
+from tables.errors import TableError
+from tables.sheet import Sheet
+from tables.times import Times
 
 _MOST_DOUBLED = 0.1  # of the rows
 _MOST_MISSING = 0.1  # of the steps, unless it is said how they are filled
@@ -52,7 +51,7 @@ def timeline(sheet: Sheet, position: int, times: Times, values: NDArray[np.float
         values: float64 [rows,F].
 
     Raises:
-        TrainingError: times repeat too often, or do not lie a whole number of steps apart.
+        TableError: times repeat too often, or do not lie a whole number of steps apart.
     """
     moments = _even(times)
     keys = np.array([moment.timestamp() for moment in moments]) if moments else np.array(times.numbers)
@@ -67,7 +66,7 @@ def timeline(sheet: Sheet, position: int, times: Times, values: NDArray[np.float
         notes.append("where the clocks of these times change for summer time, --time-zone says which clocks they are")
     places = np.concatenate([[0], np.cumsum(gaps)])
     spread = np.full((places[-1] + 1, values.shape[1]), np.nan)
-    spread[places] = pd.DataFrame(values[order]).groupby(group).mean().to_numpy()
+    spread[places] = _means(values[order], group)
     labels = [""] * len(spread)
     texts = sheet.texts(position)
     for place, row in zip(places, rows, strict=True):
@@ -89,26 +88,42 @@ def filled(sheet: Sheet, line: Timeline, fill: str | None) -> tuple[NDArray[np.f
         float64 [N,F], all finite, and a sentence on what was filled.
 
     Raises:
-        TrainingError: there is none to begin with, there are too many to fill, or they are not to be filled.
+        TableError: there is none to begin with, there are too many to fill, or they are not to be filled.
     """
     missing = np.isnan(line.values.sum(axis=1))  # a sum with NaN is NaN, and all else is finite
     count, total = int(missing.sum()), len(missing)
     if not count:
         return line.values, ()
     if np.isnan(line.values).all(axis=0).any():
-        raise TrainingError(f"{sheet.path}: a column that was asked for has no value at all")
+        raise TableError(f"{sheet.path}: a column that was asked for has no value at all")
     found = f"{count} of {total} steps have no value, the first {_place(line, int(missing.argmax()))}"
     if fill == "none" or (fill is None and count > _MOST_MISSING * total):
         why = "" if fill == "none" else ", which is more than one in ten"
-        raise TrainingError(f"{sheet.path}: {found}{why}: say how to fill them with --fill {', '.join(_SAID)}")
+        raise TableError(f"{sheet.path}: {found}{why}: say how to fill them with --fill {', '.join(_SAID)}")
     way = fill or "last"
-    frame = pd.DataFrame(line.values)
+    whole = np.column_stack([_filled(column, way) for column in line.values.T])
+    return whole, (f"{found}: each {_SAID[way]} (--fill)",)
+
+
+def _means(values: NDArray[np.float64], group: NDArray[np.intp]) -> NDArray[np.float64]:
+    """The means of the rows of each group, float64 [groups,F], of those that are there; NaN where none is."""
+    there = ~np.isnan(values)
+    sums, counts = np.zeros((2, int(group[-1]) + 1, values.shape[1]))
+    np.add.at(sums, group, np.where(there, values, 0.0))
+    np.add.at(counts, group, there)
+    return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
+
+
+def _filled(column: NDArray[np.float64], way: str) -> NDArray[np.float64]:
+    """A column without gaps; what lies before its first value can only repeat that, whatever the way but zero."""
+    there = ~np.isnan(column)
     if way == "zero":
-        frame = frame.fillna(0.0)
-    elif way == "linear":
-        frame = frame.interpolate()
-    # What lies before the first value can only repeat that.
-    return frame.ffill().bfill().to_numpy(), (f"{found}: each {_SAID[way]} (--fill)",)
+        return np.where(there, column, 0.0)
+    steps = np.arange(len(column))
+    if way == "linear":
+        return np.interp(steps, steps[there], column[there])
+    last = np.maximum.accumulate(np.where(there, steps, there.argmax()))
+    return column[last]
 
 
 def _place(line: Timeline, index: int) -> str:
@@ -141,7 +156,7 @@ def _doubled_note(
     again = int(next(row for row, known in zip(order, np.isin(order, rows), strict=True) if not known))
     text = sheet.texts(position)[again]
     if doubled > _MOST_DOUBLED * len(order):
-        raise TrainingError(
+        raise TableError(
             f"{sheet.where(again, position)}: {text} was there before, and {doubled} of {len(order)} rows repeat a "
             "time: expected one row a time; of a file of several series, --series takes one"
         )
@@ -158,7 +173,7 @@ def _gaps(sheet: Sheet, position: int, axis: Axis, rows: NDArray[np.intp]) -> ND
     if len(off):
         texts = sheet.texts(position)
         before, after = texts[rows[off[0]]], texts[rows[off[0] + 1]]
-        raise TrainingError(
+        raise TableError(
             f"{sheet.where(rows[off[0] + 1], position)}: expected a time {span(axis.step, axis.unit)} after {before}, "
             f"as most are, or a whole number of such steps, got {after}, "
             f"{span(steps[off[0]] * axis.step, axis.unit)} after it"

@@ -4,8 +4,8 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
-from training.errors import TrainingError
-from training.forecaster.sheet import Sheet, is_missing
+from tables.errors import TableError
+from tables.sheet import Sheet, is_missing
 
 _SIGNS = ".,"
 _SPACES = " \u00a0\u202f'\u2019"  # between thousands, whatever the decimal sign
@@ -31,7 +31,7 @@ def decimal_sign(sheet: Sheet, chosen: Sequence[int]) -> str:
         chosen: the positions of the columns.
 
     Raises:
-        TrainingError: it cannot be told.
+        TableError: it cannot be told.
     """
     if not sheet.delimiter:
         return "."
@@ -48,7 +48,7 @@ def decimal_sign(sheet: Sheet, chosen: Sequence[int]) -> str:
         return others.pop()
     if not others and sheet.delimiter == "," and all("." in text for text in texts):
         return "."
-    raise TrainingError(
+    raise TableError(
         f"{sheet.path}: {unclear!r} may be {number(unclear, '.'):.15g} or {number(unclear, ','):.15g}: "
         "say --decimal . or --decimal ,"
     )

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from training.errors import TrainingError
-from training.forecaster.table import Table, read_table
-from training.options import Reading
+from tables.errors import TableError
+from tables.reading import Reading
+from tables.table import Table, read_table
 
 
 def _table(folder: Path, times: list[str], values: Sequence[float] | None = None, **reading: Any) -> Table:
@@ -78,9 +78,7 @@ def test_of_two_readings_the_even_one_is_taken(tmp_path: Path) -> None:
 
 def test_two_readings_that_are_both_even_are_asked_for(tmp_path: Path) -> None:
     times = ["01/02/2009", "02/02/2009"]
-    with pytest.raises(
-        TrainingError, match=r"'01/02/2009' may be 1 February 2009 or 2 January 2009: say --date-format"
-    ):
+    with pytest.raises(TableError, match=r"'01/02/2009' may be 1 February 2009 or 2 January 2009: say --date-format"):
         _table(tmp_path, times)
     assert _table(tmp_path, times, date_format="%d/%m/%Y").period == 7
     assert _table(tmp_path, times, date_format="%m/%d/%Y").period == 12
@@ -108,7 +106,7 @@ def test_two_readings_that_are_both_even_are_asked_for(tmp_path: Path) -> None:
 def test_times_that_cannot_be_made_even_are_refused_with_their_place(
     tmp_path: Path, times: tuple[str, ...], reading: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(TrainingError, match=message):
+    with pytest.raises(TableError, match=message):
         _table(tmp_path, list(times), **reading)
 
 
@@ -142,7 +140,7 @@ def test_missing_steps_are_filled_by_a_rule_that_is_told(
 
 
 def test_missing_steps_can_be_refused(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"2 of 30 steps have no value.*say how to fill them with --fill last"):
+    with pytest.raises(TableError, match=r"2 of 30 steps have no value.*say how to fill them with --fill last"):
         _table(tmp_path, [_DAYS[0], *_DAYS[3:]], fill="none")
 
 

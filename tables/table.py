@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.errors import TrainingError
-from training.forecaster.decimals import decimal_sign, note_of, number
-from training.forecaster.several import check_single, note_on_names, one_series
-from training.forecaster.sheet import Sheet, is_missing, listed, read_sheet
-from training.forecaster.timeline import Timeline, filled, timeline
-from training.forecaster.times import looks_like_times, read_times
-from training.options import Reading
+from tables.decimals import decimal_sign, note_of, number
+from tables.errors import TableError
+from tables.reading import Reading
+from tables.several import check_single, note_on_names, one_series
+from tables.sheet import Sheet, is_missing, listed, read_sheet
+from tables.timeline import Timeline, filled, timeline
+from tables.times import looks_like_times, read_times
 
 _NO_TIME = "none"
 
@@ -44,15 +44,21 @@ def read_table(path: Path, reading: Reading) -> Table:
         reading: the columns, and what is not to be guessed.
 
     Raises:
-        TrainingError: the file is not readable, a column is missing or named twice, a value is not a finite number,
+        TableError: the file is not readable, a column is missing or named twice, a value is not a finite number,
             something can be read in two ways, there are several series, or the times are uneven.
     """
-    sheet = read_sheet(path, reading)
+    return table_of(read_sheet(path, reading), reading)
+
+
+def table_of(sheet: Sheet, reading: Reading) -> Table:
+    """Reads the columns of a file; see `read_table`."""
     if not reading.columns:
-        raise TrainingError(f"{path}: name the column to forecast with --column; the file has {listed(sheet.header)}")
+        raise TableError(
+            f"{sheet.path}: name the column to forecast with --column; the file has " + listed(sheet.header)
+        )
     chosen = [sheet.position(column) for column in reading.columns]
     if len(set(chosen)) < len(chosen):
-        raise TrainingError(f"--column: expected different columns, got {listed(reading.columns)}")
+        raise TableError(f"--column: expected different columns, got {listed(reading.columns)}")
     time = _time_position(sheet, reading, chosen)
     taken = {*chosen, *([] if time is None else [time])}
     if reading.series is not None:
@@ -79,7 +85,7 @@ def _time_position(sheet: Sheet, reading: Reading, chosen: Sequence[int]) -> int
     """The column of times; None where it was said that there is none, or none looks like one.
 
     Raises:
-        TrainingError: one does, and it was not said whether it is.
+        TableError: one does, and it was not said whether it is.
     """
     name = reading.time_column
     if name == _NO_TIME and name not in sheet.header:
@@ -88,7 +94,7 @@ def _time_position(sheet: Sheet, reading: Reading, chosen: Sequence[int]) -> int
         return sheet.position(name)
     for position, column in enumerate(sheet.header):
         if position not in chosen and looks_like_times(sheet.texts(position)):
-            raise TrainingError(
+            raise TableError(
                 f"{sheet.path}: column {column!r} looks like times: say --time-column {column!r}, or --time-column "
                 f"{_NO_TIME} to take the rows as they come, evenly spaced and oldest first"
             )
@@ -101,6 +107,6 @@ def _numbers(sheet: Sheet, position: int, sign: str) -> list[float]:
     for index, text in enumerate(sheet.texts(position)):
         value = math.nan if is_missing(text) else number(text, sign)
         if not is_missing(text) and not math.isfinite(value):
-            raise TrainingError(f"{sheet.where(index, position)}: expected a finite number, got {text!r}")
+            raise TableError(f"{sheet.where(index, position)}: expected a finite number, got {text!r}")
         found.append(value)
     return found

@@ -5,9 +5,9 @@ import math
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from training.errors import TrainingError
-from training.forecaster.decimals import number
-from training.forecaster.sheet import Sheet, is_missing, listed
+from tables.decimals import number
+from tables.errors import TableError
+from tables.sheet import Sheet, is_missing, listed
 
 _MOST_NAMED = 5
 
@@ -21,7 +21,7 @@ def one_series(sheet: Sheet, wanted: str, taken: Collection[int]) -> Sheet:
         taken: the positions of the columns that are values or times.
 
     Raises:
-        TrainingError: no column, or more than one, has that name in it.
+        TableError: no column, or more than one, has that name in it.
     """
     column, _, name = wanted.rpartition("=")
     columns = [sheet.position(column)] if column else _named(sheet, taken)
@@ -29,7 +29,7 @@ def one_series(sheet: Sheet, wanted: str, taken: Collection[int]) -> Sheet:
     if len(holding) != 1:
         names = "; ".join(f"{sheet.header[position]!r} has {_some(sheet.texts(position))}" for position in columns)
         how = "more than one column has it: say --series COLUMN=NAME" if holding else names or "no column names any"
-        raise TrainingError(f"{sheet.path}: --series: expected the name of one series, got {wanted!r}; {how}")
+        raise TableError(f"{sheet.path}: --series: expected the name of one series, got {wanted!r}; {how}")
     cells = sheet.texts(holding[0])
     rows = [row for row, cell in zip(sheet.rows, cells, strict=True) if cell == name]
     note = f"{len(rows)} of {len(cells)} rows are of the series {name!r} of {sheet.header[holding[0]]!r}"
@@ -45,7 +45,7 @@ def check_single(sheet: Sheet, time: int, taken: Collection[int]) -> None:
         taken: those of the columns that are values or times.
 
     Raises:
-        TrainingError: it has several series.
+        TableError: it has several series.
     """
     times = sheet.texts(time)
     most = max(Counter(times).values())
@@ -59,7 +59,7 @@ def check_single(sheet: Sheet, time: int, taken: Collection[int]) -> None:
         different = len(set(cells))
         few = 1 < different <= (len(cells) // 2 if position in words else 2 * most)
         if few and len(set(zip(times, cells, strict=True))) == len(cells):
-            raise TrainingError(
+            raise TableError(
                 f"{sheet.path}: times repeat, and column {sheet.header[position]!r} tells their rows apart: this looks "
                 f"like {different} series ({_some(cells)}): take one with --series NAME"
             )

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from training.errors import TrainingError
-from training.forecaster.dialect import decoded, delimiter_of, named
-from training.options import Reading
+from tables.dialect import decoded, delimiter_of, named
+from tables.errors import TableError
+from tables.reading import Reading
 
 _REFUSED = {
     b"\xd0\xcf\x11\xe0": "an Excel file from before 2007: save it as .xlsx or CSV",
@@ -44,11 +44,11 @@ class Sheet:
         """Where a column is.
 
         Raises:
-            TrainingError: there is none of that name, or more than one.
+            TableError: there is none of that name, or more than one.
         """
         if self.header.count(column) != 1:
             what = "has no column" if column not in self.header else "has more than one column"
-            raise TrainingError(f"{self.path}: {what} {column!r}; it has {listed(self.header)}")
+            raise TableError(f"{self.path}: {what} {column!r}; it has {listed(self.header)}")
         return self.header.index(column)
 
     def texts(self, position: int) -> list[str]:
@@ -78,15 +78,15 @@ def read_sheet(path: Path, reading: Reading) -> Sheet:
         reading: `delimiter` and `encoding` overrule what is found out of text.
 
     Raises:
-        TrainingError: it cannot be read, is of another kind, or has no rows; what reads it is not installed.
+        TableError: it cannot be read, is of another kind, or has no rows; what reads it is not installed.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise TrainingError(f"{path}: cannot be read: {error.strerror}") from error
+        raise TableError(f"{path}: cannot be read: {error.strerror}") from error
     for start, what in _REFUSED.items():
         if content.startswith(start):
-            raise TrainingError(f"{path}: expected CSV, .xlsx or Parquet, got {what}")
+            raise TableError(f"{path}: expected CSV, .xlsx or Parquet, got {what}")
     if content.startswith(b"PK\x03\x04"):
         sheet = _excel(path)
     elif content.startswith(b"PAR1"):
@@ -94,12 +94,12 @@ def read_sheet(path: Path, reading: Reading) -> Sheet:
     else:
         sheet = _text(path, content, reading)
     if not sheet.delimiter and (reading.decimal or reading.delimiter or reading.encoding):
-        raise TrainingError(f"{path}: --decimal, --delimiter and --encoding belong to text; this file has typed cells")
+        raise TableError(f"{path}: --decimal, --delimiter and --encoding belong to text; this file has typed cells")
     if not sheet.rows:
-        raise TrainingError(f"{path}: expected a line of column names and lines of values, got 0 lines of values")
+        raise TableError(f"{path}: expected a line of column names and lines of values, got 0 lines of values")
     for line, cells in sheet.rows:
         if len(cells) != len(sheet.header):
-            raise TrainingError(f"{path}, line {line}: expected {len(sheet.header)} fields, got {len(cells)}")
+            raise TableError(f"{path}, line {line}: expected {len(sheet.header)} fields, got {len(cells)}")
     return sheet
 
 
@@ -107,7 +107,7 @@ def _text(path: Path, content: bytes, reading: Reading) -> Sheet:
     try:
         text, note = decoded(content, reading.encoding)
     except (UnicodeError, LookupError) as error:
-        raise TrainingError(f"{path}: cannot be read as text in {reading.encoding or 'UTF-8'}: {error}") from error
+        raise TableError(f"{path}: cannot be read as text in {reading.encoding or 'UTF-8'}: {error}") from error
     notes = [note] if note else []
     first, lines = 1, text
     if text.startswith(_SEP_LINE) and len(text.partition("\n")[0].strip()) == len(_SEP_LINE) + 1:
@@ -120,7 +120,7 @@ def _text(path: Path, content: bytes, reading: Reading) -> Sheet:
         header = tuple(name.strip() for name in next(reader, []))
         rows = [(reader.line_num + first - 1, [cell.strip() for cell in row]) for row in reader if row]
     except csv.Error as error:
-        raise TrainingError(f"{path}: cannot be read as CSV: {error}") from error
+        raise TableError(f"{path}: cannot be read as CSV: {error}") from error
     return Sheet(path, header, rows, "line", delimiter, tuple(notes))
 
 
@@ -128,7 +128,7 @@ def _excel(path: Path) -> Sheet:
     try:
         import openpyxl
     except ImportError as error:
-        raise TrainingError(
+        raise TableError(
             f"{path}: Excel files need openpyxl: pip install 'tensorgate[excel]', or save it as CSV"
         ) from error
     try:
@@ -138,7 +138,7 @@ def _excel(path: Path) -> Sheet:
         names = book.sheetnames
         book.close()
     except Exception as error:  # it raises whatever it stumbles over
-        raise TrainingError(f"{path}: cannot be read as an Excel file: {error}") from error
+        raise TableError(f"{path}: cannot be read as an Excel file: {error}") from error
     notes = (f"of {len(names)} sheets the first, {names[0]!r}, is read",) if len(names) > 1 else ()
     filled = [(number, row) for number, row in enumerate(cells, 1) if any(row)]
     header = tuple(filled[0][1]) if filled else ()
@@ -148,16 +148,16 @@ def _excel(path: Path) -> Sheet:
 
 
 def _parquet(path: Path) -> Sheet:
-    import pandas as pd
-
     try:
+        import pandas as pd
+
         frame = pd.read_parquet(path)
     except ImportError as error:
-        raise TrainingError(
-            f"{path}: Parquet files need pyarrow: pip install 'tensorgate[parquet]', or save it as CSV"
+        raise TableError(
+            f"{path}: Parquet files need pandas and pyarrow: pip install 'tensorgate[parquet]', or save it as CSV"
         ) from error
     except Exception as error:  # likewise
-        raise TrainingError(f"{path}: cannot be read as a Parquet file: {error}") from error
+        raise TableError(f"{path}: cannot be read as a Parquet file: {error}") from error
     if not isinstance(frame.index, pd.RangeIndex):
         frame = frame.reset_index()
     rows = [
