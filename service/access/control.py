@@ -91,6 +91,8 @@ class AccessControl:
         if (given := metadata.get(AUTHORIZATION)) is not None:
             scheme, _, shown = given.partition(b" ")
             shown = shown.strip()
+            if scheme.strip().lower() == _SCHEME and not shown:
+                raise _refused("Authorization", f"Bearer and {self._expected}", "Bearer and nothing after it", error="")
             if scheme.lower() == _SCHEME and shown.startswith(PREFIX):
                 return self._by_key(shown, "Authorization")
             if scheme.lower() == _SCHEME and self._tokens is not None:
@@ -105,7 +107,7 @@ class AccessControl:
         key = parse_key(text)
         if key is None:
             self._observe(Method.KEY, Outcome.MALFORMED)
-            raise _refused(where, "a key (tg_...) of this server", "what is no key")
+            raise _refused(where, "a key (tg_...) of this server", "what is no key" if text else "nothing")
         holder = self.policy.holders.get(key.id)
         if not is_same(key, None if holder is None else holder.digest) or holder is None:
             self._observe(Method.KEY, Outcome.UNKNOWN)
