@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from service.app.model_config_edit import edit_model_config
+from service.backends.savedmodel.folder import versions_in
 from service.commands.client import CommandError, add_common, table
 from service.core.model_config import ModelConfig
 from service.core.rollout import STEP_SECONDS, STEP_WEIGHTS, Guards, Reason, RolledBack, Rollout
@@ -116,6 +117,7 @@ def _run(change: Edit, options: argparse.Namespace) -> int:
 def _start(config: ModelConfig, options: argparse.Namespace) -> tuple[ModelConfig, str]:
     if (there := config.traffic.rollout) is not None and there.rolled_back is None:
         raise CommandError(f"the rollout of version {there.canary} is not ended: tensorgate rollout abort, or finish")
+    _check_versions(config, options)
     guards = Guards(
         options.min_requests,
         *(None if limit is None or limit < 0 else limit for limit in (getattr(options, name) for name in _GUARDS)),
@@ -133,6 +135,34 @@ def _start(config: ModelConfig, options: argparse.Namespace) -> tuple[ModelConfi
     share = f"{rollout.step_weights[0]} % of {_whose(rollout)}"
     text = f"version {rollout.canary} of {config.name} gets {share} once servers have read that"
     return replace(config, traffic=replace(config.traffic, splits=splits, rollout=rollout)), text
+
+
+def _check_versions(config: ModelConfig, options: argparse.Namespace) -> None:
+    """Looks whether both versions are there and are served, before anything is written.
+
+    Raises:
+        CommandError: When one is not.
+    """
+    base_path = options.file.resolve().parent / config.base_path
+    try:
+        found = dict(versions_in(base_path))
+    except OSError as error:
+        why = error.strerror or str(error)
+        sys.stderr.write(f"tensorgate: whether there are such versions is not known here: {base_path}: {why}\n")
+        return
+    served = config.policy.choose(found)
+    for option, version in (("--stable", options.stable), ("--canary", options.canary)):
+        if version not in found:
+            there = ", ".join(map(str, sorted(found))) or "none"
+            raise CommandError(f"{option}: expected one of the versions in {base_path}: {there}; got {version}")
+        if found[version].error:
+            raise CommandError(f"{option}: version {version} cannot be loaded: {found[version].error}")
+        if version not in served:
+            chosen = ", ".join(map(str, sorted(served)))
+            raise CommandError(
+                f"{option}: the version policy of {config.name} serves {chosen}, and a rollout takes both versions: "
+                f"expected latest: 2, all, or specific in {options.file}; got {version}, which is not served"
+            )
 
 
 def _abort(config: ModelConfig, options: argparse.Namespace) -> tuple[ModelConfig, str]:
