@@ -15,7 +15,7 @@ from service.access.key_file import add_key, read_document, remove_key
 from service.access.keys import new_key
 from service.access.policy import KeyEntry
 from service.core.rights import ACTIONS
-from service.errors import GatewayError
+from service.errors import ErrorKind, GatewayError
 from service.validation import validated
 
 FAILED = 1
@@ -26,7 +26,7 @@ _ACTIONS = ", ".join(ACTIONS)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of ``tensorgate keys``."""
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    add = commands.add_parser("add", help="make a key, and print it this once", description="Makes a key.")
+    add = commands.add_parser("add", help="make a key, which is shown this once", description="Makes a key.")
     add.add_argument("name", metavar="NAME", help="who is to have it; several keys may be of one")
     add.add_argument(
         "--models", type=_names, required=True, metavar="GLOB,...", help="such as 'digits*', or '*' for all"
@@ -35,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--actions", type=_names, default=["infer", "read"], metavar="A,...", help=f"of {_ACTIONS} [infer,read]"
     )
     add.add_argument("--expires", type=_span, metavar="TIME", help="after which it ends: 90d, 12h or 30m [never]")
+    add.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="write the key to a new file that its owner alone can read, instead of printing it",
+    )
     _finish(add, _add)
     _finish(commands.add_parser("list", help="list the keys", description="Lists the keys, without secrets."), _list)
     revoke = commands.add_parser("revoke", help="take a key back", description="Takes a key back.")
@@ -76,9 +82,35 @@ def _add(options: argparse.Namespace) -> None:
             "expires": None if options.expires is None else now + options.expires,
         },
     )
-    add_key(options.file, entry)
-    sys.stdout.write(f"{key.text}\n")
-    sys.stderr.write(f"This is the only time that the key is shown; {options.file} has no more than a digest of it.\n")
+    if options.output is None:
+        add_key(options.file, entry)
+        sys.stdout.write(f"{key.text}\n")
+    else:
+        _write_secret(options.output, f"{key.text}\n")
+        try:
+            add_key(options.file, entry)
+        except GatewayError:
+            options.output.unlink()  # nobody knows this key
+            raise
+    shown = "shown" if options.output is None else f"written, to {options.output},"
+    sys.stderr.write(f"The key is {shown} this once: {options.file} has no more than a digest of it.\n")
+
+
+def _write_secret(path: Path, text: str) -> None:
+    """Writes a file that was not there, which its owner alone can read from the first moment.
+
+    Raises:
+        GatewayError: When there is one, or it cannot be written.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        text = f"--output {path}: expected a file that is not there yet, as it would be replaced"
+        raise GatewayError(ErrorKind.FAILED_PRECONDITION, text) from None
+    except OSError as error:
+        raise GatewayError(ErrorKind.FAILED_PRECONDITION, f"--output {path}: {error.strerror}") from None
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(text)
 
 
 def _list(options: argparse.Namespace) -> None:

@@ -1,4 +1,6 @@
+import os
 import re
+import stat
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ def test_a_key_is_shown_once_and_never_again(file: Path, capsys: pytest.CaptureF
     out, err = capsys.readouterr()
     key = parse_key(out.strip().encode())
     assert key is not None
-    assert "the only time that the key is shown" in err
+    assert "The key is shown this once" in err
     [entry] = read_document(file).keys
     assert is_same(key, bytes.fromhex(entry.sha256))
     assert (entry.name, entry.models, entry.actions) == ("shop", ["digits*", "sun?"], ["infer", "read"])
@@ -32,6 +34,37 @@ def test_a_key_is_shown_once_and_never_again(file: Path, capsys: pytest.CaptureF
     for secret in (key.secret.decode(), entry.sha256):
         assert secret not in listed + err
     assert key.secret.decode() not in file.read_text()
+
+
+def test_it_is_written_to_a_new_file_of_its_owner_s(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "shop.key"
+    command = ["keys", "add", "shop", "--models", "*", "--output", str(output)]
+    before = os.umask(0)
+    try:
+        assert main(command) == 0
+    finally:
+        os.umask(before)
+    out, err = capsys.readouterr()
+    assert (out, stat.S_IMODE(output.stat().st_mode)) == ("", 0o600)
+    key = parse_key(output.read_bytes().strip())
+    assert key is not None
+    assert key.secret.decode() not in err
+    [entry] = read_document(file).keys
+    assert is_same(key, bytes.fromhex(entry.sha256))
+    assert main(command) == 1
+    assert "expected a file that is not there yet" in capsys.readouterr().err
+    assert output.read_bytes().strip() == key.text.encode()
+    assert len(read_document(file).keys) == 1
+
+
+def test_no_key_is_left_that_no_server_knows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output, broken = tmp_path / "shop.key", tmp_path / "access.toml"
+    broken.write_text("[[keys")
+    assert main(["keys", "add", "shop", "--models", "*", "--output", str(output), "--file", str(broken)]) == 1
+    assert "it is not TOML" in capsys.readouterr().err
+    assert not output.exists()
 
 
 def test_it_is_taken_back(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,6 +85,7 @@ def test_it_is_taken_back(file: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (["add", "shop", "--models", "*", "--actions", "fly"], r"actions\[0\]: expected 'infer', 'read', 'control'"),
         (["add", "shop", "--models", ",", "--actions", "read"], "models: expected at least 1, got 0"),
         (["add", "", "--models", "*"], "name: expected"),
+        (["add", "shop", "--models", "*", "--output", "/nowhere/key"], "--output /nowhere/key: No such file"),
         (["list", "--file", "/nowhere/access.toml"], "/nowhere/access.toml: No such file or directory"),
         (["add", "shop", "--models", "*", "--file", "/nowhere/access.toml"], "/nowhere/access.toml: No such file"),
     ],
