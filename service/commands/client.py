@@ -88,6 +88,8 @@ def _explained(error: TensorgateError, options: argparse.Namespace) -> str:
         if _speaks_tls(options):
             reason = error.message.partition(": ")[2]
             return f"no server answers at {options.address} with TLS and these certificates: {reason}"
+        if "onnection refused" not in error.message:
+            return error.message
         return f"no server answers at {options.address}; start one with: tensorgate serve"
     hint = f"; give a key by --key-file or {VARIABLE}" if isinstance(error, Unauthenticated) else ""
     return f"{error}{hint}" if error.status is None else f"{error.status.name}: {error}{hint}"

@@ -22,7 +22,7 @@ from grpc import aio
 from tensorgate.client.answers import Classification, Forecast, ModelCard, Prediction
 from tensorgate.client.calls import Call, Deadline, Limits, Method, Operation
 from tensorgate.client.connection import Tls, checked_session, connection
-from tensorgate.client.errors import TensorgateError, error_of
+from tensorgate.client.errors import TensorgateError
 from tensorgate.client.images import ImageLike
 from tensorgate.client.metadata import ModelInfo, ModelVersion
 from tensorgate.client.operations import ModelOperations, call_method, list_models
@@ -116,7 +116,7 @@ class Client:
             try:
                 answer = await ask(call.request, timeout=deadline.remaining(), metadata=metadata)
             except aio.AioRpcError as failed:
-                error = error_of(failed, self._connection.address)
+                error = self._connection.error_of(failed)
                 wait = self._policy.wait(error, attempt, deadline) if method.safe else None
                 if wait is None:
                     raise error from failed

@@ -13,7 +13,7 @@ from typing import Any
 
 import grpc
 
-from tensorgate.client.errors import Unavailable, invalid
+from tensorgate.client.errors import TensorgateError, Unavailable, error_of, invalid
 
 Metadata = tuple[tuple[str, str], ...]
 Pem = str | PathLike[str] | bytes
@@ -87,6 +87,10 @@ class Connection:
         carrier: dict[str, str] = {}
         inject(carrier)
         return (*shown, *((name.lower(), value) for name, value in carrier.items()))
+
+    def error_of(self, failed: Any) -> TensorgateError:
+        """Returns what a failed call means, a ``grpc.RpcError`` of either kind of channel."""
+        return error_of(failed, self.address, with_tls=self.credentials is not None)
 
 
 def checked_session(session: str | None) -> str | None:

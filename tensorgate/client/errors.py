@@ -169,19 +169,38 @@ _WITHOUT_DETAILS = {
 """What it means where the status comes without this server's details; the address follows."""
 
 
-def error_of(failed: Any, address: str) -> TensorgateError:
+_OTHER_PORT = "it speaks HTTP/1.1 there: gRPC has a port of its own, 8001 where nobody said otherwise"
+_HINTS: dict[bool, dict[str, str]] = {
+    True: {
+        "missing selected ALPN": _OTHER_PORT,
+        "WRONG_VERSION_NUMBER": "it speaks no TLS there, or another protocol",
+        "Handshake read failed": "perhaps it speaks no TLS there",
+    },
+    False: {
+        "http1.x server": _OTHER_PORT,
+        "Socket closed": "perhaps it speaks TLS there",
+        "Connection reset": "perhaps it speaks TLS there",
+    },
+}
+"""By whether the client speaks TLS, and what grpc says of a connection that did not come about: the likely reason."""
+
+
+def error_of(failed: Any, address: str, *, with_tls: bool = False) -> TensorgateError:
     """Returns what a failed call means.
 
     Args:
         failed: A ``grpc.RpcError`` of either kind of channel.
         address: Of the server, for the message where none answered, or another.
+        with_tls: Whether the client speaks TLS to it.
     """
     status: grpc.StatusCode = failed.code()
     message = failed.details() or status.name
     details = _details(failed)
     info = details.get("ErrorInfo")
     if info is None:
-        words = f"{_WITHOUT_DETAILS.get(status, '')}{address}: {message}"
+        hints = _HINTS[with_tls].items() if status is grpc.StatusCode.UNAVAILABLE else ()
+        hint = next((f"; {hint}" for said, hint in hints if said in message), "")
+        words = f"{_WITHOUT_DETAILS.get(status, '')}{address}: {message}{hint}"
         return _BY_STATUS.get(status, ServerError)(status.name.lower(), words, status=status)
     kind = _BY_CODE.get(info.reason) or _BY_STATUS.get(status, ServerError)
     retry = details.get("RetryInfo")

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 from tensorgate.client.calls import Call, Deadline, Limits, Method, Operation
 from tensorgate.client.connection import Tls, checked_session, connection
-from tensorgate.client.errors import TensorgateError, error_of
+from tensorgate.client.errors import TensorgateError
 from tensorgate.client.in_order import in_order
 from tensorgate.client.metadata import ModelInfo
 from tensorgate.client.model import Model
@@ -145,7 +145,7 @@ class Client:
             try:
                 answer = ask(call.request, deadline.remaining(), metadata)
             except grpc.RpcError as failed:
-                error = error_of(failed, self._connection.address)
+                error = self._connection.error_of(failed)
                 wait = self._policy.wait(error, attempt, deadline) if method.safe else None
                 if wait is None:
                     raise error from failed

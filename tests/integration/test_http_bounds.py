@@ -23,6 +23,19 @@ async def _say(served: Served, data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"was spoken to with TLS"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"gRPC has a port of its own"),
+    ],
+)
+async def test_who_speaks_something_else_is_told_at_once(served: Served, data: bytes, words: bytes) -> None:
+    answer = await _say(served, data)  # a ClientHello has no end of a head: it would be waited for
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert words in answer
+
+
+@pytest.mark.parametrize(
     ("data", "status", "code"),
     [
         (b"GET /livez HTTP/1.1\r\n" + b"x: y\r\n" * 20_000, b"431", b"too_large"),

@@ -85,6 +85,27 @@ async def test_clients_and_health_checks_of_a_server_that_asks_for_certificates(
                 await asyncio.to_thread(connect, url, AUTO, Aim(), timeout=5, model="double")
 
 
+def test_who_speaks_tls_where_there_is_none_or_to_the_other_port_is_told_so(
+    authority: Authority, pairs: tuple[Pair, Pair], grpc_server: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tls = ("--tls-ca", str(authority.certificate))
+
+    def said(address: str, *options: str) -> str:
+        assert main(["models", "--address", address.removeprefix("http://"), "--timeout", "20", *options]) == 1
+        return capsys.readouterr().err
+
+    with server_process(*FAKE, *flags(pairs[0]), "--grpc-server", grpc_server) as running:
+        running.announcement()
+        assert "perhaps it speaks TLS there" in said(running.grpc)
+        assert "it speaks HTTP/1.1 there: gRPC has a port of its own" in said(running.rest, *tls)
+    with server_process(*FAKE, "--grpc-server", grpc_server) as running:
+        running.announcement()
+        assert "it speaks HTTP/1.1 there: gRPC has a port of its own" in said(running.rest)
+        assert "it speaks no TLS there" in said(running.rest, *tls)
+        if grpc_server == "grpcio":  # the other one lets go after ten seconds
+            assert "it speaks no TLS there" in said(running.grpc, *tls)
+
+
 def test_a_signal_has_a_renewed_certificate_taken_up(
     authority: Authority, pairs: tuple[Pair, Pair], grpc_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

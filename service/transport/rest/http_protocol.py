@@ -22,6 +22,11 @@ HEAD_SECONDS = 30.0
 _END = re.compile(rb"\r?\n\r?\n")
 _UPGRADE = re.compile(rb"(\n)upgrade([ \t]*:)", re.IGNORECASE)
 _LONGEST_END = 4
+_OTHERS = {
+    b"\x16\x03": "this port speaks HTTP/1.1 without TLS, and was spoken to with TLS",
+    b"PRI * HTTP/2": "this port speaks HTTP/1.1, and was spoken to in HTTP/2: gRPC has a port of its own",
+}
+"""What is said to those who speak something else, by how that begins: at once, as TLS has no end of a head."""
 _FAREWELL_SECONDS = 1.0
 """That an idle client has, when the server stops, to take leave of a connection with TLS."""
 
@@ -109,6 +114,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         searched = max(0, len(self._head) - _LONGEST_END)
         self._head += data
+        if (other := next((said for start, said in _OTHERS.items() if self._head.startswith(start)), "")) != "":
+            self._refuse(GatewayError(ErrorKind.MALFORMED, other), HTTPStatus.BAD_REQUEST)
+            return b""
         end = _END.search(self._head, searched)
         if (end.end() if end else len(self._head)) > MAX_HEAD_BYTES:
             message = f"the request's line and headers are longer than {MAX_HEAD_BYTES} bytes"

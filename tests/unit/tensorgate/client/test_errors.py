@@ -75,6 +75,20 @@ def test_violations_say_where_what_was_expected_and_what_came() -> None:
     assert copy.copy(error).violations == error.violations  # as it travels between processes
 
 
+@pytest.mark.parametrize(
+    ("said", "with_tls", "hint"),
+    [
+        ("last error: UNAVAILABLE: Handshake read failed (Socket closed)", True, "; perhaps it speaks no TLS there"),
+        ("last error: UNAVAILABLE: Socket closed", False, "; perhaps it speaks TLS there"),
+        ("last error: UNAVAILABLE: Socket closed", True, ""),
+        ("last error: Connection refused", False, ""),
+    ],
+)
+def test_a_likely_reason_is_named_where_no_connection_comes_about(said: str, with_tls: bool, hint: str) -> None:
+    error = error_of(Failed(grpc.StatusCode.UNAVAILABLE, said), "there:1", with_tls=with_tls)
+    assert str(error) == f"no server answers at there:1: {said}{hint}"
+
+
 def test_what_is_not_of_the_server_is_told_by_its_status() -> None:
     gone = error_of(Failed(grpc.StatusCode.UNAVAILABLE, "refused"), "there:1")
     assert (type(gone), gone.code, str(gone)) == (
