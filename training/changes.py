@@ -1,6 +1,7 @@
 """What clients of a published name rely on, and a run that would change it."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from training.errors import PublicationRefusedError
@@ -32,17 +33,27 @@ def check_change(options: PublishOptions, entries: Mapping[str, Any]) -> None:
     published = versions(options.models, options.name)
     if options.allow_change or not published:
         return
-    theirs = read_manifest(version_folder(options.models, options.name, published[-1])) or {}
-    changes = []
-    for what, path in _PROMISES.items():
-        before, now = _entry(theirs, path), _entry(entries, path)
-        if before is not None and before != now:
-            changes.append(f"{what} {_text(before)}, now {_text(now)}")
+    changes = changed_promises(version_folder(options.models, options.name, published[-1]), entries)
     if changes:
         raise PublicationRefusedError(
             f"not published: version {published[-1]} of {options.name!r} has {'; '.join(changes)}; choose another "
             "--name, or publish it with --allow-change"
         )
+
+
+def changed_promises(version: Path, entries: Mapping[str, Any]) -> list[str]:
+    """Returns what a version's manifest promises and the entries of another one do not, each with both.
+
+    Raises:
+        TrainingError: the manifest is damaged.
+    """
+    theirs = read_manifest(version) or {}
+    compared = [(what, _entry(theirs, path), _entry(entries, path)) for what, path in _PROMISES.items()]
+    return [
+        f"{what} {_text(before)}, now {_text(now)}"
+        for what, before, now in compared
+        if before is not None and before != now
+    ]
 
 
 def _entry(manifest: Mapping[str, Any], path: tuple[str, ...]) -> Any:

@@ -9,11 +9,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from training.changes import changed_promises
 from training.classifier import export as classifier
-from training.errors import TrainingError
+from training.errors import PublicationRefusedError, TrainingError
 from training.manifest import EXTRA, write_manifest
-from training.repository import draft
+from training.repository import draft, versions
 from training.savedmodel import REGRESS, Signature, save
+from training.signature_change import broken_by
 from training.verify import Case, verifier
 from training.warmup import write_warmup
 
@@ -25,12 +27,19 @@ _HISTORY = "history"
 
 
 class _Plan:
-    """How a model is written, and what the written one must answer."""
+    """How a model is written, what the written one must answer, and what its manifest says beside that."""
 
-    def __init__(self, write: Callable[[Path], None], cases: Mapping[str, Case], methods: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        write: Callable[[Path], None],
+        cases: Mapping[str, Case],
+        methods: Mapping[str, str],
+        entries: Mapping[str, Any] | None = None,
+    ) -> None:
         self.write = write
         self.cases = cases
         self.methods = methods
+        self.entries = entries or {}
 
 
 def export(
@@ -40,6 +49,7 @@ def export(
     kind: Kind = "generic",
     classes: Sequence[str] | None = None,
     quantile_levels: Sequence[float] = (),
+    allow_change: bool = False,
 ) -> Path:
     """Publishes a model as its next version, whole or not at all, once a fresh process has answered as it does.
 
@@ -51,11 +61,14 @@ def export(
             one from a history float32 [N,T] or [N,T,F] to the next steps [N,H].
         classes: names of a classifier's K classes, in the order of its scores.
         quantile_levels: ascending, where a forecaster gives quantiles: [N,H,Q]. The one nearest to 0.5 is its forecast.
+        allow_change: publish even a model that is of another kind, has other classes, or refuses what the newest
+            version of the name takes.
 
     Returns:
         The folder of the version.
 
     Raises:
+        PublicationRefusedError: clients of the newest version would have to change.
         TrainingError: the model is not of that kind, or the exported one answers otherwise.
         OSError: the folder cannot be written to; nothing was published.
     """
@@ -72,13 +85,34 @@ def export(
         raise TrainingError(f"kind: expected generic, classifier or forecaster, got {kind!r}")
     with verifier() as fresh_process, draft(target.parent, target.name) as draft_:
         plan.write(draft_.folder)
+        if not allow_change:
+            _check_change(target, draft_.folder, {"kind": kind, **plan.entries})
         extra = draft_.folder / EXTRA
         extra.mkdir(exist_ok=True)
         inputs = {signature: case.inputs for signature, case in plan.cases.items()}
         write_warmup(extra, target.name, inputs=inputs, methods=plan.methods)
         fresh_process.check(draft_.folder, plan.cases, scale=1.0)
-        return draft_.publish(
-            lambda version: write_manifest(draft_.folder, {"kind": kind, "name": target.name, "version": version})
+        entries = {"kind": kind, "name": target.name, **plan.entries}
+        return draft_.publish(lambda version: write_manifest(draft_.folder, {**entries, "version": version}))
+
+
+def _check_change(target: Path, folder: Path, entries: Mapping[str, Any]) -> None:
+    """Compares what is to be published with the newest version of the name.
+
+    Raises:
+        PublicationRefusedError: clients would have to change.
+    """
+    published = versions(target.parent, target.name)
+    if not published:
+        return
+    newest = target / str(published[-1])
+    changes = changed_promises(newest, entries)
+    if broken := broken_by(newest, folder):
+        changes.append(broken)
+    if changes:
+        raise PublicationRefusedError(
+            f"not published: beside version {published[-1]} in {target}, {'; '.join(changes)}; choose another name, or "
+            "say allow_change=True"
         )
 
 
@@ -101,7 +135,8 @@ def _classifier(model: keras.Model, classes: Sequence[str] | None) -> _Plan:
             "keras.layers.Softmax() has to follow"
         )
     cases = classifier.cases(images, answered, names)
-    return _Plan(lambda folder: classifier.export(model, names, folder), cases, classifier.METHODS)
+    entries = {"output": {"classes": names}}
+    return _Plan(lambda folder: classifier.export(model, names, folder), cases, classifier.METHODS, entries)
 
 
 def _forecaster(model: keras.Model, quantile_levels: Sequence[float]) -> _Plan:

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.errors import PlaceError
+from training.errors import PlaceError, TrainingError
+from training.manifest import read_manifest
 
 _SUFFIX = ".partial"
 _ROOM = 64 * 2**20  # bytes: more than the largest version that the commands write
@@ -31,6 +32,16 @@ def versions(models: Path, name: str) -> list[int]:
 def version_folder(models: Path, name: str, version: int) -> Path:
     """Returns where a version lies, or would lie."""
     return models / name / str(version)
+
+
+def _numbers(models: Path, name: str) -> Iterator[int]:
+    """The numbers that versions of a model have, and had before they were renamed: no two are to be of one number."""
+    yield from versions(models, name)
+    for folder in (models / name).glob("*/"):
+        with contextlib.suppress(TrainingError):
+            number = (read_manifest(folder) or {}).get("version")
+            if isinstance(number, int):
+                yield number
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +66,7 @@ class Draft:
             OSError: the file system refused; nothing was published.
         """
         with _locked(self.models, wait=True):  # one writer at a time counts versions and makes folders
-            version = max(versions(self.models, self.name), default=0) + 1
+            version = max(_numbers(self.models, self.name), default=0) + 1
             target = version_folder(self.models, self.name, version)
             seal(version)
             _flush_tree(self.folder)

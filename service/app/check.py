@@ -1,9 +1,8 @@
 """What this server would make of one SavedModel: loaded by the real backend, and asked."""
 
-import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from service.app.dependencies import Dependencies
 from service.app.settings import load
 from service.backends.savedmodel.layout import MODEL_FILES, cure, is_version
+from service.codecs.json_tensor import dump_json, jsonable
 from service.codecs.open_inference import DATATYPES
 from service.core.deadline import Deadline
 from service.core.model_version import ModelVersion, State
@@ -132,6 +132,8 @@ async def check(version: Path, models: Path, *, seconds: float) -> Report:
         for signature in entry.signatures.values():
             speeds = await _speeds(parts.backend, entry, signature, seconds) if seconds else []
             report.signatures.append(_signature(entry, signature, speeds))
+        if entry.task is None:
+            report.request = await _generic_request(parts.backend, entry)
         report.hints += _hints(entry, version)
         return report
     finally:
@@ -144,20 +146,39 @@ def _described(entry: ModelVersion, version: Path) -> Report:
             files = ", or image files" if task.accepts_encoded else ""
             size = f"{task.height} x {task.width} x {task.channels}"
             verdict = f"an image classifier of {len(task.labels)} classes, for {size} pixels{files}"
-            request = _curl(entry.name, "classify", next(iter(examples.images(task).values())))
+            request = _curl(f"/api/v1/models/{entry.name}/classify", next(iter(examples.images(task).values())))
         case Forecaster() as task:
             verdict = f"a forecaster of {task.horizon} steps from {task.window}"
-            request = _curl(entry.name, "forecast", examples.series(task))
+            request = _curl(f"/api/v1/models/{entry.name}/forecast", examples.series(task))
         case _:
             verdict, request = "served by the generic protocols alone, without the typed API", ""
     return Report(str(version), verdict, True, load_seconds=entry.load_seconds, request=request)
 
 
-def _curl(name: str, call: str, body: Mapping[str, Any]) -> str:
-    data = json.dumps(body, separators=(",", ":"))
+async def _generic_request(backend: Backend, entry: ModelVersion) -> str:
+    """Returns a request of TensorFlow Serving's API, of one row that the model has been asked for."""
+    name = PREDICT if PREDICT in entry.signatures else next(iter(entry.signatures), "")
+    if not name or (make := await _taken(backend, entry, entry.signatures[name])) is None:
+        return ""
+    try:
+        inputs = {input_name: _as_json(tensor) for input_name, tensor in make(1).items()}
+    except GatewayError:  # complex numbers
+        return ""
+    named = {} if name == PREDICT else {"signature_name": name}
+    return _curl(f"/v1/models/{entry.name}:predict", {**named, "inputs": inputs})
+
+
+def _as_json(tensor: Tensor) -> Any:
+    if tensor.dtype == object:
+        return tensor.astype("S").astype("U").tolist()
+    return jsonable(tensor.round(2) if tensor.dtype.kind == "f" else tensor)
+
+
+def _curl(path: str, body: Mapping[str, Any]) -> str:
+    data = dump_json(body).decode().replace("'", "'\\''")
     if len(data) > 1000:
         return ""
-    return f"curl -H 'Content-Type: application/json' -d '{data}' http://127.0.0.1:8000/api/v1/models/{name}/{call}"
+    return f"curl -H 'Content-Type: application/json' -d '{data}' http://127.0.0.1:8000{path}"
 
 
 def _signature(entry: ModelVersion, signature: Signature, speeds: Sequence[Speed]) -> SignatureReport:
@@ -187,14 +208,24 @@ def _texts(specs: Mapping[str, TensorSpec]) -> str:
 
 async def _speeds(backend: Backend, entry: ModelVersion, signature: Signature, seconds: float) -> list[Speed]:
     """Measures runs of each number of rows; none where no input is found that the model takes."""
+    make = await _taken(backend, entry, signature)
+    if make is None:
+        return []
+    rows = _ROWS if signature.batchable else _ROWS[:1]
+    return [Speed(count, await _milliseconds(backend, entry, signature, make(count), seconds)) for count in rows]
+
+
+async def _taken(
+    backend: Backend, entry: ModelVersion, signature: Signature
+) -> Callable[[int], Mapping[str, Tensor]] | None:
+    """Returns what makes inputs, of so many rows, that the model takes; ``None`` where none is found."""
     for make in likely_inputs(signature, ()):
         try:
             await _run(backend, entry, signature, make(1))
         except GatewayError:
             continue
-        rows = _ROWS if signature.batchable else _ROWS[:1]
-        return [Speed(count, await _milliseconds(backend, entry, signature, make(count), seconds)) for count in rows]
-    return []
+        return make
+    return None
 
 
 async def _milliseconds(

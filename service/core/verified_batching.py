@@ -179,7 +179,8 @@ def _generated(signature: Signature, rows: int, *, size: int, below: int) -> Inp
 
 
 def _values(spec: TensorSpec, random: Random, rows: int, size: int, below: int) -> Tensor:
-    shape = (rows, *(size if known is None else known for known in (spec.shape or ())[1:]))
+    known = (None,) if spec.shape is None else spec.shape
+    shape = tuple((size if axis else rows) if length is None else length for axis, length in enumerate(known))
     if spec.dtype == STRING:
         return np.asarray(_WORDS[(_fractions(random, shape) * len(_WORDS)).astype(int)])
     dtype = NUMPY_DTYPES[spec.dtype]

@@ -1,14 +1,19 @@
 """``tensorgate check``: what it says of good models, of odd ones, and of what is none."""
 
 import json
+import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from service.app.check import CheckError, found_at
+from service.app.check import CheckError, check, found_at
+from service.app.lifecycle import Server
+from service.app.settings import load
 from tests import savedmodels
 from tests.processes import ROOT
 from tests.zoo_models import save_zoo
@@ -36,6 +41,20 @@ def test_a_classifier_is_described(tmp_path: Path) -> None:
     assert "the typed API (classify)" in signatures["serving_default"]["answers"]
     assert report["request"].startswith("curl -H 'Content-Type: application/json' -d '{")
     assert any("tf_serving_warmup_requests" in hint for hint in report["hints"])
+
+
+async def test_a_generic_model_is_asked_as_it_says(tmp_path: Path) -> None:
+    save_zoo(tmp_path)
+    settings = load({"models": tmp_path, "rest_port": 0, "grpc_port": 0})
+    async with Server(settings) as server, httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.rest_port}") as rest:
+        await server.ready()
+        for name in ("pair", "words", "vector", "scalar"):
+            report = await check(tmp_path / name / "1", Path(tempfile.mkdtemp(dir=tmp_path, prefix=".")), seconds=0)
+            curl = shlex.split(report.request)
+            assert curl[:2] == ["curl", "-H"]
+            path = curl[-1].removeprefix("http://127.0.0.1:8000")
+            answer = await rest.post(path, content=curl[4], headers={"content-type": "application/json"}, timeout=60)
+            assert answer.status_code == 200, (name, answer.text)
 
 
 def test_what_is_wrong_is_told_with_what_to_mend(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import httpx
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 import tensorgate
@@ -21,7 +22,8 @@ from service.app.lifecycle import Server
 from service.app.settings import load
 from tests.foreign.process import environment_folder
 from tests.processes import ROOT
-from training.errors import TrainingError
+from training.errors import PublicationRefusedError, TrainingError
+from training.signature_change import broken_by
 
 pytestmark = [pytest.mark.over_rest, pytest.mark.timeout(300)]
 COLOURS = ["red", "green", "blue"]
@@ -152,3 +154,38 @@ def test_what_is_not_of_the_kind_is_told_and_not_published(
 def test_a_path_needs_a_name(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="path: expected models/NAME"):
         tensorgate.export(steps(), tmp_path / ".hidden")
+
+
+def test_a_version_that_clients_would_have_to_change_for_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "colours"
+    assert tensorgate.export(colours(), path, kind="classifier", classes=COLOURS).name == "1"
+    with pytest.raises(PublicationRefusedError) as caught:
+        tensorgate.export(colours(), path)
+    for words in ("version 1", "kind classifier, now generic", "it has no input images", "allow_change=True"):
+        assert words in str(caught.value)
+    assert [folder.name for folder in path.iterdir()] == ["1"]
+    assert tensorgate.export(colours(), path, classes=COLOURS, kind="classifier", allow_change=True).name == "2"
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "output", "broken"),
+    [
+        ("x", 4, "y", ""),
+        ("z", 4, "y", "it has no input x, but z"),
+        ("x", 5, "y", "the input x is float32 [?, 5], and was float32 [?, 4]"),
+        ("x", None, "y", ""),
+        ("x", 4, "w", "it has no output y, but w"),
+    ],
+)
+def test_signatures_that_break_clients_are_told(
+    tmp_path: Path, name: str, width: int | None, output: str, broken: str
+) -> None:
+    def save(folder: Path, name: str, width: int | None, output: str) -> Path:
+        spec = tf.TensorSpec([None, width], tf.float32, name)
+        function = tf.function(lambda taken: {output: 2 * taken}, input_signature=[spec])
+        tf.saved_model.save(tf.Module(), str(folder), signatures={"serving_default": function})
+        return folder
+
+    old, new = save(tmp_path / "1", "x", 4, "y"), save(tmp_path / "2", name, width, output)
+    assert broken_by(old, new) == (f"in the signature serving_default, {broken}" if broken else "")
+    assert broken_by(tmp_path, new) == ""

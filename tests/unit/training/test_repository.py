@@ -3,11 +3,13 @@ import signal
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from training.errors import PlaceError
+from training.manifest import EXTRA, FILE_NAME, write_manifest
 from training.repository import check_place, draft, versions
 
 
@@ -34,6 +36,22 @@ def test_versions_count_up_from_one(tmp_path: Path) -> None:
     assert [_publish(models).name for _ in range(3)] == ["1", "2", "3"]
     assert versions(models, "model") == [1, 2, 3]
     assert (models / "model" / "2" / "version").read_text() == "2"
+
+
+def test_a_version_that_was_renamed_keeps_its_number(tmp_path: Path) -> None:
+    for _ in range(2):
+        with draft(tmp_path, "model") as made:
+            (made.folder / EXTRA).mkdir()
+            second = made.publish(partial(_manifest, made.folder))
+    second.rename(second.with_name("bad-2"))
+    (second.with_name("odd") / EXTRA).mkdir(parents=True)
+    (second.with_name("odd") / EXTRA / FILE_NAME).write_text("[")
+    assert versions(tmp_path, "model") == [1]
+    assert _publish(tmp_path).name == "3"
+
+
+def _manifest(folder: Path, version: int) -> None:
+    write_manifest(folder, {"version": version})
 
 
 def test_the_next_version_follows_the_highest_and_other_names_do_not_count(tmp_path: Path) -> None:
