@@ -20,7 +20,7 @@ def broken_by(old: Path, new: Path) -> str:
         nothing, or the old one cannot be read, and so was not served.
     """
     theirs, ours = _signatures(old), _signatures(new)
-    for name, before in theirs.items():
+    for name, before in sorted(theirs.items()):
         if name not in ours:
             return f"it has no signature {name}"
         if found := next(_differences(before, ours[name]), ""):

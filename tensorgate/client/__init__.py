@@ -23,6 +23,7 @@ from tensorgate.client.errors import (
     Unavailable,
     Violation,
 )
+from tensorgate.client.images import PixelRangeWarning
 from tensorgate.client.metadata import ModelInfo, ModelVersion, Signature, TensorSpec
 from tensorgate.client.model import Model
 from tensorgate.client.retries import Retries
@@ -44,6 +45,7 @@ __all__ = [
     "NotFound",
     "NotSupported",
     "Overloaded",
+    "PixelRangeWarning",
     "Prediction",
     "RateLimited",
     "Retries",

@@ -2,6 +2,7 @@
 
 import io
 import sys
+import warnings
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -23,6 +24,10 @@ ImageLike: TypeAlias = "str | PathLike[str] | bytes | bytearray | memoryview | A
 _PNG_MODES = {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}
 _ORIENTATION = 0x0112
 _RANKS = (2, 3)
+
+
+class PixelRangeWarning(UserWarning):
+    """Pixels are most probably scaled to 0 to 1, where 0 to 255 is expected: such an image is seen as black."""
 
 
 def is_one(images: Any) -> bool:
@@ -70,6 +75,9 @@ def _pixels(image: Array, where: str) -> pb.Pixels:
     if image.ndim not in _RANKS:
         got = f"an array of shape {list(image.shape)}"
         raise invalid(where, "pixels [height, width] or [height, width, channels]", got)
+    if image.size and image.dtype.kind in "fb" and 0 < image.max() <= 1:
+        text = "images: pixels between 0 and 1, next to black where classifiers take 0 to 255: multiply them by 255?"
+        warnings.warn(text, PixelRangeWarning, stacklevel=2)
     pixels = pb.Pixels(shape=image.shape)
     if image.dtype == np.uint8:
         pixels.bytes_values = image.tobytes()

@@ -161,7 +161,7 @@ def test_a_version_that_clients_would_have_to_change_for_is_refused(tmp_path: Pa
     assert tensorgate.export(colours(), path, kind="classifier", classes=COLOURS).name == "1"
     with pytest.raises(PublicationRefusedError) as caught:
         tensorgate.export(colours(), path)
-    for words in ("version 1", "kind classifier, now generic", "it has no input images", "allow_change=True"):
+    for words in ("version 1", "kind classifier, now generic", "it has no signature classify", "allow_change=True"):
         assert words in str(caught.value)
     assert [folder.name for folder in path.iterdir()] == ["1"]
     assert tensorgate.export(colours(), path, classes=COLOURS, kind="classifier", allow_change=True).name == "2"

@@ -1,6 +1,7 @@
 """Images and series as people have them, and as they travel."""
 
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,18 @@ def test_pictures_travel_as_files(mode: str) -> None:
     assert (sent.format, sent.size) == ("PNG", (5, 4))
 
 
+@pytest.mark.parametrize("image", [np.full((4, 4), 0.9), np.eye(4, dtype=np.float32), np.ones((4, 4), bool)])
+def test_pixels_that_were_scaled_are_warned_of(image: Any) -> None:
+    with pytest.warns(images.PixelRangeWarning, match="between 0 and 1"):
+        images.image_message(image, "x")
+
+
+@pytest.mark.parametrize("image", [np.zeros((4, 4)), np.eye(4, dtype=np.uint8), np.full((4, 4), 1.5), np.zeros((0, 4))])
+def test_pixels_that_may_well_be_so_are_not(image: Any) -> None:
+    with warnings.catch_warnings(action="error"):
+        images.image_message(image, "x")
+
+
 def test_pictures_keep_how_they_lie(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -42,6 +55,7 @@ def test_pictures_keep_how_they_lie(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32", "float64", "int64", "bool"])
+@pytest.mark.filterwarnings("ignore::tensorgate.client.PixelRangeWarning")
 def test_arrays_are_pixels(dtype: str) -> None:
     array = np.arange(24).reshape(4, 6).astype(dtype)[:, ::2]
     pixels = images.image_message(array, "x").pixels
