@@ -65,7 +65,7 @@ def _native(parts: Dependencies) -> Api:
     grpc = NativeGrpc(
         engine, models, bounds, classifier, forecaster, labels, parts.rollouts, parts.shadows, status_of=status
     )
-    openapi = Fragment(_shown(native_openapi.fragment, models), problem.STATUS, PROBLEM)
+    openapi = Fragment(_shown(native_openapi.fragment, models), problem.STATUS, PROBLEM, shared=native_openapi.SHARED)
     return Api(rest.api(), [grpc.service()], openapi)
 
 
@@ -75,7 +75,7 @@ def _tfserving(parts: Dependencies) -> Api:
     prediction = PredictionService(engine, bounds=bounds, tensor_content=parts.settings.tensor_content)
     service = ModelService(models, parts.control)
     read = _shown(tfserving_openapi.fragment, models)
-    openapi = Fragment(read, tfserving_errors.STATUS, tfserving_openapi.ERROR)
+    openapi = Fragment(read, tfserving_errors.STATUS, tfserving_openapi.ERROR, shared=tfserving_openapi.SHARED)
     return Api(rest.api(), [prediction.service(), service.service()], openapi)
 
 
@@ -87,7 +87,9 @@ def _open_inference(parts: Dependencies, accepting: Callable[[], bool]) -> Api:
     grpc = OpenInferenceGrpc(models=served, inference=inference, bounds=bounds)
     probes = frozenset(route.template for route in rest.routes if route.is_probe)
     read = _shown(open_inference_openapi.fragment, models)
-    openapi = Fragment(read, open_inference_errors.STATUS, open_inference_openapi.ERROR, probes)
+    openapi = Fragment(
+        read, open_inference_errors.STATUS, open_inference_openapi.ERROR, probes, open_inference_openapi.SHARED
+    )
     return Api(rest, [grpc.service()], openapi)
 
 

@@ -20,6 +20,9 @@ PROBLEM = "Problem"
 
 _NEVER_SENT = frozenset({ErrorKind.CANCELLED})
 _REQUEST_ID = {"$ref": "#/components/parameters/X-Request-Id"}
+_SESSION = {"$ref": "#/components/parameters/X-Tensorgate-Session"}
+_VERSION = "X-Tensorgate-Model-Version"
+_VERSION_HEADER = {"$ref": f"#/components/headers/{_VERSION}"}
 _REQUEST_TIMEOUT = {"$ref": "#/components/parameters/X-Request-Timeout"}
 
 
@@ -34,12 +37,14 @@ class Fragment:
         status: The family's status of each kind of error.
         error: The response that tells of errors, by its name among the components.
         quiet: Its paths that heed no timeout, as their requests are not limited.
+        shared: Its paths whose requests several versions may share by weight.
     """
 
     read: Callable[[Call], Json]
     status: Mapping[ErrorKind, int]
     error: str
     quiet: frozenset[str] = frozenset()
+    shared: frozenset[str] = frozenset()
 
 
 def document(
@@ -67,11 +72,16 @@ def document(
         whole["paths"] |= part["paths"]
         for path, item in part["paths"].items():
             common = [_REQUEST_ID] if path in fragment.quiet else [_REQUEST_ID, _REQUEST_TIMEOUT]
+            common += [_SESSION] if path in fragment.shared else []
             for operation in item.values():
                 operation["parameters"] = [*operation.get("parameters", []), *common]
                 operation["responses"] = dict(sorted((errors | operation["responses"]).items()))
         for kind, members in part["components"].items():
             components.setdefault(kind, {}).update(members)
+        for path in fragment.shared:
+            for operation in part["paths"][path].values():
+                name = operation["responses"]["200"]["$ref"].rpartition("/")[2]
+                components["responses"][name].setdefault("headers", {})[_VERSION] = _VERSION_HEADER
     whole["tags"] += own_tags
     whole["paths"] |= own_paths
     for verb, path in without:

@@ -54,6 +54,19 @@ async def test_every_example_works(documented: Served) -> None:
             assert response.status_code == 200, (verb, path, names, response.text)
 
 
+async def test_the_version_and_the_session_of_requests_that_versions_share_are_named(documented: Served) -> None:
+    document = await _document(documented)
+    shared = 0
+    for verb, path, operation, parameters in _operations(document):
+        takes = "X-Tensorgate-Session" in {parameter["name"] for parameter in parameters}
+        is_inference = path.endswith((":predict", ":classify", ":regress", "/infer", "/classify", "/forecast"))
+        assert takes or not is_inference or "{version}" in path, (verb, path)
+        if takes:
+            shared += 1
+            assert "X-Tensorgate-Model-Version" in _found(document, operation["responses"]["200"])["headers"], path
+    assert shared > 10
+
+
 async def test_every_operation_says_what_it_is(documented: Served) -> None:
     document = await _document(documented)
     operations = [operation for _, _, operation, _ in _operations(document)]

@@ -33,6 +33,8 @@ class _Operation:
 _MODEL = "/api/v1/models/{model}"
 _LABEL = _MODEL + "/labels/{label}"
 _PLOT = _MODEL + "/card/{plot}"
+SHARED = frozenset({_PLOT, *(f"{_MODEL}/{call}" for call in ("classify", "forecast", "card", "drift"))})
+"""Paths whose requests several versions may share."""
 _OPERATIONS = (
     _Operation("get", "/api/v1/models", "listModels", "Every model there is", None, schemas.ListModelsResponse),
     _Operation(

@@ -12,6 +12,8 @@ from service.core.visibility import SeenModels
 Json = dict[str, Any]
 
 ERROR = "OpenInferenceError"
+SHARED = frozenset({"/v2/models/{model}", "/v2/models/{model}/infer"})
+"""Paths whose requests several versions may share."""
 
 
 def fragment(models: SeenModels) -> Json:

@@ -11,6 +11,13 @@ from service.core.visibility import SeenModels
 Json = dict[str, Any]
 
 ERROR = "TfServingError"
+_MODEL = "/v1/models/{model}"
+SHARED = frozenset(
+    f"{whose}{call}"
+    for whose in (_MODEL, f"{_MODEL}/labels/{{label}}")
+    for call in (":predict", ":classify", ":regress", "/metadata")
+)
+"""Paths whose requests several versions may share."""
 
 
 def fragment(models: SeenModels) -> Json:
