@@ -80,6 +80,19 @@ export interface Drift {
   statistics: Statistic[];
 }
 
+export interface Rollout {
+  phase: string;
+  label: string;
+  canary_version: number;
+  canary_weight: number;
+  step: number;
+  step_weights: number[];
+  waits: string;
+  reason: string;
+  message: string;
+  versions: { version: number; requests: number; error_rate: number; p99_seconds: number }[];
+}
+
 export interface Violation {
   where: string;
   expected: string;

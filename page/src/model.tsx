@@ -8,6 +8,7 @@ import { Forecasting } from "./forecast";
 import { Generic } from "./generic";
 import { LiveFigures } from "./live";
 import { Fold } from "./parts";
+import { RolloutView } from "./rollout";
 
 const AVAILABLE = "AVAILABLE";
 const STATES: Record<string, string> = {
@@ -53,6 +54,7 @@ export function ModelView({ model, version }: { model: Model; version: number | 
           ))}
         </ul>
       </section>
+      <RolloutView key={model.name} model={model.name} />
       {!shown && version !== undefined && (
         <p class="problem" role="alert">
           There is no version {version} of {model.name}.

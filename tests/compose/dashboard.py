@@ -34,9 +34,13 @@ ONLY_SOMETIMES = frozenset(
         "tensorgate_rollout_rolled_back_total",
         "tensorgate_rollout_unwritten",
         "tensorgate_rollout_phase",
+        "tensorgate_rollout_step",
+        "tensorgate_traffic_share",
+        "tensorgate_shadow_requests_total",
+        "tensorgate_shadow_rows_total",
     }
 )
-"""Series that begin when something was refused, left out, or waits; or with a log, TLS, helper, store or rollouts."""
+"""Series that begin when something was refused, left out, or waits; or with a log, TLS, a helper, a store, a split."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,3 +156,24 @@ def test_a_key_with_half_the_rights_is_told_which_is_missing(
         if action == "read":
             page.get_by_role("button", name="Run it").click()
         expect(page.get_by_role("alert").filter(has_text=words)).to_have_count(1)
+
+
+def test_a_rollout_is_shown_beside_its_model(page: Page, tmp_path: Path) -> None:
+    config = tmp_path / "models.config"
+    rollout = "stable_version: 1 canary_version: 2 step_weights: [5, 100] step_seconds: 3600 start_time: 1"
+    config.write_text(
+        'model_config_list { config { name: "shades" base_path: "shades" model_version_policy { all {} } '
+        f"tensorgate {{ rollout {{ {rollout} }} }} }} "
+        'config { name: "steps" base_path: "steps" } }'
+    )
+    backend = ("--backend", "tests.fakes:ControllableFake", "--model-config-file", str(config))
+    with server_process(*backend) as server:
+        server.announcement()
+        page.goto(server.rest + "/#shades")
+        shown = page.get_by_role("region", name="Rollout of version 2")
+        expect(shown).to_contain_text("step 1 of 2 (5 %, 100 %), of the requests that name no version")
+        expect(shown.get_by_role("row").filter(has_text="2, canary")).to_contain_text("5 %")
+        expect(shown.get_by_role("row").filter(has_text="1, stable")).to_contain_text("95 %")
+        page.goto(server.rest + "/#steps")
+        expect(page.get_by_role("heading", name="steps")).to_be_visible()
+        expect(page.get_by_role("region", name="Rollout")).to_have_count(0)
