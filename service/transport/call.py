@@ -132,7 +132,7 @@ async def _authenticate(call: Call, authenticator: Authenticator) -> None:
             raise
         return
     if call.access is not Access.PUBLIC and not call.identity.rights.allow_some(call.access):
-        text = f"this needs the right to {call.access} models, which {call.identity.name!r} has of none"
+        text = f"this needs the right to {call.access}, which {call.identity.name!r} has on no model"
         raise GatewayError(ErrorKind.FORBIDDEN, text)
 
 

@@ -285,7 +285,7 @@ async def test_who_may_see_a_model_and_not_ask_it_is_told_which_right_it_lacks(t
         asked: dict[str, Any] = {"json": {"images": [BLACK]}, "headers": {"x-api-key": key}}
         response = await served.rest.get(f"/api/v1/models/{SEEN}", headers={"x-api-key": key})
         assert (response.status_code, response.json()["code"]) == (403, "forbidden")
-        assert response.json()["detail"] == "this needs the right to read models, which 'somebody' has of none"
+        assert response.json()["detail"] == "this needs the right to read, which 'somebody' has on no model"
         assert (await served.rest.post(f"/api/v1/models/{HIDDEN}/classify", **asked)).status_code == 404
         assert (await served.rest.post(f"/api/v1/models/{SEEN}/classify", **asked)).status_code == 200
 

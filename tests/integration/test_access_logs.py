@@ -141,7 +141,7 @@ def test_no_secret_is_in_anything_that_is_written(tmp_path: Path, file: Path) ->
         lines = "\n".join(server.lines)
     recorded = "".join(path.read_text() for path in (tmp_path / "requests").rglob("*") if path.is_file())
     assert "shades" in said
-    assert "PERMISSION_DENIED: this needs the right to control models, which 'somebody' has of none" in said
+    assert "PERMISSION_DENIED: this needs the right to control, which 'somebody' has on no model" in said
     assert "UNAUTHENTICATED: Authorization: expected" in said
     assert "give a key by --key-file or TENSORGATE_KEY" in said
     assert spans != "[]"
