@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from service.codecs.model_config_edit import Change, with_change
@@ -12,8 +14,7 @@ from service.errors import GatewayError
 def edit_model_config(path: Path, model: str, change: Change) -> None:
     """Changes where a model's requests go, as a file says.
 
-    Whoever else edits by this function waits, also in other processes (``flock`` on a file beside it); servers that
-    read the file see it before or after.
+    Whoever else edits the file waits, as with `locked`; servers that read it see it before or after.
 
     Args:
         path: Of the file; where it is a link, what it leads to is replaced.
@@ -25,9 +26,7 @@ def edit_model_config(path: Path, model: str, change: Change) -> None:
         OSError: Where it cannot be replaced: it, or its folder, is read-only, or it is mounted by itself.
     """
     path = path.resolve()
-    lock = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(path):
         text = read_plain_text(path, str(path))
         try:
             changed = with_change(text, model, change)
@@ -35,5 +34,18 @@ def edit_model_config(path: Path, model: str, change: Change) -> None:
             raise error.reworded(f"{path}: {error.message}") from None
         if changed != text:
             replace_plain_file(path, changed.encode())
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keeps whoever else edits the file waiting, also in other processes: ``flock`` on a file beside it.
+
+    Raises:
+        OSError: Where there can be no file beside it.
+    """
+    lock = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
     finally:
         os.close(lock)

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from service.app.model_config_edit import locked
 from service.app.model_config_file import ModelConfigFile
 from service.backends.savedmodel.folder import find_versions
 from service.codecs.model_config_text import format_model_configs
@@ -89,18 +90,31 @@ def _check(file: Path) -> int:
 def _write(options: argparse.Namespace) -> int:
     output: Path | None = options.output
     try:
-        known = ModelConfigFile(output).read() if output is not None and output.exists() else []
-        configs = listed(options.models, options.version_policy, known)
+        if output is None:
+            sys.stdout.write(_text(listed(options.models, options.version_policy, [])))
+        else:
+            _update(output.resolve(), options)
     except (ModelListError, GatewayError) as error:
         sys.stderr.write(f"tensorgate: {error}\n")
         return FAILED
-    text = _HEAD + format_model_configs(configs)
-    if output is None:
-        sys.stdout.write(text)
-    elif configs != known:
-        replace_plain_file(output, text.encode())
-        sys.stdout.write(f"{output}: {', '.join(config.name for config in configs)}\n")
+    except OSError as error:
+        sys.stderr.write(f"tensorgate: {output} cannot be written: {error.strerror}\n")
+        return FAILED
     return 0
+
+
+def _update(output: Path, options: argparse.Namespace) -> None:
+    """Adds what has come to the file, while no gateway writes how a rollout stands, and no other command anything."""
+    with locked(output):
+        known = ModelConfigFile(output).read() if output.exists() else []
+        configs = listed(options.models, options.version_policy, known)
+        if configs != known:
+            replace_plain_file(output, _text(configs).encode())
+            sys.stdout.write(f"{options.output}: {', '.join(config.name for config in configs)}\n")
+
+
+def _text(configs: list[ModelConfig]) -> str:
+    return _HEAD + format_model_configs(configs)
 
 
 def _policy(text: str) -> VersionPolicy:

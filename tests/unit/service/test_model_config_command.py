@@ -1,9 +1,11 @@
 """The list of models that is written is the one that is read, and what an operator put into it stays."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from service.app.model_config_edit import locked
 from service.codecs.model_config import parse_model_configs
 from service.codecs.model_config_text import format_model_configs
 from service.commands.main import main
@@ -46,6 +48,28 @@ def test_a_list_has_every_model_that_has_a_version(models: Path) -> None:
         ModelConfig("digits", models / "digits"),
         ModelConfig("sunspots", models / "sunspots"),
     ]
+
+
+def test_what_gateways_write_meanwhile_is_not_lost(models: Path) -> None:
+    write(models)
+    (models / "new" / "1").mkdir(parents=True)
+    (models / "new" / "1" / "saved_model.pb").touch()
+    file = models / "models.config"
+    with ThreadPoolExecutor(1) as pool, locked(file):
+        listing = pool.submit(write, models)
+        with pytest.raises(TimeoutError):
+            listing.result(0.2)  # it waits for who has the lock, and has read nothing yet
+        file.write_text(
+            file.read_text().replace('base_path: "', 'version_labels { key: "stable" value: 1 } base_path: "', 1)
+        )
+    names = {config.name: config.labels for config in listing.result(30)}
+    assert names == {"digits": {"stable": 1}, "sunspots": {}, "new": {}}
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["model-config", "--models", str(models), "--output", str(models / "nowhere" / "models.config")]
+    assert main(command) == 1
+    assert "models.config cannot be written: No such file or directory" in capsys.readouterr().err
 
 
 def test_a_model_of_which_no_version_can_be_read_is_left_out(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
