@@ -21,7 +21,7 @@ from grpc import aio
 
 from tensorgate.client.answers import Classification, Forecast, ModelCard, Prediction
 from tensorgate.client.calls import Call, Deadline, Limits, Method, Operation
-from tensorgate.client.connection import Tls, checked_session, connection
+from tensorgate.client.connection import Tls, checked_session, connection, session_of_parts
 from tensorgate.client.errors import TensorgateError
 from tensorgate.client.images import ImageLike
 from tensorgate.client.metadata import ModelInfo, ModelVersion
@@ -101,6 +101,7 @@ class Client:
         """Makes calls, several at a time; of those that fail, the first one's error is raised."""
         if len(calls) == 1:
             return [await self._call(calls[0], deadline, session)]
+        session = session or session_of_parts()
         answers = in_order(lambda call: self._call(call, deadline, session), calls, self._limits.in_flight)
         async with aclosing(answers):
             return [answer async for answer in answers]

@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import re
+import secrets
 import socket
 import sys
 from collections.abc import Sequence
@@ -91,6 +92,11 @@ class Connection:
     def error_of(self, failed: Any) -> TensorgateError:
         """Returns what a failed call means, a ``grpc.RpcError`` of either kind of channel."""
         return error_of(failed, self.address, with_tls=self.credentials is not None)
+
+
+def session_of_parts() -> str:
+    """Returns a session for the parts of one batch, so that where versions share requests one of them answers all."""
+    return secrets.token_hex(8)
 
 
 def checked_session(session: str | None) -> str | None:

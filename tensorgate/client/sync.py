@@ -10,7 +10,7 @@ import grpc
 from google.protobuf.message import Message
 
 from tensorgate.client.calls import Call, Deadline, Limits, Method, Operation
-from tensorgate.client.connection import Tls, checked_session, connection
+from tensorgate.client.connection import Tls, checked_session, connection, session_of_parts
 from tensorgate.client.errors import TensorgateError
 from tensorgate.client.in_order import in_order
 from tensorgate.client.metadata import ModelInfo
@@ -131,7 +131,7 @@ class Client:
         """Makes calls, several at a time; of those that fail, the first one's error is raised."""
         if len(calls) == 1:
             return [self._call(calls[0], deadline, session)]
-        ask = partial(self._call, deadline=deadline, session=session)
+        ask = partial(self._call, deadline=deadline, session=session or session_of_parts())
         return list(in_order(self._threads, ask, calls, self._limits.in_flight))
 
     def _call(self, call: Call, deadline: Deadline, session: str | None) -> Any:

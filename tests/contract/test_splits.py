@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from service.errors import ErrorKind
-from tensorgate.client import InvalidInput, aio
+from tensorgate.client import InvalidInput, Limits, aio
 from tensorgate.v1 import tensorgate_pb2 as pb
 from tests.clients import Grpc, Outcome, Rest
 from tests.conftest import Served, serving
@@ -112,3 +112,18 @@ async def test_a_model_without_a_rollout_says_so_over_both(served: Served) -> No
     assert set(told) == set(over_rest)
     missing = await served.rest.get("/api/v1/models/nope/rollout")
     assert (missing.status_code, missing.json()["code"]) == (404, "model_not_found")
+
+
+async def test_the_parts_of_a_batch_of_the_client_are_answered_by_one_version(served: Served) -> None:
+    await split(served, Grpc, {1: 50, 2: 50})
+    address = f"127.0.0.1:{served.runtime.grpc_port}"
+    image = np.zeros((4, 4), np.uint8)
+    async with aio.Client(address, limits=Limits(rows=1)) as client:
+        model, versions = client.model("shades", label="stable"), set()
+        for _ in range(20):
+            answers = await model.classify([image] * 8)
+            [version] = {answer.version for answer in answers}
+            versions.add(version)
+        assert versions == {1, 2}
+        fixed = client.model("shades", label="stable", session="one")
+        assert len({answer.version for _ in range(5) for answer in await fixed.classify([image] * 8)}) == 1

@@ -73,37 +73,6 @@ async def test_a_key_is_good_over_every_transport(grpc_server: str, tmp_path: Pa
         assert await over_grpc(served) is grpc.StatusCode.UNAUTHENTICATED
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "words"),
-    [
-        ("authorization", "Bearer", "got Bearer and nothing after it"),
-        ("authorization", "", "got something else"),
-        ("authorization", "Basic eDp5", "got something else"),
-        ("x-api-key", "", "expected a key (tg_...) of this server, got nothing"),
-        ("x-api-key", "Bearer", "got what is no key"),
-    ],
-)
-async def test_what_shows_no_key_is_told_so(
-    grpc_server: str, tmp_path: Path, name: str, value: str, words: str
-) -> None:
-    async with serving_with_access(tmp_path, grpc_server=grpc_server) as served:
-        assert words in (await rest(served, **{name: value})).json()["detail"]
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await served.stub.Classify(classify_request(SEEN, **BLACK), metadata=[(name, value)])
-        assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
-        assert words in str(caught.value.details())
-
-
-async def test_metadata_that_end_with_a_blank_are_malformed_to_one_of_the_servers(
-    grpc_server: str, tmp_path: Path
-) -> None:
-    """HTTP/2 forbids it (RFC 9113, 8.2.1), and h2corn resets such a call before anything of ours sees it."""
-    async with serving_with_access(tmp_path, grpc_server=grpc_server) as served:
-        code = await over_grpc(served, ("authorization", "Bearer "))
-        assert code.name == {"h2corn": "INTERNAL", "grpcio": "UNAUTHENTICATED"}[grpc_server]
-        assert await over_grpc(served) is grpc.StatusCode.UNAUTHENTICATED
-
-
 @pytest.mark.over_rest
 @pytest.mark.parametrize("content_type", ["application/grpc-web+proto", "application/grpc-web-text"])
 async def test_so_it_is_over_grpc_web(content_type: str, tmp_path: Path, file: Path) -> None:
