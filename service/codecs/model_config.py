@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 _PLATFORM = "tensorflow"
 _NAME = re.compile(r"(?!\.{1,2}$)[^/:\x00-\x1f\x7f-\x9f]+")
 """No separators of paths and addresses, nothing that a path leaves out, nothing that begins a line of its own."""
+NOT_A_NAME = "the name of a model has no slash, colon or control character in it, and is UTF-8"
+"""What is said of one that `is_model_name` refuses."""
 _MAX_PATH = 4096
 """Bytes; the system follows no longer one."""
 _MAX_MODELS = 1000

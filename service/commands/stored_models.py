@@ -8,10 +8,12 @@ from pathlib import Path
 from threading import Event
 from types import FrameType
 
+from service.codecs.model_config import NOT_A_NAME
+from service.codecs.model_config import is_model_name as is_served_name
 from service.core.load_progress import LoadProgress
 from service.core.plain_files import open_plain_file
 from service.core.versions import VersionPolicy
-from service.errors import GatewayError
+from service.errors import GatewayError, shown
 from service.stores.cache import Cache
 from service.stores.index import INDEX, files_below, index_of
 from service.stores.mirror import Mirror
@@ -140,6 +142,8 @@ def _push(options: argparse.Namespace) -> int:
     model, number = options.model or folder.parent.name, version_number(folder.name)
     if number is None or not is_model_name(model):
         raise failed(f"{options.version}: expected the folder of a version, <model>/<number>")
+    if not is_served_name(model):
+        raise failed(f"{shown(model)}: {NOT_A_NAME}")
     files = {path.relative_to(folder).as_posix(): path for path in files_below(folder)}
     if not any(name in files for name in MODEL_FILES):
         raise failed(f"{options.version}: there is no {MODEL_FILES[0]} in it")

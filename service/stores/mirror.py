@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Protocol
 
+from service.codecs.model_config import NOT_A_NAME, is_model_name
 from service.core.load_progress import LoadProgress
 from service.core.versions import VersionPolicy
-from service.errors import ErrorKind, GatewayError, listed
+from service.errors import ErrorKind, GatewayError, listed, shown
 from service.stores.cache import Cache
 from service.stores.port import MODEL_FILES, Key, Store, StoredVersion, failed
 from service.stores.transfer import Transfer
@@ -101,6 +102,7 @@ class Mirror:
         self._told: dict[Key, str] = {}  # how the last pull of a version ended
         self._failures: dict[Key, _Failure] = {}
         self._trouble = ""
+        self._odd_names: Set[str] = frozenset()
         self._clock: Callable[[], float] = time.monotonic
 
     def look(self, *, again: bool = False) -> bool:
@@ -120,6 +122,7 @@ class Mirror:
             self._failures.clear()
             self._told = dict.fromkeys(self._told, "")
             self._trouble = ""
+            self._odd_names = frozenset()
         before = self._cache.current()
         try:
             found = self._listed()
@@ -142,14 +145,22 @@ class Mirror:
         Raises:
             GatewayError: When the store is away, or has nothing and had something: nobody has deleted all of it.
         """
+        there = self._store.versions()
+        self._report_names(there.keys())
         found: dict[str, Mapping[int, StoredVersion | None]] = {
             model: {number: stored for number, stored in versions.items() if stored is None or stored.is_model}
-            for model, versions in self._store.versions().items()
-            if not self._only or model in self._only
+            for model, versions in there.items()
+            if is_model_name(model) and (not self._only or model in self._only)
         }
         if not any(found.values()) and self._cache.current():
             raise failed("there is no version in the store, and there were some: what was pulled is kept")
         return found
+
+    def _report_names(self, models: Set[str]) -> None:
+        for model in sorted(models - self._odd_names):
+            if not is_model_name(model):
+                logger.warning("%s in the store is not pulled: %s", shown(model), NOT_A_NAME)
+        self._odd_names = {model for model in models if not is_model_name(model)}
 
     def _report(self, trouble: str) -> None:
         if trouble and trouble != self._trouble:

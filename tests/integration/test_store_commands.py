@@ -88,11 +88,13 @@ def test_the_command_follows_until_it_is_stopped(server: FileServer, tmp_path: P
         (["push", "{}/m/latest", "s3://bucket"], "expected the folder of a version, <model>/<number>"),
         (["push", "{}/m/1", "s3://bucket"], "there is no saved_model.pb in it"),
         (["index", "{}/none"], "No such file or directory"),
+        (["push", "{}/model:2/1", "s3://bucket/models"], "'model:2': the name of a model has no slash, colon"),
     ],
 )
 def test_what_cannot_be_done_is_said(
     arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "m" / "1").mkdir(parents=True)
+    for model in ("m", "model:2"):
+        (tmp_path / model / "1").mkdir(parents=True)
     assert main(["models", *(argument.format(tmp_path) for argument in arguments)]) == 1
     assert words in capsys.readouterr().err

@@ -53,6 +53,19 @@ def test_a_version_is_pulled_and_not_again(server: FileServer, mirrored: Mirrore
     assert mirrored.watcher.looks == [True, True]
 
 
+def test_a_model_that_no_server_can_name_is_told_and_not_pulled(
+    server: FileServer, mirrored: Mirrored, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(server.folder / "model:2" / "1")
+    index(server)
+    for _ in range(2):
+        mirrored.look()
+    assert mirrored.version("m", 1) == FILES
+    assert [key for key, _ in mirrored.watcher.begun] == [("m", 1)]
+    [said] = [record.getMessage() for record in caplog.records if "is not pulled" in record.getMessage()]
+    assert said.startswith("'model:2' in the store is not pulled: the name of a model has no slash, colon")
+
+
 def test_a_transfer_that_breaks_goes_on_where_it_was(server: FileServer, mirrored: Mirrored) -> None:
     server.cuts = [0, 2_000_000, 500_000, 1, 0, 100]
     mirrored.look()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from service.backends.savedmodel.layout import MODEL_FILES, cure
 from service.backends.savedmodel.places import Places
+from service.codecs.model_config import NOT_A_NAME, is_model_name
 
 _VERSION = re.compile(r"0*([0-9]{1,19})")
 _MAX_VERSION = 2**63 - 1
@@ -94,11 +95,12 @@ def find_versions(models: Path, places: Places | None = None) -> Scan:
         if model.name.startswith("."):
             continue
         try:
-            model.name.encode()
-            of_model = dict(versions_in(model)) if stat.S_ISDIR(model.stat().st_mode) else {}
+            is_folder = stat.S_ISDIR(model.stat().st_mode)
+            if is_folder and not is_model_name(model.name):
+                unreadable[ascii(model.name)] = NOT_A_NAME
+                continue
+            of_model = dict(versions_in(model)) if is_folder else {}
             places.check(model, empty=not of_model)
-        except UnicodeEncodeError:
-            unreadable[ascii(model.name)] = "its name is not UTF-8"
         except OSError as error:
             if not _has_vanished(model, error):
                 unreadable[model.name] = _reason(error)

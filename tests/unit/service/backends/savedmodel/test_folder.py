@@ -10,6 +10,7 @@ import pytest
 from service.backends.savedmodel import folder as folder_module
 from service.backends.savedmodel.folder import FoundVersion, Scan, find_versions
 from service.backends.savedmodel.manifest import MANIFEST, verify
+from service.codecs.model_config import NOT_A_NAME
 from service.core.load_progress import LoadProgress
 from service.errors import GatewayError
 from tests.version_folders import empty_version
@@ -208,6 +209,14 @@ def test_a_model_that_is_a_broken_link_is_reported_and_the_others_are_found(
     scan = find_versions(models)
     assert errors(scan) == {1: "", 2: ""}
     assert scan.unreadable == {"odd": why}
+
+
+def test_a_folder_whose_name_no_request_can_have_is_reported(models: Path) -> None:
+    empty_version(models / "a:b" / "1")
+    (models / "c:d.txt").touch()
+    scan = find_versions(models)
+    assert errors(scan) == {1: "", 2: ""}
+    assert scan.unreadable == {"'a:b'": NOT_A_NAME}
 
 
 def test_what_else_lies_beside_models_is_passed_over(models: Path) -> None:
