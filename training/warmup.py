@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from training.tfrecord import write_records
-
 FILE_NAME = "tf_serving_warmup_requests"
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)
 
@@ -31,7 +29,11 @@ def write_warmup(
         inputs: per signature and input name, an array with at least one row; rows are repeated to fill a batch.
         methods: per signature its method name; what is missing is a plain predict signature.
     """
-    write_records(directory / FILE_NAME, _records(model_name, inputs, methods))
+    import tensorflow as tf
+
+    with tf.io.TFRecordWriter(str(directory / FILE_NAME)) as file:
+        for record in _records(model_name, inputs, methods):
+            file.write(record)
 
 
 def _records(model_name: str, inputs: Mapping[str, Mapping[str, Any]], methods: Mapping[str, str]) -> Iterator[bytes]:
