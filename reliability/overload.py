@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+from reliability.apart import refusals
 from reliability.asking import DEADLINE, Client, client
 from reliability.findings import Finding
 from reliability.load import OK, OVERLOADED, WRONG, Outcomes, busy, quantile, steady
@@ -46,14 +47,16 @@ async def _overload(asking: Client, gateway: Server, capacity: float, seconds: f
     memory: list[float] = []
     async with steady(asking.ask, rate=_TIMES * capacity, deadline=DEADLINE) as outcomes:
         await asyncio.sleep(1)  # until its queue is full
+        apart = asyncio.create_task(refusals(gateway.rest, gateway.grpc, seconds))
         began = time.monotonic()
         while (end := time.monotonic()) < began + seconds:
             memory.append(await gateway.memory())
             await asyncio.sleep(0.2)
+        seen = await apart
     answers = [answer for answer in outcomes.answers if began <= answer.at + answer.seconds < end]
     goodput = sum(answer.code == OK for answer in answers) / (end - began)
     first, second = (max(half) for half in (memory[: len(memory) // 2], memory[len(memory) // 2 :]))
-    refused = outcomes.seconds(OVERLOADED)
+    refused = seen.seconds
     # Of a load that comes late, in bursts, neither rate nor times mean what they are to.
     on_time = outcomes.lag < _MOST_LAG
     others = outcomes.failures()
@@ -69,9 +72,10 @@ async def _overload(asking: Client, gateway: Server, capacity: float, seconds: f
         Finding(
             "the same: refusals",
             f"99 of 100 in under {1000 * _REFUSED_SECONDS:.0f} ms",
-            f"{len(refused):,}: p50 {1000 * quantile(refused, 0.5):.0f} ms,"
-            f" p99 {1000 * quantile(refused, 0.99):.0f} ms, the longest {1000 * max(refused, default=0):.0f} ms",
-            quantile(refused, 0.99) < _REFUSED_SECONDS if on_time else None,
+            f"{len(refused):,} seen by a client beside the load: p50 {1000 * quantile(refused, 0.5):.0f} ms,"
+            f" p99 {1000 * quantile(refused, 0.99):.0f} ms, the longest {1000 * max(refused, default=0):.0f} ms; its"
+            f" requests were at most {1000 * seen.lag:.0f} ms late",
+            quantile(refused, 0.99) < _REFUSED_SECONDS if on_time and refused else None,
         ),
         Finding(
             "the same: all else",
