@@ -13,6 +13,7 @@ import uvloop
 
 from reliability.asking import DEADLINE, client
 from reliability.load import OVERLOADED, steady
+from reliability.servers import run
 
 _RATE = 20.0
 """Requests a second: far below what takes a noticeable part of a core."""
@@ -42,12 +43,10 @@ async def refusals(rest: str, grpc: str, seconds: float) -> Refusals:
     Raises:
         RuntimeError: When the process failed.
     """
-    command = (sys.executable, "-m", "reliability.apart", rest, grpc, str(seconds))
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    output, _ = await process.communicate()
-    if process.returncode:
-        raise RuntimeError(f"requests beside the load failed with status {process.returncode}")
-    return Refusals(**json.loads(output))
+    done = await run(sys.executable, "-m", "reliability.apart", rest, grpc, str(seconds))
+    if done.returncode:
+        raise RuntimeError(f"the requests beside the load failed: {done.stderr.strip()[-500:]}")
+    return Refusals(**json.loads(done.stdout))
 
 
 async def _ask(rest: str, grpc: str, seconds: float) -> None:
