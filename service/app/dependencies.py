@@ -11,7 +11,7 @@ from service.app.followed_store import FollowedStore
 from service.app.limits_file import parse_limits
 from service.app.model_config_file import ModelConfigFile
 from service.app.settings import Settings
-from service.backends.registry import BackendOptions, Isolation, TfServingOptions, create_backend
+from service.backends.registry import BackendOptions, Isolation, MemoryBound, TfServingOptions, create_backend
 from service.codecs.image_requests import ImageRequests
 from service.core.admission import Admission, ClientBounds
 from service.core.batch_policy import BatchMode, BatchPolicies, BatchPolicy, parse_batch_sizes
@@ -38,6 +38,7 @@ from service.protocols.tfserving.errors import CODES
 from service.recording.log import LogOptions, RequestLog
 from service.telemetry.access import AccessMetrics
 from service.telemetry.isolation import IsolationMetrics
+from service.telemetry.memory import MemoryMetrics
 from service.telemetry.memory_limit import report_memory_limit
 from service.telemetry.metrics import Metrics
 from service.telemetry.rate_limits import RateLimitMetrics
@@ -47,6 +48,7 @@ from service.telemetry.stores import StoreMetrics
 from service.telemetry.traffic import TrafficMetrics
 
 _LIMITS = {"max_requests_in_flight", "max_streams_in_flight", "max_bytes_in_flight", "max_queue_size"}
+_BOUND = "max_loaded_bytes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ class Dependencies:
         metrics.watch(catalog)
         if settings.tfserving_metrics:
             metrics.use_names_of_tensorflow_serving({OK: "OK", **{kind: code.name for kind, code in CODES.items()}})
-        metrics.report_limits(settings.model_dump(include=_LIMITS))
+        metrics.report_limits(settings.model_dump(include=_LIMITS | ({_BOUND} if settings.max_loaded_bytes else set())))
         report_memory_limit(metrics.registry)
         config_file = ModelConfigFile(settings.model_config_file) if settings.model_config_file else None
         if config_file is not None:
@@ -115,7 +117,7 @@ class Dependencies:
         configs = None if config_file is None else tuple(config_file.read())
         rollouts.configure(catalog, configs or ())
         budget = RetryBudget(ratio=settings.retry_ratio)
-        backend = _backend(settings, configs, metrics, budget)
+        backend = _backend(settings, configs, metrics, budget, _memory(settings, metrics, catalog))
         bounds = InputBounds(
             max_request_bytes=settings.max_request_bytes,
             max_request_rows=settings.max_request_rows,
@@ -172,7 +174,11 @@ class Dependencies:
 
 
 def _backend(
-    settings: Settings, configs: tuple[ModelConfig, ...] | None, metrics: Metrics, budget: RetryBudget
+    settings: Settings,
+    configs: tuple[ModelConfig, ...] | None,
+    metrics: Metrics,
+    budget: RetryBudget,
+    memory: MemoryBound | None,
 ) -> Backend:
     isolation = None
     if settings.isolated:
@@ -187,12 +193,24 @@ def _backend(
         poll_seconds=settings.poll_seconds,
         configs=configs,
         isolation=isolation,
+        memory=memory,
         trusted_hashes=settings.trusted_hashes,
         trusted_key=settings.trusted_key,
         tfserving=_tfserving(settings),
         observer=metrics.replicas,
     )
     return create_backend(settings.backend, options)
+
+
+def _memory(settings: Settings, metrics: Metrics, catalog: Catalog) -> MemoryBound | None:
+    if not settings.max_loaded_bytes:
+        return None
+    return MemoryBound(
+        max_bytes=settings.max_loaded_bytes,
+        wait_seconds=settings.max_load_wait,
+        most_waiting=settings.max_queue_size,
+        observer=MemoryMetrics(metrics.registry, catalog.__contains__),
+    )
 
 
 def _tfserving(settings: Settings) -> TfServingOptions:

@@ -19,6 +19,7 @@ from service.app.drift_settings import DriftSettings
 from service.app.front_settings import FrontSettings, split_address
 from service.app.isolation_settings import IsolationSettings
 from service.app.limits_settings import LimitsSettings
+from service.app.memory_settings import MemorySettings
 from service.app.parsing_settings import ParsingSettings
 from service.app.request_log_settings import RequestLogSettings
 from service.app.settings_loading import PREFIX, RENAMED, SettingsError, load_as, nearest
@@ -51,6 +52,7 @@ class Settings(
     FrontSettings,
     IsolationSettings,
     LimitsSettings,
+    MemorySettings,
     ParsingSettings,
     RequestLogSettings,
     StoreSettings,
@@ -214,7 +216,8 @@ class Settings(
     log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or text for people.")
 
     @model_validator(mode="after")
-    def _can_follow_its_store(self) -> Self:
+    def _can_keep_its_models(self) -> Self:
+        self.fitting_memory(self.backend)
         return self.fitting_store(self.backend, self.model_config_file)
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 from service.core.batch_policy import BatchPolicy
 from service.core.model_config import ModelConfig
@@ -65,6 +65,33 @@ class Isolation:
     restarted: Callable[[str], None]
 
 
+class MemoryObserver(Protocol):
+    """Is notified of what becomes of memory."""
+
+    def taken(self, size: int) -> None:
+        """Takes how many bytes the loaded versions take now."""
+
+    def evicted(self, model: str) -> None:
+        """Takes note that a version of a model leaves memory to make room."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryBound:
+    """How much memory loaded versions may take; those that were not asked for the longest leave it for others.
+
+    Attributes:
+        max_bytes: Of all of them.
+        wait_seconds: That a request waits at most for its version to be loaded, and a version for room.
+        most_waiting: Requests that may wait for one version.
+        observer: Is notified.
+    """
+
+    max_bytes: int
+    wait_seconds: float
+    most_waiting: int
+    observer: MemoryObserver
+
+
 @dataclass(frozen=True, slots=True)
 class BackendOptions:
     """What a backend may need to know.
@@ -79,6 +106,7 @@ class BackendOptions:
         poll_seconds: How often to look for changes of the folder; 0 for never.
         configs: The models to serve, in place of all that the folder holds.
         isolation: Of models that are not to run in this process.
+        memory: Of the versions that are loaded, where that is bounded.
         trusted_hashes: A list of all files that may be loaded.
         trusted_key: Public key of minisign, of who must have signed each version.
         tfserving: For the backend that forwards to TensorFlow Serving.
@@ -94,6 +122,7 @@ class BackendOptions:
     poll_seconds: float = 0.0
     configs: tuple[ModelConfig, ...] | None = None
     isolation: Isolation | None = None
+    memory: MemoryBound | None = None
     trusted_hashes: Path | None = None
     trusted_key: Path | None = None
     tfserving: TfServingOptions = field(default_factory=TfServingOptions)
@@ -114,6 +143,11 @@ def create_backend(choice: str, options: BackendOptions) -> Backend:
         raise BackendChoiceError(
             f"trusted_hashes and trusted_key go with the backend {' or '.join(_LOADING)}, which loads versions itself; "
             f"{choice!r} would not look at them"
+        )
+    if choice not in _LOADING and options.memory is not None:
+        raise BackendChoiceError(
+            f"max_loaded_bytes goes with the backend {' or '.join(_LOADING)}, which loads versions itself; {choice!r} "
+            "would keep as much in memory as it does"
         )
     module_name, _, attribute = BACKENDS.get(choice, choice).partition(":")
     if not attribute:

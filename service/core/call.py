@@ -12,9 +12,13 @@ from dataclasses import dataclass, field
 from service.core.deadline import Deadline
 from service.core.identity import ANYBODY, Identity, PeerCertificate
 from service.core.rate_limits import Lease
+from service.core.residence import Residence
 from service.core.rights import Access
 from service.core.spans import Trace
 from service.core.traffic_split import SESSION
+
+_TELLING_SECONDS = 0.05
+"""Before its deadline, in which a call is told that what it waits for is not loaded yet."""
 
 
 def _hold_nothing(_: int) -> None:
@@ -43,7 +47,7 @@ class Call:
         answered: Bytes of the answer, before any framing.
         rows: How many rows were run.
         messages: How many messages of a stream were answered, each with a call of its own.
-        phases: Seconds spent, by phase: decode, validate, queue, execute, encode.
+        phases: Seconds spent, by phase: load, decode, validate, queue, execute, encode.
         status: Of the answer: HTTP's or gRPC's, as the protocol has it; 0 while there is none, and for gRPC's OK.
         trace: Its place in a trace, where it is traced.
         intervals: Each time that it passed a phase, where spans are made of that: the phase's name, and when it began
@@ -51,6 +55,7 @@ class Call:
         metadata: What the client sent beside its messages or its body, by name; of several of one name, any.
         change: What it is to change, in words, for the audit log.
         lease: What it takes of its client's limits, where there are any.
+        residence: Of the version that it keeps in memory, where versions may leave that.
         was_split: Whether it is one of those that several versions of a model share.
         hold: Counts bytes that the request makes the server hold beyond those that it sent, such as what a compressed
             body unpacks to; raises OVERLOADED where there are too many.
@@ -81,6 +86,7 @@ class Call:
     metadata: Mapping[bytes, bytes] = field(default_factory=dict)
     change: str = ""
     lease: Lease | None = None
+    residence: Residence | None = None
     was_split: bool = False
     hold: Callable[[int], None] = _hold_nothing
 
@@ -97,6 +103,38 @@ class Call:
             return None
         self.was_split = True
         return key
+
+    def use(self, residence: Residence) -> None:
+        """Keeps a version in memory until the call ends, or uses another one."""
+        if self.residence is not residence:
+            self._let_go()
+            residence.enter()
+            self.residence = residence
+
+    async def load(self, residence: Residence) -> None:
+        """Waits until a version is in memory, and uses it then; or until that has failed, as its entry says.
+
+        Raises:
+            GatewayError: NOT_READY or OVERLOADED, see `Residence.load`.
+        """
+        self._let_go()  # what it used may be what has to leave
+        begun = time.perf_counter()
+        try:
+            if await residence.load(self.deadline.remaining() - _TELLING_SECONDS):
+                self.residence = residence
+        finally:
+            self.spent("load", begun)
+
+    def _let_go(self) -> None:
+        if self.residence is not None:
+            self.residence.leave()
+            self.residence = None
+
+    def close(self) -> None:
+        """Gives back what it has taken."""
+        if self.lease is not None:
+            self.lease.close()
+        self._let_go()
 
     def phase(self, name: str) -> "_Phase":
         """Returns what adds the time that its body takes to the phase of that name."""

@@ -55,7 +55,7 @@ class Catalog:
             del self._models[name]
         self._newest.clear()
         for listener in self._listeners:
-            listener(replace(dropped, state=State.END, reference=None, handle=None))
+            listener(_ended(dropped))
 
     def become(self, draft: "Catalog") -> None:
         """Takes over all that another catalog says, at once; notifies listeners of each changed version."""
@@ -65,11 +65,7 @@ class Catalog:
         self._newest.clear()
         now = self._entries()
         changed = [entry for key, entry in now.items() if before.get(key) is not entry]
-        gone = [
-            replace(entry, state=State.END, reference=None, handle=None)
-            for key, entry in before.items()
-            if key not in now
-        ]
+        gone = [_ended(entry) for key, entry in before.items() if key not in now]
         for entry in (*changed, *gone):
             for listener in self._listeners:
                 listener(entry)
@@ -268,6 +264,11 @@ class Catalog:
         if self._needs_all:
             return self._announced and bool(readiness) and all(readiness.values())
         return self._filled and any(readiness.values())
+
+
+def _ended(entry: ModelVersion) -> ModelVersion:
+    """Returns what is told of a version that is gone; it keeps nothing of it."""
+    return replace(entry, state=State.END, reference=None, handle=None, residence=None)
 
 
 def _version(target: Target) -> int:

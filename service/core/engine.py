@@ -17,6 +17,8 @@ from service.core.offload import INLINE_BYTES
 from service.core.rate_limits import RateLimits
 from service.core.record import Record, Recorder
 from service.core.request import InferenceRequest
+from service.core.residence import StandbyError
+from service.core.rights import Access
 from service.core.signature import check_inputs, check_outputs, rows_if_valid
 from service.core.tensors import Signature, Tensor, byte_size
 from service.core.visibility import Models
@@ -97,14 +99,21 @@ class Engine:
             self._bounds.check_name(wanted.label, where="label")
 
     def resolve(self, wanted: ModelRef, call: Call) -> ModelVersion:
-        """Finds the version that is to answer, and notes it on the call.
+        """Finds the version that is to answer, and notes it on the call, which keeps it in memory.
 
         Raises:
             GatewayError: MODEL_NOT_FOUND, LABEL_NOT_FOUND, FORBIDDEN or NOT_READY; what `address` raises.
+            StandbyError: It is not in memory, and is to be run, or was never loaded.
         """
         self.address(wanted, call)
         version = self._models.of(call).resolve(wanted, call)
         call.version = version.version
+        residence = version.residence
+        if residence is not None and residence is not call.residence:
+            if residence.is_loaded:
+                call.use(residence)
+            elif call.access is Access.INFER or not version.is_described:
+                raise StandbyError(residence)
         return version
 
     def labels(self, name: str, call: Call) -> Mapping[str, int]:

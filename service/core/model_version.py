@@ -8,16 +8,20 @@ from pathlib import Path
 
 from service.core.drift_reference import Reference
 from service.core.load_progress import LoadProgress
+from service.core.residence import Residence
 from service.core.tasks import Task
 from service.core.tensors import Signature
 
 
 class State(StrEnum):
-    """Where a version is in its life; TensorFlow Serving's states."""
+    """Where a version is in its life: TensorFlow Serving's states, and KServe's word for one that is not in memory."""
 
     START = "START"
     LOADING = "LOADING"
     AVAILABLE = "AVAILABLE"
+    STANDBY = "STANDBY"
+    """Available, and not in memory: it answers once it is loaded, which the first request brings about. It is told, and
+    never an entry's own state."""
     UNLOADING = "UNLOADING"
     END = "END"
 
@@ -38,6 +42,7 @@ class ModelVersion:
         progress: How far it is, while it is being loaded.
         folder: Where its files lie, where this server can read them.
         handle: The backend's own; what it refers to lives as long as a request holds this version.
+        residence: Whether it is in memory, where it may leave that while it is available.
         serial: Another one for each time that a version is loaded.
     """
 
@@ -55,12 +60,25 @@ class ModelVersion:
     progress: LoadProgress | None = field(default=None, repr=False, compare=False)
     folder: Path | None = field(default=None, repr=False, compare=False)
     handle: object = field(default=None, repr=False, compare=False)
+    residence: Residence | None = field(default=None, repr=False, compare=False)
     serial: int = field(default_factory=count().__next__, repr=False, compare=False)
 
     @property
     def is_unloaded(self) -> bool:
         """Whether it was taken out of service on purpose, which is no failure."""
         return self.state is State.END and not self.error
+
+    @property
+    def told_state(self) -> State:
+        """Its state as it is told: STANDBY for one that is available, and not in memory."""
+        if self.state is State.AVAILABLE and self.residence is not None and not self.residence.is_loaded:
+            return State.STANDBY
+        return self.state
+
+    @property
+    def is_described(self) -> bool:
+        """Whether it is known what it takes and gives: it was loaded once, for whatever it is loaded again."""
+        return bool(self.signatures)
 
 
 @dataclass(slots=True)

@@ -142,4 +142,4 @@ class Rollouts:
         if not self._catalog.has(model, version):
             return None
         entry = self._catalog.find(ModelRef(model, version))
-        return entry if entry.state is State.AVAILABLE else None
+        return entry if entry.state is State.AVAILABLE and entry.is_described else None

@@ -195,17 +195,29 @@ class Shadows:
             self._ended(copy, Outcome.COMPARED, found, seconds=seconds)
 
     async def _answer(self, copy: _Copy) -> Outputs:
-        request, deadline = copy.request, Deadline.after(_SECONDS)
         if copy.shadow.address:
-            return await self._elsewhere(copy.shadow.address, _numbered(copy), request, deadline)
-        version = self._catalog.find(ModelRef(request.version.name, copy.shadow.version))
+            return await self._elsewhere(copy.shadow.address, _numbered(copy), copy.request, Deadline.after(_SECONDS))
+        model, number = copy.request.version.name, copy.shadow.version
+        version = self._catalog.find(ModelRef(model, number))
         if version.state is not State.AVAILABLE:
             raise GatewayError(ErrorKind.NOT_READY, f"version {version.version} is {version.state}")
+        if (residence := version.residence) is None:
+            return await self._answer_of(version, copy.request)
+        # It is loaded for its copies only where nobody has to leave memory for it.
+        if not await residence.load_beside():
+            raise GatewayError(ErrorKind.NOT_READY, f"version {number} is not in memory, where there is no room for it")
+        try:
+            return await self._answer_of(self._catalog.find(ModelRef(model, number)), copy.request)
+        finally:
+            residence.leave()
+
+    async def _answer_of(self, version: ModelVersion, request: InferenceRequest) -> Outputs:
         signature = version.signatures.get(request.signature.name)
         if signature is None or rows_if_valid(signature, request.inputs) is None:
             text = f"version {version.version} takes no such requests for {request.signature.name}"
             raise GatewayError(ErrorKind.SIGNATURE_NOT_FOUND, text)
-        return await self._run(version, InferenceRequest(version, signature, request.inputs, request.rows), deadline)
+        copied = InferenceRequest(version, signature, request.inputs, request.rows)
+        return await self._run(version, copied, Deadline.after(_SECONDS))
 
     def _ended(
         self,

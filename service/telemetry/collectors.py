@@ -65,7 +65,7 @@ class ModelStates(Collector):
         for name in self._catalog.names():
             for version in self._catalog.versions(name):
                 for state in State:
-                    family.add_metric([name, str(version.version), state.value], float(state is version.state))
+                    family.add_metric([name, str(version.version), state.value], float(state is version.told_state))
         yield family
         yield GaugeMetricFamily(
             "tensorgate_models_unserved",

@@ -14,6 +14,7 @@ from service.core.call import Call
 from service.core.client_address import client_at
 from service.core.deadline import Deadline
 from service.core.identity import Authenticator
+from service.core.residence import Residence, StandbyError
 from service.core.rights import Access
 from service.core.tracing import Tracer
 from service.errors import OK, ErrorKind, GatewayError, OutdatedVersionError, as_gateway_error
@@ -113,8 +114,7 @@ class Calls:
             # The frames in its traceback refer to the request, and to the error itself.
             return refuse(error.with_traceback(None), call)
         finally:
-            if call.lease is not None:
-                call.lease.close()
+            call.close()
             if place is not None or code != OK:
                 self.report(call, str(code))
 
@@ -136,22 +136,30 @@ async def _authenticate(call: Call, authenticator: Authenticator) -> None:
         raise GatewayError(ErrorKind.FORBIDDEN, text)
 
 
-async def answered_again(answer: Callable[[], Awaitable[OutT]]) -> OutT:
+async def answered_again(answer: Callable[[], Awaitable[OutT]], call: Call) -> OutT:
     """Returns the answer; where the version that the request was resolved to has left, that of a second try.
 
-    A request that named no version is then answered by the next one, and one that did is told that it is gone.
+    A request that named no version is then answered by the next one, and one that did is told that it is gone. Where
+    the version is not in memory, the second try is made when it is; and one more where it is another one's turn then.
 
     Args:
-        answer: Resolves the request and answers it; may be called twice.
+        answer: Resolves the request and answers it; may be called several times.
+        call: That it is part of.
 
     Raises:
-        Exception: What ``answer`` raises.
+        Exception: What ``answer`` raises, and what `Call.load` does.
     """
+    awaited: Residence | None = None
     try:
         return await answer()
     except OutdatedVersionError:
         pass  # the second try is made out here, so that its errors do not refer to the first
-    return await answer()
+    except StandbyError as standby:
+        awaited = standby.residence
+    if awaited is None:
+        return await answer()
+    await call.load(awaited)
+    return await answered_again(answer, call)
 
 
 def request_id_of(given: str | None) -> str:

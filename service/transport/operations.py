@@ -117,9 +117,10 @@ class Operations:
 
 def _state(entry: ModelVersion) -> dict[str, Any]:
     """Returns the state of a version, and how far it is while it is being loaded."""
-    state: dict[str, Any] = {"state": entry.state.value, "error": entry.error}
-    if entry.progress is not None:
-        state["progress"] = entry.progress.told()
+    state: dict[str, Any] = {"state": entry.told_state.value, "error": entry.error}
+    progress = entry.progress if entry.residence is None else entry.residence.progress
+    if progress is not None:
+        state["progress"] = progress.told()
     return state
 
 

@@ -97,7 +97,7 @@ class OrderedStreams:
         code: str = OK
         try:
             with call.deadline.enforced():
-                response = await answered_again(lambda: method.message.handle(request, call))
+                response = await answered_again(lambda: method.message.handle(request, call), call)
                 with call.phase("encode"):
                     answer = method.message.serialize(response)
                 call.answered = len(answer)
@@ -111,8 +111,7 @@ class OrderedStreams:
             # The frames in its traceback refer to the request, and to the error itself.
             return method.message.serialize(method.failed(request, error.with_traceback(None), call))
         finally:
-            if call.lease is not None:
-                call.lease.close()
+            call.close()
             stream.messages += 1
             stream.model, stream.version = call.model, call.version
             self.report(call, code)

@@ -3,9 +3,9 @@
 import asyncio
 import importlib.util
 import logging
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,10 +16,14 @@ from service.backends.references import reference_in
 from service.backends.registry import BackendOptions
 from service.backends.savedmodel.folder import Key
 from service.backends.savedmodel.isolated import HelperRunner
+from service.backends.savedmodel.loading import Recorded
+from service.backends.savedmodel.memory import Memory
+from service.backends.savedmodel.resident import Held, Resident
 from service.backends.savedmodel.runners import OwnProcess, Runner, Source
+from service.backends.savedmodel.served_versions import Loading
 from service.backends.savedmodel.source import ModelSource
 from service.backends.savedmodel.trust import Trust
-from service.backends.savedmodel.version_manager import Loading, VersionManager
+from service.backends.savedmodel.version_manager import VersionManager
 from service.core.batch_policy import ServingOptions
 from service.core.catalog import Catalog
 from service.core.deadline import Deadline
@@ -61,10 +65,11 @@ class SavedModelBackend:
         source = ModelSource(options.models.absolute(), options.policy, watched=options.trusted_hashes)
         self._runner = _runner(options)
         self._loads = ThreadPoolExecutor(1, thread_name_prefix="load")
+        self._memory = Memory(options.memory, bring=self._bring, collect=self._collect)
         self._manager = VersionManager(
             source if options.configs is None else source.listing(options.configs),
             catalog=Catalog(),
-            loading=Loading(self._loads, self._load),
+            loading=Loading(self._loads, self._load, self._load_again, self._memory),
         )
         self._changing = asyncio.Lock()
         self._polling: asyncio.Task[None] | None = None
@@ -72,7 +77,7 @@ class SavedModelBackend:
     async def start(self, catalog: Catalog) -> None:
         """Loads the versions of the source one by one, and starts polling for changes."""
         self._manager.catalog = catalog
-        await self._runner.start(lambda: self._manager)
+        await self._runner.start(lambda: self._manager.served)
         async with self._changing:
             await self._manager.start()
         if self._poll_seconds:
@@ -94,6 +99,7 @@ class SavedModelBackend:
         """Cancels the loads and runs that have not begun; those that have begun are ignored."""
         if self._polling is not None:
             self._polling.cancel()
+        self._memory.close()
         self._loads.shutdown(wait=False, cancel_futures=True)
         await self._runner.close()
 
@@ -122,7 +128,7 @@ class SavedModelBackend:
         async with self._changing:
             await self._require(name)
             self._manager.retry(name)
-            await self._manager.reconcile(settled={name})
+            await self._manager.reconcile(settled={name}, asked={name})
 
     async def unload(self, name: str) -> None:
         """Drops the model's versions; the catalog lists them as ended."""
@@ -157,22 +163,60 @@ class SavedModelBackend:
         async with self._changing:
             await self._manager.reconcile(settled=set())
 
-    async def _load(self, key: Key, folder: Path, options: ServingOptions, progress: LoadProgress) -> ModelVersion:
-        """Loads a version; where only trusted ones are, a copy that was checked, which then has done its part."""
+    async def _bring(self, resident: Resident, beside: bool) -> None:
+        async with self._changing:
+            served = self._manager.served.versions.get(resident.key)
+            if served is not None and served.handle is resident:
+                await self._manager.bring(resident.key, beside=beside)
+
+    async def _collect(self) -> None:
+        await self._manager.collect()
+
+    async def _load(self, resident: Resident, options: ServingOptions, progress: LoadProgress) -> ModelVersion:
+        """Loads a version and finds out what it is like; its handle is what it holds."""
+        async with self._source(resident, progress) as source:
+            version = await self._runner.attempt(partial(self._loaded, resident, source, options, progress))
+            return replace(version, folder=resident.found.folder)
+
+    async def _load_again(self, resident: Resident, options: ServingOptions, progress: LoadProgress) -> Held:
+        """Loads a version of which all is known."""
+        async with self._source(resident, progress) as source:
+            held, _ = await self._runner.attempt(partial(self._held, resident, source, options, progress))
+            return held
+
+    @asynccontextmanager
+    async def _source(self, resident: Resident, progress: LoadProgress) -> AsyncIterator[Source]:
+        """Yields where a version is loaded from, with room for it; where only trusted ones are, from a checked copy."""
+        progress.enter("making room in memory")
+        await self._memory.make_room(resident.found.memory_bytes)
+        key, folder = resident.key, resident.found.folder
         if self._trust is None:
-            source = Source(folder, lambda: nullcontext(folder))
-            version = await self._runner.attempt(partial(self._loaded, key, source, options, progress))
-            return replace(version, folder=folder)
+            yield Source(folder, lambda: nullcontext(folder))
+            return
         with TemporaryDirectory(prefix="tensorgate-", ignore_cleanup_errors=True) as copy:
             run = asyncio.get_running_loop().run_in_executor
             await run(self._loads, self._trust.copy, key, folder, Path(copy), progress)
-            source = Source(Path(copy), partial(_copied, self._trust, key, folder))
-            version = await self._runner.attempt(partial(self._loaded, key, source, options, progress))
-            return replace(version, folder=folder)
+            yield Source(Path(copy), partial(_copied, self._trust, key, folder))
 
-    async def _loaded(self, key: Key, source: Source, options: ServingOptions, progress: LoadProgress) -> ModelVersion:
+    async def _held(
+        self, resident: Resident, source: Source, options: ServingOptions, progress: LoadProgress
+    ) -> tuple[Held, Recorded]:
+        """Loads a model; its memory is free again once it has ended, or could not be loaded."""
+        taken = self._memory.take(resident.found.memory_bytes)
+        load = partial(self._runner.load, source, options.shapes, progress, ended=taken.give_back)
+        try:
+            model, recorded = await asyncio.get_running_loop().run_in_executor(self._loads, load)
+        except BaseException:
+            taken.give_back()
+            raise
+        return Held(model, taken), recorded
+
+    async def _loaded(
+        self, resident: Resident, source: Source, options: ServingOptions, progress: LoadProgress
+    ) -> ModelVersion:
         loop = asyncio.get_running_loop()
-        model, recorded = await loop.run_in_executor(self._loads, self._runner.load, source, options.shapes, progress)
+        held, recorded = await self._held(resident, source, options, progress)
+        model = held.model
 
         async def run(signature: Signature, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
             # Not on a thread that a request may need.
@@ -190,7 +234,7 @@ class SavedModelBackend:
             recorded=recorded,
         )
         return ModelVersion(
-            *key,
+            *resident.key,
             State.AVAILABLE,
             signatures=model.signatures,
             task=described.task,
@@ -198,7 +242,7 @@ class SavedModelBackend:
             unbatched=unbatched,
             unservable=model.unservable,
             reference=await reference_in(source.folder, model.signatures),
-            handle=model,
+            handle=held,
         )
 
 

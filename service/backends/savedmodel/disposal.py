@@ -2,7 +2,7 @@
 
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 
 
@@ -17,9 +17,13 @@ class Disposal:
         self._pending: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         threading.Thread(target=self._run, name="disposal", daemon=True).start()
 
-    def after(self, thing: object, work: Callable[[], None]) -> None:
-        """Does the work once the thing is gone; it must not refer to the thing."""
-        weakref.finalize(thing, self._pending.put, work).atexit = False
+    def after(self, thing: object, *works: Callable[[], None]) -> None:
+        """Does the works, one after the other, once the thing is gone; they must not refer to the thing."""
+        weakref.finalize(thing, self._put, works).atexit = False
+
+    def _put(self, works: Iterable[Callable[[], None]]) -> None:
+        for work in works:
+            self._pending.put(work)
 
     def close(self) -> None:
         """Does no more once all that waits is done."""

@@ -14,6 +14,9 @@ from service.codecs.model_config import NOT_A_NAME, is_model_name
 
 _VERSION = re.compile(r"0*([0-9]{1,19})")
 _MAX_VERSION = 2**63 - 1
+_MODEL_BYTES = 2**20
+_BESIDE = "assets.extra"
+"""Folder of a version with what TensorFlow does not read."""
 _MAX_FILES = 10_000
 """Of one version; a link may lead to all of a disk."""
 _MAX_ODDITIES = 10
@@ -36,12 +39,19 @@ class FoundVersion:
         files: Path, size and time of change of each of its files, and where links lead.
         error: Why it cannot be loaded, where that is known already.
         oddities: What is wrong with parts of it; the rest may do all the same.
+        model_bytes: Of its graph, variables and assets; not of what only lies beside them (``assets.extra``).
     """
 
     folder: Path
     files: frozenset[FileState] = frozenset()
     error: str = ""
     oddities: tuple[str, ...] = ()
+    model_bytes: int = 0
+
+    @property
+    def memory_bytes(self) -> int:
+        """About how many bytes it takes once it is loaded."""
+        return _MODEL_BYTES + self.model_bytes
 
     def beside(self, state: FileState) -> "FoundVersion":
         """Returns it as it is where a file beside it is in that state: another one after a change of that file."""
@@ -123,7 +133,7 @@ def versions_in(base_path: Path) -> Iterator[tuple[int, FoundVersion]]:
     versions: dict[int, list[FoundVersion]] = {}
     for folder in sorted(base_path.iterdir(), key=lambda folder: (len(folder.name), folder.name)):
         number = _number(folder.name)
-        if number is not None and (found := _found(folder)) is not None:
+        if number is not None and (found := version_in(folder)) is not None:
             versions.setdefault(number, []).append(found)
     for number, several in versions.items():
         chosen = min(several, key=lambda found: bool(found.error))
@@ -140,7 +150,7 @@ def _number(name: str) -> int | None:
     return int(match[1]) if match is not None and int(match[1]) <= _MAX_VERSION else None
 
 
-def _found(folder: Path) -> FoundVersion | None:
+def version_in(folder: Path) -> FoundVersion | None:
     """Returns what a folder with the name of a version holds; ``None`` where that is no version."""
     try:
         names = {path.name for path in folder.iterdir()}
@@ -153,7 +163,7 @@ def _found(folder: Path) -> FoundVersion | None:
 def _looked_through(folder: Path, model_file: str) -> FoundVersion:
     files = {(os.path.realpath(folder), 0, 0)}
     unreadable: dict[str, str] = {}
-    error = ""
+    error, model_bytes = "", 0
     for path, status in contents(folder):
         name = str(path.relative_to(folder)).encode("utf-8", "backslashreplace").decode()
         if len(files) + len(unreadable) > _MAX_FILES:
@@ -163,6 +173,8 @@ def _looked_through(folder: Path, model_file: str) -> FoundVersion:
             continue
         leads_to = f" -> {os.path.realpath(path)}" if path.is_symlink() else ""
         files.add((f"{path}{leads_to}", status.st_size, status.st_mtime_ns))
+        if stat.S_ISREG(status.st_mode) and _BESIDE not in path.parts:
+            model_bytes += status.st_size
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
             error = f"{name} is neither a file nor a folder"  # whoever opens it may wait for ever
         elif name == model_file and not stat.S_ISREG(status.st_mode):
@@ -170,7 +182,7 @@ def _looked_through(folder: Path, model_file: str) -> FoundVersion:
     if model_file in unreadable:
         error = f"{model_file} cannot be read: {unreadable.pop(model_file)}"
     oddities = tuple(f"{name} cannot be read: {why}" for name, why in islice(unreadable.items(), _MAX_ODDITIES))
-    return FoundVersion(folder, frozenset(files), error, oddities)
+    return FoundVersion(folder, frozenset(files), error, oddities, model_bytes)
 
 
 def contents(folder: Path) -> Iterator[tuple[Path, os.stat_result | OSError]]:

@@ -20,7 +20,7 @@ from service.backends.savedmodel.helper_process import HelperProcess
 from service.backends.savedmodel.loading import Recorded
 from service.backends.savedmodel.remote_model import RemoteModel
 from service.backends.savedmodel.run_threads import RunThreads
-from service.backends.savedmodel.runners import Holder, Model, Source
+from service.backends.savedmodel.runners import HasModel, Holder, Model, Source, model_of
 from service.backends.savedmodel.turns import Turns
 from service.core import native_output
 from service.core.batch_policy import ShapeMode
@@ -87,13 +87,15 @@ class HelperRunner:
             self._turns.leave()
             self._turns.end_alone()
 
-    def load(self, source: Source, shapes: ShapeMode, progress: LoadProgress) -> tuple[Model, Recorded]:
+    def load(
+        self, source: Source, shapes: ShapeMode, progress: LoadProgress, *, ended: Callable[[], None]
+    ) -> tuple[Model, Recorded]:
         """Loads a version; called in an attempt."""
         if self._process is None:
             raise RunEndedError("there is no process that runs the models")
         model = RemoteModel(self._process, source, shapes, progress)
         self._models[next(self._numbers)] = model
-        self._disposal.after(model, model.place.drop)
+        self._disposal.after(model, model.place.drop, ended)
         return model, model.take_recorded()
 
     async def run(
@@ -106,9 +108,9 @@ class HelperRunner:
         alone: bool = False,
     ) -> Mapping[str, Tensor]:
         """Runs in the helper process, once there is one; a run that has begun there goes on whatever its deadline."""
+        model = model_of(version)
         if alone or not self._turns.entered():
             await self._enter(deadline, alone=alone)
-        model = cast("Model", version.handle)
         try:
             return await self._runs.run(model, version.name, partial(model.run, signature, inputs))
         except RunEndedError:
@@ -226,8 +228,10 @@ class HelperRunner:
 
     def _resume(self, holder: Holder) -> None:
         for version in holder.held():
-            model = cast("RemoteModel", version.handle)
-            if model.broken:
+            model = cast("RemoteModel | None", cast("HasModel", version.handle).model)
+            if model is None:  # on standby: it is loaded when it is asked for
+                holder.resume(replace(version, load_seconds=0.0))
+            elif model.broken:
                 holder.give_up(version, model.broken, as_it_is=model.suspected)
             else:
                 holder.resume(replace(version, load_seconds=model.seconds))

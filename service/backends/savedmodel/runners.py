@@ -15,6 +15,7 @@ from service.core.deadline import Deadline
 from service.core.load_progress import LoadProgress
 from service.core.model_version import ModelVersion
 from service.core.tensors import Signature, Tensor
+from service.errors import OutdatedVersionError
 
 ResultT = TypeVar("ResultT")
 
@@ -55,6 +56,14 @@ class Model(Protocol):
         """
 
 
+class HasModel(Protocol):
+    """The handle of a version."""
+
+    @property
+    def model(self) -> Model | None:
+        """Its model, while it is in memory."""
+
+
 class Holder(Protocol):
     """Holds the versions that are served."""
 
@@ -80,8 +89,16 @@ class Runner(Protocol):
     async def attempt(self, loading: Callable[[], Awaitable[ResultT]]) -> ResultT:
         """Does what loads a version and tries it out."""
 
-    def load(self, source: Source, shapes: ShapeMode, progress: LoadProgress) -> tuple[Model, Recorded]:
+    def load(
+        self, source: Source, shapes: ShapeMode, progress: LoadProgress, *, ended: Callable[[], None]
+    ) -> tuple[Model, Recorded]:
         """Loads a version on this thread; returns it, and some of the requests that warmed it up.
+
+        Args:
+            source: Of the version.
+            shapes: Which shapes it is given.
+            progress: Told how far it is.
+            ended: Called, on any thread, when nobody refers to the model any more and what it took is free.
 
         Raises:
             GatewayError: BACKEND_FAILED when it cannot be served.
@@ -107,6 +124,18 @@ class Runner(Protocol):
         """Releases all that it has; what runs has run for nobody."""
 
 
+def model_of(version: ModelVersion) -> Model:
+    """Returns the model of a version that is in memory.
+
+    Raises:
+        OutdatedVersionError: It has left; whoever uses a version keeps it there.
+    """
+    model = cast("HasModel", version.handle).model
+    if model is None:
+        raise OutdatedVersionError("the version left memory while the request was on its way; try again")
+    return model
+
+
 class OwnProcess:
     """Runs models in this process, each on threads of its own.
 
@@ -127,10 +156,12 @@ class OwnProcess:
         """Does it."""
         return await loading()
 
-    def load(self, source: Source, shapes: ShapeMode, progress: LoadProgress) -> tuple[Model, Recorded]:
+    def load(
+        self, source: Source, shapes: ShapeMode, progress: LoadProgress, *, ended: Callable[[], None]
+    ) -> tuple[Model, Recorded]:
         """Loads a version; imports TensorFlow before the first one."""
         model, recorded, _ = load_and_warm_up(source.folder, self._threads, shapes, progress)
-        self._disposal.after(model, model.calls.clear)  # which ends its session
+        self._disposal.after(model, model.calls.clear, ended)  # the first ends its session
         return model, recorded
 
     async def run(
@@ -143,7 +174,7 @@ class OwnProcess:
         alone: bool = False,
     ) -> Mapping[str, Tensor]:
         """Runs on the model's next free thread; a run that has begun cannot be stopped, whatever its deadline."""
-        model = cast("Model", version.handle)
+        model = model_of(version)
         return await self._runs.run(model, version.name, partial(model.run, signature, inputs))
 
     async def close(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from service.backends.savedmodel.folder import FoundVersion, Key, Scan, find_versions, state_of, versions_in
+from service.backends.savedmodel.folder import FoundVersion, Key, Scan, find_versions, state_of, version_in, versions_in
 from service.backends.savedmodel.layout import cure
 from service.backends.savedmodel.places import Places
 from service.core.batch_policy import AS_THE_SERVER, ServingOptions
@@ -51,6 +51,11 @@ class ModelSource:
             return scan
         state = state_of(self.watched)
         return replace(scan, versions={key: found.beside(state) for key, found in scan.versions.items()})
+
+    def look(self, folder: Path) -> FoundVersion:
+        """Returns what is in the folder of one version, as `scan` does."""
+        found = version_in(folder) or FoundVersion(folder, error="there is no model in its folder any more")
+        return found if self.watched is None else found.beside(state_of(self.watched))
 
     def _listed(self, configs: Mapping[str, ModelConfig]) -> Scan:
         versions: dict[Key, FoundVersion] = {}

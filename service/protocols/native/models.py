@@ -42,10 +42,10 @@ _FORMS = {
 
 
 def kind_of(version: ModelVersion) -> str:
-    """Returns ``image_classifier``, ``forecaster`` or ``generic``; empty for a version that is not loaded."""
+    """Returns ``image_classifier``, ``forecaster`` or ``generic``; empty for a version that was never loaded."""
     if version.task is not None:
         return version.task.kind
-    return "generic" if version.state is State.AVAILABLE else ""
+    return "generic" if version.state is State.AVAILABLE and version.is_described else ""
 
 
 def require_task(version: ModelVersion, task: type[TaskT]) -> TaskT:
@@ -107,7 +107,7 @@ def _version(engine: Engine, version: ModelVersion) -> ModelVersionInfo:
     task = version.task
     return ModelVersionInfo(
         version=version.version,
-        state=version.state.value,
+        state=version.told_state.value,
         error=version.error,
         kind=kind_of(version),
         image_classifier=_image_classifier(task) if isinstance(task, ImageClassifier) else None,

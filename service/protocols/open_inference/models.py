@@ -28,6 +28,8 @@ _STATES = {
     State.END: "UNAVAILABLE",
 }
 _UNLOADED = "unloaded"
+_STANDBY = "not in memory, and loaded when it is asked for"
+"""Of a version that is READY all the same: it answers, after a moment."""
 _NUMBER = re.compile("0*([0-9]+)")
 _MAX_VERSION = 2**63 - 1
 _HARMLESS = frozenset({"unload_dependents"})
@@ -232,5 +234,11 @@ def _entry(entry: ModelVersion) -> IndexEntry:
         "name": entry.name,
         "version": str(entry.version),
         "state": _STATES[entry.state],
-        "reason": (entry.error or _UNLOADED) if entry.state is State.END else "",
+        "reason": _reason(entry),
     }
+
+
+def _reason(entry: ModelVersion) -> str:
+    if entry.told_state is State.STANDBY:
+        return _STANDBY
+    return (entry.error or _UNLOADED) if entry.state is State.END else ""

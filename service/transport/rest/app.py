@@ -24,6 +24,8 @@ from service.transport.tls import CERTIFICATE
 Headers = Sequence[tuple[bytes, bytes]]
 
 _REQUEST_ID, _TIMEOUT = REQUEST_ID.encode(), b"x-request-timeout"
+_LOAD = "load"
+"""The phase in which a request waits for its model, whose length it is told."""
 _ASKED_CHARACTERS = 100
 """Of the name of a model in a path, for the log."""
 
@@ -96,7 +98,7 @@ class RestApp:
             held.admit()
             call.size = len(body)
             request = HttpRequest(params, scope["query_string"], scope["headers"], body)
-            answer = await answered_again(lambda: route.handle(request, call))
+            answer = await answered_again(lambda: route.handle(request, call), call)
             call.status, call.answered = answer.status, len(answer.body)
             return answer
 
@@ -175,6 +177,8 @@ async def _send(response: HttpResponse, common: Headers, scope: Scope, send: Sen
     headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.headers.items()]
     if call.was_split and call.version is not None:  # not all protocols say which version answers
         headers.append((b"x-tensorgate-model-version", b"%d" % call.version))
+    if (waited := call.phases.get(_LOAD)) is not None:
+        headers.append((b"server-timing", b"%s;dur=%.0f" % (_LOAD.encode(), waited * 1000)))  # milliseconds
     if call.lease is not None and (quotas := call.lease.quotas()):
         headers += quota_headers(quotas)
     await send({"type": "http.response.start", "status": response.status, "headers": headers})

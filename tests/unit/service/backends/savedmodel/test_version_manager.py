@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from service.backends.savedmodel.folder import Key
+from service.backends.savedmodel.resident import Held, Resident
+from service.backends.savedmodel.served_versions import Loading
 from service.backends.savedmodel.source import ModelSource
-from service.backends.savedmodel.version_manager import Loading, VersionManager
+from service.backends.savedmodel.version_manager import VersionManager
 from service.core.batch_policy import ServingOptions
 from service.core.catalog import Catalog
 from service.core.load_progress import LoadProgress
@@ -22,18 +24,22 @@ from service.core.versions import VersionPolicy
 from tests.version_folders import empty_version
 
 
+async def again(resident: Resident, options: ServingOptions, progress: LoadProgress) -> Held:
+    raise AssertionError("nothing leaves memory where there is no bound")
+
+
 @pytest.fixture
 def manager(tmp_path: Path) -> Iterator[VersionManager]:
     """A manager of a folder in which the model ``good`` has the versions 1 and 2, and ``other`` the version 1."""
     for version in ("good/1", "good/2", "other/1"):
         empty_version(tmp_path / version)
 
-    async def load(key: Key, folder: Path, options: ServingOptions, progress: LoadProgress) -> ModelVersion:
-        return ModelVersion(*key, State.AVAILABLE)
+    async def load(resident: Resident, options: ServingOptions, progress: LoadProgress) -> ModelVersion:
+        return ModelVersion(*resident.key, State.AVAILABLE)
 
     with ThreadPoolExecutor(1) as pool:
         source = ModelSource(tmp_path, VersionPolicy(newest=None))
-        yield VersionManager(source, catalog=Catalog(), loading=Loading(pool, load))
+        yield VersionManager(source, catalog=Catalog(), loading=Loading(pool, load, again))
 
 
 def states(manager: VersionManager) -> dict[Key, str]:
@@ -161,15 +167,15 @@ async def test_an_empty_folder_that_is_not_the_one_it_was_changes_nothing(
 async def test_a_models_folder_that_was_unmounted_changes_nothing(tmp_path: Path) -> None:
     empty_version(tmp_path / "models" / "good" / "1")
 
-    async def load(key: Key, folder: Path, options: ServingOptions, progress: LoadProgress) -> ModelVersion:
-        return ModelVersion(*key, State.AVAILABLE)
+    async def load(resident: Resident, options: ServingOptions, progress: LoadProgress) -> ModelVersion:
+        return ModelVersion(*resident.key, State.AVAILABLE)
 
     for listed in (False, True):
         source = ModelSource(tmp_path / "models", VersionPolicy())
         if listed:
             source = source.listing([ModelConfig("good", tmp_path / "models" / "good")])
         with ThreadPoolExecutor(1) as pool:
-            manager = VersionManager(source, catalog=Catalog(), loading=Loading(pool, load))
+            manager = VersionManager(source, catalog=Catalog(), loading=Loading(pool, load, again))
             await manager.start()
             mount_point = tmp_path / "models" / "good" if listed else tmp_path / "models"
             mount_point.rename(tmp_path / "mounted")
@@ -191,14 +197,14 @@ async def test_a_swap_has_a_version_that_failed_tried_again(tmp_path: Path) -> N
     (tmp_path / "..data").symlink_to("..1")
     (tmp_path / "sales").symlink_to("..data/sales")
 
-    async def load(key: Key, folder: Path, options: ServingOptions, progress: LoadProgress) -> ModelVersion:
-        if await asyncio.to_thread(os.path.realpath, folder) != str(tmp_path / "..2" / "sales" / "1"):
+    async def load(resident: Resident, options: ServingOptions, progress: LoadProgress) -> ModelVersion:
+        if await asyncio.to_thread(os.path.realpath, resident.found.folder) != str(tmp_path / "..2" / "sales" / "1"):
             raise ValueError
-        return ModelVersion(*key, State.AVAILABLE)
+        return ModelVersion(*resident.key, State.AVAILABLE)
 
     with ThreadPoolExecutor(1) as pool:
         source = ModelSource(tmp_path, VersionPolicy())
-        manager = VersionManager(source, catalog=Catalog(), loading=Loading(pool, load))
+        manager = VersionManager(source, catalog=Catalog(), loading=Loading(pool, load, again))
         await manager.start()
         assert states(manager)["sales", 1].startswith("END")
         (tmp_path / "..new").symlink_to("..2")
@@ -211,13 +217,13 @@ async def test_what_is_suspended_loads_and_comes_back_as_it_was_or_is_given_up(
     manager: VersionManager, tmp_path: Path
 ) -> None:
     await manager.start()
-    before = {(version.name, version.version): version for version in manager.held()}
-    manager.suspend()
+    before = {(version.name, version.version): version for version in manager.served.held()}
+    manager.served.suspend()
     await look(manager)  # which changes nothing of it
     assert set(states(manager).values()) == {"LOADING"}
-    manager.resume(before["good", 1])
-    manager.give_up(before["good", 2], "it is lost", as_it_is=False)
-    manager.give_up(before["other", 1], "it ends what loads it", as_it_is=True)
+    manager.served.resume(before["good", 1])
+    manager.served.give_up(before["good", 2], "it is lost", as_it_is=False)
+    manager.served.give_up(before["other", 1], "it ends what loads it", as_it_is=True)
     assert manager.catalog.versions("good")[1] is before["good", 1]
     assert states(manager) == {
         ("good", 1): "AVAILABLE",

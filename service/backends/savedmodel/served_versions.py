@@ -1,0 +1,218 @@
+"""The versions of one source that are served: how they come to be, and what the catalog says of them."""
+
+import logging
+import time
+from asyncio import get_running_loop
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+from service.backends.savedmodel.folder import FoundVersion, Key
+from service.backends.savedmodel.memory import Memory
+from service.backends.savedmodel.resident import Held, Resident
+from service.core.batch_policy import ServingOptions
+from service.core.catalog import Catalog
+from service.core.load_progress import LoadProgress
+from service.core.model_version import ModelVersion, State
+from service.errors import ErrorKind, GatewayError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """How versions are loaded.
+
+    Attributes:
+        pool: Runs what would block the event loop.
+        load: Loads a version, finds out what it is like, and returns it, available, to be served so, with what it
+            holds as its handle; tells how far it is; raises where there is none.
+        again: Loads a version once more that is as it was, and returns what it holds.
+        memory: That they take.
+    """
+
+    pool: Executor
+    load: Callable[[Resident, ServingOptions, LoadProgress], Awaitable[ModelVersion]]
+    again: Callable[[Resident, ServingOptions, LoadProgress], Awaitable[Held]]
+    memory: Memory = field(default_factory=Memory)
+
+
+class ServedVersions:
+    """Loads versions and records those that are served, and those that cannot be.
+
+    Args:
+        catalog: Receives the state of each version.
+        loading: How versions are loaded.
+
+    Attributes:
+        catalog: May be replaced by one with the same entries.
+        versions: That are served.
+        found: What was on disk of each of them when it was loaded, or seen first.
+        failed: Those that cannot be served, and are not tried again before that changes.
+    """
+
+    def __init__(self, catalog: Catalog, loading: Loading) -> None:
+        self.catalog = catalog
+        self.loading = loading
+        self.versions: dict[Key, ModelVersion] = {}
+        self.found: dict[Key, FoundVersion] = {}
+        self.failed: dict[Key, FoundVersion] = {}
+
+    def held(self) -> list[ModelVersion]:
+        """Returns all of them."""
+        return list(self.versions.values())
+
+    def suspend(self) -> None:
+        """Has the catalog say that none of them can answer for now."""
+        for version in self.versions.values():
+            self.catalog.put(replace(version, state=State.LOADING, load_seconds=0.0, progress=LoadProgress()))
+
+    def resume(self, version: ModelVersion) -> None:
+        """Has the catalog say that one of them can again."""
+        self.serve(version, self.found[version.name, version.version])
+
+    def give_up(self, version: ModelVersion, error: str, *, as_it_is: bool) -> None:
+        """Drops one of them, as one that failed.
+
+        Args:
+            version: The one.
+            error: Why.
+            as_it_is: Whether it is not tried again before its files change, and not at the next look already.
+        """
+        key = (version.name, version.version)
+        logger.error("version %d of model %s cannot be served any more: %s", version.version, version.name, error)
+        del self.versions[key]
+        found = self.found.pop(key)
+        if as_it_is:
+            self.failed[key] = found
+        self.catalog.put(ModelVersion(*key, State.END, error=error))
+
+    def serve(self, version: ModelVersion, found: FoundVersion) -> None:
+        """Enters a version that can answer."""
+        key = (version.name, version.version)
+        if isinstance(version.handle, Resident) and version.residence is not version.handle.residence:
+            version = replace(version, residence=version.handle.residence)
+        self.versions[key] = version
+        self.found[key] = found
+        self.catalog.put(version)
+
+    def drop(self, key: Key, *, as_unloaded: bool) -> None:
+        """Takes one of them out of service; what it holds lives until its last request is answered.
+
+        Args:
+            key: Of the version.
+            as_unloaded: Whether the catalog keeps it, as one that has ended.
+        """
+        handle = self.versions.pop(key).handle
+        del self.found[key]
+        if isinstance(handle, Resident):
+            handle.end()
+        if as_unloaded:
+            self.catalog.put(ModelVersion(*key, State.END))
+        else:
+            self.catalog.drop(*key)
+
+    async def load(self, key: Key, found: FoundVersion, options: ServingOptions, *, is_urgent: bool) -> None:
+        """Makes a version available, or records why it failed.
+
+        Args:
+            key: Of the version.
+            found: What is on disk.
+            options: How it is served.
+            is_urgent: Whether others have to leave memory for it, where that is bounded; else it is on standby where
+                there is no room for it.
+        """
+        if found.error:  # which the scan has logged
+            self._fail(key, found, found.error)
+            return
+        memory = self.loading.memory
+        if reason := memory.reason_against(found.memory_bytes):
+            logger.error("version %d of model %s cannot be served: %s", key[1], key[0], reason)
+            self._fail(key, found, reason)
+            return
+        resident = memory.resident(key, found)
+        if not is_urgent and not memory.has_room(found.memory_bytes):
+            self.serve(ModelVersion(*key, State.AVAILABLE, folder=found.folder, handle=resident), found)
+            return
+        progress = LoadProgress()
+        self.catalog.put(ModelVersion(*key, State.LOADING, progress=progress))
+        self.failed.pop(key, None)
+        began = time.monotonic()
+        try:
+            version = await self.loading.load(resident, options, progress)
+        except Exception as error:
+            self._fail(key, found, _reason(key, error), seconds=time.monotonic() - began)
+            if _is_passing(error):
+                del self.failed[key]
+            return
+        self._admit(resident, version, cast("Held", version.handle), began)
+
+    async def bring(self, key: Key, look: Callable[[], FoundVersion], options: ServingOptions, *, beside: bool) -> bool:
+        """Loads a version that is on standby; where it is not as it was, finds out anew what it is like.
+
+        Args:
+            key: Of the version.
+            look: Returns what is on disk.
+            options: How it is served.
+            beside: Whether that is only done where no other version has to leave memory for it.
+
+        Returns:
+            Whether it can still be served.
+
+        Raises:
+            GatewayError: NOT_READY when there is no room; it stays on standby.
+        """
+        entry = self.versions[key]
+        resident = cast("Resident", entry.handle)
+        resident.stay()  # it may have been to leave, for what has found room meanwhile
+        if resident.is_loaded:
+            return True
+        found = await get_running_loop().run_in_executor(self.loading.pool, look)
+        memory = self.loading.memory
+        if beside and not memory.has_room(found.memory_bytes):
+            return True
+        resident.progress = progress = LoadProgress()
+        began = time.monotonic()
+        is_as_it_was = entry.is_described and found.files == resident.found.files
+        self.found[key] = resident.found = found
+        try:
+            if is_as_it_was:
+                self._admit(resident, entry, await self.loading.again(resident, options, progress), began)
+                return True
+            if reason := found.error or memory.reason_against(found.memory_bytes):
+                raise GatewayError(ErrorKind.LOAD_FAILED, reason)
+            version = await self.loading.load(resident, options, progress)
+            self._admit(resident, version, cast("Held", version.handle), began)
+        except Exception as error:
+            if _is_passing(error):
+                raise
+            # What was served as it is is tried again at the next look: whatever came between may have gone.
+            self.give_up(entry, _reason(key, error), as_it_is=not is_as_it_was)
+            return False
+        return True
+
+    def _admit(self, resident: Resident, version: ModelVersion, held: Held, began: float) -> None:
+        """Serves a version that has been loaded, and lets those go on that wait for it."""
+        resident.put(held)
+        resident.seconds = time.monotonic() - began
+        self.serve(replace(version, handle=resident, load_seconds=resident.seconds), resident.found)
+        resident.settle()
+
+    def _fail(self, key: Key, found: FoundVersion, error: str, *, seconds: float = 0.0) -> None:
+        self.failed[key] = found
+        self.catalog.put(ModelVersion(*key, State.END, error=error, load_seconds=seconds))
+
+
+def _is_passing(error: Exception) -> bool:
+    """Returns whether there was only no room, which says nothing of the version."""
+    return isinstance(error, GatewayError) and error.kind is ErrorKind.NOT_READY
+
+
+def _reason(key: Key, error: Exception) -> str:
+    name, version = key
+    if isinstance(error, GatewayError):
+        logger.error("version %d of model %s cannot be served: %s", version, name, error.message)
+        return error.message
+    logger.error("version %d of model %s cannot be served", version, name, exc_info=error)
+    return "it could not be loaded; the server's log says why"
