@@ -43,6 +43,7 @@ class ModelVersion:
         folder: Where its files lie, where this server can read them.
         handle: The backend's own; what it refers to lives as long as a request holds this version.
         residence: Whether it is in memory, where it may leave that while it is available.
+        is_described: Whether it is known what it is like; not before it was loaded once.
         serial: Another one for each time that a version is loaded.
     """
 
@@ -61,6 +62,7 @@ class ModelVersion:
     folder: Path | None = field(default=None, repr=False, compare=False)
     handle: object = field(default=None, repr=False, compare=False)
     residence: Residence | None = field(default=None, repr=False, compare=False)
+    is_described: bool = field(default=True, repr=False, compare=False)
     serial: int = field(default_factory=count().__next__, repr=False, compare=False)
 
     @property
@@ -74,11 +76,6 @@ class ModelVersion:
         if self.state is State.AVAILABLE and self.residence is not None and not self.residence.is_loaded:
             return State.STANDBY
         return self.state
-
-    @property
-    def is_described(self) -> bool:
-        """Whether it is known what it takes and gives: it was loaded once, for whatever it is loaded again."""
-        return bool(self.signatures)
 
 
 @dataclass(slots=True)

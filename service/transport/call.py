@@ -27,6 +27,8 @@ REQUEST_ID = "x-request-id"
 OTHER_METHOD = "_other"
 """The method of a call to none of ours: what clients make up is no label."""
 
+_MOST_TRIES = 8
+"""For one request, each after its version was loaded: it is another one each time, or has left at that very moment."""
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 _PROCESS = secrets.token_hex(8)
 _NUMBERS = itertools.count()
@@ -150,16 +152,21 @@ async def answered_again(answer: Callable[[], Awaitable[OutT]], call: Call) -> O
         Exception: What ``answer`` raises, and what `Call.load` does.
     """
     awaited: Residence | None = None
+    for _ in range(_MOST_TRIES):
+        # Another try is made out here, so that its errors do not refer to the one before.
+        if awaited is not None:
+            await call.load(awaited)
+        try:
+            return await answer()
+        except OutdatedVersionError:
+            break
+        except StandbyError as standby:
+            awaited = standby.residence
     try:
         return await answer()
-    except OutdatedVersionError:
-        pass  # the second try is made out here, so that its errors do not refer to the first
-    except StandbyError as standby:
-        awaited = standby.residence
-    if awaited is None:
-        return await answer()
-    await call.load(awaited)
-    return await answered_again(answer, call)
+    except StandbyError:
+        text = f"its version left memory {_MOST_TRIES} times while the request waited"
+        raise GatewayError(ErrorKind.NOT_READY, text) from None
 
 
 def request_id_of(given: str | None) -> str:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from service.app.lifecycle import Server
 from service.app.settings import load
-from service.backends.savedmodel import version_manager
+from service.backends.savedmodel import served_versions
 from service.core.deadline import Deadline
 from service.core.load_progress import LoadProgress
 from service.core.model_version import ModelRef, State
@@ -263,7 +263,7 @@ async def test_readyz_says_how_far_a_loading_is(tmp_path: Path, monkeypatch: pyt
                 inside.set()
                 go_on.wait(30)
 
-    monkeypatch.setattr(version_manager, "LoadProgress", Watched)
+    monkeypatch.setattr(served_versions, "LoadProgress", Watched)
     settings = load({"models": tmp_path, "rest_port": 0, "grpc_port": 0})
     async with (
         Server(settings) as runtime,

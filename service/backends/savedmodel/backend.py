@@ -24,7 +24,7 @@ from service.backends.savedmodel.served_versions import Loading
 from service.backends.savedmodel.source import ModelSource
 from service.backends.savedmodel.trust import Trust
 from service.backends.savedmodel.version_manager import VersionManager
-from service.core.batch_policy import ServingOptions
+from service.core.batch_policy import ServingOptions, ShapeMode
 from service.core.catalog import Catalog
 from service.core.deadline import Deadline
 from service.core.load_progress import LoadProgress
@@ -179,16 +179,17 @@ class SavedModelBackend:
             return replace(version, folder=resident.found.folder)
 
     async def _load_again(self, resident: Resident, options: ServingOptions, progress: LoadProgress) -> Held:
-        """Loads a version of which all is known."""
+        """Loads a version of which all is known; its first caller's run warms it up, and waits for no others."""
         async with self._source(resident, progress) as source:
-            held, _ = await self._runner.attempt(partial(self._held, resident, source, options, progress))
+            held, _ = await self._runner.attempt(partial(self._held, resident, source, None, progress))
             return held
 
     @asynccontextmanager
     async def _source(self, resident: Resident, progress: LoadProgress) -> AsyncIterator[Source]:
         """Yields where a version is loaded from, with room for it; where only trusted ones are, from a checked copy."""
-        progress.enter("making room in memory")
-        await self._memory.make_room(resident.found.memory_bytes)
+        if not self._memory.has_room(resident.found.memory_bytes):
+            progress.enter("making room in memory")
+            await self._memory.make_room(resident.found.memory_bytes)
         key, folder = resident.key, resident.found.folder
         if self._trust is None:
             yield Source(folder, lambda: nullcontext(folder))
@@ -199,11 +200,11 @@ class SavedModelBackend:
             yield Source(Path(copy), partial(_copied, self._trust, key, folder))
 
     async def _held(
-        self, resident: Resident, source: Source, options: ServingOptions, progress: LoadProgress
+        self, resident: Resident, source: Source, shapes: ShapeMode | None, progress: LoadProgress
     ) -> tuple[Held, Recorded]:
         """Loads a model; its memory is free again once it has ended, or could not be loaded."""
         taken = self._memory.take(resident.found.memory_bytes)
-        load = partial(self._runner.load, source, options.shapes, progress, ended=taken.give_back)
+        load = partial(self._runner.load, source, shapes, progress, ended=taken.give_back)
         try:
             model, recorded = await asyncio.get_running_loop().run_in_executor(self._loads, load)
         except BaseException:
@@ -215,7 +216,7 @@ class SavedModelBackend:
         self, resident: Resident, source: Source, options: ServingOptions, progress: LoadProgress
     ) -> ModelVersion:
         loop = asyncio.get_running_loop()
-        held, recorded = await self._held(resident, source, options, progress)
+        held, recorded = await self._held(resident, source, options.shapes, progress)
         model = held.model
 
         async def run(signature: Signature, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

@@ -14,7 +14,8 @@ from service.codecs.model_config import NOT_A_NAME, is_model_name
 
 _VERSION = re.compile(r"0*([0-9]{1,19})")
 _MAX_VERSION = 2**63 - 1
-_MODEL_BYTES = 2**20
+_GRAPH_EXPANSION = 40
+"""Bytes that TensorFlow takes for one of a graph as it is written, with the executors that it makes of it: measured."""
 _BESIDE = "assets.extra"
 """Folder of a version with what TensorFlow does not read."""
 _MAX_FILES = 10_000
@@ -39,19 +40,15 @@ class FoundVersion:
         files: Path, size and time of change of each of its files, and where links lead.
         error: Why it cannot be loaded, where that is known already.
         oddities: What is wrong with parts of it; the rest may do all the same.
-        model_bytes: Of its graph, variables and assets; not of what only lies beside them (``assets.extra``).
+        memory_bytes: About how many it takes once it is loaded: those of its variables and assets, and of its graph
+            as it is in memory; none for what only lies beside them (``assets.extra``).
     """
 
     folder: Path
     files: frozenset[FileState] = frozenset()
     error: str = ""
     oddities: tuple[str, ...] = ()
-    model_bytes: int = 0
-
-    @property
-    def memory_bytes(self) -> int:
-        """About how many bytes it takes once it is loaded."""
-        return _MODEL_BYTES + self.model_bytes
+    memory_bytes: int = 0
 
     def beside(self, state: FileState) -> "FoundVersion":
         """Returns it as it is where a file beside it is in that state: another one after a change of that file."""
@@ -163,7 +160,7 @@ def version_in(folder: Path) -> FoundVersion | None:
 def _looked_through(folder: Path, model_file: str) -> FoundVersion:
     files = {(os.path.realpath(folder), 0, 0)}
     unreadable: dict[str, str] = {}
-    error, model_bytes = "", 0
+    error, memory_bytes = "", 0
     for path, status in contents(folder):
         name = str(path.relative_to(folder)).encode("utf-8", "backslashreplace").decode()
         if len(files) + len(unreadable) > _MAX_FILES:
@@ -174,7 +171,7 @@ def _looked_through(folder: Path, model_file: str) -> FoundVersion:
         leads_to = f" -> {os.path.realpath(path)}" if path.is_symlink() else ""
         files.add((f"{path}{leads_to}", status.st_size, status.st_mtime_ns))
         if stat.S_ISREG(status.st_mode) and _BESIDE not in path.parts:
-            model_bytes += status.st_size
+            memory_bytes += status.st_size * (_GRAPH_EXPANSION if name == model_file else 1)
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
             error = f"{name} is neither a file nor a folder"  # whoever opens it may wait for ever
         elif name == model_file and not stat.S_ISREG(status.st_mode):
@@ -182,7 +179,7 @@ def _looked_through(folder: Path, model_file: str) -> FoundVersion:
     if model_file in unreadable:
         error = f"{model_file} cannot be read: {unreadable.pop(model_file)}"
     oddities = tuple(f"{name} cannot be read: {why}" for name, why in islice(unreadable.items(), _MAX_ODDITIES))
-    return FoundVersion(folder, frozenset(files), error, oddities, model_bytes)
+    return FoundVersion(folder, frozenset(files), error, oddities, memory_bytes)
 
 
 def contents(folder: Path) -> Iterator[tuple[Path, os.stat_result | OSError]]:

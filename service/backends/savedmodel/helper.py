@@ -106,9 +106,8 @@ class Helper:
     def _load(self, fields: Fields, tensors: Mapping[str, Tensor], tell: Tell) -> Answer:
         """Answers with the number of the model, its signatures, and some of the requests that warmed it up."""
         folder = Path(os.fsdecode(bytes.fromhex(fields["folder"])))
-        model, recorded, count = load_and_warm_up(
-            folder, self._threads, ShapeMode(fields["shapes"]), _ToldProgress(tell)
-        )
+        shapes = None if fields["shapes"] is None else ShapeMode(fields["shapes"])
+        model, recorded, count = load_and_warm_up(folder, self._threads, shapes, _ToldProgress(tell))
         number = next(self._numbers)
         self._models[number] = model
         written = [model.definitions[name].SerializeToString(deterministic=True) for name in model.signatures]

@@ -88,7 +88,7 @@ class HelperRunner:
             self._turns.end_alone()
 
     def load(
-        self, source: Source, shapes: ShapeMode, progress: LoadProgress, *, ended: Callable[[], None]
+        self, source: Source, shapes: ShapeMode | None, progress: LoadProgress, *, ended: Callable[[], None]
     ) -> tuple[Model, Recorded]:
         """Loads a version; called in an attempt."""
         if self._process is None:

@@ -45,14 +45,14 @@ def import_tensorflow() -> str:
 
 
 def load_and_warm_up(
-    folder: Path, threads: int, shapes: ShapeMode, progress: LoadProgress
+    folder: Path, threads: int, shapes: ShapeMode | None, progress: LoadProgress
 ) -> "tuple[LoadedModel, Recorded, int]":
     """Loads the version in a folder.
 
     Args:
         folder: Of the version.
         threads: How many threads share the work of one operation.
-        shapes: Which shapes it is given.
+        shapes: Which shapes the requests are given that warm it up; ``None`` for no warm-up.
         progress: Told of each stage, and how far it is.
 
     Returns:
@@ -70,6 +70,8 @@ def load_and_warm_up(
     verify(folder, progress)
     progress.enter("reading its graph and variables", "bytes", total=size_of(folder))
     model = LoadedModel(folder, threads=threads)
+    if shapes is None:
+        return model, {}, 0
     progress.enter("warming up", "requests", done=0)
     count, some = warmup.replay(model, folder, shapes, progress)
     logger.info("%s was warmed up with %d requests", folder, count)

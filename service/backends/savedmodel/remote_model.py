@@ -46,7 +46,7 @@ class RemoteModel:
     Args:
         process: The one.
         source: Of the version.
-        shapes: Which shapes it is given.
+        shapes: Which shapes the requests are given that warm it up; ``None`` for no warm-up.
         progress: Told how far it is.
 
     Attributes:
@@ -63,7 +63,9 @@ class RemoteModel:
         RunEndedError: When the process ends meanwhile.
     """
 
-    def __init__(self, process: HelperProcess, source: Source, shapes: ShapeMode, progress: LoadProgress) -> None:
+    def __init__(
+        self, process: HelperProcess, source: Source, shapes: ShapeMode | None, progress: LoadProgress
+    ) -> None:
         self._again = source.again
         self._shapes = shapes
         self.suspected = False

@@ -90,13 +90,13 @@ class Runner(Protocol):
         """Does what loads a version and tries it out."""
 
     def load(
-        self, source: Source, shapes: ShapeMode, progress: LoadProgress, *, ended: Callable[[], None]
+        self, source: Source, shapes: ShapeMode | None, progress: LoadProgress, *, ended: Callable[[], None]
     ) -> tuple[Model, Recorded]:
         """Loads a version on this thread; returns it, and some of the requests that warmed it up.
 
         Args:
             source: Of the version.
-            shapes: Which shapes it is given.
+            shapes: Which shapes the requests are given that warm it up; ``None`` for no warm-up.
             progress: Told how far it is.
             ended: Called, on any thread, when nobody refers to the model any more and what it took is free.
 
@@ -157,7 +157,7 @@ class OwnProcess:
         return await loading()
 
     def load(
-        self, source: Source, shapes: ShapeMode, progress: LoadProgress, *, ended: Callable[[], None]
+        self, source: Source, shapes: ShapeMode | None, progress: LoadProgress, *, ended: Callable[[], None]
     ) -> tuple[Model, Recorded]:
         """Loads a version; imports TensorFlow before the first one."""
         model, recorded, _ = load_and_warm_up(source.folder, self._threads, shapes, progress)

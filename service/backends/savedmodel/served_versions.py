@@ -133,7 +133,8 @@ class ServedVersions:
             return
         resident = memory.resident(key, found)
         if not is_urgent and not memory.has_room(found.memory_bytes):
-            self.serve(ModelVersion(*key, State.AVAILABLE, folder=found.folder, handle=resident), found)
+            standby = ModelVersion(*key, State.AVAILABLE, folder=found.folder, handle=resident, is_described=False)
+            self.serve(standby, found)
             return
         progress = LoadProgress()
         self.catalog.put(ModelVersion(*key, State.LOADING, progress=progress))
@@ -188,7 +189,8 @@ class ServedVersions:
             if _is_passing(error):
                 raise
             # What was served as it is is tried again at the next look: whatever came between may have gone.
-            self.give_up(entry, _reason(key, error), as_it_is=not is_as_it_was)
+            reason = error.message if isinstance(error, GatewayError) else _reason(key, error)
+            self.give_up(entry, reason, as_it_is=not is_as_it_was)
             return False
         return True
 

@@ -175,7 +175,9 @@ class VersionManager:
             GatewayError: NOT_READY when there is no room.
         """
         look = partial(self._source.look, self.served.found[key].folder)
-        if not await self.served.bring(key, look, self._source.options(key[0]), beside=beside):
+        can_answer = await self.served.bring(key, look, self._source.options(key[0]), beside=beside)
+        if not can_answer and key in self.served.failed:
+            self._seen = {**self._seen, key: self.served.failed[key]}
             await self._load_missing(self._seen)
 
     async def _load_missing(self, found: Mapping[Key, FoundVersion], asked: Set[str] = frozenset()) -> None:
