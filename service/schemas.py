@@ -259,7 +259,7 @@ class ModelVersionInfo(_Message):
     """One version of a model."""
 
     version: int
-    state: Annotated[str, Field(description="START, LOADING, AVAILABLE, UNLOADING or END.")]
+    state: Annotated[str, Field(description="START, LOADING, AVAILABLE, STANDBY (not in memory), UNLOADING or END.")]
     error: Annotated[str, Field(description="Why it could not be loaded; empty when nothing went wrong.")] = ""
     kind: Annotated[str, Field(description="image_classifier, forecaster or generic; empty until it is loaded.")] = ""
     image_classifier: ImageClassifierInfo | None = None

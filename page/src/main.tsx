@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import "uplot/dist/uPlot.min.css";
 import "./style.css";
 import { askJson, Failure, key, type Model, setKey } from "./api";
-import { ModelView } from "./model";
+import { answers, ModelView } from "./model";
 import { Problem, useEvery } from "./parts";
 
 const UNAUTHENTICATED = 401;
@@ -113,8 +113,8 @@ const KINDS: Record<string, string> = {
 };
 
 function ModelLink({ model, current }: { model: Model; current: boolean }) {
-  const best = model.versions.find((one) => one.state === "AVAILABLE");
-  const state = best ? "AVAILABLE" : (model.versions[0]?.state ?? "END");
+  const best = model.versions.find(answers);
+  const state = best?.state ?? model.versions[0]?.state ?? "END";
   return (
     <a href={`#${encodeURIComponent(model.name)}`} aria-current={current ? "page" : undefined}>
       <span class={`dot ${state}`} aria-hidden="true" />

@@ -10,16 +10,21 @@ import { LiveFigures } from "./live";
 import { Fold } from "./parts";
 import { RolloutView } from "./rollout";
 
-const AVAILABLE = "AVAILABLE";
 const STATES: Record<string, string> = {
   START: "waits to be loaded",
   LOADING: "is being loaded",
+  STANDBY: "is not in memory: the first request for it loads it",
   UNLOADING: "is being unloaded",
   END: "is not served",
 };
 
+/** Returns whether a version answers, and says what it takes: one that is not in memory does if it was before. */
+export function answers(version: Version): boolean {
+  return version.state === "AVAILABLE" || (version.state === "STANDBY" && version.signatures.length > 0);
+}
+
 export function ModelView({ model, version }: { model: Model; version: number | undefined }) {
-  const served = model.versions.filter((one) => one.state === AVAILABLE);
+  const served = model.versions.filter(answers);
   const shown: Version | undefined =
     version === undefined
       ? (served[0] ?? model.versions[0])
@@ -60,13 +65,13 @@ export function ModelView({ model, version }: { model: Model; version: number | 
           There is no version {version} of {model.name}.
         </p>
       )}
-      {shown && shown.state !== AVAILABLE && (
+      {shown && !answers(shown) && (
         <p class="problem" role="status">
           Version {shown.version} {STATES[shown.state] ?? shown.state}
           {shown.error ? `: ${shown.error}` : "."}
         </p>
       )}
-      {shown?.state === AVAILABLE && (
+      {shown && answers(shown) && (
         <div key={shown.version} class="stack">
           <Try model={model.name} version={shown} />
           <LiveFigures model={model.name} />

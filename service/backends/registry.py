@@ -144,11 +144,6 @@ def create_backend(choice: str, options: BackendOptions) -> Backend:
             f"trusted_hashes and trusted_key go with the backend {' or '.join(_LOADING)}, which loads versions itself; "
             f"{choice!r} would not look at them"
         )
-    if choice not in _LOADING and options.memory is not None:
-        raise BackendChoiceError(
-            f"max_loaded_bytes goes with the backend {' or '.join(_LOADING)}, which loads versions itself; {choice!r} "
-            "would keep as much in memory as it does"
-        )
     module_name, _, attribute = BACKENDS.get(choice, choice).partition(":")
     if not attribute:
         known = ", ".join(sorted(BACKENDS))

@@ -7,7 +7,7 @@ from tensorgate.v1 import tensorgate_pb2 as pb
 
 CLASSIFIER, FORECASTER = "image_classifier", "forecaster"
 
-_AVAILABLE = "AVAILABLE"
+_ANSWERS = frozenset({"AVAILABLE", "STANDBY"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,10 @@ class ModelVersion:
     Attributes:
         model: Name of the model.
         version: Its number.
-        state: ``START``, ``LOADING``, ``AVAILABLE``, ``UNLOADING`` or ``END``.
+        state: ``START``, ``LOADING``, ``AVAILABLE``, ``STANDBY`` (not in memory, and loaded by the first request for
+            it), ``UNLOADING`` or ``END``.
         error: Why it could not be loaded; empty when nothing went wrong.
-        kind: ``image_classifier``, ``forecaster`` or ``generic``; empty until it is loaded.
+        kind: ``image_classifier``, ``forecaster`` or ``generic``; empty until it is loaded for the first time.
         labels: Those that it has.
         signatures: By name.
         image_shape: Height, width and channels of the pixels that a classifier takes; empty for others.
@@ -86,7 +87,7 @@ class ModelVersion:
     @property
     def available(self) -> bool:
         """Whether it answers requests."""
-        return self.state == _AVAILABLE
+        return self.state in _ANSWERS
 
     def signature(self, name: str | None) -> Signature | None:
         """Returns the signature of that name; without one the default, or the only one; ``None`` if there is none."""

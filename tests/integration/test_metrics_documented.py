@@ -57,7 +57,7 @@ async def test_every_metric_is_documented_as_it_is(tmp_path: Path) -> None:
     limits = tmp_path / "limits.toml"
     limits.touch()
     pages: list[dict[str, tuple[str, set[str]]]] = []
-    settings = {"request_log": tmp_path / "log", "limits_file": limits, "isolated": True}
+    settings = {"request_log": tmp_path / "log", "limits_file": limits, "isolated": True, "max_loaded_bytes": 1}
     async with serving(tfserving_metrics=True, **settings) as served:
         await ask(served)
         served.runtime.catalog.set_labels("shades", {"stable": Split({1: 95, 2: 5})})

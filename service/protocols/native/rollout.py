@@ -103,7 +103,7 @@ def get_rollout(
 
 def _version(watch: RolloutWatch, version: int, seen: SeenModels) -> RolloutVersion:
     counts = watch.counts[version]
-    states = {entry.version: entry.state.value for entry in seen.versions(watch.model)}
+    states = {entry.version: entry.told_state.value for entry in seen.versions(watch.model)}
     return RolloutVersion(
         version=version,
         state=states.get(version, ""),
