@@ -105,7 +105,7 @@ class Applications:
         operations = Operations(
             models=self.parts.models,
             accepting=self.accepting,
-            exposition=self.parts.metrics.exposition,
+            metrics=self.parts.metrics.collect,
             openapi=lambda call: openapi.document((api.openapi for api in self.apis), call, access_of, left_out),
         ).routes()
         routes = [*operations, *(route for api in self.apis for route in api.rest.routes)]

@@ -8,7 +8,7 @@ from itertools import accumulate
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-from prometheus_client.samples import Exemplar
+from prometheus_client.samples import Exemplar, Sample
 from prometheus_client.utils import floatToGoString
 
 
@@ -39,6 +39,12 @@ class Series:
         self.total += value
         if trace is not None:
             self.exemplars[bucket] = Exemplar(dict(trace), value, time.time())
+
+    def copied(self) -> "Series":
+        """Returns it as it stands now."""
+        copied = Series(self._bounds)
+        copied.counts, copied.total, copied.exemplars = self.counts.copy(), self.total, self.exemplars.copy()
+        return copied
 
     def add(self, other: "Series") -> None:
         """Counts all values of a series with the same bounds."""
@@ -71,6 +77,32 @@ def histogram(
     for values, each in series.items():
         family.add_metric(list(values), each.buckets(unit), each.total * unit)
     return family
+
+
+class _Histogram(Metric):
+    """A histogram whose samples are made when they are read, on whatever thread: of many models they are many.
+
+    Args:
+        name: Of the metric.
+        documentation: Likewise.
+        labels: Their names.
+        series: By their labels; nobody else changes them.
+    """
+
+    def __init__(
+        self, name: str, documentation: str, labels: Sequence[str], series: Mapping[tuple[str, ...], Series]
+    ) -> None:
+        self._labels, self._series = labels, series
+        super().__init__(name, documentation, "histogram")
+
+    @property
+    def samples(self) -> list[Sample]:
+        """All samples."""
+        return histogram(self.name, self.documentation, self._labels, self._series).samples
+
+    @samples.setter
+    def samples(self, samples: list[Sample]) -> None:
+        """Is given none, as a metric begins."""
 
 
 class Distribution(Collector):
@@ -128,5 +160,6 @@ class Distribution(Collector):
         return sums
 
     def collect(self) -> Iterator[Metric]:
-        """Yields the metric."""
-        yield histogram(self._name, self._documentation, self._labels, self._series)
+        """Yields the metric as it stands now."""
+        series = {values: each.copied() for values, each in self._series.items()}
+        yield _Histogram(self._name, self._documentation, self._labels, series)

@@ -246,11 +246,11 @@ class Metrics:
         """Reports how far what models are asked and answer is from their references."""
         self.registry.register(DriftOfModels(self._catalog, report))
 
-    def exposition(self, accept: str, shows: Callable[[str], bool] | None = None) -> tuple[bytes, str]:
-        """Returns the metrics, of all models or those to be shown, and the content type for this ``Accept`` header."""
-        exposed = encoded(self.registry, accept, shows)
+    def collect(self, accept: str, shows: Callable[[str], bool] | None = None) -> Callable[[], tuple[bytes, str]]:
+        """Returns what makes, on any thread, the text of all metrics as they stand now; see `encoded`."""
+        collected = list(self.registry.collect())
         self._forget()
-        return exposed
+        return partial(encoded, collected, accept, shows)
 
     def _state_changed(self, version: ModelVersion) -> None:
         if not self._catalog.has(version.name, version.version):

@@ -1,5 +1,6 @@
 """What operators and their tools ask for: probes, metrics, the OpenAPI document; and the pages for people."""
 
+import asyncio
 from collections.abc import Callable
 from importlib.metadata import distribution
 from importlib.resources import files
@@ -55,8 +56,8 @@ class Operations:
     Args:
         models: The models that there are.
         accepting: Tells whether requests are admitted.
-        exposition: Returns the metrics, and their content type, for an ``Accept`` header: of all models, or of those
-            that it is told to show.
+        metrics: Returns what makes, on any thread, the text of the metrics, and its content type, for an ``Accept``
+            header: of all models, or of those that it is told to show.
         openapi: Returns the OpenAPI document, as who asks for it may see it.
     """
 
@@ -65,12 +66,12 @@ class Operations:
         *,
         models: Models,
         accepting: Callable[[], bool],
-        exposition: Callable[[str, Callable[[str], bool] | None], tuple[bytes, str]],
+        metrics: Callable[[str, Callable[[str], bool] | None], Callable[[], tuple[bytes, str]]],
         openapi: Callable[[Call], dict[str, Any]],
     ) -> None:
         self._models = models
         self._accepting = accepting
-        self._exposition = exposition
+        self._metrics = metrics
         self._openapi = openapi
 
     def routes(self) -> list[Route]:
@@ -106,8 +107,9 @@ class Operations:
         return _json(body, 200 if ready else _NOT_READY)
 
     async def metrics(self, request: HttpRequest, call: Call) -> HttpResponse:
-        """Answers a scrape."""
-        body, content_type = self._exposition(request.header(b"accept") or "", self._models.shown_in_metrics(call))
+        """Answers a scrape: of hundreds of models it has megabytes, which others are not to wait for."""
+        text = self._metrics(request.header(b"accept") or "", self._models.shown_in_metrics(call))
+        body, content_type = await asyncio.to_thread(text)
         return HttpResponse(body, media_type=content_type)
 
     async def openapi(self, request: HttpRequest, call: Call) -> HttpResponse:

@@ -1,7 +1,8 @@
-"""What several files have in common: a receiver of traces, who signs certificates, and the page at / in a browser."""
+"""What several files have in common: models, a receiver of traces, who signs certificates, the page in a browser."""
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -46,3 +47,19 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     with opened(browser) as page:
         yield page
+
+
+@pytest.fixture(scope="session")
+def saved_steps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A version to copy: a forecaster."""
+    from tests import savedmodels  # imports tensorflow
+
+    return savedmodels.save_steps(tmp_path_factory.mktemp("saved") / "1")
+
+
+@pytest.fixture
+def four_models(tmp_path: Path, saved_steps: Path) -> Path:
+    """A folder with the models a, b, c and d, which are alike."""
+    for name in "abcd":
+        shutil.copytree(saved_steps, tmp_path / "models" / name / "1")
+    return tmp_path / "models"

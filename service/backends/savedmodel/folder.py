@@ -161,14 +161,14 @@ def _looked_through(folder: Path, model_file: str) -> FoundVersion:
     files = {(os.path.realpath(folder), 0, 0)}
     unreadable: dict[str, str] = {}
     error, memory_bytes = "", 0
-    for path, status in contents(folder):
+    for path, status, is_link in contents(folder):
         name = str(path.relative_to(folder)).encode("utf-8", "backslashreplace").decode()
         if len(files) + len(unreadable) > _MAX_FILES:
             return FoundVersion(folder, error=f"it holds more than {_MAX_FILES} files")
         if isinstance(status, OSError):
             unreadable[name] = _reason(status)
             continue
-        leads_to = f" -> {os.path.realpath(path)}" if path.is_symlink() else ""
+        leads_to = f" -> {os.path.realpath(path)}" if is_link else ""
         files.add((f"{path}{leads_to}", status.st_size, status.st_mtime_ns))
         if stat.S_ISREG(status.st_mode) and _BESIDE not in path.parts:
             memory_bytes += status.st_size * (_GRAPH_EXPANSION if name == model_file else 1)
@@ -182,33 +182,35 @@ def _looked_through(folder: Path, model_file: str) -> FoundVersion:
     return FoundVersion(folder, frozenset(files), error, oddities, memory_bytes)
 
 
-def contents(folder: Path) -> Iterator[tuple[Path, os.stat_result | OSError]]:
-    """Yields everything below a folder, and what it is or why that is not known.
+def contents(folder: Path) -> Iterator[tuple[Path, os.stat_result | OSError, bool]]:
+    """Yields everything below a folder, what it is or why that is not known, and whether it is a link.
 
     Links are followed; a folder to which several lead is looked into once.
     """
-    pending, seen = [folder], set[str]()
+    pending, seen = [(folder, os.path.realpath(folder))], set[str]()
     while pending:
-        place = pending.pop()
-        real = os.path.realpath(place)
+        place, real = pending.pop()
         if real in seen:
             continue
         seen.add(real)
         try:
-            paths = sorted(place.iterdir())
+            with os.scandir(place) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
-            yield place, error
+            yield place, error, False
             continue
-        for path in paths:
+        for entry in entries:
+            path, is_link = place / entry.name, entry.is_symlink()
             try:
                 status = path.stat()
             except OSError as error:
                 if not _has_vanished(path, error):
-                    yield path, error
+                    yield path, error, is_link
                 continue
-            yield path, status
+            yield path, status, is_link
             if stat.S_ISDIR(status.st_mode):
-                pending.append(path)
+                # To follow each part of each path anew would be most of what a look costs.
+                pending.append((path, os.path.realpath(path) if is_link else f"{real}/{entry.name}"))
 
 
 def state_of(file: Path) -> FileState:

@@ -35,7 +35,7 @@ def files_in(folder: Path) -> dict[str, Path]:
         OSError: When something in it cannot be read.
     """
     found = {}
-    for path, status in contents(folder):
+    for path, status, _ in contents(folder):
         if isinstance(status, OSError):
             raise status
         if not stat.S_ISDIR(status.st_mode):

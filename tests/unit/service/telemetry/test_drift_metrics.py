@@ -25,7 +25,7 @@ async def test_series_come_with_the_rows_and_go_with_the_version() -> None:
     catalog.put(version)
 
     def exposed() -> list[str]:
-        lines = made.exposition("")[0].decode().splitlines()
+        lines = made.collect("")()[0].decode().splitlines()
         return [_sorted(line) for line in lines if line.startswith("tensorgate_drift_")]
 
     assert exposed() == [f"tensorgate_drift_rows{{{LABELS}}} 0.0"]

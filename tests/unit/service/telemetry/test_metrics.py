@@ -32,7 +32,7 @@ def use(made: Metrics, entry: ModelVersion) -> None:
 
 
 def exposed(made: Metrics) -> str:
-    return made.exposition("")[0].decode()
+    return made.collect("")()[0].decode()
 
 
 def test_what_left_is_reported_once_more_and_then_forgotten() -> None:

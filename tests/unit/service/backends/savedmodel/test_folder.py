@@ -235,14 +235,18 @@ def test_what_may_not_be_read_harms_its_own_version(
     models: Path, monkeypatch: pytest.MonkeyPatch, place: str, method: str
 ) -> None:
     (models / "good" / "2" / "variables").mkdir()
-    original = getattr(Path, method)
 
-    def refuse(path: Path, **options: bool) -> object:
-        if path.is_relative_to(models / place):
-            raise PermissionError(13, "Permission denied")
-        return original(path, **options)
+    def refuse(original: Callable[..., object]) -> Callable[..., object]:
+        def refusing(path: Path, **options: bool) -> object:
+            if path.is_relative_to(models / place):
+                raise PermissionError(13, "Permission denied")
+            return original(path, **options)
 
-    monkeypatch.setattr(Path, method, refuse)
+        return refusing
+
+    monkeypatch.setattr(Path, method, refuse(getattr(Path, method)))
+    if method == "iterdir":
+        monkeypatch.setattr(os, "scandir", refuse(os.scandir))
     scan = find_versions(models)
     assert errors(scan)[1] == ""
     assert any("version 2 of model good" in problem and "denied" in problem for problem in scan.problems())
