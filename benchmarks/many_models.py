@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,18 +32,18 @@ _START_SECONDS = 1800.0
 _LOOKS = 10
 _ASKED = 10
 _HEAD = (
-    "model", "models", "room for", "ready s", "CPU s", "MB", "MB after all", "look ms", "metrics kB", "metrics ms",
-    "list kB", "list ms", "index kB", "index ms", "ask ms", "cold ms", "cold max ms",
+    "model", "models", "room for", "ready s", "CPU s", "counted MB", "MB", "MB after all", "look ms", "metrics kB",
+    "metrics ms", "list kB", "list ms", "index kB", "index ms", "ask ms", "cold ms", "cold max ms",
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """A model, and what it is asked."""
+    """A model, and what it is asked, if it is."""
 
     name: str
     version: Path
-    body: bytes
+    body: bytes | None
 
     @property
     def memory_bytes(self) -> int:
@@ -56,11 +57,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.many_models", description=__doc__)
     parser.add_argument("--counts", type=int, nargs="+", default=COUNTS, help="numbers of models")
     parser.add_argument("--kinds", nargs="+", choices=("tiny", "cnn"), default=("tiny", "cnn"))
+    parser.add_argument("--versions", nargs="+", type=Path, default=[], help="folders of versions; these are not asked")
     parser.add_argument("--isolated", action="store_true", help="with the models in a helper process")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         makers = {"tiny": _tiny, "cnn": _cnn}
-        kinds = [makers[name](Path(folder)) for name in options.kinds]
+        kinds = [makers[name](Path(folder)) for name in ([] if options.versions else options.kinds)]
+        kinds += [_Kind(version.resolve().parent.name, version.resolve(), None) for version in options.versions]
         _row(_HEAD)
         for kind in kinds:
             for count in options.counts:
@@ -116,19 +119,21 @@ def _measured(kind: _Kind, count: int, room: int | None, folder: Path, *, isolat
     with process(command, folder / "log") as server:
         _until_ready(server, base)
         ready, cpu, memory = time.monotonic() - server.spawned, server.cpu_seconds(), server.memory_bytes()
+        counted = min(count, room or count) * kind.memory_bytes
         waits = []
-        for name in names:
+        for name in names if kind.body is not None else ():
             began = time.monotonic()
             _answer(f"{base}/v1/models/{name}:predict", kind.body)
             waits.append((time.monotonic() - began) * 1000)
         cold = sorted(waits[room:]) if room is not None else []
         last = f"{base}/v1/models/{names[-1]}:predict"
-        cells = [kind.name, count, room or "", f"{ready:.1f}", f"{cpu:.1f}", f"{memory / 1e6:.0f}"]
+        cells = [kind.name, count, room or "", f"{ready:.1f}", f"{cpu:.1f}", f"{counted / 1e6:.0f}"]
+        cells.append(f"{memory / 1e6:.0f}")
         cells += [f"{server.memory_bytes() / 1e6:.0f}", f"{_look_ms(server):.1f}"]
         for path, data in (("/metrics", None), ("/api/v1/models", None), ("/v2/repository/index", b"{}")):
             size = len(_answer(base + path, data))
-            cells += [f"{size / 1e3:.0f}", f"{_cpu_ms(server, lambda p=path, d=data: _answer(base + p, d)):.1f}"]
-        cells.append(f"{_cpu_ms(server, lambda: _answer(last, kind.body)):.1f}")
+            cells += [f"{size / 1e3:.0f}", f"{_cpu_ms(server, partial(_answer, base + path, data)):.1f}"]
+        cells.append("" if kind.body is None else f"{_cpu_ms(server, partial(_answer, last, kind.body)):.1f}")
         cells += [f"{statistics.median(cold):.0f}", f"{cold[-1]:.0f}"] if cold else ["", ""]
         return cells
 
