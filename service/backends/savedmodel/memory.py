@@ -54,7 +54,7 @@ class Memory:
 
     def resident(self, key: Key, found: FoundVersion) -> Resident:
         """Returns what stands for a version that is not loaded yet."""
-        resident = Resident(key, found, bound=self._bound, bring=self._bring, uses=self._uses)
+        resident = Resident(key, found, bound=self._bound, bring=self._bring, left=self._left, uses=self._uses)
         self._residents.add(resident)
         return resident
 
@@ -111,9 +111,12 @@ class Memory:
             if missing <= 0:
                 return
             missing -= resident.retire()
-            logger.info("version %d of model %s: STANDBY, to make room", resident.key[1], resident.key[0])
-            if self._bound is not None:
-                self._bound.observer.evicted(resident.key[0])
+
+    def _left(self, resident: Resident) -> None:
+        name, version = resident.key
+        logger.info("version %d of model %s: STANDBY, it has left memory to make room", version, name)
+        if self._bound is not None:
+            self._bound.observer.evicted(name)
 
     def _given_back(self, taken: Taken) -> None:
         self._taken.discard(taken)

@@ -57,6 +57,7 @@ class Resident:
         found: What was on disk when it was loaded, or seen first.
         bound: Of all memory; without one it never leaves while it is served.
         bring: Loads it; where it is told so only beside all that is loaded.
+        left: Is told when it has left memory to make room.
         uses: Counts the uses of all versions.
 
     Attributes:
@@ -75,12 +76,14 @@ class Resident:
         *,
         bound: MemoryBound | None,
         bring: Callable[["Resident", bool], Awaitable[None]] | None,
+        left: Callable[["Resident"], None],
         uses: Iterator[int],
     ) -> None:
         self.key = key
         self.found = found
         self._bound = bound
         self._bring = bring
+        self._left = left
         self._uses = uses
         self._held: Held | None = None
         self._is_leaving = False
@@ -121,8 +124,7 @@ class Resident:
         """Counts one less."""
         self._users -= 1
         if not self._users and self._is_leaving:
-            self._held = None
-            self._is_leaving = False
+            self._let_go()
 
     def put(self, held: Held) -> None:
         """Keeps its model."""
@@ -136,11 +138,15 @@ class Resident:
             return 0
         self._held.taken.is_leaving = True
         size = self._held.taken.size
-        if self._users:
-            self._is_leaving = True
-        else:
-            self._held = None
+        self._is_leaving = True
+        if not self._users:
+            self._let_go()
         return size
+
+    def _let_go(self) -> None:
+        self._held = None
+        self._is_leaving = False
+        self._left(self)
 
     def end(self) -> None:
         """Takes note that the version is dropped: its memory is free once its last request is answered."""
