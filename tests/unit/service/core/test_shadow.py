@@ -176,3 +176,39 @@ async def test_another_shadow_is_counted_anew() -> None:
         assert other.count(Outcome.COMPARED) == 0
         other.catalog.set_shadow("m", None)
         assert other.shadows.tally("m") is None
+
+
+class Room:
+    """The residence of a version that comes into memory where there is room."""
+
+    progress = None
+
+    def __init__(self, *, has_room: bool) -> None:
+        self.has_room = has_room
+        self.users = 0
+        self.is_loaded = False
+
+    def enter(self) -> None:
+        self.users += 1
+
+    def leave(self) -> None:
+        self.users -= 1
+
+    async def load(self, seconds: float) -> bool:
+        raise AssertionError("others would have to leave")
+
+    async def load_beside(self) -> bool:
+        if self.has_room:
+            self.is_loaded = True
+            self.enter()
+        return self.has_room
+
+
+@pytest.mark.parametrize(("has_room", "outcome"), [(True, Outcome.COMPARED), (False, Outcome.UNAVAILABLE)])
+async def test_a_shadow_takes_nobodys_place_in_memory(has_room: bool, outcome: Outcome) -> None:
+    room = Room(has_room=has_room)
+    async with working(Shadow(8, 1.0)) as other:
+        other.catalog.put(ModelVersion("m", 8, State.AVAILABLE, {"serving_default": SIGNATURE}, residence=room))
+        other.answered()
+        await until(lambda: other.count(outcome) == 1)
+        await until(lambda: not room.users)
