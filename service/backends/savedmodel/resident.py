@@ -1,6 +1,7 @@
 """One version as it is in memory, or on standby: its model while that is there, who uses it, and who waits for it."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from service.errors import ErrorKind, GatewayError
 
 if TYPE_CHECKING:
     from service.core.load_progress import LoadProgress
+
+logger = logging.getLogger(__name__)
 
 
 class Taken:
@@ -204,6 +207,9 @@ class Resident:
             raise
         except GatewayError as error:
             self.refusal = error.message
+        except Exception:
+            logger.exception("%s could not be loaded again", self)
+            self.refusal = "could not be loaded again; the server's log says why"
         finally:
             self.progress = self._loading = None
             self.settle()
