@@ -152,21 +152,20 @@ async def answered_again(answer: Callable[[], Awaitable[OutT]], call: Call) -> O
         Exception: What ``answer`` raises, and what `Call.load` does.
     """
     awaited: Residence | None = None
-    for _ in range(_MOST_TRIES):
-        # Another try is made out here, so that its errors do not refer to the one before.
+    is_outdated = False
+    for _ in range(_MOST_TRIES):  # out here, so that the errors of one try do not refer to those of another
         if awaited is not None:
             await call.load(awaited)
         try:
             return await answer()
         except OutdatedVersionError:
-            break
+            if is_outdated:
+                raise
+            is_outdated, awaited = True, None
         except StandbyError as standby:
             awaited = standby.residence
-    try:
-        return await answer()
-    except StandbyError:
-        text = f"its version left memory {_MOST_TRIES} times while the request waited"
-        raise GatewayError(ErrorKind.NOT_READY, text) from None
+    text = f"its version left memory {_MOST_TRIES} times while the request waited"
+    raise GatewayError(ErrorKind.NOT_READY, text)
 
 
 def request_id_of(given: str | None) -> str:
