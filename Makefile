@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROTOS_VENV := .venv-protos
 TOOLS_VENV := .venv-tools
-# The TensorFlow release of the pinned TensorFlow Serving image.
+# The TensorFlow releases of the last three TensorFlow Serving images, each in an environment of its own.
 COMPAT_VENV := .venv-compat
+COMPAT := $(patsubst requirements/compat/%.txt,$(COMPAT_VENV)/%/.done,$(wildcard requirements/compat/*.txt))
 # Clients that others wrote, each in an environment of its own.
 CLIENTS_VENV := .venv-clients
 CLIENTS := $(patsubst requirements/clients/%.txt,$(CLIENTS_VENV)/%/.done,$(wildcard requirements/clients/*.txt))
@@ -32,7 +33,7 @@ CAPACITY_ARGS ?=
 FUZZ_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run train test test-compat test-compose bench-quick faults soak swarm capacity kubernetes lint format types protos protos-check page clients peers bench profile fuzz sample requirements clean
+.PHONY: help run train test compat test-compat test-compose bench-quick faults soak swarm capacity kubernetes lint format types protos protos-check page clients peers bench profile fuzz sample requirements clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -74,7 +75,7 @@ capacity: $(VENV)/.dev ## Measure what a request costs, and hold the model of do
 fuzz: $(FUZZ_VENV)/.done ## Attack decoders and a running server by inputs made up for 5 minutes; FUZZ_ARGS=--help
 	$(FUZZ_VENV)/bin/python -m fuzz $(FUZZ_ARGS)
 
-test-compat: $(VENV)/.dev $(COMPAT_VENV)/.done $(TEST_MODELS)/.done ## Run exported models in the TensorFlow release of TensorFlow Serving's image
+test-compat: $(VENV)/.dev compat $(TEST_MODELS)/.done ## Run exported models in the TensorFlow releases of the last three TensorFlow Serving images
 	TENSORGATE_TEST_MODELS=$(TEST_MODELS) $(BIN)/pytest tests/compat
 
 test-compose: $(VENV)/.dev ## Build the images and test them as containers; needs a Docker engine
@@ -99,6 +100,8 @@ protos-check: $(PROTOS_VENV)/.done ## Fail when the generated code is not what t
 
 page: page/node_modules/.done ## Build the page at / from page/; needs npm
 	@npm run build --prefix page --silent
+
+compat: $(COMPAT) ## Install the TensorFlow releases in which exported models are tried
 
 clients: $(CLIENTS) $(CLIENTS_VENV)/node/.done ## Install the clients that others wrote, to be tested with
 
@@ -154,9 +157,9 @@ $(KUBERNETES_VENV)/.done: requirements/kubernetes.txt | $(BIN)/python
 	$(BIN)/python requirements/kubernetes.py $(@D)
 	@touch $@
 
-$(COMPAT_VENV)/.done: requirements/compat.txt
-	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+$(COMPAT_VENV)/%/.done: requirements/compat/%.txt $(TOOLS_VENV)/.done
+	$(PYTHON) -m venv --without-pip $(@D)
+	$(TOOLS_VENV)/bin/python -m uv pip install --quiet --python $(@D)/bin/python --requirement $<
 	@touch $@
 
 $(CLIENTS_VENV)/%/.done: requirements/clients/%.txt

@@ -1,4 +1,4 @@
-"""Resolves pyproject.toml into the pinned requirement files, all from one resolution; each client and peer by itself.
+"""Resolves pyproject.toml into the pinned requirement files, from one resolution; separate environments by themselves.
 
 Needs uv: ``make requirements`` provides it.
 """
@@ -25,6 +25,8 @@ FILES = {
 EVERYTHING = [*FILES["run.txt"], *FILES["dev.txt"], *FILES["stores.txt"], *FILES["fuzz.txt"]]
 CLIENTS = ("triton", "kserve", "ovmsclient", "schemathesis", "openapi")
 """Clients that others wrote: each in an environment of its own, which the gateway's requirements do not bind."""
+RELEASES = ("2.18", "2.19", "2.20")
+"""The releases of the last three images of TensorFlow Serving, in which exported models are tried: likewise."""
 PEERS = ("triton", "mlserver", "kserve", "py-spy")
 """What Tensorgate is measured against, and with: likewise."""
 ANYWHERE = ["--universal"]
@@ -58,8 +60,9 @@ def main() -> None:
         for output, options in FILES.items():
             resolve(output, ANYWHERE + options, whole)
         resolve("build.txt", ANYWHERE, None, "requirements/build.in")
-        # Of one platform: the release has no wheels for all.
-        resolve("compat.txt", ["--python-platform", "linux"], None, "requirements/compat.in")
+        for release in RELEASES:
+            # Of one platform: the releases have no wheels for all.
+            resolve(f"compat/{release}.txt", ["--python-platform", "linux"], None, f"requirements/compat/{release}.in")
         for client in CLIENTS:
             resolve(f"clients/{client}.txt", ANYWHERE, None, f"requirements/clients/{client}.in")
         for peer in PEERS:

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from training.errors import TrainingError
 
-TOLERANCE = 1e-5
+TOLERANCE = 1e-6
 _ROWS = 512  # at a time, so that a large test part needs little memory
 _LAST_WORDS = 20  # lines of a process that failed
 _FOLDER = str(Path(__file__).resolve().parent.parent)  # where this package is found, installed or not
@@ -49,7 +49,7 @@ class Verifier:
         Args:
             model: the folder of the SavedModel.
             cases: by signature.
-            scale: the unit of the outputs: differences up to 1e-5 of it, or of the value, are rounding.
+            scale: the unit of the outputs: differences up to 1e-6 of it plus 1e-6 of the value are rounding.
 
         Raises:
             TrainingError: the model does not load, lacks a signature, or answers otherwise.
@@ -68,11 +68,15 @@ class Verifier:
 
 
 @contextlib.contextmanager
-def verifier() -> Iterator[Verifier]:
-    """Starts the fresh process, and ends it with the block whatever happens."""
+def verifier(python: str = sys.executable) -> Iterator[Verifier]:
+    """Starts the fresh process, and ends it with the block whatever happens.
+
+    Args:
+        python: the interpreter that runs it; one of another environment tries the model in another TensorFlow.
+    """
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _PROGRAM],  # what lies in the current folder is no part of it
+            [python, "-P", "-c", _PROGRAM],  # what lies in the current folder is no part of it
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

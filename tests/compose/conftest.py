@@ -98,7 +98,7 @@ def scores(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Array:
     """Returns what the model says of `images` in a process of its own: float32 [50, 10]."""
     folder = tmp_path_factory.mktemp("scores")
     np.savez(folder / "inputs.npz", images=images())
-    script = ROOT / "tests" / "compat" / "run_signature.py"
+    script = ROOT / "tests" / "compose" / "run_signature.py"
     files = [str(folder / name) for name in ("inputs.npz", "outputs.npz")]
     command = [sys.executable, str(script), str(models / "digits" / "1"), "serving_default", *files]
     subprocess.run(command, check=True, capture_output=True, timeout=200)
