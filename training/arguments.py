@@ -20,7 +20,12 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
 def classifier_options(arguments: argparse.Namespace) -> ClassifierOptions:
     """What a parsed command line asks for."""
     return ClassifierOptions(
-        arguments.data, arguments.seed, arguments.split_seed, arguments.epochs, arguments.max_broken
+        arguments.data,
+        arguments.seed,
+        arguments.split_seed,
+        arguments.epochs,
+        arguments.max_broken,
+        arguments.learning_rate,
     )
 
 
@@ -35,6 +40,7 @@ def forecaster_options(arguments: argparse.Namespace) -> ForecasterOptions:
         period=arguments.period,
         seed=arguments.seed,
         epochs=arguments.epochs,
+        learning_rate=arguments.learning_rate,
     )
 
 
@@ -111,6 +117,11 @@ def _add_common(parser: argparse.ArgumentParser, *, tolerance: float, tolerance_
     parser.add_argument(
         "--epochs", type=_positive, metavar="N", help="the most passes over the data (default: what suits the data)"
     )
+    parser.add_argument(
+        "--learning-rate", type=_rate, metavar="X", help="the greatest learning rate (default: what suits the model)"
+    )
+    _add_sweep(parser)
+    _add_mlflow(parser)
     parser.add_argument("--tolerance", type=_share, default=tolerance, metavar="X", help=tolerance_help)
     parser.add_argument(
         "--force", action="store_true", help="publish even a model that the quality gate refuses; its card says so"
@@ -122,7 +133,39 @@ def _add_common(parser: argparse.ArgumentParser, *, tolerance: float, tolerance_
         "published version of its name",
     )
     parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the run of the same name and options that was interrupted, if there is one",
+    )
+    parser.add_argument(
+        "--export-dtype",
+        choices=("float32", "float16", "int8"),
+        default="float32",
+        help="store the weights in fewer bits than the model computes with; the report has what that costs and gains "
+        "(default: float32)",
+    )
+    parser.add_argument(
         "--if-missing", action="store_true", help="do nothing when the model has a published version already"
+    )
+
+
+def _add_mlflow(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--mlflow-uri",
+        metavar="URI",
+        help="note the run in MLflow: a server, or a folder as file:///path (default: MLFLOW_TRACKING_URI, else none)",
+    )
+
+
+def _add_sweep(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--sweep",
+        type=_positive,
+        metavar="N",
+        help="try N settings of those that are not given, and train with the best on the validation part",
+    )
+    parser.add_argument(
+        "--sweep-minutes", type=_rate, metavar="X", help="begin no trial after X minutes (default: no limit)"
     )
 
 
@@ -145,4 +188,11 @@ def _share(text: str) -> float:
     value = float(text)
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"expected 0 or more, got {text}")
+    return value
+
+
+def _rate(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected more than 0, got {text}")
     return value

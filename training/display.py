@@ -1,9 +1,9 @@
 """What a run shows while it works: steps, epochs, and tables; plain lines where there is no terminal."""
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,11 +11,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Display:
     """Where a run shows what it is doing."""
 
     console: Console
+
+    def silent(self) -> Self:
+        """One that shows nothing."""
+        return dataclasses.replace(self, console=Console(quiet=True))
 
     def step(self, text: str) -> None:
         """Announces the next step."""

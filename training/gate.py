@@ -55,6 +55,7 @@ class Judgement:
         comparison: the hash of all that the error is measured on; errors are comparable when it is equal.
         limit: from an error and the tolerance, the largest error that is not worse.
         rerun: measures a published version, from its folder and its manifest; raises NotComparableError.
+        bars: what else it is held against.
     """
 
     measure: str
@@ -66,6 +67,7 @@ class Judgement:
     comparison: str
     limit: Callable[[float, float], float]
     rerun: Callable[[Path, Mapping[str, Any]], Rival]
+    bars: tuple["Bar", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

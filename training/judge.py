@@ -36,7 +36,7 @@ class Judge:
             if version not in self._found:
                 self._found[version] = self._measured(version)
         bars = [Bar(judgement.naive, judgement.naive_error, judgement.error, judgement.naive_error, strict=True)]
-        bars += self._best()
+        bars += [*judgement.bars, *self._best()]
         return Verdict(
             judgement.measure,
             judgement.error,

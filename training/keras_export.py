@@ -176,7 +176,7 @@ def _forecaster(model: keras.Model, quantile_levels: Sequence[float]) -> _Plan:
     answered = {name: np.asarray(value) for name, value in forecast(tf.constant(history)).items()}
 
     def write(folder: Path) -> None:
-        save(folder, signatures, variables=[variable.value for variable in model.variables])
+        save(folder, signatures, variables=model.variables)
 
     return _Plan(write, {"serving_default": Case({_HISTORY: history}, answered)}, {})
 

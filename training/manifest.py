@@ -27,7 +27,7 @@ def write_manifest(folder: Path, entries: Mapping[str, Any]) -> None:
         "format": 1,
         **entries,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "tools": _tool_versions(),
+        "tools": tool_versions(),
         "files": _file_hashes(folder),
     }
     text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False)
@@ -52,7 +52,8 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     return content
 
 
-def _tool_versions() -> dict[str, str]:
+def tool_versions() -> dict[str, str]:
+    """The releases of what a model is made with, by name."""
     found = {"python": platform.python_version()}
     for tool in _TOOLS:
         try:

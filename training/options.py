@@ -18,6 +18,7 @@ class PublishOptions:
         force: publish even when the quality gate says no.
         tolerance: how much worse than the published version the model may be; its unit is the family's.
         allow_change: publish even a model of another kind, or with other columns, window, horizon or classes.
+        export_dtype: that weights are stored in: `float32`, `float16` or `int8`.
     """
 
     models: Path
@@ -25,6 +26,7 @@ class PublishOptions:
     force: bool
     tolerance: float
     allow_change: bool = False
+    export_dtype: str = "float32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class ClassifierOptions:
         split_seed: decides which images are held out.
         epochs: the most passes over the data; None takes a number that suits its size.
         most_broken: which share of the files of a folder may be unreadable.
+        learning_rate: the greatest; None takes what has proved itself.
     """
 
     data: str
@@ -44,6 +47,7 @@ class ClassifierOptions:
     split_seed: int
     epochs: int | None
     most_broken: float = MOST_BROKEN
+    learning_rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class ForecasterOptions:
         period: steps in a season; None takes the data set's, or what the time column suggests.
         seed: makes initial weights and order repeatable.
         epochs: the most passes over the data; None takes the preset's.
+        learning_rate: the greatest; None takes the preset's.
     """
 
     data: str
@@ -69,3 +74,4 @@ class ForecasterOptions:
     period: int | None
     seed: int
     epochs: int | None
+    learning_rate: float | None = None

@@ -5,7 +5,7 @@ Judged by the gate, written beside the published versions, reloaded in a fresh p
 
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from training.manifest import EXTRA, write_manifest
 from training.options import PublishOptions
 from training.reference import SignatureStatistics, write_reference
 from training.repository import Draft, draft
+from training.savedmodel import weights_digest
 from training.verify import Case, verifier
 from training.warmup import write_warmup
 
@@ -37,7 +38,8 @@ class Candidate:
         scale: the unit of the outputs, in which rounding is judged.
         reference: per signature, what its inputs and outputs look like.
         about_reference: of which data that is made, for people.
-        export: writes the SavedModel into a folder.
+        export: writes the SavedModel into a folder, with weights of a dtype.
+        variables: of the network that is exported.
         report: writes the model card, metrics and plots into a folder.
     """
 
@@ -49,7 +51,8 @@ class Candidate:
     scale: float
     reference: Mapping[str, SignatureStatistics]
     about_reference: str
-    export: Callable[[Path], None]
+    export: Callable[[Path, str], None]
+    variables: Sequence[Any]
     report: Callable[[Path, Verdict], None]
 
 
@@ -91,7 +94,7 @@ def _write(candidate: Candidate, verdict: Verdict, draft_: Draft, display: Displ
 
     display.step("Exporting the SavedModel and its report")
     try:
-        candidate.export(draft_.folder)
+        candidate.export(draft_.folder, "float32")
     except (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError) as error:  # TensorFlow's own OSErrors
         raise PlaceError(f"--models {draft_.models}: cannot be written to: {error.message}") from error
     extra = draft_.folder / EXTRA
@@ -110,7 +113,8 @@ def _seal(candidate: Candidate, options: PublishOptions, draft_: Draft, found: t
     now.enforce()
     if now != verdict:
         candidate.report(draft_.folder / EXTRA, now)
-    write_manifest(draft_.folder, _entries(candidate, now, options.name, version))
+    entries = _entries(candidate, now, options.name, version)
+    write_manifest(draft_.folder, {**entries, "weights_sha256": weights_digest(draft_.folder)})
     ignore_interrupts()
 
 

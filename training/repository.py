@@ -65,15 +65,15 @@ class Draft:
         Raises:
             OSError: the file system refused; nothing was published.
         """
-        with _locked(self.models, wait=True):  # one writer at a time counts versions and makes folders
+        with locked(self.models, wait=True):  # one writer at a time counts versions and makes folders
             version = max(_numbers(self.models, self.name), default=0) + 1
             target = version_folder(self.models, self.name, version)
             seal(version)
             _flush_tree(self.folder)
-            with _parents(target):
+            with parents(target):
                 self.folder.rename(target)
-                _flush(target.parent)
-                _flush(self.models)
+                flush(target.parent)
+                flush(self.models)
         return target
 
 
@@ -88,7 +88,7 @@ def draft(models: Path, name: str) -> Iterator[Draft]:
     Raises:
         OSError: the folder cannot be written to.
     """
-    with _parents(models / name), contextlib.ExitStack() as stack:
+    with parents(models / name), contextlib.ExitStack() as stack:
         yield Draft(models, name, _opened(models, name, stack))
 
 
@@ -119,11 +119,11 @@ def _opened(models: Path, name: str, stack: contextlib.ExitStack) -> Path:
     """Makes the folder of a draft, locked, and sees to it that it is removed when the stack unwinds."""
     while True:
         try:
-            with _locked(models, wait=True):  # until it is locked, a new draft looks like an abandoned one
+            with locked(models, wait=True):  # until it is locked, a new draft looks like an abandoned one
                 _remove_abandoned(models)
                 folder = Path(tempfile.mkdtemp(prefix=f".{name}-", suffix=_SUFFIX, dir=models))
                 stack.callback(shutil.rmtree, folder, ignore_errors=True)
-                stack.enter_context(_locked(folder, wait=False))
+                stack.enter_context(locked(folder, wait=False))
         except FileNotFoundError:  # another run, which had made the models folder and published nothing, removed it
             models.mkdir(parents=True, exist_ok=True)
         else:
@@ -132,7 +132,7 @@ def _opened(models: Path, name: str, stack: contextlib.ExitStack) -> Path:
 
 
 @contextlib.contextmanager
-def _parents(path: Path) -> Iterator[None]:
+def parents(path: Path) -> Iterator[None]:
     """Makes sure of the folders above a path, and leaves none behind that is empty and was not there before."""
     missing = [parent for parent in path.parents if not parent.exists()]
     try:
@@ -145,7 +145,7 @@ def _parents(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path, *, wait: bool) -> Iterator[None]:
+def locked(folder: Path, *, wait: bool) -> Iterator[None]:
     """Holds the lock of a folder; the system drops it with the process.
 
     Raises:
@@ -164,7 +164,7 @@ def _remove_abandoned(models: Path) -> None:
     for folder in models.glob(f".*{_SUFFIX}"):
         with (
             contextlib.suppress(OSError),
-            _locked(folder, wait=False),
+            locked(folder, wait=False),
         ):  # a living writer holds the lock, or just removed it
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -173,11 +173,12 @@ def _flush_tree(root: Path) -> None:
     """Forces everything below a folder to disk, the folders after what they list."""
     for parent, _, files in os.walk(root, topdown=False):
         for file in files:
-            _flush(Path(parent) / file)
-        _flush(Path(parent))
+            flush(Path(parent) / file)
+        flush(Path(parent))
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Forces a file, or what a folder lists, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

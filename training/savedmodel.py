@@ -1,5 +1,6 @@
 """Writes a SavedModel that describes itself and needs nothing but TensorFlow to run."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"
+_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"  # in each checkpoint; says which object has which variable
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,9 @@ class Signature:
     method: str = ""
 
 
-def save(folder: Path, signatures: Mapping[str, Signature], *, variables: Sequence[Any]) -> None:
+def save(
+    folder: Path, signatures: Mapping[str, Signature], *, variables: Sequence[Any], dtype: str = "float32"
+) -> None:
     """Writes the SavedModel.
 
     What is saved is a bare module with the variables: no Keras object and no Python function has to be found again
@@ -33,14 +37,28 @@ def save(folder: Path, signatures: Mapping[str, Signature], *, variables: Sequen
     Args:
         folder: where to; an existing folder is filled.
         signatures: by name.
-        variables: the `tf.Variable`s that the functions read.
+        variables: the Keras variables that the functions read.
+        dtype: that their values are stored in: `float32`, `float16` or `int8`.
     """
+    import keras
     import tensorflow as tf
 
+    from training.storage import stored
+
+    found = stored(variables, dtype)
+    narrow = [one for one in found if one.values is not one.variable.value]
+
+    def widening(function: Callable[[Any], Mapping[str, Any]]) -> Callable[[Any], Mapping[str, Any]]:
+        def widened(values: Any) -> Mapping[str, Any]:
+            with keras.StatelessScope([(one.variable, one.widened()) for one in narrow]):
+                return function(values)
+
+        return widened if narrow else function
+
     module = tf.Module()
-    module.variables_read = list(variables)
+    module.variables_read = [part for one in found for part in one.parts]
     concrete = {
-        name: tf.function(signature.function, input_signature=[signature.input]).get_concrete_function()
+        name: tf.function(widening(signature.function), input_signature=[signature.input]).get_concrete_function()
         for name, signature in signatures.items()
     }
     tf.saved_model.save(module, str(folder), signatures=concrete)
@@ -49,3 +67,15 @@ def save(folder: Path, signatures: Mapping[str, Signature], *, variables: Sequen
         if signature.method:
             updater.replace_method_name(signature_key=name, method_name=signature.method, tags="serve")
     updater.save()
+
+
+def weights_digest(folder: Path) -> str:
+    """The SHA-256 of a SavedModel's variables, in the order of their names: as equal as the models are, to the bit."""
+    import tensorflow as tf
+
+    reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
+    digest = hashlib.sha256()
+    for name in sorted(reader.get_variable_to_dtype_map()):
+        if name != _OBJECT_GRAPH:
+            digest.update(name.encode() + b"\0" + reader.get_tensor(name).tobytes())
+    return digest.hexdigest()

@@ -108,7 +108,7 @@ def compare(model: Path, cases: Path, scale: float) -> str:
         if folder.name not in loaded.signatures:
             return f"signature {folder.name!r} is missing"
         inputs, expected = _read_tensors(folder / "inputs"), _read_tensors(folder / "outputs")
-        actual = _run(loaded.signatures[folder.name], inputs)
+        actual = run_signature(loaded.signatures[folder.name], inputs)
         if actual.keys() != expected.keys():
             return f"{folder.name}: outputs are {sorted(actual)}, expected {sorted(expected)}"
         for name, values in expected.items():
@@ -117,7 +117,8 @@ def compare(model: Path, cases: Path, scale: float) -> str:
     return ""
 
 
-def _run(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def run_signature(signature: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Runs a signature of a loaded SavedModel on many rows, some at a time."""
     import numpy as np
     import tensorflow as tf
 

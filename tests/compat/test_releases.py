@@ -9,8 +9,9 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
+from tests.narrow_models import network, pictures, write
 from tests.processes import ROOT
-from training.verify import Case, verifier
+from training.verify import Case, run_signature, verifier
 from training.warmup import FILE_NAME
 
 RELEASES = ("2.18", "2.19", "2.20")
@@ -54,18 +55,7 @@ def exported(request: pytest.FixtureRequest, default_models: Path) -> tuple[Path
     model = tf.saved_model.load(str(folder))
     asked = questions(folder)
     assert set(asked) == set(model.signatures)
-    return folder, {
-        name: Case(
-            inputs,
-            {
-                output: tensor.numpy()
-                for output, tensor in model.signatures[name](
-                    **{name: tf.constant(array) for name, array in inputs.items()}
-                ).items()
-            },
-        )
-        for name, inputs in asked.items()
-    }
+    return folder, {name: Case(inputs, run_signature(model.signatures[name], inputs)) for name, inputs in asked.items()}
 
 
 def scale(cases: dict[str, Case]) -> float:
@@ -81,11 +71,31 @@ def scale(cases: dict[str, Case]) -> float:
     )
 
 
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Case]]:
+    """Returns a SavedModel whose weights are stored in fewer bits, and what it answers here."""
+    folder = tmp_path_factory.mktemp("narrow")
+    write(network(), folder, "int8")
+    inputs = {"images": pictures(32)}
+    signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    return folder, {"serving_default": Case(inputs, run_signature(signature, inputs))}
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_weights_in_fewer_bits_agree(narrow: tuple[Path, dict[str, Case]], release: str) -> None:
+    check(narrow, release)
+
+
 @pytest.mark.parametrize("release", RELEASES)
 def test_every_signature_agrees(exported: tuple[Path, dict[str, Case]], release: str) -> None:
+    check(exported, release)
+
+
+def check(model: tuple[Path, dict[str, Case]], release: str) -> None:
+    """Has a release answer, and compares."""
     environment = ROOT / ".venv-compat" / release
     if not (environment / ".done").exists():
         pytest.skip(f".venv-compat/{release} is missing: make compat")
-    folder, cases = exported
+    folder, cases = model
     with verifier(str(environment / "bin" / "python")) as other:
         other.check(folder, cases, scale=scale(cases))

@@ -17,13 +17,14 @@ METHODS = {"classify_examples": CLASSIFY}
 _ENCODED = "image/encoded"  # the feature's usual name in image data sets
 
 
-def export(model: keras.Model, classes: Sequence[str], folder: Path) -> None:
+def export(model: keras.Model, classes: Sequence[str], folder: Path, dtype: str = "float32") -> None:
     """Writes the SavedModel.
 
     Args:
         model: from raw pixels, float32 [N,H,W,C], to probabilities.
         classes: their names, in the order of the probabilities.
         folder: where to.
+        dtype: that the weights are stored in; see `training.storage`.
     """
     height, width, channels = model.input_shape[1:]
 
@@ -50,7 +51,7 @@ def export(model: keras.Model, classes: Sequence[str], folder: Path) -> None:
         "classify_bytes": Signature(classify_bytes, files),
         "classify_examples": Signature(classify_examples, examples, METHODS["classify_examples"]),
     }
-    save(folder, signatures, variables=[variable.value for variable in model.variables])
+    save(folder, signatures, variables=model.variables, dtype=dtype)
 
 
 def cases(images: NDArray[np.uint8], scores: NDArray[np.float32], classes: Sequence[str]) -> dict[str, Case]:

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from training.batches import batch_count, shuffled_batches
 from training.classifier.model import build
 from training.classifier.split import Parts
-from training.display import Display
+from training.options import ClassifierOptions
+from training.progress import Progress
 
 _BATCH = 64
 _LEARNING_RATE = 2e-3
@@ -31,18 +33,17 @@ class Fitted:
     best_epoch: int
 
 
-def fit(parts: Parts, classes: int, *, mirrored: bool, seed: int, epochs: int | None, display: Display) -> Fitted:
+def fit(parts: Parts, classes: int, options: ClassifierOptions, *, mirrored: bool, progress: Progress) -> Fitted:
     """Trains a classifier; the test part is not touched.
 
     Args:
         parts: the split images.
         classes: how many there are.
+        options: its seed, epochs and learning rate.
         mirrored: images may be mirrored.
-        seed: makes the run repeatable on the same machine.
-        epochs: the most passes over the data; None chooses by its size.
-        display: shows the model and the progress.
+        progress: shows the model and its epochs, and keeps them.
     """
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(options.seed)
     training = parts.training
     model = build(
         training.images.shape[1:],
@@ -51,26 +52,33 @@ def fit(parts: Parts, classes: int, *, mirrored: bool, seed: int, epochs: int | 
         deviation=float(training.images.std()) or 1.0,
         mirrored=mirrored,
     )
-    most = epochs or int(np.clip(_IMAGES_SEEN // len(training), *_EPOCHS))
-    steps = most * -(-len(training) // _BATCH)
+    most = options.epochs or int(np.clip(_IMAGES_SEEN // len(training), *_EPOCHS))
+    in_epoch = batch_count(len(training), _BATCH)
     model.compile(
         optimizer=keras.optimizers.AdamW(
-            keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, steps), weight_decay=1e-3
+            keras.optimizers.schedules.CosineDecay(options.learning_rate or _LEARNING_RATE, most * in_epoch),
+            weight_decay=1e-3,
         ),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
-    display.summary(model)
+    progress.display.summary(model)
     stopping = keras.callbacks.EarlyStopping("val_loss", patience=_PATIENCE, restore_best_weights=True)
-    with display.epochs(most) as progress:
-        history = model.fit(
-            training.images.astype(np.float32),
-            training.labels,
+    with progress.epochs("training", model, most, stopping=stopping) as course:
+        model.fit(
+            shuffled_batches(
+                training.images.astype(np.float32),
+                training.labels,
+                size=_BATCH,
+                epochs=range(course.first, course.end),
+                seed=options.seed,
+            ),
             validation_data=(parts.validation.images.astype(np.float32), parts.validation.labels),
-            batch_size=_BATCH,
-            epochs=most,
+            initial_epoch=course.first,
+            epochs=course.end,
+            steps_per_epoch=in_epoch,
+            shuffle=False,
             verbose=0,
-            callbacks=[stopping, progress],
+            callbacks=course.callbacks,
         )
-    figures = {name: [float(value) for value in values] for name, values in history.history.items()}
-    return Fitted(model, figures, int(np.argmin(figures["val_loss"])) + 1)
+    return Fitted(model, course.history, int(np.argmin(course.history["val_loss"])) + 1)

@@ -19,36 +19,36 @@ from training.classifier.fit import Fitted, fit
 from training.classifier.reference import signatures, some
 from training.classifier.report import Evaluation, Report, metrics, summary_rows
 from training.classifier.split import Part, Parts, split
-from training.display import Display
 from training.gate import Judgement, Rival
 from training.options import ClassifierOptions, PublishOptions
 from training.pipeline import Candidate
+from training.progress import Progress
 from training.reference import SignatureStatistics
 
 
-def train(options: ClassifierOptions, place: PublishOptions, display: Display) -> Candidate:
+def train(options: ClassifierOptions, place: PublishOptions, progress: Progress) -> Candidate:
     """Trains and evaluates a classifier.
 
     Args:
         options: which data, and how.
         place: under which name it is to be published.
-        display: shows the steps and the result.
+        progress: shows the steps and the result, and keeps the epochs.
 
     Raises:
         TrainingError: the data are unusable.
         PublicationRefusedError: the published version has other classes, or is no classifier.
     """
+    display = progress.display
     display.step(f"Loading {options.data}")
     data = load(options.data, most_broken=options.most_broken)
+    progress.check_data(data.sha256())
     parts = split(data, options.split_seed)
     data = dataclasses.replace(data, notes=(*data.notes, *findings(data, parts)))
     for note in data.notes:
         display.note(note)
     check_change(place, {"kind": "classifier", **_shapes(data)})
     display.step(f"Training on {len(parts.training):,} images")
-    fitted = fit(
-        parts, len(data.classes), mirrored=data.mirrored, seed=options.seed, epochs=options.epochs, display=display
-    )
+    fitted = fit(parts, len(data.classes), options, mirrored=data.mirrored, progress=progress)
     display.step(f"Evaluating on {len(parts.test):,} images never trained on")
     scores = fitted.model.predict(parts.test.images.astype(np.float32), batch_size=512, verbose=0)
     machine = support_vectors(parts)
@@ -80,7 +80,8 @@ def train(options: ClassifierOptions, place: PublishOptions, display: Display) -
         scale=1.0,
         reference=_reference(parts, fitted),
         about_reference=f"training and validation part of {data.name}",
-        export=lambda folder: export.export(fitted.model, data.classes, folder),
+        export=functools.partial(export.export, fitted.model, data.classes),
+        variables=fitted.model.variables,
         report=report.write,
     )
 

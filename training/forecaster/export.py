@@ -16,12 +16,13 @@ METHODS = {"regress_examples": REGRESS}
 _HISTORY = "history"
 
 
-def export(forecaster: Forecaster, folder: Path) -> None:
+def export(forecaster: Forecaster, folder: Path, dtype: str = "float32") -> None:
     """Writes the SavedModel.
 
     Args:
         forecaster: free of kernels that only a GPU has.
         folder: where to.
+        dtype: that the weights are stored in; see `training.storage`.
     """
     window, features = forecaster.network.input_shape[1:]
     shape = _history_shape(window, features)
@@ -43,7 +44,7 @@ def export(forecaster: Forecaster, folder: Path) -> None:
             regress_examples, tf.TensorSpec([None], tf.string, "inputs"), METHODS["regress_examples"]
         ),
     }
-    save(folder, signatures, variables=[variable.value for variable in forecaster.network.variables])
+    save(folder, signatures, variables=forecaster.network.variables, dtype=dtype)
 
 
 def cases(

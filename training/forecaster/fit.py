@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from training.display import Display
+from training.batches import batch_count, shuffled_batches
 from training.forecaster.baselines import autoregression
 from training.forecaster.data import SeriesData
 from training.forecaster.forecast import Forecaster, PlainForecaster, QuantileForecaster, predict
@@ -17,11 +17,14 @@ from training.forecaster.model import LEVELS, LinearStart, build_plain, build_qu
 from training.forecaster.power import best_power
 from training.forecaster.scaling import Scaling
 from training.forecaster.split import Boundaries, futures, histories
+from training.options import ForecasterOptions
+from training.progress import Course, Progress
 
 _BATCH = 32
 _EPOCHS = {"quantile": 15, "plain": 100}
 _PATIENCE = 10
 _LEARNING_RATE = 3e-3
+_PLAIN_LEARNING_RATE = 1e-3  # Adam's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,53 +76,58 @@ class _Trainer:
 
     network: keras.Model
     epochs: int
-    display: Display
+    seed: int
+    progress: Progress
 
     def train(self, windows: tuple[Any, Any], validation: tuple[Any, Any]) -> dict[str, list[float]]:
         """Trains with early stopping, keeps the weights of the best epoch and returns the history."""
         stopping = keras.callbacks.EarlyStopping("val_loss", patience=_PATIENCE, restore_best_weights=True)
-        with self.display.epochs(self.epochs) as progress:
-            history = self.network.fit(
-                *windows,
-                validation_data=validation,
-                batch_size=_BATCH,
-                epochs=self.epochs,
-                verbose=0,
-                callbacks=[stopping, progress],
-            )
-        return {name: [float(value) for value in values] for name, values in history.history.items()}
+        with self.progress.epochs("training", self.network, self.epochs, stopping=stopping) as course:
+            self._fit(windows, course, validation)
+        return course.history
 
     def retrain(self, windows: tuple[Any, Any], epochs: int) -> None:
         """Trains for a fixed number of epochs."""
-        with self.display.epochs(epochs) as progress:
-            self.network.fit(*windows, batch_size=_BATCH, epochs=epochs, verbose=0, callbacks=[progress])
+        with self.progress.epochs("training on both parts", self.network, epochs) as course:
+            self._fit(windows, course)
+
+    def _fit(self, windows: tuple[Any, Any], course: Course, validation: tuple[Any, Any] | None = None) -> None:
+        self.network.fit(
+            shuffled_batches(*windows, size=_BATCH, epochs=range(course.first, course.end), seed=self.seed),
+            validation_data=validation,
+            initial_epoch=course.first,
+            epochs=course.end,
+            steps_per_epoch=batch_count(len(windows[0]), _BATCH),
+            shuffle=False,
+            verbose=0,
+            callbacks=course.callbacks,
+        )
 
 
-def fit(task: Task, preset: str, *, seed: int, epochs: int | None, display: Display) -> Fitted:
+def fit(task: Task, options: ForecasterOptions, progress: Progress) -> Fitted:
     """Trains a forecaster; the test part is not touched.
 
     Args:
         task: the series, its parts, and the sizes of window and horizon.
-        preset: `quantile` or `plain`.
-        seed: makes the run repeatable on the same machine.
-        epochs: the most passes over the data; None takes the preset's.
-        display: shows the model and the progress.
+        options: its preset, seed, epochs and learning rate.
+        progress: shows the model and its epochs, and keeps them.
     """
-    keras.utils.set_random_seed(seed)
-    train = _fit_quantile if preset == "quantile" else _fit_plain
-    return train(task, epochs or _EPOCHS[preset], display)
+    keras.utils.set_random_seed(options.seed)
+    train = _fit_quantile if options.preset == "quantile" else _fit_plain
+    return train(task, options, progress)
 
 
-def _fit_quantile(task: Task, epochs: int, display: Display) -> Fitted:
+def _fit_quantile(task: Task, options: ForecasterOptions, progress: Progress) -> Fitted:
+    epochs = options.epochs or _EPOCHS[options.preset]
     validation_start, test_start = task.bounds.validation_start, task.bounds.test_start
     power = best_power(task.data.target, task.bounds, window=task.window, horizon=task.horizon, period=task.data.period)
     scaling, start = _initial(task, validation_start, power)
     network = build_quantile(task.window, task.data.values.shape[1], task.horizon, start=start, fused=True)
-    steps = epochs * -(-len(task.windows(scaling, 0, validation_start, steps=task.horizon)[0]) // _BATCH)
-    schedule = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, steps)
+    steps = epochs * batch_count(len(task.windows(scaling, 0, validation_start, steps=task.horizon)[0]), _BATCH)
+    schedule = keras.optimizers.schedules.CosineDecay(options.learning_rate or _LEARNING_RATE, steps)
     network.compile(keras.optimizers.Adam(schedule, clipnorm=1.0), _pinball, jit_compile=False)
-    display.summary(network)
-    trainer, restore = _Trainer(network, epochs, display), _snapshot(network)
+    progress.display.summary(network)
+    trainer, restore = _Trainer(network, epochs, options.seed, progress), _snapshot(network)
     windows = task.windows(scaling, 0, validation_start, steps=task.horizon)
     validation = task.windows(scaling, validation_start, test_start, steps=task.horizon)
     history = trainer.train(windows, validation)
@@ -133,13 +141,14 @@ def _fit_quantile(task: Task, epochs: int, display: Display) -> Fitted:
     return Fitted(QuantileForecaster(portable, scaling), history, best_epoch)
 
 
-def _fit_plain(task: Task, epochs: int, display: Display) -> Fitted:
+def _fit_plain(task: Task, options: ForecasterOptions, progress: Progress) -> Fitted:
+    epochs = options.epochs or _EPOCHS[options.preset]
     validation_start, test_start = task.bounds.validation_start, task.bounds.test_start
     scaling = Scaling.fitted(task.data.values[:validation_start])
     network = build_plain(task.window)
-    network.compile("adam", "mse", jit_compile=False)
-    display.summary(network)
-    trainer, restore = _Trainer(network, epochs, display), _snapshot(network)
+    network.compile(keras.optimizers.Adam(options.learning_rate or _PLAIN_LEARNING_RATE), "mse", jit_compile=False)
+    progress.display.summary(network)
+    trainer, restore = _Trainer(network, epochs, options.seed, progress), _snapshot(network)
     history = trainer.train(
         task.windows(scaling, 0, validation_start, steps=1),
         task.windows(scaling, validation_start, test_start, steps=1),

@@ -11,7 +11,6 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from training.changes import check_change
-from training.display import Display
 from training.errors import TrainingError
 from training.forecaster import baselines, export, rival
 from training.forecaster.data import hash_of, load
@@ -26,6 +25,7 @@ from training.forecaster.split import boundaries, futures, histories
 from training.gate import Judgement, Rival
 from training.options import ForecasterOptions, PublishOptions
 from training.pipeline import Candidate
+from training.progress import Progress
 
 _LINEAR = "its autoregression alone"
 _PERSISTENCE = "persistence"
@@ -35,26 +35,28 @@ _FAR = 0.15  # from what an interval should hold: it misleads
 _INTERVALS = {"80 %": (0.1, 0.9), "95 %": (0.025, 0.975)}
 
 
-def train(options: ForecasterOptions, place: PublishOptions, display: Display) -> Candidate:
+def train(options: ForecasterOptions, place: PublishOptions, progress: Progress) -> Candidate:
     """Trains and evaluates a forecaster.
 
     Args:
         options: which data, and how.
         place: under which name it is to be published.
-        display: shows the steps and the result.
+        progress: shows the steps and the result, and keeps the epochs.
 
     Raises:
         TrainingError: the data are unusable, or too short for the window and the horizon.
         PublicationRefusedError: the published version has other columns, or another window or horizon.
     """
+    display = progress.display
     display.step(f"Loading {options.data}")
     task = _task(options)
+    progress.check_data(task.data.sha256())
     for note in task.data.notes:
         display.note(note)
     check_change(place, {"kind": "forecaster", **_shapes(task)})
     bounds = task.bounds
     display.step(f"Training on {bounds.test_start:,} of {bounds.end:,} values")
-    fitted = fit(task, options.preset, seed=options.seed, epochs=options.epochs, display=display)
+    fitted = fit(task, options, progress)
     display.step(f"Evaluating at each of the last {len(bounds.test_origins):,} values")
     seen = histories(task.data.values, bounds.test_origins, task.window)
     forecast, quantiles = predict(fitted.forecaster, seen)
@@ -76,7 +78,8 @@ def train(options: ForecasterOptions, place: PublishOptions, display: Display) -
         scale=float(task.data.target[: bounds.test_start].std()) or 1.0,
         reference=signatures(export.shaped(before), predict(fitted.forecaster, before)[0], fitted.forecaster.scaling),
         about_reference=f"what lies before the test part of {task.data.name}",
-        export=lambda folder: export.export(fitted.forecaster, folder),
+        export=functools.partial(export.export, fitted.forecaster),
+        variables=fitted.forecaster.network.variables,
         report=report.write,
     )
 

@@ -9,7 +9,7 @@ from PIL import Image
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
-from .conftest import Run, Trainer, reference_of
+from .conftest import Run, reference_of
 
 _LEVELS = [0.025, 0.1, 0.5, 0.9, 0.975]
 
@@ -112,18 +112,6 @@ def test_the_report_compares_with_what_one_would_use_instead(version: Path, wave
         with Image.open(extra / picture) as image:
             assert min(image.size) > 300
     assert "persistence" in wave.output
-
-
-def test_the_same_seed_gives_the_same_model(trainer: Trainer, series: Path, model: Any) -> None:
-    run = trainer.run(
-        "forecaster", "--data", str(series), "--column", "wave", "--column", "driver", "--time-column", "month",
-        "--window", "14", "--horizon", "6", "--epochs", "2", "--name", "again",
-    )  # fmt: skip
-    assert run.code == 0, run.error
-    again = tf.saved_model.load(str(trainer.models / "again" / "1"))
-    history = tf.constant(np.random.default_rng(1).normal(50, 20, (3, 14, 2)), tf.float32)
-    answers = [one.signatures["serving_default"](history=history)["quantiles"] for one in (model, again)]
-    np.testing.assert_allclose(answers[0], answers[1], rtol=1e-5)
 
 
 def test_the_reference_is_there_and_scales_each_column(version: Path) -> None:

@@ -1,5 +1,6 @@
 import io
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -41,11 +42,14 @@ def test_a_bad_model_is_refused_and_force_publishes_it_and_says_so(trainer: Trai
 
 
 @pytest.mark.parametrize(
-    ("number", "stage", "published_before"),
-    [(signal.SIGINT, "Training on", True), (signal.SIGTERM, "Reloading", False)],
+    ("number", "stage", "published_before", "message"),
+    [
+        (signal.SIGINT, "Training on", True, "interrupted: the models folder is as it was"),
+        (signal.SIGTERM, "Reloading", False, "interrupted: nothing was published; --resume goes on with it"),
+    ],
 )
-def test_an_interrupted_run_leaves_the_models_folder_as_it_was(
-    trainer: Trainer, tmp_path: Path, number: signal.Signals, stage: str, published_before: bool
+def test_an_interrupted_run_publishes_nothing(
+    trainer: Trainer, tmp_path: Path, number: signal.Signals, stage: str, published_before: bool, message: str
 ) -> None:
     if published_before:
         (trainer.models / "sunspots" / "1").mkdir(parents=True)
@@ -57,8 +61,12 @@ def test_an_interrupted_run_leaves_the_models_folder_as_it_was(
         process.send_signal(number)
         _, error = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "interrupted: the models folder is as it was" in error
+    assert message in error
     assert "Traceback" not in error
+    for left in trainer.models.glob(".*.unfinished"):
+        shutil.rmtree(left)
+    if not published_before and "resume" in message:
+        trainer.models.rmdir()
     assert _content(tmp_path) == before
 
 
@@ -75,7 +83,7 @@ def test_what_another_run_publishes_meanwhile_counts(tmp_path: Path) -> None:
         rerun=lambda folder, _: Rival(float((folder / "error").read_text()), 0.2),
     )
 
-    def export(folder: Path) -> None:
+    def export(folder: Path, _dtype: str) -> None:
         tf.saved_model.save(tf.Module(), str(folder))
         (tmp_path / "model" / "1").mkdir(parents=True)
         (tmp_path / "model" / "1" / "error").write_text("0.1")
@@ -90,6 +98,7 @@ def test_what_another_run_publishes_meanwhile_counts(tmp_path: Path) -> None:
         reference={},
         about_reference="",
         export=export,
+        variables=[],
         report=lambda _folder, _verdict: None,
     )
     options = PublishOptions(tmp_path, "model", force=False, tolerance=0.0)

@@ -29,7 +29,17 @@ def test_help_names_every_option_with_its_default(family: str, capsys: pytest.Ca
         _run(family, "--help")
     assert exit_.value.code == 0
     text = capsys.readouterr().out
-    for option in ("--data", "--models", "--name", "--seed", "--epochs", "--tolerance", "--force", "--if-missing"):
+    for option in (
+        "--data",
+        "--models",
+        "--name",
+        "--seed",
+        "--epochs",
+        "--tolerance",
+        "--force",
+        "--resume",
+        "--if-missing",
+    ):
         assert option in text
     assert text.count("default") >= 6
 
@@ -97,3 +107,21 @@ def test_a_models_folder_that_is_none_is_found_before_anything_is_trained(
     output, error = capsys.readouterr()
     assert f"error: --models {tmp_path / 'models'}: expected a folder, got a file" in error
     assert not output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "module", "extra"),
+    [(("--sweep", "3"), "optuna", "sweep"), (("--mlflow-uri", "file:///tmp/mlruns"), "mlflow", "mlflow")],
+)
+def test_a_missing_extra_is_named_before_anything_is_done(
+    arguments: tuple[str, ...],
+    module: str,
+    extra: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("training.extras.installed", lambda name: name != module)
+    assert _run("classifier", "--models", str(tmp_path), *arguments) == cli.BAD_INPUT
+    assert f"{arguments[0]}: {module} is not installed: pip install 'tensorgate[{extra}]'" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

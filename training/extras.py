@@ -1,0 +1,25 @@
+"""Packages that some options need beside those of the training."""
+
+import importlib.util
+
+from training.errors import TrainingError
+
+
+def installed(module: str) -> bool:
+    """Whether a package is there."""
+    return importlib.util.find_spec(module) is not None
+
+
+def needs(module: str, extra: str) -> str:
+    """Says that a package is missing, and how to have it."""
+    return f"{module} is not installed: pip install 'tensorgate[{extra}]'"
+
+
+def check_installed(option: str, module: str, extra: str) -> None:
+    """Finds out, before anything is trained, whether an option can be used.
+
+    Raises:
+        TrainingError: its package is not installed.
+    """
+    if not installed(module):
+        raise TrainingError(f"{option}: {needs(module, extra)}")

@@ -1,0 +1,74 @@
+"""A candidate whose weights are stored in fewer bits: measured beside the same in float32, and judged by that."""
+
+import dataclasses
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from training.display import Display
+from training.gate import Rival, Verdict
+from training.options import PublishOptions
+from training.pipeline import Candidate
+from training.storage import stored
+from training.storage_report import Comparison, compared, widened_answers
+from training.verify import verifier
+
+_SIGNATURE = "serving_default"
+
+
+def narrowed(candidate: Candidate, options: PublishOptions, display: Display) -> Candidate:
+    """Makes one that is exported with weights of the dtype that is asked for.
+
+    Its error is that of what is exported, on the test part, and the gate holds it against the model in float32, too.
+
+    Args:
+        candidate: the trained model, which computes in float32.
+        options: with the dtype.
+        display: shows the step, and what was found.
+
+    Raises:
+        TrainingError: exported in float32, it does not answer as the trained model.
+    """
+    dtype = options.export_dtype
+    display.step(f"Measuring what weights in {dtype} cost and gain")
+    with tempfile.TemporaryDirectory(prefix="tensorgate-narrowed-") as folder, verifier() as fresh_process:
+        full, smaller = Path(folder) / "float32", Path(folder) / dtype
+        candidate.export(full, "float32")
+        candidate.export(smaller, dtype)
+        fresh_process.check(full, candidate.cases, scale=candidate.scale)
+        found = compared(dtype, smaller, full, candidate.judgement, candidate.cases[_SIGNATURE])
+        values = [one.widened() for one in stored(candidate.variables, dtype)]
+        cases = widened_answers(full, values, candidate.cases)
+    display.table(f"Weights in {dtype}", *found.rows())
+    judgement = candidate.judgement
+
+    def rerun(published: Path, manifest: Mapping[str, Any]) -> Rival:
+        rival = judgement.rerun(published, manifest)
+        # On part of the test part it is taken to be as much worse as on the whole of it.
+        return dataclasses.replace(rival, own=rival.own + found.smaller.error - found.full.error)
+
+    return dataclasses.replace(
+        candidate,
+        judgement=dataclasses.replace(
+            judgement,
+            error=found.smaller.error,
+            rerun=rerun,
+            bars=(*judgement.bars, found.bar(judgement, options.tolerance)),
+        ),
+        cases=cases,
+        facts={**candidate.facts, "weights": found.as_metrics()},
+        export=lambda folder, _: candidate.export(folder, dtype),
+        report=lambda folder, verdict: _report(candidate, found, folder, verdict),
+    )
+
+
+def _report(candidate: Candidate, found: Comparison, folder: Path, verdict: Verdict) -> None:
+    """The report of the trained model, and what its weights cost and gain."""
+    candidate.report(folder, verdict)
+    with (folder / "model_card.md").open("a", encoding="utf-8") as card:
+        card.write(found.section())
+    path = folder / "metrics.json"
+    metrics = {**json.loads(path.read_text(encoding="utf-8")), "weights": found.as_metrics()}
+    path.write_text(json.dumps(metrics, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
