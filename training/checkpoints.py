@@ -103,12 +103,13 @@ class Checkpoints:
 
     def _made(self) -> Path:
         models = self._place.models
-        with locked(models, wait=True):  # until it is locked, a new folder looks like an abandoned one
+        models.mkdir(parents=True, exist_ok=True)  # another run, which published nothing, may have removed it
+        with locked(models, wait=True):
             folder = Path(tempfile.mkdtemp(prefix=f".{self._place.name}-", suffix=_SUFFIX, dir=models))
             self._stack.enter_context(locked(folder, wait=False))
-        path = folder / _RUN
-        path.write_text(json.dumps(self._asked, indent=2) + "\n", encoding="utf-8")
-        flush(path)
+            path = folder / _RUN
+            path.write_text(json.dumps(self._asked, indent=2) + "\n", encoding="utf-8")
+            flush(path)
         return folder
 
 
@@ -160,11 +161,16 @@ def checkpoints(
 def _left_behind(place: PublishOptions, stack: contextlib.ExitStack) -> list[Path]:
     """The folders of runs of this name that live no more, locked."""
     found = []
-    for folder in place.models.glob(f".*{_SUFFIX}"):
-        if folder.name.rpartition("-")[0] == f".{place.name}" and (folder / _RUN).is_file():
+    with locked(place.models, wait=True):  # or one that is just being made would look like an abandoned one
+        for folder in place.models.glob(f".*{_SUFFIX}"):
+            if folder.name.rpartition("-")[0] != f".{place.name}":
+                continue
             with contextlib.suppress(OSError):  # a living run holds the lock, or just removed it
                 stack.enter_context(locked(folder, wait=False))
-                found.append(folder)
+                if (folder / _RUN).is_file():
+                    found.append(folder)
+                else:  # killed while it was made
+                    shutil.rmtree(folder, ignore_errors=True)
     return found
 
 

@@ -7,7 +7,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,42 +54,51 @@ class MlflowRun:
                 for name, values in history.items()
                 for epoch, value in enumerate(values, start=1)
             ]
-        with self._unless_lost():
+
+        def note() -> None:
             for start in range(0, len(found), _MOST_METRICS):
                 self._client.log_batch(self._run, metrics=found[start : start + _MOST_METRICS])
             data = facts.get("data", {})
             for name in ("name", "sha256"):
                 self._client.set_tag(self._run, f"tensorgate.data.{name}", str(data.get(name)))
 
+        self._attempt(note)
+
     def published(self, version: Path) -> None:
         """Notes a version: its path, its hashes, and its report as artefacts."""
         manifest = read_manifest(version) or {}
-        with self._unless_lost():
-            for name, value in {
-                "version": manifest.get("version"),
-                "path": version.resolve(),
-                "weights_sha256": manifest.get("weights_sha256"),
-                "saved_model_sha256": manifest.get("files", {}).get("saved_model.pb"),
-                "gate": manifest.get("evaluation", {}).get("gate"),
-            }.items():
+        tags = {
+            "version": manifest.get("version"),
+            "path": version.resolve(),
+            "weights_sha256": manifest.get("weights_sha256"),
+            "saved_model_sha256": manifest.get("files", {}).get("saved_model.pb"),
+            "gate": manifest.get("evaluation", {}).get("gate"),
+        }
+
+        def note() -> None:
+            for name, value in tags.items():
                 self._client.set_tag(self._run, f"tensorgate.{name}", str(value))
             for pattern in _REPORT:
                 for file in sorted((version / EXTRA).glob(pattern)):
                     self._client.log_artifact(self._run, str(file), "report")
 
+        self._attempt(note)
+
     def end(self, status: str, reason: str = "") -> None:
         """Ends it: FINISHED, FAILED or KILLED, with the reason."""
-        with self._unless_lost():
+
+        def note() -> None:
             if reason:
                 self._client.set_tag(self._run, "tensorgate.reason", reason[:_MOST_CHARACTERS])
             self._client.set_terminated(self._run, status)
 
-    @contextlib.contextmanager
-    def _unless_lost(self) -> Iterator[None]:
+        self._attempt(note)
+
+    def _attempt(self, note: Callable[[], None]) -> None:
         if self._lost:
             return
         try:
-            yield
+            note()
         except Exception as error:  # whatever a store raises, the model is trained
             self._lost = True
             self._display.warning(f"the record in MLflow is not complete: {_first_line(error)}")
