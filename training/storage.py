@@ -12,6 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+_KERNEL = "kernel"  # with which Keras ends the names of what inputs are multiplied by
+_DEPTHWISE = "depthwise_kernel"  # whose last two dimensions are outputs
 _LARGEST_INT8 = 127  # as far down as up, so that zero stays zero
 
 
@@ -22,7 +24,7 @@ class StoredVariable:
     Attributes:
         variable: the network's.
         values: `tf.Variable` of the same shape.
-        scale: `tf.Variable` float32 [channels] that int8 values are multiplied by; channels are the last dimension.
+        scale: `tf.Variable` float32 that int8 values are multiplied by, one for each output channel.
     """
 
     variable: keras.Variable
@@ -43,8 +45,8 @@ class StoredVariable:
 def stored(variables: Sequence[keras.Variable], dtype: str) -> list[StoredVariable]:
     """Stores a network's variables.
 
-    Matrices and kernels are stored in fewer bits. Vectors (biases, running means) stay as they are: they are small, and
-    errors in them are not averaged away. So does what has no finite value in float16.
+    Kernels are stored in fewer bits. All else (biases, running means, what is computed with in other ways) stays as it
+    is: it is small, and errors in it are not averaged away. So does what has no finite value in float16.
 
     Args:
         variables: of the network.
@@ -55,9 +57,10 @@ def stored(variables: Sequence[keras.Variable], dtype: str) -> list[StoredVariab
 
 def _stored(variable: keras.Variable, dtype: str) -> StoredVariable:
     values = np.asarray(variable)
-    if values.dtype == np.float32 and values.ndim >= 2:
+    if values.dtype == np.float32 and values.ndim >= 2 and variable.name.endswith(_KERNEL):
         if dtype == "int8":
-            largest = np.abs(values).max(axis=tuple(range(values.ndim - 1)))
+            inputs = values.ndim - (2 if variable.name == _DEPTHWISE else 1)
+            largest = np.abs(values).max(axis=tuple(range(inputs)), keepdims=True)
             scale = np.where(largest > 0, largest / _LARGEST_INT8, 1).astype(np.float32)
             return StoredVariable(variable, tf.Variable(np.rint(values / scale).astype(np.int8)), tf.Variable(scale))
         if dtype == "float16" and np.abs(values).max() <= np.finfo(np.float16).max:

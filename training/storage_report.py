@@ -71,7 +71,7 @@ class Comparison:
         return f"""
 ## Weights in {self.dtype}
 
-The exported model stores its matrices and kernels in {self.dtype} and widens them at every run; it computes in float32.
+The exported model stores its kernels in {self.dtype} and widens them at every run; it computes in float32.
 The figures further up are those of the trained model, in float32.
 
 {table(*self.rows())}

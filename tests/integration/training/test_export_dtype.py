@@ -33,11 +33,11 @@ def model() -> keras.Model:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_matrices_and_kernels_are_stored_in_fewer_bits_and_nothing_else(model: keras.Model, dtype: str) -> None:
+def test_kernels_are_stored_in_fewer_bits_and_nothing_else(model: keras.Model, dtype: str) -> None:
     narrow, tolerance = DTYPES[dtype]
     for one in stored(model.variables, dtype):
         exact = np.asarray(one.variable)
-        if exact.ndim < 2:
+        if not one.variable.name.endswith("kernel"):
             assert one.values is one.variable.value
             continue
         assert one.values.dtype.as_numpy_dtype == narrow
@@ -45,9 +45,15 @@ def test_matrices_and_kernels_are_stored_in_fewer_bits_and_nothing_else(model: k
 
 
 def test_values_that_float16_has_not_stay_as_they_are_and_zeros_are_zeros() -> None:
-    large, nothing = keras.Variable(np.full((2, 2), 1e6, np.float32)), keras.Variable(np.zeros((2, 2), np.float32))
+    large, nothing = (keras.Variable(np.full((2, 2), value, np.float32), name="kernel") for value in (1e6, 0))
     assert stored([large], "float16")[0].values is large.value
     assert not stored([nothing], "int8")[0].widened().numpy().any()
+
+
+def test_a_depthwise_kernel_has_a_scale_for_each_channel() -> None:
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 4, 1)).astype(np.float32) * [[[[1], [10], [100], [1000]]]]
+    [one] = stored([keras.Variable(kernel.astype(np.float32), name="depthwise_kernel")], "int8")
+    np.testing.assert_allclose(one.widened(), kernel, atol=np.abs(kernel).max(axis=(0, 1)) / 254 * 1.001)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
