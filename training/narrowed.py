@@ -34,11 +34,11 @@ def narrowed(candidate: Candidate, options: PublishOptions, display: Display) ->
     dtype = options.export_dtype
     display.step(f"Measuring what weights in {dtype} cost and gain")
     with tempfile.TemporaryDirectory(prefix="tensorgate-narrowed-") as folder, verifier() as fresh_process:
-        full, smaller = Path(folder) / "float32", Path(folder) / dtype
+        full, narrow = Path(folder) / "float32", Path(folder) / dtype
         candidate.export(full, "float32")
-        candidate.export(smaller, dtype)
+        candidate.export(narrow, dtype)
         fresh_process.check(full, candidate.cases, scale=candidate.scale)
-        found = compared(dtype, smaller, full, candidate.judgement, candidate.cases[_SIGNATURE])
+        found = compared(dtype, narrow, full, candidate.judgement, candidate.cases[_SIGNATURE])
         values = [one.widened() for one in stored(candidate.variables, dtype)]
         cases = widened_answers(full, values, candidate.cases)
     display.table(f"Weights in {dtype}", *found.rows())
@@ -47,13 +47,13 @@ def narrowed(candidate: Candidate, options: PublishOptions, display: Display) ->
     def rerun(published: Path, manifest: Mapping[str, Any]) -> Rival:
         rival = judgement.rerun(published, manifest)
         # On part of the test part it is taken to be as much worse as on the whole of it.
-        return dataclasses.replace(rival, own=rival.own + found.smaller.error - found.full.error)
+        return dataclasses.replace(rival, own=rival.own + found.narrow.error - found.full.error)
 
     return dataclasses.replace(
         candidate,
         judgement=dataclasses.replace(
             judgement,
-            error=found.smaller.error,
+            error=found.narrow.error,
             rerun=rerun,
             bars=(*judgement.bars, found.bar(judgement, options.tolerance)),
         ),

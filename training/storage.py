@@ -1,7 +1,7 @@
 """Weights that a SavedModel stores in fewer bits than it computes with: float16, or int8 with a scale per channel.
 
-They are widened inside the graph, at every run. That makes a version smaller, and nothing else: TensorFlow Serving runs
-SavedModels, in which there are no kernels that multiply 8-bit numbers.
+They are widened inside the graph, at every run. That makes a large model smaller, and none faster: TensorFlow Serving
+runs SavedModels, for which TensorFlow has no operations that multiply 8-bit numbers.
 """
 
 from collections.abc import Sequence
