@@ -157,9 +157,9 @@ $(KUBERNETES_VENV)/.done: requirements/kubernetes.txt | $(BIN)/python
 	$(BIN)/python requirements/kubernetes.py $(@D)
 	@touch $@
 
-$(COMPAT_VENV)/%/.done: requirements/compat/%.txt $(TOOLS_VENV)/.done
-	$(PYTHON) -m venv --without-pip $(@D)
-	$(TOOLS_VENV)/bin/python -m uv pip install --quiet --python $(@D)/bin/python --requirement $<
+$(COMPAT_VENV)/%/.done: requirements/compat/%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --no-compile --requirement $<
 	@touch $@
 
 $(CLIENTS_VENV)/%/.done: requirements/clients/%.txt
