@@ -20,6 +20,8 @@ _SEASONS = {
     ("seconds", _DAY): 7,
     ("business days", 1.0): 5,
     ("seconds", 3600.0): 24,
+    ("seconds", 1800.0): 48,
+    ("seconds", 900.0): 96,
 }
 
 
@@ -47,7 +49,7 @@ class Axis:
 
     @property
     def season(self) -> int:
-        """Steps in a season: 12 for months, 4 for quarters, 52 for weeks, 7 or 5 for days, 24 for hours, else 1."""
+        """Steps in a season, as `_SEASONS` has them; else 1."""
         return _SEASONS.get((self.unit, self.step), 1) if len(self.positions) > 1 else 1
 
     def steps(self) -> NDArray[np.float64]:

@@ -1,12 +1,15 @@
 """Baselines that a network must beat: the last value, the last season, and a linear autoregression."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from statsmodels.tools.sm_exceptions import SingularMatrixWarning
 from statsmodels.tsa.ar_model import AutoReg, ar_select_order
 
 _FEWEST_LAGS = 12  # the orders tried go at least this far
+_AS_THEY_ARE = np.ones(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +48,36 @@ class Autoregression:
         return values[..., self.order :]
 
 
-def autoregression(values: NDArray[np.float64], *, period: int, most: int) -> Autoregression:
+def autoregression(
+    values: NDArray[np.float64],
+    *,
+    period: int,
+    most: int,
+    difference: NDArray[np.float64] = _AS_THEY_ARE,
+    constant: bool = True,
+) -> Autoregression:
     """Fits an autoregression by least squares; its order is the one with the least AIC.
 
     Args:
         values: float64 [N], without the test part.
         period: steps in a season; orders a little past it are tried.
-        most: the highest order allowed.
+        most: the highest order allowed, of the differences.
+        difference: [D], the weights of a value and those before it, whose sums are what is fitted: (1, -1) for
+            changes. The result forecasts the values all the same, and sees D - 1 more of them than its order.
+        constant: fit a constant, which is a drift where changes are fitted.
     """
-    highest = min(max(_FEWEST_LAGS, period + 1), most, len(values) // 4)
-    lags = ar_select_order(values, highest, ic="aic", trend="c").ar_lags
-    fitted = AutoReg(values, max(lags) if lags else 0, trend="c").fit()
-    return Autoregression(float(fitted.params[0]), np.asarray(fitted.params[1:], np.float64))
+    fitted = np.convolve(values, difference, "valid")
+    highest = min(max(_FEWEST_LAGS, period + 1), most, len(fitted) // 4)
+    trend = "c" if constant else "n"
+    with warnings.catch_warnings():
+        # Of several weights that fit a series without noise equally well, the smallest are right.
+        warnings.simplefilter("ignore", SingularMatrixWarning)
+        lags = ar_select_order(fitted, highest, ic="aic", trend=trend).ar_lags
+        if not lags and not constant:
+            return Autoregression(0.0, -difference[1:])
+        found = np.asarray(AutoReg(fitted, max(lags) if lags else 0, trend=trend).fit().params, np.float64)
+    level, weights = (float(found[0]), found[1:]) if constant else (0.0, found)
+    return Autoregression(level, -np.convolve(difference, [1.0, *-weights])[1:])
 
 
 def persistence(target: NDArray[np.float64], origins: range, horizon: int) -> NDArray[np.float64]:

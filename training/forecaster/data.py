@@ -14,8 +14,8 @@ from tables.reading import Reading
 from tables.table import read_table
 from training.errors import TrainingError
 from training.forecaster.fitness import check_values
+from training.forecaster.window import usual_window
 
-_WINDOW = 32  # for a file that says nothing of its seasons
 _PLAINLY = Reading()
 
 
@@ -79,7 +79,7 @@ def load(source: str, reading: Reading = _PLAINLY) -> SeriesData:
     except TableError as error:
         raise TrainingError(str(error)) from error
     check_values(path, table.values, table.columns)
-    window = max(_WINDOW, 2 * table.period)
+    window = usual_window(len(table.values), table.period)
     return SeriesData(path.stem, table.values, table.columns, table.period, window, table.notes)
 
 

@@ -10,11 +10,12 @@ from keras import ops
 from numpy.typing import NDArray
 
 from training.batches import batch_count, shuffled_batches
-from training.forecaster.baselines import autoregression
+from training.forecaster.combination import Combination, combine
+from training.forecaster.correction import NONE, Correction, can_be_judged, judge
 from training.forecaster.data import SeriesData
 from training.forecaster.forecast import Forecaster, PlainForecaster, QuantileForecaster, predict
-from training.forecaster.model import LEVELS, LinearStart, build_plain, build_quantile, set_start
-from training.forecaster.power import best_power
+from training.forecaster.linear import LinearMap, Sizes
+from training.forecaster.model import LEVELS, LINE, build_corrected, build_linear, build_plain, set_start
 from training.forecaster.scaling import Scaling
 from training.forecaster.split import Boundaries, futures, histories
 from training.options import ForecasterOptions
@@ -43,6 +44,11 @@ class Task:
     window: int
     horizon: int
 
+    @property
+    def sizes(self) -> Sizes:
+        """The sizes of its windows."""
+        return Sizes(self.window, self.horizon, self.data.period)
+
     def windows(self, scaling: Scaling, first: int, end: int, *, steps: int) -> tuple[Any, Any]:
         """Windows and their targets, normalised; all targets lie in [first, end).
 
@@ -63,11 +69,20 @@ class Fitted:
         forecaster: trained on training and validation part.
         history: of the run with early stopping, per epoch, `loss` and `val_loss`.
         best_epoch: the epoch with the least `val_loss`, counted from 1; the length of the second run.
+        combination: of linear forecasts, that the LSTMs correct; None for the plain preset.
+        correction: what they add to it; None for the plain preset.
     """
 
     forecaster: Forecaster
     history: dict[str, list[float]]
     best_epoch: int
+    combination: Combination | None = None
+    correction: Correction | None = None
+
+    @property
+    def epochs_run(self) -> int:
+        """The epochs of the run with early stopping."""
+        return len(self.history.get("loss", []))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,27 +133,59 @@ def fit(task: Task, options: ForecasterOptions, progress: Progress) -> Fitted:
 
 
 def _fit_quantile(task: Task, options: ForecasterOptions, progress: Progress) -> Fitted:
-    epochs = options.epochs or _EPOCHS[options.preset]
-    validation_start, test_start = task.bounds.validation_start, task.bounds.test_start
-    power = best_power(task.data.target, task.bounds, window=task.window, horizon=task.horizon, period=task.data.period)
-    scaling, start = _initial(task, validation_start, power)
-    network = build_quantile(task.window, task.data.values.shape[1], task.horizon, start=start, fused=True)
-    steps = epochs * batch_count(len(task.windows(scaling, 0, validation_start, steps=task.horizon)[0]), _BATCH)
-    schedule = keras.optimizers.schedules.CosineDecay(options.learning_rate or _LEARNING_RATE, steps)
-    network.compile(keras.optimizers.Adam(schedule, clipnorm=1.0), _pinball, jit_compile=False)
-    progress.display.summary(network)
-    trainer, restore = _Trainer(network, epochs, options.seed, progress), _snapshot(network)
-    windows = task.windows(scaling, 0, validation_start, steps=task.horizon)
-    validation = task.windows(scaling, validation_start, test_start, steps=task.horizon)
-    history = trainer.train(windows, validation)
-    best_epoch = int(np.argmin(history["val_loss"])) + 1
-    restore()
-    scaling, start = _initial(task, test_start, power)
-    set_start(network, start)
-    trainer.retrain(task.windows(scaling, 0, test_start, steps=task.horizon), best_epoch)
-    portable = build_quantile(task.window, network.input_shape[2], task.horizon, start=start, fused=False)
-    portable.set_weights(network.get_weights())
-    return Fitted(QuantileForecaster(portable, scaling), history, best_epoch)
+    bounds, features = task.bounds, task.data.values.shape[1]
+    combination = combine(task.data.target[: bounds.test_start], task.sizes)
+    network = _Corrected(task, combination, options, progress) if _can_judge(task) else None
+    correction = network.judged() if network else NONE
+    scaling, start = _initial(task, bounds.test_start, combination)
+    if network and correction.share:
+        network.retrain(scaling, start)
+        portable = build_corrected(task.window, features, start=start, fused=False)
+        portable.set_weights(network.keras.get_weights())
+    else:
+        portable = build_linear(task.window, features, start=start)
+    offsets = combination.offsets(LEVELS) * correction.remaining
+    forecaster = QuantileForecaster(portable, scaling, offsets, correction.share)
+    history, best_epoch = (network.history, network.best_epoch) if network else ({}, 0)
+    return Fitted(forecaster, history, best_epoch, combination, correction)
+
+
+def _can_judge(task: Task) -> bool:
+    origins = task.bounds.test_start - task.bounds.validation_start - task.horizon + 1
+    return can_be_judged(origins, task.horizon)
+
+
+class _Corrected:
+    """The network that corrects a linear map, trained with early stopping; and once more, if it is of use."""
+
+    def __init__(self, task: Task, combination: Combination, options: ForecasterOptions, progress: Progress) -> None:
+        epochs = options.epochs or _EPOCHS[options.preset]
+        validation_start, test_start = task.bounds.validation_start, task.bounds.test_start
+        scaling, start = _initial(task, validation_start, combination)
+        windows = task.windows(scaling, 0, validation_start, steps=task.horizon)
+        self._task = task
+        self._validation = task.windows(scaling, validation_start, test_start, steps=task.horizon)
+        self.keras = build_corrected(task.window, task.data.values.shape[1], start=start, fused=True)
+        steps = epochs * batch_count(len(windows[0]), _BATCH)
+        schedule = keras.optimizers.schedules.CosineDecay(options.learning_rate or _LEARNING_RATE, steps)
+        self.keras.compile(keras.optimizers.Adam(schedule, clipnorm=1.0), _mean_error, jit_compile=False)
+        progress.display.summary(self.keras)
+        self._trainer, self._restore = _Trainer(self.keras, epochs, options.seed, progress), _snapshot(self.keras)
+        self.history = self._trainer.train(windows, self._validation)
+        self.best_epoch = int(np.argmin(self.history["val_loss"])) + 1
+
+    def judged(self) -> Correction:
+        """What the members add to the linear map on the validation part, in normalised units."""
+        seen, truth = self._validation
+        line = self.keras.get_layer(LINE)(seen[:, :, 0]).numpy()
+        return judge(truth, line, self.keras.predict(seen, verbose=0).mean(axis=1))
+
+    def retrain(self, scaling: Scaling, start: LinearMap) -> None:
+        """Trains from the same initial weights on all that lies before the test part."""
+        self._restore()
+        set_start(self.keras, start)
+        windows = self._task.windows(scaling, 0, self._task.bounds.test_start, steps=self._task.horizon)
+        self._trainer.retrain(windows, self.best_epoch)
 
 
 def _fit_plain(task: Task, options: ForecasterOptions, progress: Progress) -> Fitted:
@@ -162,13 +209,10 @@ def _fit_plain(task: Task, options: ForecasterOptions, progress: Progress) -> Fi
     return Fitted(PlainForecaster(network, scaling, residuals), history, best_epoch)
 
 
-def _initial(task: Task, end: int, power: float) -> tuple[Scaling, LinearStart]:
-    """The scaling and the autoregression with its errors, fitted on the values before `end`."""
-    scaling = Scaling.fitted(task.data.values[:end], power=power)
-    normalised = scaling.normalised(task.data.values[:end])[:, 0]
-    model = autoregression(normalised, period=task.data.period, most=task.window)
-    past, targets = task.windows(scaling, 0, end, steps=task.horizon)
-    return scaling, LinearStart.of(model, past[..., 0], targets)
+def _initial(task: Task, end: int, combination: Combination) -> tuple[Scaling, LinearMap]:
+    """The scaling and the linear map, fitted on the values before `end`."""
+    scaling = Scaling.fitted(task.data.values[:end], power=combination.power)
+    return scaling, combination.fitted(scaling.normalised(task.data.values[:end])[:, 0], task.sizes)
 
 
 def _snapshot(network: keras.Model) -> Callable[[], None]:
@@ -195,13 +239,11 @@ def _residual_quantiles(task: Task, forecaster: Forecaster) -> NDArray[np.float6
     return np.quantile(residuals, LEVELS, axis=0).T
 
 
-def _pinball(truth: Any, quantiles: Any) -> Any:
-    """The quantile loss (Koenker and Bassett, "Regression quantiles", 1978), averaged over members, steps and levels.
+def _mean_error(truth: Any, forecasts: Any) -> Any:
+    """The mean absolute error, which the median makes least.
 
     Args:
         truth: [N,H].
-        quantiles: [N,members,H,Q].
+        forecasts: [N,members,H].
     """
-    levels = ops.convert_to_tensor(np.array(LEVELS, np.float32))
-    distance = truth[:, None, :, None] - quantiles
-    return ops.mean(ops.maximum(levels * distance, (levels - 1) * distance))
+    return ops.mean(ops.abs(truth[:, None, :] - forecasts))

@@ -39,23 +39,33 @@ class QuantileForecaster:
     """Forecasts the whole horizon at once; the forecast is the median.
 
     Attributes:
-        network: from normalised history to the quantiles of every member, [N,members,H,Q].
+        network: from normalised history to the linear forecast [N,H], or corrected by every member [N,members,H].
         scaling: of the series.
+        offsets: float64 [H,Q], normalised, what lies between the median and each quantile; ascending.
+        share: from 0 to 1, how much of the members' correction is taken; at 0 the network has none.
     """
 
     network: keras.Model
     scaling: Scaling
+    offsets: NDArray[np.float64]
+    share: float
 
     def __call__(self, history: Any) -> tuple[Any, Any]:
         """Forecasts; see `Forecaster`."""
-        members = self.network(self.scaling.normalised_in_graph(history), training=False)
-        quantiles = self.scaling.restored_in_graph(tf.reduce_mean(members, axis=1))
+        normalised = self.scaling.normalised_in_graph(history)
+        median = self._line(normalised)
+        if self.share:
+            corrected = tf.reduce_mean(self.network(normalised, training=False), axis=1)
+            median += self.share * (corrected - median)
+        quantiles = self.scaling.restored_in_graph(median[..., tf.newaxis] + tf.constant(self.offsets, tf.float32))
         return quantiles[..., MEDIAN], quantiles
 
     def linear(self, history: Any) -> Any:
-        """Forecasts by the autoregression alone that the members correct: float32 [N,H]."""
-        normalised = self.scaling.normalised_in_graph(history)
-        return self.scaling.restored_in_graph(self.network.get_layer(LINE)(normalised[:, :, 0]))
+        """Forecasts by the linear map alone that the members correct: float32 [N,H]."""
+        return self.scaling.restored_in_graph(self._line(self.scaling.normalised_in_graph(history)))
+
+    def _line(self, normalised: Any) -> Any:
+        return self.network.get_layer(LINE)(normalised[:, :, 0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.card import gate_section, notes, table, write_report
-from training.forecaster import plots
+from training.forecaster import parts, plots
 from training.forecaster.evaluate import Errors
 from training.forecaster.fit import Fitted, Task
 from training.gate import Verdict
@@ -17,13 +17,16 @@ from training.gate import Verdict
 OURS = "this network"
 
 _ABOUT = {
-    "quantile": "An ensemble of six small LSTMs that correct a linear autoregression inside the network and forecast "
-    "the whole horizon at once. The forecast is the median; its 80 % and 95 % intervals come from the same LSTMs, "
-    "trained with the quantile loss.",
+    "quantile": "A linear forecast of the whole horizon, combined of several, and LSTMs that correct it as far as they "
+    "were seen to help. The forecast is the median; its 80 % and 95 % intervals are the quantiles of the errors of "
+    "earlier forecasts, per step.",
     "plain": "An LSTM of 50 units (ReLU) that forecasts one step; further steps take its own forecasts for the truth. "
     "Its intervals are the forecast plus the quantiles of its errors on the validation part, per step.",
 }
 _LOSS = {"quantile": "quantile loss, normalised units", "plain": "mean squared error, normalised units"}
+
+
+_DECIDED = {"quantile": "when to stop, and how much the LSTMs count", "plain": "when to stop"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +72,10 @@ class Report:
         whole = len(origins) - self.task.horizon
         chosen = sorted({0, whole // 2, whole})
         target = self.task.data.target
-        plots.learning_curves(
-            folder / "learning_curves.png", self.fitted.history, self.fitted.best_epoch, _LOSS[self.preset]
-        )
+        if self.fitted.epochs_run:
+            plots.learning_curves(
+                folder / "learning_curves.png", self.fitted.history, self.fitted.best_epoch, _LOSS[self.preset]
+            )
         plots.errors_per_step(folder / "error_per_step.png", self.evaluation.errors)
         plots.forecasts(folder / "forecasts.png", target, [origins[index] for index in chosen], self.quantiles[chosen])
         plots.one_step(folder / "one_step.png", target, origins, self.quantiles[:, 0])
@@ -85,6 +89,7 @@ def metrics(report: Report) -> dict[str, Any]:
         "forecasters": {name: errors.as_metrics() for name, errors in found.errors.items()},
         "coverage": dict(found.coverage),
         "share_below_quantile": dict(found.below),
+        "parts": parts.figures(report.fitted),
         "history": report.fitted.history,
         "best_epoch": report.fitted.best_epoch,
     }
@@ -114,6 +119,14 @@ def _power_sentence(report: Report) -> str:
     return "" if power == 1 else f"Inside, it works on the values to the power of {power:.3g}. "
 
 
+def _training(report: Report) -> str:
+    fitted = report.fitted
+    if not fitted.epochs_run:
+        return f"Seed {report.seed}; no network was trained."
+    epochs = f"Seed {report.seed}; best of {fitted.epochs_run} epochs: {fitted.best_epoch}."
+    return f"{epochs}\n\n![Learning curves](learning_curves.png)"
+
+
 def _card(report: Report, verdict: Verdict) -> str:
     task, found = report.task, report.evaluation
     data, bounds = task.data, task.bounds
@@ -137,8 +150,9 @@ def _card(report: Report, verdict: Verdict) -> str:
 `{data.name}`, SHA-256 `{data.sha256()}`: {bounds.end:,} values, split by time.
 {notes(data.notes)}
 - The first {bounds.validation_start:,} are the training part.
-- The next {bounds.test_start - bounds.validation_start:,} are the validation part, which decided when to stop.
-- Then the network was trained again, for as many epochs, on both together.
+- The next {bounds.test_start - bounds.validation_start:,} are the validation part, which decided
+  {_DECIDED[report.preset]}.
+- Then the model was fitted again on both together.
 - The last {bounds.end - bounds.test_start:,} are the test part, on which nothing was fitted, normalisation included.
 
 ## Errors on the test part
@@ -163,11 +177,9 @@ MASE is in units of the mean change from one value to the next before the test p
 
 {table(["interval", "true values inside"], coverage)}
 
-## Training
+{parts.section(report.fitted)}## Training
 
-Seed {report.seed}; best of {len(report.fitted.history["loss"])} epochs: {report.fitted.best_epoch}.
-
-![Learning curves](learning_curves.png)
+{_training(report)}
 
 ## Quality gate
 

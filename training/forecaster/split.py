@@ -1,6 +1,7 @@
 """Splits a series by time into training, validation and test part, and cuts windows from it."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from training.errors import TrainingError
 
-_TEST_SHARE = 0.2
+TEST_SHARE = 0.2
 _VALIDATION_SHARE = 0.2  # of what is not in the test part
 _FEWEST_WINDOWS = 16  # fewer are too few to train on
 
@@ -55,7 +56,7 @@ def boundaries(length: int, *, window: int, horizon: int) -> Boundaries:
     return found
 
 
-def histories(values: NDArray[np.float64], origins: range, window: int) -> NDArray[np.float32]:
+def histories(values: NDArray[np.float64], origins: Sequence[int], window: int) -> NDArray[np.float32]:
     """What a forecast sees: the last values before each origin.
 
     Args:
@@ -86,7 +87,7 @@ def futures(target: NDArray[np.float64], origins: range, horizon: int) -> NDArra
 
 
 def _split(length: int) -> Boundaries:
-    test_start = int(length * (1 - _TEST_SHARE))
+    test_start = int(length * (1 - TEST_SHARE))
     return Boundaries(int(test_start * (1 - _VALIDATION_SHARE)), test_start, length)
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from training.changes import check_change
 from training.errors import TrainingError
-from training.forecaster import baselines, export, rival
-from training.forecaster.data import hash_of, load
+from training.forecaster import baselines, export, parts, rival
+from training.forecaster.data import SeriesData, hash_of, load
 from training.forecaster.evaluate import below, coverage, errors, naive_scale
 from training.forecaster.fit import Task, fit
 from training.forecaster.fitness import check_learnable
@@ -22,12 +22,13 @@ from training.forecaster.model import LEVELS
 from training.forecaster.reference import signatures
 from training.forecaster.report import OURS, Evaluation, Report, metrics, summary_columns, summary_rows
 from training.forecaster.split import boundaries, futures, histories
+from training.forecaster.window import possible_window, usual_window
 from training.gate import Judgement, Rival
 from training.options import ForecasterOptions, PublishOptions
 from training.pipeline import Candidate
 from training.progress import Progress
 
-_LINEAR = "its autoregression alone"
+_LINEAR = "its linear part alone"
 _PERSISTENCE = "persistence"
 _PLAIN_WINDOW = 10
 _MOST_HISTORIES = 2000  # in the reference: enough to tell what they look like
@@ -62,7 +63,7 @@ def train(options: ForecasterOptions, place: PublishOptions, progress: Progress)
     forecast, quantiles = predict(fitted.forecaster, seen)
     others = _baselines(task)
     if isinstance(fitted.forecaster, QuantileForecaster):
-        # What the LSTMs add is only seen beside what they were given.
+        # What the LSTMs add is only seen beside what they correct.
         others = {_LINEAR: fitted.forecaster.linear(tf.constant(seen)).numpy(), **others}
     evaluation = _evaluate(task, forecast, quantiles, others)
     display.table("On the test part", summary_columns(task.horizon), summary_rows(evaluation.errors))
@@ -87,8 +88,9 @@ def train(options: ForecasterOptions, place: PublishOptions, progress: Progress)
 def _task(options: ForecasterOptions) -> Task:
     data = load(options.data, options.reading)
     if options.period is not None:
-        data = dataclasses.replace(data, period=options.period)
-    window = options.window or (_PLAIN_WINDOW if options.preset == "plain" else data.window)
+        window = max(data.window, usual_window(len(data.values), options.period))
+        data = dataclasses.replace(data, period=options.period, window=window)
+    window = options.window or (_PLAIN_WINDOW if options.preset == "plain" else _window(data, options.horizon))
     if options.preset == "plain" and len(data.columns) > 1:
         raise TrainingError(
             f"the plain preset forecasts from one column, got {len(data.columns)}: use --preset quantile"
@@ -100,6 +102,10 @@ def _task(options: ForecasterOptions) -> Task:
         )
     check_learnable(data.target[: bounds.test_start], data.columns[0])
     return Task(data, bounds, window, options.horizon)
+
+
+def _window(data: SeriesData, horizon: int) -> int:
+    return possible_window(data.window, len(data.values), horizon=horizon, period=data.period)
 
 
 def _evaluate(
@@ -180,9 +186,10 @@ def _facts(report: Report, options: ForecasterOptions) -> dict[str, object]:
         },
         **_shapes(task),
         "metrics": {**by_name.pop(OURS), "coverage": figures["coverage"], "baselines": by_name},
+        "parts": parts.figures(report.fitted),
         "training": {
             **dataclasses.asdict(options),
-            "epochs_run": len(report.fitted.history["loss"]),
+            "epochs_run": report.fitted.epochs_run,
             "best_epoch": report.fitted.best_epoch,
         },
     }

@@ -32,6 +32,18 @@ def test_the_autoregression_forecasts_as_statsmodels_does(steps: int) -> None:
     np.testing.assert_allclose(model.forecast(target, steps), fitted.forecast(steps))
 
 
+def test_an_autoregression_of_changes_continues_a_straight_line() -> None:
+    line = 3.0 + 0.5 * np.arange(60) + 1e-9 * np.random.default_rng(0).normal(size=60)
+    model = baselines.autoregression(line, period=1, most=4, difference=np.array([1.0, -1.0]))
+    np.testing.assert_allclose(model.forecast(line, 5), 3.0 + 0.5 * np.arange(60, 65), atol=1e-6)
+
+
+def test_a_random_walk_is_forecast_to_stay_where_it_is() -> None:
+    walk = np.random.default_rng(4).normal(size=400).cumsum()
+    model = baselines.autoregression(walk, period=1, most=1, difference=np.array([1.0, -1.0]), constant=False)
+    np.testing.assert_allclose(model.forecast(walk, 3), [walk[-1]] * 3, atol=0.5)
+
+
 def test_the_order_stays_within_what_is_allowed() -> None:
     target = load("sunspots").target[:120]
     assert baselines.autoregression(target, period=11, most=3).order <= 3

@@ -2,62 +2,68 @@ import keras
 import numpy as np
 import pytest
 
-from training.forecaster.baselines import Autoregression
 from training.forecaster.forecast import PlainForecaster, QuantileForecaster, predict
-from training.forecaster.model import LEVELS, MEDIAN, LinearStart, build_plain, build_quantile, set_start
+from training.forecaster.linear import LinearMap
+from training.forecaster.model import LEVELS, MEDIAN, build_corrected, build_linear, build_plain, set_start
 from training.forecaster.scaling import Scaling
 
-_AUTOREGRESSION = Autoregression(0.1, np.array([0.6, -0.3, 0.2]))
 _SCALING = Scaling(1.0, np.zeros(1), np.ones(1), non_negative=False)
+_OFFSETS = np.tile([-2.0, -1.0, 0.0, 1.0, 2.0], (5, 1))
 
 
-def _start(model: Autoregression = _AUTOREGRESSION, spread: float = 1.0) -> LinearStart:
-    """An autoregression over a window of 8 and a horizon of 5, whose errors are evenly spread around it."""
-    histories = np.random.default_rng(1).normal(size=(1001, 8))
-    errors = np.linspace(-spread, spread, len(histories))[:, np.newaxis]
-    truth = model.forecast(histories, 5) + errors
-    return LinearStart.of(model, histories.astype(np.float32), truth.astype(np.float32))
+def _start(seed: int = 1) -> LinearMap:
+    """A linear map over a window of 8 and a horizon of 5."""
+    generator = np.random.default_rng(seed)
+    return LinearMap(generator.normal(size=(8, 5)), generator.normal(size=5))
 
 
 def _histories(count: int = 4, window: int = 8) -> np.ndarray:
     return np.random.default_rng(0).normal(size=(count, window, 1)).astype(np.float32)
 
 
-def test_a_linear_start_is_the_autoregression_unrolled() -> None:
-    past = _histories()[..., 0]
-    start = _start()
-    np.testing.assert_allclose(past @ start.kernel + start.bias, _AUTOREGRESSION.forecast(past, 5), atol=1e-5)
-    assert not start.kernel[:5].any()  # older than what the autoregression sees
-
-
-def test_intervals_begin_as_wide_as_the_errors_of_the_autoregression() -> None:
-    np.testing.assert_allclose(_start(spread=2.0).gaps, np.tile(np.diff(LEVELS) * 4.0, (5, 1)), atol=1e-5)
-    assert (_start(spread=0.0).gaps > 0).all()
-    network = build_quantile(8, 1, 5, start=_start(), fused=False)
-    _, quantiles = predict(QuantileForecaster(network, _SCALING), _histories())
-    np.testing.assert_allclose(np.diff(quantiles, axis=-1)[0, 0], np.diff(LEVELS) * 2.0, atol=0.05)
-
-
-def test_quantiles_ascend_whatever_the_weights_are() -> None:
-    network = build_quantile(8, 1, 5, start=_start(), fused=False)
-    keras.utils.set_random_seed(3)
+def _corrected(share: float) -> QuantileForecaster:
+    """A forecaster whose members add something, as if they were trained."""
+    network = build_corrected(8, 1, start=_start(), fused=False)
     generator = np.random.default_rng(3)
-    network.set_weights([generator.normal(size=weights.shape) for weights in network.get_weights()])
-    forecast, quantiles = predict(QuantileForecaster(network, _SCALING), _histories())
+    for weights in network.trainable_variables:
+        weights.assign(generator.normal(size=weights.shape))
+    return QuantileForecaster(network, _SCALING, _OFFSETS, share)
+
+
+def test_the_linear_network_is_the_map() -> None:
+    start = _start()
+    forecaster = QuantileForecaster(build_linear(8, 1, start=start), _SCALING, _OFFSETS, 0.0)
+    forecast, quantiles = predict(forecaster, _histories())
+    np.testing.assert_allclose(forecast, start.forecast(_histories()[..., 0]), atol=1e-5)
+    np.testing.assert_allclose(quantiles, forecast[..., None] + _OFFSETS, atol=1e-5)
+
+
+def test_members_begin_at_the_linear_map() -> None:
+    network = build_corrected(8, 1, start=_start(), fused=False)
+    forecast, _ = predict(QuantileForecaster(network, _SCALING, _OFFSETS, 1.0), _histories())
+    np.testing.assert_allclose(forecast, _start().forecast(_histories()[..., 0]), atol=0.1)
+
+
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_a_share_of_the_correction_is_taken(share: float) -> None:
+    forecaster = _corrected(share)
+    line = forecaster.linear(_histories()).numpy()
+    whole = forecaster.network(_histories()).numpy().mean(axis=1)
+    assert np.abs(whole - line).max() > 0.1
+    forecast, quantiles = predict(forecaster, _histories())
+    np.testing.assert_allclose(forecast, line + share * (whole - line), atol=1e-5)
     assert quantiles.shape == (4, 5, len(LEVELS))
-    assert (np.diff(quantiles, axis=-1) >= 0).all()
+    assert (np.diff(quantiles, axis=-1) > 0).all()
     np.testing.assert_array_equal(forecast, quantiles[..., MEDIAN])
 
 
-def test_another_autoregression_moves_all_quantiles_by_the_same() -> None:
-    network = build_quantile(8, 1, 5, start=_start(), fused=False)
-    forecaster = QuantileForecaster(network, _SCALING)
-    _, before = predict(forecaster, _histories())
-    raised = Autoregression(_AUTOREGRESSION.constant + 1, np.zeros(0))
-    set_start(network, _start(raised))
-    _, after = predict(forecaster, _histories())
-    line = _AUTOREGRESSION.forecast(_histories()[..., 0], 5)
-    np.testing.assert_allclose(after - before, np.repeat((1.1 - line)[..., None], 5, axis=-1), atol=1e-5)
+def test_another_linear_map_moves_the_forecast_by_the_difference() -> None:
+    forecaster = _corrected(1.0)
+    before, _ = predict(forecaster, _histories())
+    set_start(forecaster.network, _start(seed=2))
+    after, _ = predict(forecaster, _histories())
+    past = _histories()[..., 0]
+    np.testing.assert_allclose(after - before, _start(seed=2).forecast(past) - _start().forecast(past), atol=1e-4)
 
 
 def test_the_plain_network_is_exactly_the_preset() -> None:

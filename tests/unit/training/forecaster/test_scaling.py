@@ -1,13 +1,9 @@
 import numpy as np
-import pytest
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.forecaster.data import load
-from training.forecaster.power import best_power
 from training.forecaster.scaling import Scaling
-from training.forecaster.split import boundaries
 
 _POWERS = st.sampled_from([1.0, 0.75, 2 / 3, 0.5])
 
@@ -40,19 +36,3 @@ def test_only_a_series_without_negative_values_is_kept_above_zero() -> None:
 def test_a_column_that_never_changes_is_no_division_by_zero() -> None:
     scaling = Scaling.fitted(np.array([[1.0, 7.0], [2.0, 7.0]]))
     assert np.isfinite(scaling.normalised(np.array([[3.0, 7.0]]))).all()
-
-
-def test_the_power_is_chosen_without_the_test_part() -> None:
-    target = load("sunspots").target
-    bounds = boundaries(len(target), window=33, horizon=10)
-    chosen = best_power(target, bounds, window=33, horizon=10, period=11)
-    assert chosen == pytest.approx(2 / 3)
-    changed = target.copy()
-    changed[bounds.test_start :] = 1e6
-    assert best_power(changed, bounds, window=33, horizon=10, period=11) == chosen
-
-
-def test_negative_values_have_no_root() -> None:
-    target = np.sin(np.arange(200.0))
-    bounds = boundaries(200, window=10, horizon=5)
-    assert best_power(target, bounds, window=10, horizon=5, period=1) == 1

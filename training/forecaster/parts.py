@@ -1,0 +1,55 @@
+"""What a forecaster is made of, and what its LSTMs add."""
+
+from typing import Any
+
+from training.card import table
+from training.forecaster.correction import NONE, Correction
+from training.forecaster.fit import Fitted
+
+_LEAST_SHOWN = 0.001
+
+
+def figures(fitted: Fitted) -> dict[str, Any]:
+    """For `metrics.json` and the manifest; empty for the plain preset."""
+    combination, correction = fitted.combination, fitted.correction
+    if combination is None or correction is None:
+        return {}
+    return {
+        "power": combination.power,
+        "linear_weights": dict(combination.weights),
+        "lstm_share": correction.share,
+        "validation_error_linear": correction.linear_error,
+        "validation_error_with_lstm": correction.error,
+    }
+
+
+def section(fitted: Fitted) -> str:
+    """The section of the model card; empty for the plain preset."""
+    combination, correction = fitted.combination, fitted.correction
+    if combination is None or correction is None:
+        return ""
+    shares = sorted(combination.weights.items(), key=lambda item: -item[1])
+    rows = [[name, f"{weight:.1%}"] for name, weight in shares if weight >= _LEAST_SHOWN]
+    return f"""## What it is made of
+
+The linear forecasts, weighted by what each would have reached on the newer half of what lies before the test part:
+
+{table(["linear forecast", "weight"], rows)}
+
+{_added(correction)}
+
+"""
+
+
+def _added(correction: Correction) -> str:
+    if correction is NONE:
+        return (
+            "The validation part is shorter than three horizons, too short to tell whether LSTMs help: there are none."
+        )
+    errors = (
+        f"On the validation part, in normalised units, the linear forecast alone has a mean absolute error of "
+        f"{correction.linear_error:.4g}, corrected by the LSTMs of {correction.error:.4g}."
+    )
+    if not correction.share:
+        return f"{errors} That is no gain, or one that could be chance: **the LSTMs add nothing and were left out**."
+    return f"{errors} Of the correction {correction.share:.0%} is taken, shrunk by how far the gain could be chance."
