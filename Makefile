@@ -14,6 +14,8 @@ CLIENTS := $(patsubst requirements/clients/%.txt,$(CLIENTS_VENV)/%/.done,$(wildc
 PEERS_VENV := .venv-peers
 PEERS := $(patsubst requirements/peers/%.txt,$(PEERS_VENV)/%/.done,$(wildcard requirements/peers/*.txt))
 PEERS_PYTHON ?= $(firstword $(wildcard /usr/bin/python3.11) $(PYTHON))
+# What forecasts are compared with, likewise.
+FORECASTING_VENV := .venv-forecasting
 FUZZ_VENV := .venv-fuzz
 # kubectl, of which kustomize is part, and Helm.
 KUBERNETES_VENV := .venv-kubernetes
@@ -25,6 +27,7 @@ PYTEST_ARGS ?=
 # On a terminal pip shows how far its downloads are; in a log that would be thousands of lines.
 PIP_QUIET := $(shell test -t 2 || echo --quiet)
 BENCH_ARGS ?=
+FORECASTER_ARGS ?=
 PROFILE_ARGS ?=
 FAULTS_ARGS ?=
 SOAK_ARGS ?=
@@ -33,7 +36,7 @@ CAPACITY_ARGS ?=
 FUZZ_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run train test compat test-compat test-compose bench-quick faults soak swarm capacity kubernetes lint format types protos protos-check page clients peers bench profile fuzz sample requirements clean
+.PHONY: help run train test compat test-compat test-compose bench-quick bench-forecaster faults soak swarm capacity kubernetes lint format types protos protos-check page clients peers bench profile fuzz sample requirements clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -54,6 +57,9 @@ bench-quick: $(VENV)/.run ## Measure this server alone for a few minutes
 bench: $(PEERS_VENV)/tensorgate/.done ## Measure against other servers: 25 minutes; BENCH_ARGS=--help
 	-@$(MAKE) --no-print-directory --keep-going peers
 	TF_CPP_MIN_LOG_LEVEL=2 $(PEERS_VENV)/tensorgate/bin/python -m benchmarks $(BENCH_ARGS)
+
+bench-forecaster: $(VENV)/.run $(FORECASTING_VENV)/statistical/.done $(if $(findstring --neural,$(FORECASTER_ARGS)),$(FORECASTING_VENV)/neural/.done) ## Forecast real series beside statistical models; FORECASTER_ARGS=--help
+	$(BIN)/python -m benchmarks.forecasting $(FORECASTER_ARGS)
 
 peers: $(PEERS) ## Install the servers that are measured against, each in an environment of its own
 
@@ -115,7 +121,7 @@ requirements: $(TOOLS_VENV)/.done ## Resolve the pinned requirement files anew
 	$(TOOLS_VENV)/bin/python requirements/resolve.py
 
 clean: ## Remove environments and caches; models stay
-	rm -rf page/node_modules $(VENV) $(PROTOS_VENV) $(TOOLS_VENV) $(COMPAT_VENV) $(FUZZ_VENV) $(KUBERNETES_VENV) $(CLIENTS_VENV) $(PEERS_VENV) $(TEST_MODELS) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf page/node_modules $(VENV) $(PROTOS_VENV) $(TOOLS_VENV) $(COMPAT_VENV) $(FUZZ_VENV) $(KUBERNETES_VENV) $(CLIENTS_VENV) $(PEERS_VENV) $(FORECASTING_VENV) $(TEST_MODELS) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: an environment is made once and again whenever its pinned requirements change.
@@ -191,6 +197,11 @@ $(PEERS_VENV)/tensorgate/.done: requirements/run.txt $(TOOLS_VENV)/.done
 	$(PEERS_PYTHON) -m venv --without-pip $(@D)
 	$(TOOLS_VENV)/bin/python -m uv pip install --quiet --python $(@D)/bin/python --requirement $<
 	$(TOOLS_VENV)/bin/python -m uv pip install --quiet --python $(@D)/bin/python --no-deps --editable .
+	@touch $@
+
+$(FORECASTING_VENV)/%/.done: requirements/forecasting/%.txt $(TOOLS_VENV)/.done
+	$(PEERS_PYTHON) -m venv --without-pip $(@D)
+	$(TOOLS_VENV)/bin/python -m uv pip install --quiet --python $(@D)/bin/python --requirement $<
 	@touch $@
 
 $(PEERS_VENV)/%/.done: requirements/peers/%.txt $(TOOLS_VENV)/.done

@@ -29,9 +29,11 @@ RELEASES = ("2.18", "2.19", "2.20")
 """The releases of the last three images of TensorFlow Serving, in which exported models are tried: likewise."""
 PEERS = ("triton", "mlserver", "kserve", "py-spy")
 """What Tensorgate is measured against, and with: likewise."""
+FORECASTING = ("statistical", "neural")
+"""What forecasts are compared with: likewise."""
 ANYWHERE = ["--universal"]
 PEERS_PLATFORM = ["--python-platform", "x86_64-manylinux_2_35"]
-"""The only one that all peers have wheels for."""
+"""The only one that all of both have wheels for."""
 
 
 def resolve(output: str, options: list[str], constraints: Path | None, source: str = "pyproject.toml") -> None:
@@ -67,6 +69,8 @@ def main() -> None:
             resolve(f"clients/{client}.txt", ANYWHERE, None, f"requirements/clients/{client}.in")
         for peer in PEERS:
             resolve(f"peers/{peer}.txt", PEERS_PLATFORM, None, f"requirements/peers/{peer}.in")
+        for kind in FORECASTING:
+            resolve(f"forecasting/{kind}.txt", PEERS_PLATFORM, None, f"requirements/forecasting/{kind}.in")
     finally:
         whole.unlink(missing_ok=True)
 

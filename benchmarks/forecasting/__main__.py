@@ -33,12 +33,12 @@ def main(arguments: list[str]) -> int:
         default="test",
         help="the last fifth of each series, or what a recipe is developed on: the fifth before it, and more series",
     )
-    parser.add_argument("--without-neural", action="store_true", help="leave neuralforecast out, which needs PyTorch")
+    parser.add_argument("--neural", action="store_true", help="also with neuralforecast, whose PyTorch is 6 GB")
     parser.add_argument("--again", action="store_true", help="forecast nothing: only print the tables")
     options = parser.parse_args(arguments)
     folder = ROOT / "build" / "forecasting" / options.part
     if not options.again:
-        for kind in ("statistical",) if options.without_neural else ("statistical", "neural"):
+        for kind in ("statistical", "neural") if options.neural else ("statistical",):
             python = ROOT / _ENVIRONMENTS[kind] / "bin" / "python"
             if not python.exists():
                 tell(f"missing here: {python}; make bench-forecaster installs it")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from statsmodels.tsa.ar_model import AutoReg
+from statsmodels.tsa.ar_model import AutoReg, ar_select_order
 
 from training.forecaster import baselines
 from training.forecaster.data import load
@@ -42,6 +42,16 @@ def test_a_random_walk_is_forecast_to_stay_where_it_is() -> None:
     walk = np.random.default_rng(4).normal(size=400).cumsum()
     model = baselines.autoregression(walk, period=1, most=1, difference=np.array([1.0, -1.0]), constant=False)
     np.testing.assert_allclose(model.forecast(walk, 3), [walk[-1]] * 3, atol=0.5)
+
+
+@pytest.mark.parametrize(("constant", "trend"), [(True, "c"), (False, "n")])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_order_is_the_one_that_statsmodels_selects(seed: int, constant: bool, trend: str) -> None:
+    noise = np.random.default_rng(seed).normal(size=150)
+    values = noise[3:] + 0.6 * noise[2:-1] - 0.4 * noise[:-3]
+    lags = ar_select_order(values, 12, ic="aic", trend=trend).ar_lags
+    model = baselines.autoregression(values, period=1, most=12, constant=constant)
+    assert model.order == (max(lags) if lags else 0)
 
 
 def test_the_order_stays_within_what_is_allowed() -> None:
