@@ -27,14 +27,14 @@ class Combination:
 
     Attributes:
         power: of the values that they forecast.
-        weights: by name, adding up to one.
+        weights: by name, float64 [H], per step of the horizon; they add up to one.
         residuals: float64 [N,H], truth less forecast at past origins, each made by a fit on what lay before; in the
             units of the scaling that has this power and was fitted on the whole past.
         error: their mean absolute error, in the series' own units.
     """
 
     power: float
-    weights: Mapping[str, float]
+    weights: Mapping[str, NDArray[np.float64]]
     residuals: NDArray[np.float64]
     error: float
 
@@ -86,13 +86,19 @@ def _with_power(target: NDArray[np.float64], sizes: Sizes, power: float) -> Comb
     always = [name for name in forecasts[0] if all(name in block for block in forecasts)]
     by_name = {name: np.concatenate([block[name] for block in forecasts]) for name in always}
     truth = sliding_window_view(target, sizes.horizon)[cuts[0] : cuts[-1]]
-    errors = {name: _error(scaling, one, truth) for name, one in by_name.items()}
-    least = max(min(errors.values()), np.finfo(float).tiny)
-    raw = {name: (least / max(error, least)) ** _SHARPNESS for name, error in errors.items()}
-    weights = {name: one / sum(raw.values()) for name, one in raw.items()}
+    weights = _weights({name: np.abs(scaling.restored(one) - truth).mean(axis=0) for name, one in by_name.items()})
     whole = np.sum([weights[name] * one for name, one in by_name.items()], axis=0)
     residuals = sliding_window_view(values, sizes.horizon)[cuts[0] : cuts[-1]] - whole
     return Combination(power, weights, residuals, _error(scaling, whole, truth))
+
+
+def _weights(errors: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+    """Weights [H] from errors [H]: at each step half its own error counts, and half that over the whole horizon."""
+    both = {name: np.sqrt(error * error.mean()) + np.finfo(float).tiny for name, error in errors.items()}
+    least = np.min(list(both.values()), axis=0)
+    raw = {name: (least / error) ** _SHARPNESS for name, error in both.items()}
+    whole = np.sum(list(raw.values()), axis=0)
+    return {name: one / whole for name, one in raw.items()}
 
 
 def _error(scaling: Scaling, forecast: NDArray[np.float64], truth: NDArray[np.float64]) -> float:

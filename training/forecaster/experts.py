@@ -32,7 +32,7 @@ def experts(values: NDArray[np.float64], sizes: Sizes) -> dict[str, LinearMap]:
     if 1 < sizes.period <= sizes.window:
         found["last season"] = _last_season(sizes)
     found = {name: one for name, one in found.items() if _is_tame(one)}
-    middle = LinearMap.mean(found, dict.fromkeys(found, 1.0))
+    middle = LinearMap.mean(found, dict.fromkeys(found, np.ones(sizes.horizon)))
     if len(values) >= sizes.window + 3 * sizes.horizon:
         regressions = {f"regression ({each:g})": corrected(middle, values, sizes, penalty=each) for each in _PENALTIES}
         found |= {name: one for name, one in regressions.items() if _is_tame(one)}

@@ -50,12 +50,12 @@ class LinearMap:
         return cls(model.forecast(np.eye(sizes.window), sizes.horizon) - bias, bias)
 
     @classmethod
-    def mean(cls, maps: Mapping[str, Self], weights: Mapping[str, float]) -> Self:
-        """The mean of maps by weights, which need not add up to one."""
-        whole = sum(weights[name] for name in maps)
-        kernel = sum(weights[name] / whole * found.kernel for name, found in maps.items())
-        bias = sum(weights[name] / whole * found.bias for name, found in maps.items())
-        return cls(np.asarray(kernel), np.asarray(bias))
+    def mean(cls, maps: Mapping[str, Self], weights: Mapping[str, NDArray[np.float64]]) -> Self:
+        """The mean of maps by weights, float64 [H] each, which need not add up to one."""
+        whole = np.sum([weights[name] for name in maps], axis=0)
+        kernel = np.sum([weights[name] / whole * found.kernel for name, found in maps.items()], axis=0)
+        bias = np.sum([weights[name] / whole * found.bias for name, found in maps.items()], axis=0)
+        return cls(kernel, bias)
 
     def forecast(self, pasts: NDArray[np.float64]) -> NDArray[np.float64]:
         """Forecasts from [N,window]: float64 [N,H]."""

@@ -16,7 +16,7 @@ def figures(fitted: Fitted) -> dict[str, Any]:
         return {}
     return {
         "power": combination.power,
-        "linear_weights": dict(combination.weights),
+        "linear_weights": {name: one.tolist() for name, one in combination.weights.items()},
         "lstm_share": correction.share,
         "validation_error_linear": correction.linear_error,
         "validation_error_with_lstm": correction.error,
@@ -28,13 +28,13 @@ def section(fitted: Fitted) -> str:
     combination, correction = fitted.combination, fitted.correction
     if combination is None or correction is None:
         return ""
-    shares = sorted(combination.weights.items(), key=lambda item: -item[1])
-    rows = [[name, f"{weight:.1%}"] for name, weight in shares if weight >= _LEAST_SHOWN]
+    shares = sorted(combination.weights.items(), key=lambda item: -float(item[1].mean()))
+    rows = [[name, f"{one[0]:.1%}", f"{one[-1]:.1%}"] for name, one in shares if one.max() >= _LEAST_SHOWN]
     return f"""## What it is made of
 
 The linear forecasts, weighted by what each would have reached on the newer half of what lies before the test part:
 
-{table(["linear forecast", "weight"], rows)}
+{table(["linear forecast", "weight at the first step", "at the last"], rows)}
 
 {_added(correction)}
 

@@ -28,7 +28,7 @@ def test_the_mean_of_maps_forecasts_the_mean() -> None:
     maps = {name: LinearMap(_noise(144, seed).reshape(24, 6), _noise(6, seed)) for seed, name in enumerate("ab")}
     past = _noise(24).reshape(1, 24)
     expected = 0.25 * maps["a"].forecast(past) + 0.75 * maps["b"].forecast(past)
-    np.testing.assert_allclose(LinearMap.mean(maps, {"a": 1.0, "b": 3.0}).forecast(past), expected)
+    np.testing.assert_allclose(LinearMap.mean(maps, {"a": np.ones(6), "b": np.full(6, 3.0)}).forecast(past), expected)
 
 
 @pytest.mark.parametrize("level", [0.3, 0.9])
