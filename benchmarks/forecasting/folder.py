@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-NAME, LINEAR = "Tensorgate", "its linear part"
+NAME, LINEAR, REFITTED = "Tensorgate", "its linear part", "its linear part, refitted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 from rich.console import Console
 
-from benchmarks.forecasting.folder import LINEAR, NAME, Series, all_series
+from benchmarks.forecasting.folder import LINEAR, NAME, REFITTED, Series, all_series
 from benchmarks.rounds import tell
 from training.display import Display
+from training.forecaster.combination import combine
 from training.forecaster.data import SeriesData
 from training.forecaster.fit import Fitted, Task, fit
 from training.forecaster.forecast import QuantileForecaster, predict
+from training.forecaster.linear import Sizes
+from training.forecaster.model import LEVELS
+from training.forecaster.scaling import Scaling
 from training.forecaster.split import boundaries, histories
 from training.forecaster.window import possible_window, usual_window
 
@@ -25,6 +30,9 @@ from training.forecaster.window import possible_window, usual_window
 def forecast(folder: Path, seeds: range) -> None:
     """Makes what is not there yet: the forecasts of each seed, those of its linear part, and what it is made of."""
     horizon = int(np.load(next(folder.glob("*.npy"))).shape[1])
+    for series in all_series(folder):
+        if not (file := folder / f"{series.name}.{REFITTED}.npy").exists():
+            np.save(file, _refitted(series, _task(series, horizon).sizes))
     for seed in seeds:
         for series in sorted(all_series(folder), key=lambda series: len(series.values)):
             file = folder / f"{series.name}.{NAME} {seed}.npy"
@@ -42,6 +50,19 @@ def _task(series: Series, horizon: int) -> Task:
     window = possible_window(wanted, length, horizon=horizon, period=series.period)
     data = SeriesData(series.name, series.values[:, np.newaxis], ("value",), series.period, window)
     return Task(data, boundaries(length, window=window, horizon=horizon), window, horizon)
+
+
+def _refitted(series: Series, sizes: Sizes) -> NDArray[np.float64]:
+    """The linear part fitted at every origin on all that lies before, as statistical models are: quantiles [O,H,Q]."""
+    found = []
+    for origin in series.origins:
+        past = series.values[:origin]
+        combination = combine(past, sizes)
+        scaling = Scaling.fitted(past[:, np.newaxis], power=combination.power)
+        values = scaling.normalised(past[:, np.newaxis])[:, 0]
+        median = combination.fitted(values, sizes).forecast(values[-sizes.window :])
+        found.append(scaling.restored(median[:, np.newaxis] + combination.offsets(LEVELS)))
+    return np.stack(found)
 
 
 def _save(folder: Path, series: Series, task: Task, fitted: Fitted, seed: int) -> None:

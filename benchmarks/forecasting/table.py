@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.forecasting.folder import LINEAR, NAME, Series, all_series, forecasts
+from benchmarks.forecasting.folder import LINEAR, NAME, REFITTED, Series, all_series, forecasts
 from benchmarks.forecasting.measures import Measures, mean_of, measure
 
 _MIXED = ("AutoARIMA", "AutoETS", "AutoTheta")
 _MIX = "mean of the three"
-_ORDER = (NAME, LINEAR, *_MIXED, _MIX, "MSTL", "linear regression", "seasonal naive", "NHITS", "LSTM")
+_ORDER = (NAME, LINEAR, REFITTED, *_MIXED, _MIX, "MSTL", "linear regression", "seasonal naive", "NHITS", "LSTM")
 _Found = Mapping[str, list[Measures]]
 
 

@@ -60,7 +60,7 @@ def test_smoothing_of_a_constant_is_the_constant() -> None:
 
 def test_drift_is_the_mean_change_per_step() -> None:
     flat = LinearMap(np.zeros((24, 6)), np.zeros(6))
-    np.testing.assert_allclose(with_drift(flat, 0.5 * np.arange(50), 4).bias, 0.5 * np.arange(1, 7))
+    np.testing.assert_allclose(with_drift(flat, np.linspace(0.0, 24.5, 50), 4).bias, np.linspace(0.5, 3.0, 6))
 
 
 def test_a_regression_learns_what_the_map_leaves_and_a_large_penalty_leaves_the_map() -> None:
