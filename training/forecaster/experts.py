@@ -68,4 +68,5 @@ def _last_season(sizes: Sizes) -> LinearMap:
 
 
 def _is_tame(found: LinearMap) -> bool:
-    return bool(np.isfinite(found.kernel).all() and np.abs(found.kernel).sum(axis=0).max() < _MOST_GAIN)
+    finite = np.isfinite(found.kernel).all() and np.isfinite(found.bias).all()
+    return bool(finite and np.abs(found.kernel).sum(axis=0).max() < _MOST_GAIN)

@@ -73,7 +73,8 @@ def smoothing(values: NDArray[np.float64], sizes: Sizes, *, trend: bool) -> Line
 
 def with_drift(level: LinearMap, values: NDArray[np.float64], period: int) -> LinearMap:
     """Adds the mean change of the series per step, measured from season to season, to a map that has no trend."""
-    drift = float((values[period:] - values[:-period]).mean()) / period
+    span = min(period, len(values) - 1)
+    drift = float((values[span:] - values[:-span]).mean()) / span
     return LinearMap(level.kernel, level.bias + drift * np.arange(1, len(level.bias) + 1))
 
 

@@ -22,6 +22,8 @@ def usual_window(length: int, period: int) -> int:
 def possible_window(wanted: int, length: int, *, horizon: int, period: int) -> int:
     """The window, shortened for a short series: half of what lies before the test part, less the horizon.
 
-    It keeps a season and two steps, which may be too many all the same.
+    It keeps a season and two steps, if these fit.
     """
-    return min(wanted, max(int(length * (1 - TEST_SHARE)) // 2 - horizon, period + 2))
+    half = int(length * (1 - TEST_SHARE)) // 2
+    season = period + 2 if period + 2 <= half else 0
+    return min(wanted, max(half - horizon, season))

@@ -80,4 +80,15 @@ def test_a_window_suits_the_season_and_the_length(length: int, period: int, wind
 def test_a_short_series_gets_a_shorter_window() -> None:
     assert possible_window(32, 89, horizon=12, period=4) == 23
     assert possible_window(32, 309, horizon=12, period=1) == 32
-    assert possible_window(60, 60, horizon=12, period=24) == 26
+    assert possible_window(60, 75, horizon=12, period=24) == 26
+    assert possible_window(750, 309, horizon=10, period=300) == 113
+
+
+@pytest.mark.parametrize("period", [1, 7, 30, 45])
+def test_seasons_that_hardly_fit_or_do_not_are_no_fault(period: int) -> None:
+    values = _noise(60).cumsum()
+    sizes = Sizes(window=12, horizon=8, period=period)
+    found = combine(values, sizes)
+    forecast = found.fitted(values, sizes).forecast(values[-12:][np.newaxis])
+    assert np.isfinite(forecast).all()
+    assert np.isfinite(found.offsets(LEVELS)).all()
