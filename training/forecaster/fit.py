@@ -135,18 +135,18 @@ def fit(task: Task, options: ForecasterOptions, progress: Progress) -> Fitted:
 def _fit_quantile(task: Task, options: ForecasterOptions, progress: Progress) -> Fitted:
     bounds, features = task.bounds, task.data.values.shape[1]
     combination = combine(task.data.target[: bounds.test_start], task.sizes)
-    network = _Corrected(task, combination, options, progress) if _can_judge(task) else None
-    correction = network.judged() if network else NONE
+    corrected = _Corrected(task, combination, options, progress) if _can_judge(task) else None
+    correction = corrected.judged() if corrected else NONE
     scaling, start = _initial(task, bounds.test_start, combination)
-    if network and correction.share:
-        network.retrain(scaling, start)
+    if corrected and correction.share:
+        corrected.retrain(scaling, start)
         portable = build_corrected(task.window, features, start=start, fused=False)
-        portable.set_weights(network.keras.get_weights())
+        portable.set_weights(corrected.network.get_weights())
     else:
         portable = build_linear(task.window, features, start=start)
     offsets = combination.offsets(LEVELS) * correction.remaining
     forecaster = QuantileForecaster(portable, scaling, offsets, correction.share)
-    history, best_epoch = (network.history, network.best_epoch) if network else ({}, 0)
+    history, best_epoch = (corrected.history, corrected.best_epoch) if corrected else ({}, 0)
     return Fitted(forecaster, history, best_epoch, combination, correction)
 
 
@@ -165,25 +165,25 @@ class _Corrected:
         windows = task.windows(scaling, 0, validation_start, steps=task.horizon)
         self._task = task
         self._validation = task.windows(scaling, validation_start, test_start, steps=task.horizon)
-        self.keras = build_corrected(task.window, task.data.values.shape[1], start=start, fused=True)
+        self.network = build_corrected(task.window, task.data.values.shape[1], start=start, fused=True)
         steps = epochs * batch_count(len(windows[0]), _BATCH)
         schedule = keras.optimizers.schedules.CosineDecay(options.learning_rate or _LEARNING_RATE, steps)
-        self.keras.compile(keras.optimizers.Adam(schedule, clipnorm=1.0), _mean_error, jit_compile=False)
-        progress.display.summary(self.keras)
-        self._trainer, self._restore = _Trainer(self.keras, epochs, options.seed, progress), _snapshot(self.keras)
+        self.network.compile(keras.optimizers.Adam(schedule, clipnorm=1.0), _mean_error, jit_compile=False)
+        progress.display.summary(self.network)
+        self._trainer, self._restore = _Trainer(self.network, epochs, options.seed, progress), _snapshot(self.network)
         self.history = self._trainer.train(windows, self._validation)
         self.best_epoch = int(np.argmin(self.history["val_loss"])) + 1
 
     def judged(self) -> Correction:
         """What the members add to the linear map on the validation part, in normalised units."""
         seen, truth = self._validation
-        line = self.keras.get_layer(LINE)(seen[:, :, 0]).numpy()
-        return judge(truth, line, self.keras.predict(seen, verbose=0).mean(axis=1))
+        line = self.network.get_layer(LINE)(seen[:, :, 0]).numpy()
+        return judge(truth, line, self.network(seen, training=False).numpy().mean(axis=1))
 
     def retrain(self, scaling: Scaling, start: LinearMap) -> None:
         """Trains from the same initial weights on all that lies before the test part."""
         self._restore()
-        set_start(self.keras, start)
+        set_start(self.network, start)
         windows = self._task.windows(scaling, 0, self._task.bounds.test_start, steps=self._task.horizon)
         self._trainer.retrain(windows, self.best_epoch)
 
