@@ -15,6 +15,7 @@ from rich.console import Console
 
 from benchmarks.forecasting.folder import LINEAR, NAME, REFITTED, Series, all_series
 from benchmarks.rounds import tell
+from tables.reading import Reading
 from training.display import Display
 from training.forecaster.combination import combine
 from training.forecaster.data import SeriesData
@@ -25,6 +26,8 @@ from training.forecaster.model import LEVELS
 from training.forecaster.scaling import Scaling
 from training.forecaster.split import boundaries, histories
 from training.forecaster.window import possible_window, usual_window
+from training.options import ForecasterOptions
+from training.progress import Progress
 
 
 def forecast(folder: Path, seeds: range) -> None:
@@ -39,7 +42,7 @@ def forecast(folder: Path, seeds: range) -> None:
             if not file.exists():
                 started = time.monotonic()
                 task = _task(series, horizon)
-                fitted = fit(task, "quantile", seed=seed, epochs=None, display=Display(Console(quiet=True)))
+                fitted = fit(task, _options(series, horizon, seed), Progress(Display(Console(quiet=True))))
                 _save(folder, series, task, fitted, seed)
                 tell(f"{series.name}: seed {seed}, {time.monotonic() - started:.1f} s")
 
@@ -50,6 +53,10 @@ def _task(series: Series, horizon: int) -> Task:
     window = possible_window(wanted, length, horizon=horizon, period=series.period)
     data = SeriesData(series.name, series.values[:, np.newaxis], ("value",), series.period, window)
     return Task(data, boundaries(length, window=window, horizon=horizon), window, horizon)
+
+
+def _options(series: Series, horizon: int, seed: int) -> ForecasterOptions:
+    return ForecasterOptions(series.name, Reading(), "quantile", None, horizon, series.period, seed, None)
 
 
 def _refitted(series: Series, sizes: Sizes) -> NDArray[np.float64]:
