@@ -19,7 +19,7 @@ from training.forecaster.model import LEVELS, LINE, build_corrected, build_linea
 from training.forecaster.scaling import Scaling
 from training.forecaster.split import Boundaries, futures, histories
 from training.options import ForecasterOptions
-from training.progress import Course, Progress
+from training.progress import Course, Progress, TrialEndedError
 
 _BATCH = 32
 _EPOCHS = {"quantile": 15, "plain": 100}
@@ -136,6 +136,8 @@ def _fit_quantile(task: Task, options: ForecasterOptions, progress: Progress) ->
     bounds, features = task.bounds, task.data.values.shape[1]
     combination = combine(task.data.target[: bounds.test_start], task.sizes)
     corrected = _Corrected(task, combination, options, progress) if _can_judge(task) else None
+    if progress.trial and corrected is None:
+        raise TrialEndedError(combination.error)
     correction = corrected.judged() if corrected else NONE
     scaling, start = _initial(task, bounds.test_start, combination)
     if corrected and correction.share:
