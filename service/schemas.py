@@ -168,6 +168,13 @@ class Classification(_Message):
     """The classes of one image, best first."""
 
     classes: list[ScoredClass]
+    ood_score: Annotated[
+        float | None,
+        Field(
+            description="How unlike what the model was trained on the image is: of images that are like that, one in a "
+            "hundred is above 1. Absent where the model does not say it."
+        ),
+    ] = None
 
 
 class ClassifyResponse(_Message):

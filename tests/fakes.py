@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -171,6 +171,26 @@ class FakeBackend:
     async def close(self) -> None:
         """Notes that it was closed."""
         self.closed = True
+
+
+class WaryBackend(FakeBackend):
+    """Its ``shades`` say how unlike the known an image is: twice the score of ``bright``."""
+
+    def __init__(self, options: BackendOptions | None = None) -> None:
+        super().__init__(options)
+        outputs = _OUTPUT | {"ood_score": TensorSpec("float32", (None,))}
+        signatures = {name: replace(one, outputs=outputs) for name, one in CLASSIFIER.signatures.items()}
+        self._models["shades", 2] = FakeModel(
+            signatures, {name: _wary(function) for name, function in CLASSIFIER.functions.items()}
+        )
+
+
+def _wary(function: Function) -> Function:
+    def answer(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        outputs = function(inputs)
+        return {**outputs, "ood_score": 2 * outputs["scores"][:, -1]}
+
+    return answer
 
 
 class SlowBackend(FakeBackend):

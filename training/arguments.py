@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from tables.reading import add_reading, reading_of
-from training.options import MOST_BROKEN, ClassifierOptions, ForecasterOptions
+from training.options import ARCHITECTURES, MOST_BROKEN, ClassifierOptions, ForecasterOptions
 
 _IMAGE_DATA = "digits, mnist, fashion-mnist, cifar10, or a folder with one sub-folder of image files per class"
 _SERIES_DATA = "sunspots, co2, elnino, or a CSV, Excel or Parquet file with --column"
@@ -20,12 +20,15 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
 def classifier_options(arguments: argparse.Namespace) -> ClassifierOptions:
     """What a parsed command line asks for."""
     return ClassifierOptions(
-        arguments.data,
-        arguments.seed,
-        arguments.split_seed,
-        arguments.epochs,
-        arguments.max_broken,
-        arguments.learning_rate,
+        data=arguments.data,
+        seed=arguments.seed,
+        split_seed=arguments.split_seed,
+        epochs=arguments.epochs,
+        most_broken=arguments.max_broken,
+        preset=arguments.preset,
+        weights=arguments.weights,
+        architecture=arguments.architecture,
+        learning_rate=arguments.learning_rate,
     )
 
 
@@ -47,6 +50,23 @@ def forecaster_options(arguments: argparse.Namespace) -> ForecasterOptions:
 def _add_classifier(parser: argparse.ArgumentParser) -> None:
     parser.description = "Trains a convolutional network, compares it with a support vector machine, and publishes it."
     parser.add_argument("--data", default="digits", metavar="DATA", help=f"{_IMAGE_DATA} (default: digits)")
+    network = parser.add_mutually_exclusive_group()
+    network.add_argument(
+        "--preset",
+        choices=("small", "residual"),
+        help="the network: small suits images of up to 32 pixels, residual larger ones (default: by their size)",
+    )
+    network.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="weights of a network of keras.applications without its top, on which only the classes are trained",
+    )
+    parser.add_argument(
+        "--architecture",
+        choices=ARCHITECTURES,
+        metavar="NAME",
+        help=f"of --weights: {', '.join(ARCHITECTURES)} (default: by the name of the file)",
+    )
     parser.add_argument(
         "--split-seed",
         type=_count,

@@ -23,3 +23,11 @@ def prepare() -> str:
     if not gpus:
         return "the CPU"
     return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", "a GPU"))
+
+
+def precision() -> str:
+    """The Keras policy to train with: 16-bit numbers on a GPU that is fast with them (Ampere and later), else 32."""
+    gpus = tf.config.list_physical_devices("GPU")
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    fast = bool(details) and all(detail.get("compute_capability", (0, 0)) >= (8, 0) for detail in details)
+    return "mixed_bfloat16" if fast else "float32"

@@ -134,7 +134,7 @@ def _classifier(model: keras.Model, classes: Sequence[str] | None) -> _Plan:
             f"scores: expected probabilities, which add up to 1, got sums of {sums}; where the model gives logits, "
             "keras.layers.Softmax() has to follow"
         )
-    cases = classifier.cases(images, answered, names)
+    cases = classifier.cases(images, {"scores": answered}, names)
     entries = {"output": {"classes": names}}
     return _Plan(lambda folder: classifier.export(model, names, folder), cases, classifier.METHODS, entries)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tables.reading import Reading
 
+ARCHITECTURES = ("DenseNet121", "EfficientNetB0", "EfficientNetV2B0", "MobileNetV2", "ResNet50", "ResNet50V2")
 MOST_BROKEN = 0.05  # of a folder's pictures may be unreadable
 
 
@@ -39,6 +40,9 @@ class ClassifierOptions:
         split_seed: decides which images are held out.
         epochs: the most passes over the data; None takes a number that suits its size.
         most_broken: which share of the files of a folder may be unreadable.
+        preset: `small` or `residual`; None takes what suits the size of the images.
+        weights: a file of weights of a network of `keras.applications`, which is taken in place of a preset.
+        architecture: its name; None takes it from that of the file.
         learning_rate: the greatest; None takes what has proved itself.
     """
 
@@ -47,6 +51,9 @@ class ClassifierOptions:
     split_seed: int
     epochs: int | None
     most_broken: float = MOST_BROKEN
+    preset: str | None = None
+    weights: str | None = None
+    architecture: str | None = None
     learning_rate: float | None = None
 
 

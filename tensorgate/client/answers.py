@@ -30,11 +30,14 @@ class Classification:
         classes: Best first, at least one.
         model: Name of the model.
         version: The version that answered.
+        ood_score: How unlike what the model was trained on the image is: of images that are like that, one in a hundred
+            is above 1. None where the model does not say it.
     """
 
     classes: tuple[ScoredClass, ...]
     model: str
     version: int
+    ood_score: float | None = None
 
     @property
     def label(self) -> str:
@@ -130,7 +133,12 @@ def classifications(answer: pb.ClassifyResponse) -> list[Classification]:
     """Returns what a message says, an image each."""
     model, version = answer.model, answer.version
     return [
-        Classification(tuple([ScoredClass(one.label, one.score) for one in result.classes]), model, version)
+        Classification(
+            tuple([ScoredClass(one.label, one.score) for one in result.classes]),
+            model,
+            version,
+            result.ood_score if result.HasField("ood_score") else None,
+        )
         for result in answer.results
     ]
 

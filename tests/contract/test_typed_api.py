@@ -143,6 +143,16 @@ async def test_answers(served: Served, transport: Transport, case: str) -> None:
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_how_unlike_the_known_an_image_is_comes_from_models_that_say_it(transport: Transport) -> None:
+    async with serving(backend="tests.fakes:WaryBackend") as served:
+        ask = {"images": [BLACK, {"encoded": png()}, WHITE], "top_k": 1}
+        told = await transport(served).classify("shades", **ask)
+        assert [result["ood_score"] for result in told.answer["results"]] == [0.0, 0.0, 2.0]
+        untold = await transport(served).classify("shades", **ask, version=1)
+        assert [set(result) for result in untold.answer["results"]] == [{"classes"}] * 3
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("case", REFUSALS)
 async def test_refusals(transport: Transport, case: str) -> None:
     method, fields, kind, where = REFUSALS[case]

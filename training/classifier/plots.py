@@ -5,14 +5,17 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from numpy.typing import NDArray
 
 from training.classifier.evaluate import Accuracy, Calibration
+from training.classifier.split import Part
 from training.plotting import BLUE, GREY, ORANGE, picture
 
+_SHOWN = 6  # images side by side
 _MOST_NUMBERS = 20  # classes up to which the cells of a confusion matrix have room for a number
 
 
-def learning_curves(path: Path, history: Mapping[str, Sequence[float]], best_epoch: int) -> None:
+def learning_curves(path: Path, history: Mapping[str, Sequence[float]]) -> None:
     """Loss and error rate per epoch, on the training and the validation part."""
     epochs = np.arange(1, len(history["loss"]) + 1)
     with picture(path, width=9.5, columns=2) as (loss, error):
@@ -20,7 +23,6 @@ def learning_curves(path: Path, history: Mapping[str, Sequence[float]], best_epo
             loss.plot(epochs, history[f"{name}loss"], color=colour, label=label)
             error.plot(epochs, 1 - np.array(history[f"{name}accuracy"]), color=colour, label=label)
         for axes, title in ((loss, "Cross-entropy"), (error, "Error rate")):
-            axes.axvline(best_epoch, color=GREY, linestyle=":", label=f"kept: epoch {best_epoch}")
             axes.set(title=title, xlabel="epoch")
             axes.set_yscale("symlog", linthresh=1e-3)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -67,3 +69,16 @@ def reliability(path: Path, found: Calibration) -> None:
         count.set(title="Images at each top score", xlabel="top score", ylabel="images", yscale="symlog")
         for axes in (accuracy, count):
             axes.set_xlim(0, 1)
+
+
+def worst(path: Path, part: Part, scores: NDArray[np.float32], classes: Sequence[str]) -> None:
+    """The images whose own class has the lowest scores: what they are, and what they were taken for."""
+    of_truth = scores[np.arange(len(part)), part.labels]
+    shown = np.argsort(of_truth, kind="stable")[:_SHOWN]
+    with picture(path, width=11, height=2.9, columns=len(shown)) as every:
+        for axes, row in zip(every, shown, strict=True):
+            said = int(scores[row].argmax())
+            axes.imshow(part.images[row].squeeze(), cmap="gray", vmin=0, vmax=255)
+            axes.grid(visible=False)
+            axes.set(xticks=[], yticks=[])
+            axes.set_title(f"{classes[part.labels[row]]}: {of_truth[row]:.3f}\nsays {classes[said]}", fontsize=9)

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.card import gate_section, notes, table, write_report
-from training.classifier import plots
+from training.classifier import foreign, plots
 from training.classifier.baselines import SupportVectors
 from training.classifier.data import ImageData
 from training.classifier.evaluate import Accuracy, Calibration, as_metrics
 from training.classifier.fit import Fitted
+from training.classifier.foreign import Refusal
 from training.classifier.rival import write_trained_on
 from training.classifier.split import Parts
 from training.gate import Verdict
@@ -20,10 +22,26 @@ from training.gate import Verdict
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All that was measured on the test part."""
+    """All that was measured on the test part.
+
+    Attributes:
+        network: how often the network is right.
+        scores: what it answered, float32 [N,K].
+        calibration: whether the scores mean what they say.
+        uncalibrated: the same without the temperature.
+        ood_scores: how unlike the training part the images are, float32 [N].
+        refusals: by kind of foreign images, how well these are told from the test part.
+        machine: how often the support vector machine is right.
+        machine_settings: how that was fitted.
+        majority: the accuracy of always saying the commonest class.
+    """
 
     network: Accuracy
+    scores: NDArray[np.float32]
     calibration: Calibration
+    uncalibrated: Calibration
+    ood_scores: NDArray[np.float32]
+    refusals: Mapping[str, Refusal]
     machine: Accuracy
     machine_settings: SupportVectors
     majority: float
@@ -37,14 +55,16 @@ class Report:
     data: ImageData
     parts: Parts
     fitted: Fitted
+    temperature: float
     evaluation: Evaluation
     seed: int
 
     def write(self, folder: Path, verdict: Verdict) -> None:
         """Writes the model card, the metrics, the pictures and what the model has seen into a folder."""
-        plots.learning_curves(folder / "learning_curves.png", self.fitted.history, self.fitted.best_epoch)
+        plots.learning_curves(folder / "learning_curves.png", self.fitted.history)
         plots.confusion_matrix(folder / "confusion_matrix.png", self.evaluation.network, self.data.classes)
         plots.reliability(folder / "calibration.png", self.evaluation.calibration)
+        plots.worst(folder / "worst.png", self.parts.test, self.evaluation.scores, self.data.classes)
         seen = np.concatenate([self.parts.training.rows, self.parts.validation.rows])
         write_trained_on(folder, self.data.fingerprints()[seen])
         write_report(folder, _card(self, verdict), metrics(self))
@@ -57,7 +77,11 @@ def metrics(report: Report) -> dict[str, Any]:
         "network": {
             **as_metrics(found.network, report.data.classes),
             "calibration_error": found.calibration.error,
+            "calibration_error_without_temperature": found.uncalibrated.error,
+            "temperature": report.temperature,
+            "parameters": report.fitted.network.count_params(),
         },
+        "ood_score": foreign.as_metrics(found.ood_scores, found.refusals),
         "support_vector_machine": {
             **as_metrics(found.machine, report.data.classes),
             "settings": found.machine_settings.settings,
@@ -65,7 +89,6 @@ def metrics(report: Report) -> dict[str, Any]:
         },
         "majority_class": {"accuracy": found.majority},
         "history": report.fitted.history,
-        "best_epoch": report.fitted.best_epoch,
     }
 
 
@@ -79,10 +102,9 @@ def summary_rows(found: Evaluation) -> list[list[str]]:
 
 
 def _card(report: Report, verdict: Verdict) -> str:
-    data, parts, found = report.data, report.parts, report.evaluation
+    data, parts, fitted, found = report.data, report.parts, report.fitted, report.evaluation
     height, width, channels = data.images.shape[1:]
     colours = "grey" if channels == 1 else "in colour"
-    parameters, epochs = report.fitted.model.count_params(), len(report.fitted.history["loss"])
     settings: Mapping[str, float] = found.machine_settings.settings
     recall = [
         [name, f"{ours:.3f}", f"{theirs:.3f}", str(count)]
@@ -90,17 +112,18 @@ def _card(report: Report, verdict: Verdict) -> str:
             data.classes, found.network.recall, found.machine.recall, found.network.confusion.sum(axis=1), strict=True
         )
     ]
+    refusals = [[name, f"{one.auroc:.4f}", f"{one.refused:.1%}"] for name, one in found.refusals.items()]
     return f"""
 # {report.name}: image classifier
 
-A convolutional network (convolution, ReLU, pooling, fully connected, softmax) of {parameters:,} parameters. It puts an
-image of {width}x{height} pixels, {colours}, into one of {len(data.classes)} classes. Other sizes and kinds of image are
-converted inside the model.
+The network `{fitted.network.name}` (convolution, ReLU, pooling, fully connected, softmax) of
+{fitted.network.count_params():,} parameters. It puts an image of {width}x{height} pixels, {colours}, into one of
+{len(data.classes)} classes. Other sizes and kinds of image are converted inside the model.
 
 ## Data
 
 `{data.name}`, SHA-256 `{data.sha256()}`: {len(parts.training):,} images to learn from,
-{len(parts.validation):,} to decide when to stop, {len(parts.test):,} to test on. The parts have the classes in equal
+{len(parts.validation):,} to calibrate with, {len(parts.test):,} to test on. The parts have the classes in equal
 shares and no image in common.
 {notes(data.notes)}
 ## Accuracy on the test part
@@ -110,17 +133,30 @@ shares and no image in common.
 The machine has a radial kernel; C = {settings["C"]:g} and gamma = {settings["gamma"]:.3g} (pixels 0 to 1) did best in
 cross-validation, and it was fitted on {found.machine_settings.rows:,} images of training and validation part.
 
-Expected calibration error of the network's top score: {found.calibration.error:.4f} (ten bins).
-
 {table(["class", "recall", "recall of the machine", "test images"], recall)}
 
 ![Confusion matrix](confusion_matrix.png)
+![The images with the lowest scores for their class](worst.png)
+
+## What the scores mean
+
+The network's logits are divided by {report.temperature:.3f}, found on the validation part. The expected calibration
+error of the top score (ten bins) is {found.calibration.error:.4f} on the test part, and without that
+{found.uncalibrated.error:.4f}.
+
 ![Calibration](calibration.png)
+
+## Images of something else
+
+`ood_score` says how unlike the training part an image is; of the validation part, one image in a hundred is above 1.
+Of the test part, {(found.ood_scores > 1).mean():.1%} are. What else was asked:
+
+{table(["images", "AUROC against the test part", "above 1"], refusals)}
 
 ## Training
 
-Seed {report.seed}; {epochs} epochs, the weights of epoch {report.fitted.best_epoch} kept (least loss on the validation
-part). While training, images were shifted, turned and zoomed a little.
+Seed {report.seed}; {len(fitted.history["loss"])} epochs in {fitted.seconds:.0f} seconds. While training, images were
+shifted, turned, zoomed, sheared and distorted a little, and images of rare classes weighed more.
 
 ![Learning curves](learning_curves.png)
 
@@ -130,6 +166,7 @@ part). While training, images were shifted, turned and zoomed a little.
 
 ## Limits
 
-It knows only the classes above and gives every image, whatever it shows, to one of them. Its accuracy holds for
-images like those of the data set; it was not tested on others.
+It knows only the classes above and gives every image, whatever it shows, to one of them; `ood_score` tells of many
+images that show something else, and not of all. Its accuracy holds for images like those of the data set; it was not
+tested on others.
 """

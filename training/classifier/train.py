@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
 
 from training.changes import check_change
 from training.classifier import export, rival
@@ -16,9 +19,13 @@ from training.classifier.data import ImageData, load
 from training.classifier.evaluate import accuracy, calibration
 from training.classifier.findings import findings
 from training.classifier.fit import Fitted, fit
+from training.classifier.foreign import foreign, refusals
+from training.classifier.model import build, preset_for
 from training.classifier.reference import signatures, some
 from training.classifier.report import Evaluation, Report, metrics, summary_rows
+from training.classifier.served import Served, answers, served
 from training.classifier.split import Part, Parts, split
+from training.classifier.transfer import architecture_of, transferred
 from training.gate import Judgement, Rival
 from training.options import ClassifierOptions, PublishOptions
 from training.pipeline import Candidate
@@ -48,27 +55,25 @@ def train(options: ClassifierOptions, place: PublishOptions, progress: Progress)
         display.note(note)
     check_change(place, {"kind": "classifier", **_shapes(data)})
     display.step(f"Training on {len(parts.training):,} images")
-    fitted = fit(parts, len(data.classes), options, mirrored=data.mirrored, progress=progress)
-    display.step(f"Evaluating on {len(parts.test):,} images never trained on")
-    scores = fitted.model.predict(parts.test.images.astype(np.float32), batch_size=512, verbose=0)
-    machine = support_vectors(parts)
-    predicted = scores.argmax(axis=1)
-    classes = len(data.classes)
-    evaluation = Evaluation(
-        network=accuracy(parts.test.labels, predicted, classes),
-        calibration=calibration(scores, parts.test.labels),
-        machine=accuracy(parts.test.labels, machine.predicted, classes),
-        machine_settings=machine,
-        majority=majority_accuracy(parts),
+    fitted = fit(
+        parts,
+        _builder(parts, len(data.classes), options),
+        options,
+        mirrored=data.mirrored,
+        progress=progress,
     )
+    display.step(f"Evaluating on {len(parts.test):,} images never trained on")
+    finished = served(fitted.network, parts)
+    answered = answers(finished.model, parts.test.images)
+    evaluation = _evaluation(data, parts, fitted, finished, answered)
     display.table("On the test part", ["model", "accuracy", "macro F1"], summary_rows(evaluation))
-    report = Report(place.name, data, parts, fitted, evaluation, options.seed)
-    cases = export.cases(parts.test.images, scores, data.classes)
+    report = Report(place.name, data, parts, fitted, finished.temperature, evaluation, options.seed)
+    cases = export.cases(parts.test.images, answered, data.classes)
     tested = rival.Exam(
         cases["classify_bytes"].inputs["image_bytes"],
         data.fingerprints()[parts.test.rows],
         parts.test.labels,
-        predicted,
+        answered["scores"].argmax(axis=1),
         data.classes,
     )
     return Candidate(
@@ -78,18 +83,60 @@ def train(options: ClassifierOptions, place: PublishOptions, progress: Progress)
         methods=export.METHODS,
         cases=cases,
         scale=1.0,
-        reference=_reference(parts, fitted),
+        reference=_reference(parts, finished),
         about_reference=f"training and validation part of {data.name}",
-        export=functools.partial(export.export, fitted.model, data.classes),
-        variables=fitted.model.variables,
+        export=functools.partial(export.export, finished.model, data.classes),
+        variables=finished.model.variables,
         report=report.write,
     )
 
 
-def _reference(parts: Parts, fitted: Fitted) -> dict[str, SignatureStatistics]:
+def _builder(parts: Parts, classes: int, options: ClassifierOptions) -> Callable[[], keras.Model]:
+    """What makes the untrained network.
+
+    Raises:
+        TrainingError: the weights that it is to begin with are of no network that is known.
+    """
+    pixels = parts.training.images
+    shape = pixels.shape[1:]
+    if options.weights is not None:
+        weights = Path(options.weights)
+        return functools.partial(transferred, weights, architecture_of(weights, options.architecture), shape, classes)
+    return functools.partial(
+        build,
+        options.preset or preset_for(shape),
+        shape,
+        classes,
+        mean=float(pixels.mean()),
+        deviation=float(pixels.std()) or 1.0,
+    )
+
+
+def _evaluation(
+    data: ImageData, parts: Parts, fitted: Fitted, finished: Served, answered: Mapping[str, NDArray[np.float32]]
+) -> Evaluation:
+    """Measures the network on the test part, beside what one would use instead."""
+    test, classes = parts.test, len(data.classes)
+    scores, known = answered["scores"], answered["ood_score"]
+    others = foreign(test.images, letters=not data.files)  # a folder may be one of letters
+    machine = support_vectors(parts)
+    return Evaluation(
+        network=accuracy(test.labels, scores.argmax(axis=1), classes),
+        scores=scores,
+        calibration=calibration(scores, test.labels),
+        uncalibrated=calibration(softmax(answers(fitted.network, test.images)["logits"], axis=1), test.labels),
+        ood_scores=known,
+        refusals=refusals(known, {name: answers(finished.model, some)["ood_score"] for name, some in others.items()}),
+        machine=accuracy(test.labels, machine.predicted, classes),
+        machine_settings=machine,
+        majority=majority_accuracy(parts),
+    )
+
+
+def _reference(parts: Parts, finished: Served) -> dict[str, SignatureStatistics]:
     """What the images look like and what the model says of them, without the test part."""
     images = [some(part.images) for part in (parts.training, parts.validation)]
-    scores = [fitted.model.predict(part.astype(np.float32), batch_size=512, verbose=0) for part in images]
+    scores = [answers(finished.model, part)["scores"] for part in images]
     return signatures(np.concatenate(images), np.concatenate(scores), scores[-1])
 
 
@@ -141,6 +188,7 @@ def _facts(report: Report, options: ClassifierOptions) -> dict[str, object]:
             "accuracy": figures["network"]["accuracy"],
             "macro_f1": figures["network"]["macro_f1"],
             "calibration_error": figures["network"]["calibration_error"],
+            "ood_auroc": {name: one.auroc for name, one in report.evaluation.refusals.items()},
             "baselines": {
                 "support_vector_machine": figures["support_vector_machine"]["accuracy"],
                 "majority_class": figures["majority_class"]["accuracy"],
@@ -149,6 +197,5 @@ def _facts(report: Report, options: ClassifierOptions) -> dict[str, object]:
         "training": {
             **dataclasses.asdict(options),
             "epochs_run": len(report.fitted.history["loss"]),
-            "best_epoch": report.fitted.best_epoch,
         },
     }

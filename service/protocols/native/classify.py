@@ -11,11 +11,12 @@ from service.core.engine import Engine, finite
 from service.core.model_version import ModelVersion
 from service.core.offload import FewAtATime, offloaded
 from service.core.tasks import CLASSIFY_ENCODED, PREDICT, ImageClassifier
-from service.core.tensors import Tensor, shape_text
+from service.core.tensors import Tensor, dtype_name, shape_text
 from service.errors import ErrorKind, GatewayError, Violation, invalid_input
 from service.protocols.native.models import require_task
 from service.schemas import Classification, ClassifyRequest, ClassifyResponse, ImageInput, ScoredClass
 
+_OOD_SCORE = "ood_score"
 _BRIGHTEST = 255
 _BATCH_PIXELS = 4_000_000
 """What image files of one run may unpack to, together, unless it is one alone; less than a second of work."""
@@ -163,7 +164,7 @@ def _fitted(pixels: Tensor, task: ImageClassifier, *, where: str) -> Tensor:
 
 
 def _best(outputs: Mapping[str, Tensor], labels: tuple[str, ...], top_k: int) -> list[Classification]:
-    """Returns the best classes of each row of scores [N, K]; ties in the model's order."""
+    """Returns the best classes of each row of scores [N, K], ties in the model's order; and its `ood_score`."""
     scores = finite(outputs, "scores")
     order = np.argsort(-scores, axis=1, kind="stable")[:, :top_k]
     best = np.take_along_axis(scores, order, axis=1)
@@ -171,7 +172,19 @@ def _best(outputs: Mapping[str, Tensor], labels: tuple[str, ...], top_k: int) ->
         Classification(
             classes=[
                 ScoredClass(label=labels[index], score=score) for index, score in zip(indices, values, strict=True)
-            ]
+            ],
+            ood_score=unlike,
         )
-        for indices, values in zip(order.tolist(), best.tolist(), strict=True)
+        for indices, values, unlike in zip(
+            order.tolist(), best.tolist(), _ood_scores(outputs, len(scores)), strict=True
+        )
     ]
+
+
+def _ood_scores(outputs: Mapping[str, Tensor], count: int) -> list[float] | list[None]:
+    """Returns a number for each row, where the model has an output of that name and form."""
+    found = outputs.get(_OOD_SCORE)
+    if found is None or found.shape != (count,) or dtype_name(found) != "float32":
+        return [None] * count
+    values: list[float] = finite(outputs, _OOD_SCORE).tolist()
+    return values

@@ -11,7 +11,8 @@ def classify_response(answer: ClassifyResponse) -> pb.ClassifyResponse:
         version=answer.version,
         results=[
             pb.Classification(
-                classes=[pb.ScoredClass(label=scored.label, score=scored.score) for scored in result.classes]
+                classes=[pb.ScoredClass(label=scored.label, score=scored.score) for scored in result.classes],
+                ood_score=result.ood_score,
             )
             for result in answer.results
         ],

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,6 +13,7 @@ from PIL import Image
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
+from tests import picture_folders
 from tests.tutorial import assert_shown, step
 from training.classifier.data import load
 from training.classifier.split import split
@@ -56,6 +58,8 @@ def test_signatures_are_exactly_those_of_a_classifier(
     version: Path, name: str, inputs: dict[str, tuple[Any, list[int | None]]], method: str
 ) -> None:
     outputs = {"scores": (tf.float32, [None, 10]), "classes": (tf.string, [None, 10])}
+    if method == "predict":  # TensorFlow Serving's Classify takes no signature with more
+        outputs["ood_score"] = (tf.float32, [None])
     signatures = SavedModel.FromString((version / "saved_model.pb").read_bytes()).meta_graphs[0].signature_def
     assert set(signatures) - {"__saved_model_init_op"} == {"serving_default", "classify_bytes", "classify_examples"}
     assert signatures[name].method_name == f"tensorflow/serving/{method}"
@@ -84,6 +88,7 @@ def test_all_signatures_agree_on_the_whole_test_part(model: Any) -> None:
     )
     np.testing.assert_allclose(pixels["scores"].numpy().sum(axis=1), 1, atol=1e-5)
     assert pixels["classes"].numpy().tolist() == [_CLASSES] * len(images)
+    np.testing.assert_allclose(others[0]["ood_score"], pixels["ood_score"], rtol=1e-5)
     for other in others:
         np.testing.assert_allclose(other["scores"], pixels["scores"], atol=1e-6)
         np.testing.assert_array_equal(other["classes"], pixels["classes"])
@@ -154,13 +159,44 @@ def test_the_manifest_states_what_the_version_is_and_hashes_every_file(version: 
 def test_the_report_is_whole(version: Path) -> None:
     extra = version / "assets.extra"
     metrics = json.loads((extra / "metrics.json").read_text())
-    assert set(metrics["network"]) == {"accuracy", "macro_f1", "recall", "confusion", "calibration_error"}
+    assert metrics["network"].keys() >= {"accuracy", "macro_f1", "recall", "confusion", "calibration_error"}
+    assert 0.2 <= metrics["network"]["temperature"] <= 5
+    assert metrics["ood_score"].keys() >= {"threshold", "refused_test", "letters", "noise", "shuffled pixels"}
+    assert metrics["ood_score"]["noise"]["auroc"] > 0.98
     assert metrics["support_vector_machine"]["accuracy"] > 0.97
     card = (extra / "model_card.md").read_text()
-    for picture in ("learning_curves.png", "confusion_matrix.png", "calibration.png"):
+    for picture in ("learning_curves.png", "confusion_matrix.png", "calibration.png", "worst.png"):
         assert picture in card
         with Image.open(extra / picture) as image:
             assert min(image.size) > 300
+
+
+def test_noise_is_told_from_digits(model: Any) -> None:
+    digits = split(load("digits"), 0).test.images.astype(np.float32)
+    noise = np.random.default_rng(0).uniform(0, 255, digits.shape).astype(np.float32)
+    known, unknown = (model.signatures["serving_default"](images=images)["ood_score"] for images in (digits, noise))
+    assert (known.numpy() > 1).mean() < 0.15
+    assert (unknown.numpy() > 1).mean() > 0.95
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, as it saves
+@pytest.mark.parametrize("network", [(), ("--weights", "mobilenetv2.weights.h5")])
+def test_large_coloured_pictures_become_a_classifier(
+    trainer: Trainer, tmp_path: Path, network: tuple[str, ...]
+) -> None:
+    """By the residual network, and by one that was trained before; both on pictures of many sizes."""
+    picture_folders.write(tmp_path / "pictures", each=12, names=("checks", "flower"))
+    if network:
+        weights = tmp_path / network[1]
+        keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(96, 96, 3)).save_weights(weights)
+        network = (network[0], str(weights))
+    run = trainer.run("classifier", "--data", str(tmp_path / "pictures"), "--epochs", "2", *network, "--force")
+    assert run.code == 0, run.error
+    version = trainer.models / "pictures" / "1"
+    manifest = json.loads((version / "assets.extra/tensorgate.json").read_text())
+    assert 48 <= manifest["input"]["height"] <= 80
+    assert manifest["training"]["weights"] == (network[1] if network else None)
+    assert ("mobilenetv2" if network else "residual") in (version / "assets.extra/model_card.md").read_text()
 
 
 def test_a_folder_of_coloured_images_becomes_a_classifier(trainer: Trainer, tmp_path: Path) -> None:

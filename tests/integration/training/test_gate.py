@@ -80,8 +80,8 @@ def test_a_forecaster_of_something_else_is_not_compared(
 def _tested(*, seed: int, classes: str = "0123456789") -> Exam:
     data = load_images("digits")
     test = split(data, seed).test
-    scores = np.eye(10, dtype=np.float32)[test.labels]
-    files = cases(test.images, scores, data.classes)["classify_bytes"].inputs["image_bytes"]
+    answered = {"scores": np.eye(10, dtype=np.float32)[test.labels]}
+    files = cases(test.images, answered, data.classes)["classify_bytes"].inputs["image_bytes"]
     return Exam(files, data.fingerprints()[test.rows], test.labels, test.labels, tuple(classes))
 
 

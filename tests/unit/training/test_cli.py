@@ -58,6 +58,9 @@ def test_help_names_every_option_with_its_default(family: str, capsys: pytest.Ca
         ("forecaster", "--encoding", "utf-9"),
         ("forecaster", "--fill", "guess"),
         ("classifier", "--max-broken", "-1"),
+        ("classifier", "--preset", "huge"),
+        ("classifier", "--preset", "small", "--weights", "mobilenetv2.h5"),
+        ("classifier", "--architecture", "AlexNet"),
         ("painter",),
         (),
     ],
@@ -83,6 +86,7 @@ def test_if_missing_does_nothing_when_there_is_a_version(tmp_path: Path, capsys:
     [
         (("classifier", "--data", "nowhere"), "expected one of digits, mnist, fashion-mnist, cifar10, or a folder"),
         (("classifier", "--name", "a/b"), "--name must be"),
+        (("classifier", "--weights", "nowhere.h5"), "--weights: expected a file, got 'nowhere.h5'"),
         (("forecaster", "--data", "nowhere.csv"), "expected one of sunspots, co2, elnino, or a file of columns"),
         (("forecaster", "--column", "x"), "--column, --time-column and how a file is read belong to a file"),
         (("forecaster", "--window", "300"), "need"),
