@@ -12,8 +12,10 @@ from training.classifier.split import Part, Parts
 _COSTS = (1.0, 10.0)
 _WIDTHS = (1.0, 4.0, 16.0)  # times scikit-learn's own choice of gamma, 1 / (features * variance)
 _FOLDS = 3
+_ROWS = 1_000  # that are averaged at a time
 _MOST_ROWS = 10_000  # the machine's cost grows with their square
 _MOST_TRIED = 2_000  # rows on which the settings are compared
+_LONGEST_SIDE = 32  # pixels; the cost grows with their number, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ def support_vectors(parts: Parts) -> SupportVectors:
     """Fits scikit-learn's SVC with a radial kernel.
 
     The settings are those that do best in cross-validation on training and validation part; with them it is fitted once
-    more on both, which is more than the network learns from. Of a large data set it sees 10,000 rows.
+    more on both, which is more than the network learns from. Of a large data set it sees 10,000 rows, and of a larger
+    picture the means over squares of pixels, so that it has at most 32 on a side.
     """
     pixels = np.concatenate([_pixels(parts.training), _pixels(parts.validation)])
     labels = np.concatenate([parts.training.labels, parts.validation.labels])
@@ -58,7 +61,18 @@ def majority_accuracy(parts: Parts) -> float:
 
 def _pixels(part: Part) -> NDArray[np.float32]:
     """The images as rows, 0 to 1."""
-    return part.images.reshape(len(part), -1).astype(np.float32) / np.float32(255)
+    side = -(-max(part.images.shape[1:3]) // _LONGEST_SIDE)
+    means = [_means(part.images[start : start + _ROWS], side) for start in range(0, len(part), _ROWS)]
+    return np.concatenate(means).reshape(len(part), -1) / np.float32(255)
+
+
+def _means(images: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
+    """Means over squares of that side, float32 [N,H/side,W/side,C]; the border is repeated to fill the last."""
+    height, width = images.shape[1:3]
+    filled = np.pad(images, ((0, 0), (0, -height % side), (0, -width % side), (0, 0)), mode="edge")
+    squares = filled.reshape(len(images), filled.shape[1] // side, side, filled.shape[2] // side, side, -1)
+    means: NDArray[np.float32] = squares.mean(axis=(2, 4), dtype=np.float32)
+    return means
 
 
 def _some(
