@@ -31,6 +31,8 @@ def test_pixels_over_both_transports_and_the_file_score_the_same(server: ServerP
         over_grpc = stub.Classify(pb.ClassifyRequest(model="digits", images=images, top_k=10), timeout=10).results
     for one, other in zip(over_rest, over_grpc, strict=True):
         assert [(c["label"], c["score"]) for c in one["classes"]] == [(c.label, c.score) for c in other.classes]
+        assert one["ood_score"] == other.ood_score
+        assert 0 < other.ood_score < 2
     right = [int(result["classes"][0]["label"]) for result in over_rest] == digits.target[:50]
     assert right.mean() > 0.95
 

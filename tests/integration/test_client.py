@@ -80,7 +80,7 @@ async def test_models_are_listed_and_described(asker: Asker) -> None:
 async def test_images_are_classified(asker: Asker, tmp_path: Path) -> None:
     shades = asker.client.model("shades")
     one = await asker.ask(shades.classify, BRIGHT, top_k=2)
-    assert (one.label, one.score, one.model, one.version) == ("bright", 1.0, "shades", 2)
+    assert (one.label, one.score, one.model, one.version, one.ood_score) == ("bright", 1.0, "shades", 2, None)
     assert [scored.score for scored in one.classes] == [1.0, 0.0]
     assert one.to_pandas()["label"].tolist()[0] == "bright"
     assert (await asker.ask(asker.client.model("shades", version=1).classify, DARK.astype(float))).version == 1
