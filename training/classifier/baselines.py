@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.decomposition import PCA
 from sklearn.model_selection import KFold, cross_val_score, train_test_split
 from sklearn.svm import SVC
 
@@ -16,6 +17,7 @@ _ROWS = 1_000  # that are averaged at a time
 _MOST_ROWS = 10_000  # the machine's cost grows with their square
 _MOST_TRIED = 2_000  # rows on which the settings are compared
 _LONGEST_SIDE = 32  # pixels; the cost grows with their number, too
+_MOST_COMPONENTS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +40,16 @@ def support_vectors(parts: Parts) -> SupportVectors:
 
     The settings are those that do best in cross-validation on training and validation part; with them it is fitted once
     more on both, which is more than the network learns from. Of a large data set it sees 10,000 rows, and of a larger
-    picture the means over squares of pixels, so that it has at most 32 on a side.
+    picture the means over squares of pixels, at most 32 on a side, and of more than 256 values as many principal
+    components.
     """
     pixels = np.concatenate([_pixels(parts.training), _pixels(parts.validation)])
     labels = np.concatenate([parts.training.labels, parts.validation.labels])
+    tested = _pixels(parts.test)
+    if pixels.shape[1] > _MOST_COMPONENTS:
+        some, _ = _some(pixels, labels, _MOST_TRIED)
+        components = PCA(min(_MOST_COMPONENTS, len(some)), svd_solver="randomized", random_state=0).fit(some)
+        pixels, tested = components.transform(pixels), components.transform(tested)
     tried = _some(pixels, labels, _MOST_TRIED)
     natural = 1 / (pixels.shape[1] * (pixels.var() or 1.0))
     grid = [{"C": cost, "gamma": float(natural * width)} for cost in _COSTS for width in _WIDTHS]
@@ -50,7 +58,7 @@ def support_vectors(parts: Parts) -> SupportVectors:
     best = grid[int(np.argmax(scores))]
     fitted_on = _some(pixels, labels, _MOST_ROWS)
     machine = SVC(**best).fit(*fitted_on)
-    return SupportVectors(machine.predict(_pixels(parts.test)), best, len(fitted_on[1]))
+    return SupportVectors(machine.predict(tested), best, len(fitted_on[1]))
 
 
 def majority_accuracy(parts: Parts) -> float:
