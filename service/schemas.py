@@ -170,10 +170,7 @@ class Classification(_Message):
     classes: list[ScoredClass]
     ood_score: Annotated[
         float | None,
-        Field(
-            description="How unlike what the model was trained on the image is: of images that are like that, one in a "
-            "hundred is above 1. Absent where the model does not say it."
-        ),
+        Field(description="Above 1 where it is unlike what was trained on; absent where the model does not say."),
     ] = None
 
 
