@@ -12,6 +12,8 @@ from training.classifier.split import Part, Parts
 from training.classifier.transfer import architecture_of, transferred
 from training.display import Display
 from training.errors import TrainingError
+from training.options import ClassifierOptions
+from training.progress import Progress
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, as it saves
 
@@ -46,10 +48,9 @@ def test_a_network_that_is_trained_in_16_bits_is_of_32(monkeypatch: pytest.Monke
     fitted = fitting.fit(
         parts,
         lambda: build("small", (8, 8, 1), 2, mean=125, deviation=75),
+        ClassifierOptions("pictures", seed=0, split_seed=0, epochs=8),
         mirrored=False,
-        seed=0,
-        epochs=8,
-        display=Display(Console(file=io.StringIO())),
+        progress=Progress(Display(Console(file=io.StringIO()))),
     )
     assert keras.config.dtype_policy().name == "float32"
     assert {layer.compute_dtype for layer in fitted.network.layers} == {"float32"}
