@@ -17,6 +17,7 @@ rm -rf tensorflow/include clang numpy/_core/include numpy/distutils
 [ -d scipy ] || rm -rf training idna pydantic/mypy.py h2corn/_supervisor.py h2corn/_reload.py starlette/testclient.py \
   anyio/_backends/_trio.py click/testing.py numpy/lib/recfunctions.py uvicorn/protocols/websockets/ws*_impl.py \
   uvicorn/protocols/websockets/websockets_*impl.py uvicorn/protocols/http/zttp_*.py \
+  uvicorn/protocols/http/h11_*.py h11 h11-*.dist-info pydantic/experimental/pipeline.py pydantic/color.py \
   google/protobuf/testdata google/protobuf/compiler numpy/_pyinstaller numpy/doc
 [ -d scipy ] || [ -n "${TRACING:-}" ] || rm -rf opentelemetry opentelemetry_*
 # Its traces go out over gRPC alone, which every collector takes: HTTP needs packages as large as all the others of it.
@@ -26,7 +27,9 @@ find PIL -name '*ImagePlugin.py' ! -name Bmp\* ! -name Gif\* ! -name Jpeg\* ! -n
 rm -f PIL/_imagingmath.* PIL/_imagingmorph.* PIL/_avif.* PIL/_webp.* PIL/_imagingcms.* PIL/_imagingft.* PIL/_imagingtk.*
 [ -d scipy ] || rm -rf PIL/PdfParser.py PIL/ImageCms.py PIL/ImageGrab.py PIL/ImageQt.py PIL/ImageTk.py PIL/PSDraw.py \
   PIL/Jpeg2KImagePlugin.py PIL/*FontFile.py prometheus_client/twisted prometheus_client/django prometheus_client/aiohttp \
-  prometheus_client/bridge numpy/core numpy/matlib.py grpc/beta anyio/pytest_plugin.py uvloop/_testbase.py
+  prometheus_client/bridge prometheus_client/parser.py prometheus_client/openmetrics/parser.py \
+  PIL/ImageMorph.py PIL/ImageMath.py PIL/ImageShow.py PIL/features.py \
+  numpy/core numpy/matlib.py grpc/beta anyio/pytest_plugin.py uvloop/_testbase.py
 (cd pillow.libs && rm -f libavif-* libwebp* libsharpyuv-* liblcms2-* libharfbuzz-* libfreetype-* libbrotli* libpng16-*)
 # Rich needs these to show source code and Markdown, and no command of ours does that.
 rm -rf pygments markdown_it mdurl
@@ -43,4 +46,4 @@ rm -rf *.dist-info/RECORD *.dist-info/sboms
 find rich/_unicode_data -name 'unicode[4-9]*' -delete && find rich/_unicode_data -name 'unicode1[0-6]*' -delete
 # These come with their debugger's symbols.
 strip --strip-unneeded uvloop/*.so httptools/parser/*.so csimdjson*.so PIL/_imaging.*.so h2corn/*.so \
-  numpy/_core/_multiarray_umath.*.so pillow.libs/libXau-*
+  numpy/_core/_multiarray_umath.*.so google/_upb/*.so pillow.libs/libXau-*
