@@ -109,7 +109,7 @@ REFUSED: dict[str, tuple[bytes, int, bytes]] = {
     "a folded header": (post(BODY, b"x-a: b\r\n c"), 400, b"no valid HTTP"),
     "a space before a colon": (post(BODY, b"x-a : b"), 400, b"no valid HTTP"),
     "another HTTP": (get(b"/v2", b"1.2"), 400, b"no valid HTTP"),
-    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, b"no valid HTTP"),
+    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, b"was spoken to in HTTP/2"),
     "GET for POST": (get(b"/v2/models/modes/infer"), 405, b"expected POST, got GET"),
     "an upper-case path": (get(b"/V2/MODELS/modes"), 404, b"there is nothing at '/V2/MODELS/modes'"),
     "an upper-case model": (get(b"/v2/models/MODES"), 404, b"got 'MODES'"),

@@ -37,7 +37,7 @@ def test_a_model_card_is_shown_with_its_plots(page: Page, default_server: Server
     page.locator("summary", has_text="Model card").click()
     card = page.locator(".card")
     expect(card.get_by_role("cell", name="support vector machine")).to_be_visible()
-    expect(card.locator("img")).to_have_count(3)
+    expect(card.locator("img")).to_have_count(4)
     for image in card.locator("img").all():
         expect(image).to_have_attribute("src", re.compile("^blob:"))
         assert image.evaluate("(image) => image.decode().then(() => image.naturalWidth)") > 100
