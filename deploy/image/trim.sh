@@ -24,13 +24,16 @@ rm -rf tensorflow/include clang numpy/_core/include numpy/distutils
 [ -d scipy ] || rm -rf requests* urllib3* certifi* charset_normalizer* opentelemetry/exporter/otlp/proto/http
 # Pillow reads PNG, JPEG, GIF and BMP here; it does without what other formats and fonts need.
 find PIL -name '*ImagePlugin.py' ! -name Bmp\* ! -name Gif\* ! -name Jpeg\* ! -name Mpo\* ! -name Png\* ! -name Tiff\* -delete
-rm -f PIL/_imagingmath.* PIL/_imagingmorph.* PIL/_avif.* PIL/_webp.* PIL/_imagingcms.* PIL/_imagingft.* PIL/_imagingtk.*
+rm -f PIL/_imagingmath.* PIL/_imagingmorph.* PIL/_avif.* PIL/_webp.* PIL/_imagingcms.* PIL/_imagingtk.*
 [ -d scipy ] || rm -rf PIL/PdfParser.py PIL/ImageCms.py PIL/ImageGrab.py PIL/ImageQt.py PIL/ImageTk.py PIL/PSDraw.py \
   PIL/Jpeg2KImagePlugin.py PIL/*FontFile.py prometheus_client/twisted prometheus_client/django prometheus_client/aiohttp \
   prometheus_client/bridge prometheus_client/parser.py prometheus_client/openmetrics/parser.py \
   PIL/ImageMorph.py PIL/ImageMath.py PIL/ImageShow.py PIL/features.py \
   numpy/core numpy/matlib.py grpc/beta anyio/pytest_plugin.py uvloop/_testbase.py
-(cd pillow.libs && rm -f libavif-* libwebp* libsharpyuv-* liblcms2-* libharfbuzz-* libfreetype-* libbrotli* libpng16-*)
+(cd pillow.libs && rm -f libavif-* libwebp* libsharpyuv-* liblcms2-*)
+# Training draws letters, to see whether a classifier takes them for what it knows.
+[ -d scipy ] || rm -f PIL/_imagingft.* pillow.libs/libharfbuzz-* pillow.libs/libfreetype-* pillow.libs/libbrotli* \
+  pillow.libs/libpng16-*
 # Rich needs these to show source code and Markdown, and no command of ours does that.
 rm -rf pygments markdown_it mdurl
 rm -f rich/markdown.py rich/syntax.py rich/traceback.py rich/logging.py rich/layout.py rich/prompt.py rich/tree.py \
