@@ -21,6 +21,16 @@ _METRIC = re.compile(r"(?<![\w:])(tensorgate[\w:]*|up|process_\w+)(?=[\s{\[)]|$)
 ONLY_TENSORFLOW_SERVING = ":tensorflow:"
 """Begins the names of what only the real TensorFlow Serving exposes."""
 
+ONLY_WITH_A_SPLIT = frozenset(
+    {
+        "tensorgate_rollout_phase",
+        "tensorgate_rollout_step",
+        "tensorgate_traffic_share",
+        "tensorgate_shadow_rows_total",
+    }
+)
+"""Series of rollouts, splits and shadows, without which their panels are empty: no number of theirs would be true."""
+
 ONLY_SOMETIMES = frozenset(
     {
         "tensorgate_rejected_total",
@@ -33,14 +43,13 @@ ONLY_SOMETIMES = frozenset(
         "tensorgate_tls_certificate_expiry_timestamp_seconds",
         "tensorgate_rollout_rolled_back_total",
         "tensorgate_rollout_unwritten",
-        "tensorgate_rollout_phase",
-        "tensorgate_rollout_step",
-        "tensorgate_traffic_share",
         "tensorgate_shadow_requests_total",
-        "tensorgate_shadow_rows_total",
+        "tensorgate_model_evictions_total",
+        *ONLY_WITH_A_SPLIT,
     }
 )
-"""Series that begin when something was refused, left out, or waits; or with a log, TLS, a helper, a store, a split."""
+"""Series that begin when something was refused, left out, or waits; or with a log, TLS, a helper, a store, a split, or
+a bound on memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +99,8 @@ def _of_dashboard(client: httpx.Client, *, tensorflow_serving: bool) -> Iterator
     for query in queries():
         if ONLY_TENSORFLOW_SERVING in query.expression and not tensorflow_serving:
             continue
+        if not ONLY_WITH_A_SPLIT.isdisjoint(_metrics(query.expression)):
+            continue
         if not _has_number(client, query.expression):
             yield f"the panel {query.panel!r} is empty: {query.expression}"
 
@@ -105,14 +116,14 @@ def _of_rules(client: httpx.Client) -> Iterator[str]:
             if not _has_number(client, rule["name"]):
                 yield f"the rule {rule['name']} has recorded nothing"
         else:
-            for metric in sorted(set(_METRIC.findall(_without_labels(rule["query"]))) - ONLY_SOMETIMES):
+            for metric in sorted(_metrics(rule["query"]) - ONLY_SOMETIMES):
                 if not _has_number(client, metric):
                     yield f"the alert {rule['name']} looks at {metric}, which does not exist"
 
 
-def _without_labels(expression: str) -> str:
-    """Returns an expression without what is in quotes, so that only names of metrics look like such."""
-    return re.sub(r'"[^"]*"', '""', expression)
+def _metrics(expression: str) -> set[str]:
+    """Returns the metrics that an expression names; what is in quotes may look like one."""
+    return set(_METRIC.findall(re.sub(r'"[^"]*"', '""', expression)))
 
 
 def _has_number(client: httpx.Client, expression: str) -> bool:
