@@ -39,7 +39,8 @@ async def test_what_is_not_in_memory_is_told_as_such_and_ready(four_models: Path
         assert ready.json()["models"]["a"] == {"ready": True, "versions": {"1": {"state": "STANDBY", "error": ""}}}
         info = (await server.rest.get("/api/v1/models/a")).json()["versions"][0]
         assert (info["state"], info["kind"], info["error"]) == ("STANDBY", "forecaster", "")
-        never = (await server.rest.get("/api/v1/models/c")).json()["versions"][0]
+        listed = {each["name"]: each for each in (await server.rest.get("/api/v1/models")).json()["models"]}
+        never = listed["c"]["versions"][0]
         assert (never["state"], never["kind"], never["signatures"]) == ("STANDBY", "", [])
         index = {each["name"]: each for each in (await server.rest.post("/v2/repository/index")).json()}
         assert (index["a"]["state"], index["b"]["reason"]) == ("READY", "")
@@ -52,6 +53,8 @@ async def test_what_is_not_in_memory_is_told_as_such_and_ready(four_models: Path
         assert states(server) == [STANDBY, AVAILABLE, STANDBY, STANDBY]
         assert (await server.rest.get("/v2/models/c")).json()["inputs"][0]["name"] == "history"
         assert states(server) == [STANDBY, STANDBY, AVAILABLE, STANDBY]
+        info = (await server.rest.get("/api/v1/models/d")).json()["versions"][0]
+        assert (info["state"], info["kind"]) == ("AVAILABLE", "forecaster")
 
 
 async def test_many_callers_share_one_load_and_are_told_of_the_wait(four_models: Path) -> None:

@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from grpc import aio
+from tensorflow_serving.apis import model_service_pb2_grpc
 
 from service.core.model_version import State
 from service.wire import open_inference_pb2 as oip
 from tests import savedmodels
 from tests.conftest import until
 from tests.memory import AVAILABLE, NAMES, STANDBY, answered, bounded, entry, forecast, size_of, states
+from tests.upstream_stubs import reload_request
 
 
 async def test_a_version_that_is_too_large_by_itself_is_refused_and_an_older_one_serves(
@@ -49,6 +52,38 @@ async def test_what_was_found_out_of_a_version_is_kept_while_its_files_are_as_th
         assert answer.status_code == 200, answer.text
         assert answer.json()["results"][0]["classes"][0]["label"] == "dark"
         assert entry(server, "a").serial != before.serial
+
+
+async def test_what_has_changed_and_finds_no_room_is_found_out_once_there_is(four_models: Path) -> None:
+    async with bounded(four_models, room=2.5, max_load_wait=0.5) as server:
+        await answered(server, "b", "c")
+        shutil.rmtree(four_models / "a" / "1")
+        savedmodels.save_shades(four_models / "a" / "1")
+        used = [residence for name in "bc" if (residence := entry(server, name).residence) is not None]
+        for residence in used:
+            residence.enter()
+        assert (await forecast(server, "a")).status_code == 503
+        for residence in used:
+            residence.leave()
+        black = {"images": [{"pixels": [[0] * 4] * 4}]}
+        answer = await server.rest.post("/api/v1/models/a/classify", json=black)
+        assert answer.status_code == 200, answer.text
+        assert (await server.rest.get("/readyz")).json()["models"]["a"]["versions"]["1"].keys() == {"state", "error"}
+
+
+async def test_a_model_gets_another_folder_only_once_what_is_there_was_loaded(four_models: Path) -> None:
+    async with bounded(four_models, room=1.5, allow_model_control=True) as server:
+        await answered(server, "b")
+        broken = four_models / "elsewhere" / "1"
+        broken.mkdir(parents=True)
+        (broken / "saved_model.pb").write_bytes(b"nonsense")
+        folders = {"a": broken.parent, "b": four_models / "b"}
+        models = "".join(f'config {{ name: "{name}" base_path: "{folder}" }}' for name, folder in folders.items())
+        stub: Any = model_service_pb2_grpc.ModelServiceStub(server.channel)
+        request = reload_request(f"model_config_list {{ {models} }}")
+        with pytest.raises(aio.AioRpcError, match="it is not a message"):
+            await stub.HandleReloadConfigRequest(request)
+        await answered(server, "a", "b")
 
 
 async def test_one_that_cannot_be_loaded_again_fails_alone(four_models: Path) -> None:

@@ -17,6 +17,9 @@ from service.errors import ErrorKind, GatewayError
 
 logger = logging.getLogger(__name__)
 
+_PATIENCE = 1.0
+"""Seconds: what has not left memory by then, as it is in use or still runs, is not waited for alone."""
+
 
 class Memory:
     """What all loaded versions take. All of it is for the event loop's thread.
@@ -86,15 +89,18 @@ class Memory:
         """
         if self._bound is None:
             return
+        slow: set[Taken] = set()
         try:
             async with asyncio.timeout(self._bound.wait_seconds):
                 while not self.has_room(size):
                     self._changed.clear()
-                    self._retire(self.taken + size - self._bound.max_bytes)
+                    leaving = {taken for taken in self._taken if taken.is_leaving}
+                    about_to_be_free = sum(taken.size for taken in leaving - slow)
+                    self._retire(self.taken + size - self._bound.max_bytes - about_to_be_free)
                     if self._collect is not None:
                         await self._collect()
-                    if not self.has_room(size):
-                        await self._changed.wait()
+                    if not self.has_room(size) and not await self._changes():
+                        slow |= leaving
         except TimeoutError:
             for resident in self._residents:
                 resident.stay()
@@ -103,9 +109,17 @@ class Memory:
             )
             raise GatewayError(ErrorKind.NOT_READY, text) from None
 
+    async def _changes(self) -> bool:
+        """Returns whether any bytes were given back within a moment."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
     def _retire(self, missing: int) -> None:
-        """Has as many versions leave as it takes for so many bytes, beside those that do already."""
-        missing -= sum(taken.size for taken in self._taken if taken.is_leaving)
+        """Has as many versions leave as it takes for so many bytes."""
         loaded = [resident for resident in self._residents if resident.is_loaded]
         for resident in sorted(loaded, key=lambda one: (one.is_used, one.last_use)):
             if missing <= 0:

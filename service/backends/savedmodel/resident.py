@@ -137,7 +137,7 @@ class Resident:
 
     def retire(self) -> int:
         """Has the model leave as soon as nobody uses it; returns the bytes that this will free."""
-        if self._held is None:
+        if self._held is None or self._held.taken.is_leaving:
             return 0
         self._held.taken.is_leaving = True
         size = self._held.taken.size

@@ -175,7 +175,8 @@ class ServedVersions:
             return True
         resident.progress = progress = LoadProgress()
         began = time.monotonic()
-        is_as_it_was = entry.is_described and found.files == resident.found.files
+        former = resident.found
+        is_as_it_was = entry.is_described and found.files == former.files
         self.found[key] = resident.found = found
         try:
             if is_as_it_was:
@@ -185,13 +186,16 @@ class ServedVersions:
                 raise GatewayError(ErrorKind.LOAD_FAILED, reason)
             version = await self.loading.load(resident, options, progress)
             self._admit(resident, version, cast("Held", version.handle), began)
-        except Exception as error:
-            if _is_passing(error):
+        except BaseException as error:
+            if not isinstance(error, Exception) or _is_passing(error):
+                self.found[key] = resident.found = former  # or what has changed would be taken to be known
                 raise
             # What was served as it is is tried again at the next look: whatever came between may have gone.
             reason = error.message if isinstance(error, GatewayError) else _reason(key, error)
             self.give_up(entry, reason, as_it_is=not is_as_it_was)
             return False
+        finally:
+            resident.progress = None
         return True
 
     def _admit(self, resident: Resident, version: ModelVersion, held: Held, began: float) -> None:

@@ -36,6 +36,8 @@ class VersionManager:
         self.served = ServedVersions(catalog, loading)
         self._source = source
         self._seen: Mapping[Key, FoundVersion] = {}
+        self._complete: Mapping[Key, FoundVersion] = {}  # of those, what did not change from one look to the next
+        self._replaced: frozenset[str] = frozenset()  # models that a draft is to replace
         self._misplaced: Mapping[str, str] = {}
         self._notices = Notices()
         self._unloaded_with: dict[str, set[int]] = {}  # what was on disk of each model when it was unloaded
@@ -54,7 +56,7 @@ class VersionManager:
         scan = await self._scan() or Scan()
         if not scan.versions:
             logger.error("there is no model in %s: expected <name>/<version>/saved_model.pb", self._source)
-        self._seen = scan.versions
+        self._seen = self._complete = scan.versions
         self.catalog.announce(ModelVersion(*key, State.START) for key in self._wanted(self._seen))
         await self._load_missing(self._seen)
         self._notice(self._seen)
@@ -69,6 +71,7 @@ class VersionManager:
         draft.catalog.announce(())  # what is not in the list will not be there
         draft._notices = self._notices
         draft._seen = {key: found for key, found in self._seen.items() if source.has(key[0], found.folder)}
+        draft._replaced = frozenset(name for name, _ in self.served.versions)
         for key, version in self.served.versions.items():
             if source.has(key[0], (found := self.served.found[key]).folder):
                 draft.served.serve(version, found)
@@ -121,7 +124,7 @@ class VersionManager:
             for key, version in found.items()
             if key in self.served.versions or key[0] in settled or self._seen.get(key) == version
         }
-        self._seen = found
+        self._seen, self._complete = found, candidates
         for key in self.served.failed.keys() - found.keys():
             del self.served.failed[key]
             self.catalog.drop(*key)
@@ -130,6 +133,7 @@ class VersionManager:
             if version.residence is not None:
                 await self.bring((version.name, version.version))
         await self._drop(self.served.versions.keys() - self._wanted(candidates).keys() - self._kept(found))
+        self._replaced = frozenset()
         self._notice(found)
 
     def _kept(self, found: Mapping[Key, FoundVersion]) -> set[Key]:
@@ -177,8 +181,9 @@ class VersionManager:
         look = partial(self._source.look, self.served.found[key].folder)
         can_answer = await self.served.bring(key, look, self._source.options(key[0]), beside=beside)
         if not can_answer and key in self.served.failed:
-            self._seen = {**self._seen, key: self.served.failed[key]}
-            await self._load_missing(self._seen)
+            failed = {key: self.served.failed[key]}
+            self._seen = {**self._seen, **failed}
+            await self._load_missing({one: it for one, it in self._complete.items() if one[0] == key[0]} | failed)
 
     async def _load_missing(self, found: Mapping[Key, FoundVersion], asked: Set[str] = frozenset()) -> None:
         """Loads the wanted versions that are not served yet; where one fails, the policy chooses another.
@@ -189,7 +194,7 @@ class VersionManager:
         """
         served, tried = self.served.versions, set[Key]()
         while missing := [key for key in self._wanted(found) if key not in served and key not in tried]:
-            models = {name for name, _ in served}
+            models = {name for name, _ in served} | self._replaced
             for key in missing:
                 tried.add(key)
                 # One that replaces another is loaded now: if it fails, it is to replace none.

@@ -1,6 +1,7 @@
 """What the server serves, as both transports report it."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TypeVar
 
 from service.core.call import Call
@@ -10,7 +11,7 @@ from service.core.tasks import Forecaster, ImageClassifier
 from service.core.tensors import Signature, TensorSpec
 from service.core.traffic_split import Split
 from service.core.visibility import Models
-from service.errors import ErrorKind, Violation, invalid_input
+from service.errors import ErrorKind, GatewayError, Violation, invalid_input
 from service.schemas import (
     ForecasterInfo,
     GetModelRequest,
@@ -77,9 +78,13 @@ def get_model(engine: Engine, models: Models, request: GetModelRequest, call: Ca
 
     Raises:
         GatewayError: MODEL_NOT_FOUND, LABEL_NOT_FOUND or FORBIDDEN; TOO_LARGE for a name that is too long.
+        StandbyError: What is asked for was never loaded, so there is nothing to tell yet.
     """
     wanted = request.wanted()
     engine.address(wanted, call)
+    if any(not version.is_described for version in models.of(call).versions(request.model)):
+        with suppress(GatewayError):  # what cannot answer is told as it is
+            engine.resolve(wanted, call)
     info = model_info(engine, models, request.model, call)
     if wanted.version is not None or wanted.label is not None:
         info.versions = [_version(engine, models.of(call).find(wanted))]

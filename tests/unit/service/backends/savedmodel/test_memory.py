@@ -125,6 +125,29 @@ async def test_what_finds_no_room_in_time_leaves_all_as_it_is() -> None:
     assert kept.observed.left == []
 
 
+async def test_one_that_stays_in_use_does_not_keep_those_in_memory_that_became_idle() -> None:
+    kept = Kept()
+    a, b = await kept.loaded("a", "b")
+    for each in (a, b):
+        each.enter()
+    c = kept.resident("c")
+    waiting = asyncio.create_task(c.load(10))
+    await until(lambda: not a.is_loaded)  # it was used the longest ago, and goes on to be
+    b.leave()
+    assert await waiting
+    assert not b.is_loaded
+
+
+async def test_one_that_was_dropped_is_not_counted_as_leaving_twice() -> None:
+    kept = Kept()
+    a, b = await kept.loaded("a", "b")
+    a.enter()
+    a.end()
+    [c] = await kept.loaded("c")
+    assert c.is_loaded
+    assert not b.is_loaded
+
+
 async def test_those_who_wait_share_a_load_and_whoever_gives_up_does_not_count() -> None:
     kept = Kept(waiting=3)
     kept.gate.clear()
