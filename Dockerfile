@@ -28,7 +28,7 @@ RUN pip install --quiet --no-deps --requirement requirements/build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY pictures pictures
 COPY service service
-COPY tables tables
+COPY series_files series_files
 COPY tensorgate tensorgate
 COPY training training
 RUN pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels .
@@ -46,7 +46,7 @@ COPY --from=wheel /wheels /wheels
 COPY deploy/image /build
 RUN pip --python /opt/tensorgate/bin/python install --quiet --no-deps --no-compile /wheels/*.whl \
     && sh trim.sh /opt/tensorgate && /opt/tensorgate/bin/python bytecode.py \
-    pictures service tables tensorgate --without tensorflow training opentelemetry jwt cryptography fsspec oras \
+    pictures series_files service tensorgate --without tensorflow training opentelemetry jwt cryptography fsspec oras \
     ${TRACING:+--late opentelemetry.exporter.otlp.proto.grpc.trace_exporter}
 
 FROM full-requirements AS full-environment
@@ -54,7 +54,7 @@ COPY --from=wheel /wheels /wheels
 COPY deploy/image /build
 RUN pip --python /opt/tensorgate/bin/python install --quiet --no-deps --no-compile /wheels/*.whl \
     && sh trim.sh /opt/tensorgate && TF_CPP_MIN_LOG_LEVEL=3 /opt/tensorgate/bin/python bytecode.py \
-    pictures service tables tensorgate training --without fsspec oras \
+    pictures series_files service tensorgate training --without fsspec oras \
     --late tensorflow keras matplotlib.pyplot sklearn.datasets sklearn.svm pandas \
     opentelemetry.exporter.otlp.proto.grpc.trace_exporter opentelemetry.exporter.otlp.proto.http.trace_exporter
 

@@ -144,7 +144,7 @@ $(PROTOS_VENV)/.done: requirements/protos.txt
 	$(PROTOS_VENV)/bin/pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
-$(TEST_MODELS)/.done: $(shell find pictures tables training -name '*.py') $(VENV)/.run
+$(TEST_MODELS)/.done: $(shell find pictures series_files training -name '*.py') $(VENV)/.run
 	rm -rf $(@D)
 	$(BIN)/tensorgate train classifier --models $(@D)
 	$(BIN)/tensorgate train forecaster --models $(@D)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from tables.reading import add_reading, reading_of
+from series_files.reading import add_reading, reading_of
 from training.options import ARCHITECTURES, MOST_BROKEN, ClassifierOptions, ForecasterOptions
 
 _IMAGE_DATA = "digits, mnist, fashion-mnist, cifar10, or a folder with one sub-folder of image files per class"

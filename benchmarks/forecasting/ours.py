@@ -15,7 +15,7 @@ from rich.console import Console
 
 from benchmarks.forecasting.folder import LINEAR, NAME, REFITTED, Series, all_series
 from benchmarks.rounds import tell
-from tables.reading import Reading
+from series_files.reading import Reading
 from training.display import Display
 from training.forecaster.combination import combine
 from training.forecaster.data import SeriesData

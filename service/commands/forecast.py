@@ -5,12 +5,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from series_files.errors import TableError
+from series_files.reading import Reading, add_reading, reading_of
+from series_files.sheet import Sheet, read_sheet
+from series_files.table import Table, table_of
+from series_files.times import looks_like_times
 from service.commands.client import CommandError, add_common, add_model, model_name, table
-from tables.errors import TableError
-from tables.reading import Reading, add_reading, reading_of
-from tables.sheet import Sheet, read_sheet
-from tables.table import Table, table_of
-from tables.times import looks_like_times
 from tensorgate.client import Client
 from tensorgate.v1 import tensorgate_pb2 as pb
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from statsmodels.datasets import co2, elnino, sunspots
 
-from tables.errors import TableError
-from tables.reading import Reading
-from tables.table import read_table
+from series_files.errors import TableError
+from series_files.reading import Reading
+from series_files.table import read_table
 from training.errors import TrainingError
 from training.forecaster.fitness import check_values
 from training.forecaster.window import usual_window

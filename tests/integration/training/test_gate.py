@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tables.reading import Reading
+from series_files.reading import Reading
 from training.classifier import rival as classifier_rival
 from training.classifier.data import load as load_images
 from training.classifier.export import cases

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 
-PACKAGES = ("pictures", "service", "tables", "tensorgate", "training")
+PACKAGES = ("pictures", "series_files", "service", "tensorgate", "training")
 
 ALLOWED = {
     "errors": set(),
@@ -86,9 +86,9 @@ def test_service_and_training_do_not_know_each_other_but_for_the_command_line() 
 
 
 def test_what_both_agree_on_knows_neither() -> None:
-    for package in ("pictures", "tables"):
+    for package in ("pictures", "series_files"):
         for source in _sources(package):
-            others = {"service", "tensorflow", "tensorgate", "training", "pictures", "tables"} - {package}
+            others = {"service", "tensorflow", "tensorgate", "training", "pictures", "series_files"} - {package}
             assert not any(module.partition(".")[0] in others for module in _imports(source)), source
 
 

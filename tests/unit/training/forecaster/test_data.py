@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tables.reading import Reading
+from series_files.reading import Reading
 from training.errors import TrainingError
 from training.forecaster.data import load
 

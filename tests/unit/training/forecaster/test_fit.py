@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from tables.reading import Reading
+from series_files.reading import Reading
 from training.display import Display
 from training.forecaster.data import SeriesData
 from training.forecaster.fit import Task, fit

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tables.axis import Axis, axis_of, regularity, span
-from tables.errors import TableError
-from tables.sheet import Sheet
-from tables.times import Times
+from series_files.axis import Axis, axis_of, regularity, span
+from series_files.errors import TableError
+from series_files.sheet import Sheet
+from series_files.times import Times
 
 _MOST_DOUBLED = 0.1  # of the rows
 _MOST_MISSING = 0.1  # of the steps, unless it is said how they are filled

@@ -5,9 +5,9 @@ import math
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from tables.decimals import number
-from tables.errors import TableError
-from tables.sheet import Sheet, is_missing, listed
+from series_files.decimals import number
+from series_files.errors import TableError
+from series_files.sheet import Sheet, is_missing, listed
 
 _MOST_NAMED = 5
 

@@ -4,8 +4,8 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
-from tables.errors import TableError
-from tables.sheet import Sheet, is_missing
+from series_files.errors import TableError
+from series_files.sheet import Sheet, is_missing
 
 _SIGNS = ".,"
 _SPACES = " \u00a0\u202f'\u2019"  # between thousands, whatever the decimal sign

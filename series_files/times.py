@@ -9,10 +9,10 @@ import zoneinfo
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from tables.axis import regularity
-from tables.errors import TableError
-from tables.reading import Reading
-from tables.sheet import Sheet
+from series_files.axis import regularity
+from series_files.errors import TableError
+from series_files.reading import Reading
+from series_files.sheet import Sheet
 
 _MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
 _QUARTER = re.compile(r"(?P<year>[0-9]{4})[ -]?[qQ](?P<quarter>[1-4])|[qQ](?P<first>[1-4])[ -/]?(?P<last>[0-9]{4})")

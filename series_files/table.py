@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tables.decimals import decimal_sign, note_of, number
-from tables.errors import TableError
-from tables.reading import Reading
-from tables.several import check_single, note_on_names, one_series
-from tables.sheet import Sheet, is_missing, listed, read_sheet
-from tables.timeline import Timeline, filled, timeline
-from tables.times import looks_like_times, read_times
+from series_files.decimals import decimal_sign, note_of, number
+from series_files.errors import TableError
+from series_files.reading import Reading
+from series_files.several import check_single, note_on_names, one_series
+from series_files.sheet import Sheet, is_missing, listed, read_sheet
+from series_files.timeline import Timeline, filled, timeline
+from series_files.times import looks_like_times, read_times
 
 _NO_TIME = "none"
 

@@ -4,9 +4,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tables.errors import TableError
-from tables.reading import Reading
-from tables.table import Table, read_table
+from series_files.errors import TableError
+from series_files.reading import Reading
+from series_files.table import Table, read_table
 
 
 def _table(folder: Path, text: str, *columns: str, time: str | None = None, **reading: Any) -> Table:

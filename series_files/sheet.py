@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tables.dialect import decoded, delimiter_of, named
-from tables.errors import TableError
-from tables.reading import Reading
+from series_files.dialect import decoded, delimiter_of, named
+from series_files.errors import TableError
+from series_files.reading import Reading
 
 _REFUSED = {
     b"\xd0\xcf\x11\xe0": "an Excel file from before 2007: save it as .xlsx or CSV",

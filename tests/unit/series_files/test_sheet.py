@@ -8,9 +8,9 @@ import openpyxl
 import pandas as pd
 import pytest
 
-from tables.errors import TableError
-from tables.reading import Reading
-from tables.table import Table, read_table
+from series_files.errors import TableError
+from series_files.reading import Reading
+from series_files.table import Table, read_table
 
 
 def _read(path: Path, *columns: str, time: str | None = None, **reading: Any) -> Table:

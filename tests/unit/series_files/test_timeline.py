@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tables.errors import TableError
-from tables.reading import Reading
-from tables.table import Table, read_table
+from series_files.errors import TableError
+from series_files.reading import Reading
+from series_files.table import Table, read_table
 
 
 def _table(folder: Path, times: list[str], values: Sequence[float] | None = None, **reading: Any) -> Table:
