@@ -5,7 +5,7 @@ from pathlib import Path
 
 from series_files.reading import Reading
 
-ARCHITECTURES = ("DenseNet121", "EfficientNetB0", "EfficientNetV2B0", "MobileNetV2", "ResNet50", "ResNet50V2")
+ARCHITECTURES = ("DenseNet121", "EfficientNetV2B0", "MobileNetV2", "ResNet50", "ResNet50V2")
 MOST_BROKEN = 0.05  # of a folder's pictures may be unreadable
 
 

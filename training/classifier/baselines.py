@@ -86,8 +86,8 @@ def _means(images: NDArray[np.uint8], side: int) -> NDArray[np.float32]:
 def _some(
     pixels: NDArray[np.float32], labels: NDArray[np.int64], most: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """All rows, or a stratified choice when there are too many."""
-    if len(labels) <= most:
+    """All rows, or a stratified choice when there are too many; what is left out has a row of each class, at least."""
+    if len(labels) - most < len(np.unique(labels)):
         return pixels, labels
     some, _, of_some, _ = train_test_split(pixels, labels, train_size=most, random_state=0, stratify=labels)
     return some, of_some

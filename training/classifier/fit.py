@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from training.classifier.batches import training_batches
 from training.classifier.split import Part, Parts
 from training.device import precision
+from training.errors import TrainingError
 from training.options import ClassifierOptions
 from training.progress import Progress
 
@@ -55,6 +57,9 @@ def fit(
         options: its seed, epochs and learning rate.
         mirrored: images may be mirrored.
         progress: shows the model and its epochs, and keeps them.
+
+    Raises:
+        TrainingError: the training diverged.
     """
     keras.utils.set_random_seed(options.seed)
     keras.config.set_dtype_policy(precision())
@@ -65,11 +70,22 @@ def fit(
     began = time.monotonic()
     history = _trained(network, parts, options, mirrored=mirrored, progress=progress)
     seconds = time.monotonic() - began
+    check_converged("loss of the last epoch", history["loss"][-1])
     if network.compute_dtype != "float32":
         exact = build()
         exact.set_weights(network.get_weights())
         network = exact
     return Fitted(network, history, seconds)
+
+
+def check_converged(name: str, *numbers: ArrayLike) -> None:
+    """Checks what came of a training, named for the message.
+
+    Raises:
+        TrainingError: a number is not finite.
+    """
+    if not all(np.isfinite(each).all() for each in numbers):
+        raise TrainingError(f"the training diverged: the {name} is not finite; try a smaller --learning-rate")
 
 
 def _trained(

@@ -78,7 +78,8 @@ def worst(path: Path, part: Part, scores: NDArray[np.float32], classes: Sequence
     with picture(path, width=11, height=2.9, columns=len(shown)) as every:
         for axes, row in zip(every, shown, strict=True):
             said = int(scores[row].argmax())
-            axes.imshow(part.images[row].squeeze(), cmap="gray", vmin=0, vmax=255)
+            image = part.images[row]
+            axes.imshow(image[..., 0] if image.shape[2] == 1 else image, cmap="gray", vmin=0, vmax=255)
             axes.grid(visible=False)
             axes.set(xticks=[], yticks=[])
             axes.set_title(f"{classes[part.labels[row]]}: {of_truth[row]:.3f}\nsays {classes[said]}", fontsize=9)

@@ -10,11 +10,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from training.classifier.augmentation import augmented
+from training.classifier.fit import check_converged
 from training.classifier.ood import class_distance
 from training.classifier.split import Part, Parts
 from training.classifier.temperature import temperature
 
-_ROWS = 512
+_ROWS = 64  # a network keeps what all of its layers give until it has answered
 _ENOUGH = 2_000  # images to find a temperature by
 _MOST_LEARNT = 10_000  # of the training part, to tell where its classes lie
 
@@ -40,15 +41,21 @@ def served(network: keras.Model, parts: Parts) -> Served:
         network: trained, from images to `logits` and `features`.
         parts: the training part says where the classes lie; the validation part, how sure and how far from them the
             network is with images that it does not know.
+
+    Raises:
+        TrainingError: the network's answers are not finite.
     """
     learnt = _some(parts.training)
+    features = answers(network, learnt.images)["features"]
     unseen = answers(network, parts.validation.images)
-    changed, labels = _changed(parts.validation)
+    # The loss of the last epoch was known before its last step, and may be finite all the same.
+    check_converged("network's answer", features, *unseen.values())
+    others, labels = _logits_of_changed(network, parts.validation)
     divisor = temperature(
-        np.concatenate([unseen["logits"], answers(network, changed)["logits"]]),
+        np.concatenate([unseen["logits"], *others]),
         np.concatenate([parts.validation.labels, labels]),
     )
-    distance = class_distance(answers(network, learnt.images)["features"], learnt.labels, unseen=unseen["features"])
+    distance = class_distance(features, learnt.labels, unseen=unseen["features"])
     logits = keras.layers.Rescaling(1 / divisor)(network.output["logits"])
     outputs = {
         "scores": keras.layers.Softmax(name="scores")(logits),
@@ -57,17 +64,20 @@ def served(network: keras.Model, parts: Parts) -> Served:
     return Served(keras.Model(network.input, outputs, name=network.name), divisor)
 
 
-def _changed(part: Part) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Copies of a small part's images, changed as those that are trained on, until there are enough; and their labels.
+def _logits_of_changed(network: keras.Model, part: Part) -> tuple[list[NDArray[np.float32]], NDArray[np.int64]]:
+    """Logits of copies of a small part's images, changed as those that are trained on, until there are enough.
 
+    They come in pieces [<=64,K], beside the labels of all, as hundreds of larger pictures take gigabytes to change.
     Among the images alone there would be hardly any that is put in the wrong class, which is what sets a temperature.
     """
     copies = -(-_ENOUGH // len(part)) - 1
     rows = np.tile(np.arange(len(part)), copies)
-    images = part.images[rows].astype(np.float32)
-    if copies:
-        images = augmented(tf.constant(images), tf.constant([0, 0]), mirrored=False).numpy()
-    return images, part.labels[rows]
+    logits = []
+    for start in range(0, len(rows), _ROWS):
+        images = tf.constant(part.images[rows[start : start + _ROWS]], tf.float32)
+        changed = augmented(images, tf.constant([start, 0]), mirrored=False)
+        logits.append(answers(network, changed.numpy())["logits"])
+    return logits, part.labels[rows]
 
 
 def answers(model: keras.Model, images: NDArray[Any]) -> Mapping[str, NDArray[np.float32]]:

@@ -24,6 +24,11 @@ def test_the_machine_tells_pictures_of_any_size_apart(side: int) -> None:
     assert found.rows == 72
 
 
+def test_one_picture_more_than_settings_are_compared_on_is_no_trouble() -> None:
+    parts = Parts(_part(1_990, 2, 0), _part(11, 2, 1), _part(10, 2, 2))
+    assert support_vectors(parts).rows == 2_001
+
+
 def test_guessing_the_commonest_class_is_right_as_often_as_it_comes() -> None:
     training, test = _part(11, 4, 0), _part(5, 4, 1)
     assert majority_accuracy(Parts(training, test, test)) == 3 / 5

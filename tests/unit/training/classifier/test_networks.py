@@ -7,12 +7,12 @@ import pytest
 from rich.console import Console
 
 from training.classifier import fit as fitting
-from training.classifier.model import build, preset_for
+from training.classifier.model import build, preset_for, with_classes
 from training.classifier.split import Part, Parts
 from training.classifier.transfer import architecture_of, transferred
 from training.display import Display
 from training.errors import TrainingError
-from training.options import ClassifierOptions
+from training.options import ARCHITECTURES, ClassifierOptions
 from training.progress import Progress
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, as it saves
@@ -61,6 +61,22 @@ def test_a_network_that_is_trained_in_16_bits_is_of_32(monkeypatch: pytest.Monke
     np.testing.assert_array_equal(np.argmax(said, axis=1), parts.test.labels)
 
 
+def test_a_training_that_diverges_says_so() -> None:
+    def build() -> keras.Model:
+        images = keras.Input((8, 8, 1))
+        flat = keras.layers.Flatten()(images)
+        return with_classes(images, flat, flat, 2, name="flat")
+
+    with pytest.raises(TrainingError, match="diverged: the loss of the last epoch is not finite; try a smaller --lear"):
+        fitting.fit(
+            Parts(_part(64), _part(16), _part(16)),
+            build,
+            ClassifierOptions("pictures", seed=0, split_seed=0, epochs=1, learning_rate=1e38),
+            mirrored=False,
+            progress=Progress(Display(Console(file=io.StringIO()))),
+        )
+
+
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "mobilenet_v2_of_mine_notop.weights.h5"
@@ -99,7 +115,6 @@ def test_weights_that_do_not_fit_are_refused(weights: Path, tmp_path: Path) -> N
         ("mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5", "MobileNetV2"),
         ("resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5", "ResNet50"),
         ("resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5", "ResNet50V2"),
-        ("efficientnetb0_notop.h5", "EfficientNetB0"),
         ("efficientnetv2-b0_notop.h5", "EfficientNetV2B0"),
     ],
 )
@@ -110,10 +125,24 @@ def test_published_files_say_what_they_are_for(tmp_path: Path, name: str, archit
     assert architecture_of(path, "DenseNet121") == "DenseNet121"
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_networks_are_built_as_those_that_keras_downloads_weights_for(
+    architecture: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EfficientNetB0 lacks a layer that scales pixels, unless it downloads its weights itself."""
+    monkeypatch.setattr("keras.src.utils.file_utils.get_file", lambda *_, **__: "weights.h5")
+    monkeypatch.setattr(keras.Model, "load_weights", lambda *_: None)
+    make = getattr(keras.applications, architecture)
+    ours, theirs = (
+        make(include_top=False, weights=weights, input_shape=(96, 96, 3)).layers for weights in (None, "imagenet")
+    )
+    assert [type(layer) for layer in ours] == [type(layer) for layer in theirs]
+
+
 def test_a_file_of_no_known_network_is_asked_about(tmp_path: Path) -> None:
     path = tmp_path / "best.h5"
     path.touch()
-    with pytest.raises(TrainingError, match="--architecture DenseNet121, EfficientNetB0"):
+    with pytest.raises(TrainingError, match="--architecture DenseNet121, EfficientNetV2B0"):
         architecture_of(path, None)
     with pytest.raises(TrainingError, match="expected a file"):
         architecture_of(tmp_path / "nowhere.h5", "MobileNetV2")

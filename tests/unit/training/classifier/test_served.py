@@ -1,17 +1,23 @@
 """What is made of a trained network: its temperature, and how unlike the known an image is."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from numpy.typing import NDArray
 from scipy.special import log_softmax, softmax
 
+from training.classifier import served as serving
+from training.classifier.augmentation import augmented
 from training.classifier.evaluate import calibration
 from training.classifier.foreign import foreign, refusals
 from training.classifier.ood import class_distance
 from training.classifier.served import answers, served
 from training.classifier.split import Part, Parts
 from training.classifier.temperature import temperature
+from training.errors import TrainingError
 
 
 def _honest(count: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -90,6 +96,26 @@ def test_a_served_model_has_softened_scores_and_refuses_what_it_does_not_know() 
     )
     assert found["noise"].auroc > 0.99
     assert found["noise"].refused > 0.9
+
+
+def test_few_pictures_are_changed_at_a_time_and_each_in_its_own_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces = []
+
+    def watched(*arguments: Any, **options: Any) -> Any:
+        pieces.append(augmented(*arguments, **options).numpy())
+        return tf.constant(pieces[-1])
+
+    monkeypatch.setattr(serving, "augmented", watched)
+    served(_network(), Parts(_part(128, 0), _part(64, 1), _part(1, 2)))
+    assert max(map(len, pieces)) == 64
+    assert len({image.tobytes() for piece in pieces for image in piece}) == sum(map(len, pieces)) == 31 * 64
+
+
+def test_a_network_whose_answers_are_not_finite_is_refused() -> None:
+    network, parts = _network(), Parts(_part(20, 0), _part(10, 1), _part(10, 2))
+    network.set_weights([np.full_like(weight, np.nan) for weight in network.get_weights()])
+    with pytest.raises(TrainingError, match="the training diverged: the network's answer is not finite"):
+        served(network, parts)
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (12, 16, 3)])
