@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from series_files.reading import add_reading, reading_of
+from training.errors import TrainingError
 from training.options import ARCHITECTURES, MOST_BROKEN, ClassifierOptions, ForecasterOptions
 
 _IMAGE_DATA = "digits, mnist, fashion-mnist, cifar10, or a folder with one sub-folder of image files per class"
@@ -15,6 +16,18 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="family", required=True, metavar="FAMILY")
     _add_classifier(commands.add_parser("classifier", help="a convolutional network for images"))
     _add_forecaster(commands.add_parser("forecaster", help="an LSTM for time series"))
+
+
+def check_together(arguments: argparse.Namespace) -> None:
+    """Refuses an option that means nothing without another one.
+
+    Raises:
+        TrainingError: the other one is not given.
+    """
+    for option, other in (("architecture", "weights"), ("sweep_minutes", "sweep")):
+        if getattr(arguments, option, None) is not None and getattr(arguments, other) is None:
+            name = option.replace("_", "-")
+            raise TrainingError(f"--{name}: expected --{other} with it, without which it means nothing; got none")
 
 
 def classifier_options(arguments: argparse.Namespace) -> ClassifierOptions:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from training.errors import PublicationRefusedError
+from training.errors import ChangeRefusedError
 from training.manifest import read_manifest
 from training.options import PublishOptions
 from training.repository import version_folder, versions
@@ -27,7 +27,7 @@ def check_change(options: PublishOptions, entries: Mapping[str, Any]) -> None:
         entries: `kind`, `input` and `output`, as its manifest will have them.
 
     Raises:
-        PublicationRefusedError: something differs, and that was not asked for.
+        ChangeRefusedError: something differs, and that was not asked for.
         TrainingError: the manifest of the published version is damaged.
     """
     published = versions(options.models, options.name)
@@ -35,10 +35,23 @@ def check_change(options: PublishOptions, entries: Mapping[str, Any]) -> None:
         return
     changes = changed_promises(version_folder(options.models, options.name, published[-1]), entries)
     if changes:
-        raise PublicationRefusedError(
+        raise ChangeRefusedError(
             f"not published: version {published[-1]} of {options.name!r} has {'; '.join(changes)}; choose another "
             "--name, or publish it with --allow-change"
         )
+
+
+def promised(options: PublishOptions, what: str) -> Any:
+    """Returns what a run must keep to, such as the `window`; None when it is free to choose.
+
+    Raises:
+        TrainingError: the manifest of the published version is damaged.
+    """
+    published = versions(options.models, options.name)
+    if options.allow_change or not published:
+        return None
+    manifest = read_manifest(version_folder(options.models, options.name, published[-1])) or {}
+    return _entry(manifest, _PROMISES[what])
 
 
 def changed_promises(version: Path, entries: Mapping[str, Any]) -> list[str]:

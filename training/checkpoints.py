@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from training.display import Display
-from training.errors import PlaceError, TrainingError
+from training.errors import ChangeRefusedError, PlaceError, PublicationRefusedError, TrainingError
 from training.options import PublishOptions
 from training.repository import flush, locked, parents
 
@@ -33,15 +33,27 @@ class Checkpoints:
         self._folder = folder
         self._stack = contextlib.ExitStack()
 
-    def check_data(self, digest: str) -> None:
+    def check_data(self, digest: str, what: str = "data") -> None:
         """Notes of which data the run is, or compares them with those of the run that is gone on with.
+
+        Args:
+            digest: the hash of all that the training takes from them.
+            what: they are, for people.
 
         Raises:
             TrainingError: the data are others.
+            PlaceError: the models folder cannot be written to, or the disk is full.
         """
-        if self._folder is not None:
-            _compare(_read_run(self._folder), {**self._asked, "data": digest}, self._place.name)
-        self._asked["data"] = digest
+        self._asked[what] = digest
+        if self._folder is None:
+            return
+        before = _read_run(self._folder)
+        _compare(before, self._asked, self._place.name)
+        if what not in before:
+            try:
+                self._write_asked(self._folder)
+            except OSError as error:
+                raise PlaceError.of(self._place.models, error) from error
 
     def load(self, phase: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """Returns what was saved of a phase; None when it has not got that far.
@@ -107,17 +119,24 @@ class Checkpoints:
         with locked(models, wait=True):
             folder = Path(tempfile.mkdtemp(prefix=f".{self._place.name}-", suffix=_SUFFIX, dir=models))
             self._stack.enter_context(locked(folder, wait=False))
-            path = folder / _RUN
-            path.write_text(json.dumps(self._asked, indent=2) + "\n", encoding="utf-8")
-            flush(path)
+            self._write_asked(folder)
         return folder
+
+    def _write_asked(self, folder: Path) -> None:
+        draft = folder / f"{_RUN}.partial"
+        draft.write_text(json.dumps(self._asked, indent=2) + "\n", encoding="utf-8")
+        flush(draft)
+        draft.replace(folder / _RUN)
+        flush(folder)
 
 
 @contextlib.contextmanager
 def checkpoints(
     place: PublishOptions, asked: Mapping[str, Any], *, resume: bool, display: Display
 ) -> Iterator[Checkpoints]:
-    """Opens the checkpoints of a run. They are removed when the block ends, but for an interrupt or a full disk.
+    """Opens the checkpoints of a run. They are removed when the block ends well, or the model is not good enough.
+
+    After any other error the run can go on, once what was wrong is mended.
 
     Args:
         place: where the model is to be published.
@@ -150,9 +169,9 @@ def checkpoints(
             if kept.kept:
                 raise KeyboardInterrupt("interrupted: nothing was published; --resume goes on with it") from interrupt
             raise
-        except PlaceError:  # once there is room again, it can go on
+        except ChangeRefusedError:  # --allow-change goes on with it
             raise
-        except TrainingError:
+        except PublicationRefusedError:
             kept.forget()
             raise
         kept.forget()

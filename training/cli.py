@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training.arguments import add_commands, classifier_options, forecaster_options
+from training.arguments import add_commands, check_together, classifier_options, forecaster_options
+from training.changes import promised
 from training.errors import PlaceError, PublicationRefusedError, TrainingError
 from training.extras import check_installed, installed, needs
 from training.naming import checked_model_name, model_name_from
@@ -72,6 +73,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     from training.display import Display
 
+    check_together(arguments)
     display = Display(Console())
     options = _publish_options(arguments)
     if arguments.if_missing and (published := versions(options.models, options.name)):
@@ -95,6 +97,7 @@ def _train(arguments: argparse.Namespace, options: PublishOptions, display: "Dis
     from training.pipeline import publish
     from training.progress import Progress
 
+    arguments = _with_promised_window(arguments, options, display)
     asked = _asked(arguments)
     with (
         _noted(arguments, options.name, asked, display) as noted,
@@ -113,6 +116,19 @@ def _train(arguments: argparse.Namespace, options: PublishOptions, display: "Dis
         if noted is not None:
             noted.published(published)
     display.note(f"Published {published}")
+
+
+def _with_promised_window(
+    arguments: argparse.Namespace, options: PublishOptions, display: "Display"
+) -> argparse.Namespace:
+    """A sweep that varied the window of a published model would try what must not be published."""
+    if arguments.sweep is None or arguments.family != "forecaster" or arguments.window is not None:
+        return arguments
+    window = promised(options, "window")
+    if window is None:
+        return arguments
+    display.note(f"The window stays {window}, as {options.name} is published with; --allow-change would vary it")
+    return argparse.Namespace(**{**vars(arguments), "window": window})
 
 
 def _noted(

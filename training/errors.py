@@ -1,7 +1,9 @@
 """What can go wrong in a training run that its user can do something about.
 
 TrainingError            the input or an option is not usable
-├── PublicationRefusedError   the model is sound, but not good enough to replace what is there, or not what it was
+├── SettingsError             the window is too long for the series: with another setting it might be
+├── PublicationRefusedError   the model is sound, but not good enough to replace what is there
+│   └── ChangeRefusedError    or not what clients rely on
 └── PlaceError                the models folder cannot be written to
 """
 
@@ -13,8 +15,16 @@ class TrainingError(Exception):
     """The run cannot go on; the message is one sentence for the person who started it."""
 
 
+class SettingsError(TrainingError):
+    """The data are usable, but not with these settings."""
+
+
 class PublicationRefusedError(TrainingError):
     """The new model is worse than what it must not fall behind, or changes what clients rely on."""
+
+
+class ChangeRefusedError(PublicationRefusedError):
+    """The new model changes what clients rely on, and that was not asked for."""
 
 
 class PlaceError(TrainingError):

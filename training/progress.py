@@ -47,7 +47,8 @@ class Progress:
     Attributes:
         display: shows it.
         checkpoints: keeps it; None keeps nothing.
-        trial: only the loss on the validation part is asked for, and the run ends once it is known.
+        trial: only the loss on the validation part is asked for, and the run ends once it is known; of its epochs none
+            is kept.
         histories: of the trainings that have ended, by phase.
     """
 
@@ -56,10 +57,10 @@ class Progress:
     trial: bool = False
     histories: dict[str, dict[str, list[float]]] = field(default_factory=dict)
 
-    def check_data(self, digest: str) -> None:
+    def check_data(self, digest: str, what: str = "data") -> None:
         """Compares the data with those of the run that is gone on with; see `Checkpoints.check_data`."""
         if self.checkpoints is not None:
-            self.checkpoints.check_data(digest)
+            self.checkpoints.check_data(digest, what)
 
     @contextlib.contextmanager
     def epochs(self, phase: str, model: keras.Model, total: int, *, stopping: Any | None = None) -> Iterator[Course]:
@@ -77,7 +78,7 @@ class Progress:
         course = Course(0, total)
         # The keeper is last: it keeps what the others have decided.
         later = [keras.callbacks.LambdaCallback(on_epoch_end=lambda _, logs: _append(course.history, logs))]
-        if self.checkpoints is not None:
+        if self.checkpoints is not None and not self.trial:
             keeper = _Keeper(self.checkpoints, phase, model, course, stopping)
             keeper.restore()
             later.append(keras.callbacks.LambdaCallback(on_train_begin=keeper.begin, on_epoch_end=keeper.save))

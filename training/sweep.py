@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from training.display import Display
-from training.errors import TrainingError
+from training.errors import SettingsError
 from training.progress import Progress, TrialEndedError
 
 _PHASE = "sweep"
@@ -54,7 +53,7 @@ class Sweep:
             The best settings by option, empty where the usual ones are; and what a manifest says of the sweep.
 
         Raises:
-            TrainingError: the usual settings cannot be trained with.
+            TrainingError: the usual settings cannot be trained with, or the data are unusable or others than before.
         """
         space = {name: limits for name, limits in _SPACES[self.kind].items() if name not in self.fixed}
         done: list[dict[str, Any]] = []
@@ -63,7 +62,7 @@ class Sweep:
         end = math.inf if self.minutes is None else time.monotonic() + self.minutes * 60
         while len(done) < self.trials and (not done or time.monotonic() < end):
             settings = self._next(space, done) if done else {}
-            trial = self._tried(train, settings, progress.display, first=not done)
+            trial = self._tried(train, settings, progress, first=not done)
             done.append(trial)
             progress.display.note(f"Trial {len(done)} of {self.trials}: {_text(settings)}: {_loss(trial)}")
             if progress.checkpoints is not None:
@@ -103,17 +102,17 @@ class Sweep:
 
     @staticmethod
     def _tried(
-        train: Callable[[Settings, Progress], object], settings: Settings, display: Display, *, first: bool
+        train: Callable[[Settings, Progress], object], settings: Settings, progress: Progress, *, first: bool
     ) -> dict[str, Any]:
         import keras
 
         began = time.monotonic()
         loss: float | None = None
         try:
-            train(settings, Progress(display.silent(), trial=True))
+            train(settings, Progress(progress.display.silent(), progress.checkpoints, trial=True))
         except TrialEndedError as ended:
             loss = ended.loss if math.isfinite(ended.loss) else None
-        except TrainingError:  # such as a window that is too long for the series
+        except SettingsError:  # others, such as that the data are not there, say nothing of the settings
             if first:
                 raise
         finally:

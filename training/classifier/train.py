@@ -26,6 +26,7 @@ from training.classifier.report import Evaluation, Report, metrics, summary_rows
 from training.classifier.served import Served, answers, served
 from training.classifier.split import Part, Parts, split
 from training.classifier.transfer import architecture_of, transferred
+from training.errors import TrainingError
 from training.gate import Judgement, Rival
 from training.options import ClassifierOptions, PublishOptions
 from training.pipeline import Candidate
@@ -48,7 +49,7 @@ def train(options: ClassifierOptions, place: PublishOptions, progress: Progress)
     display = progress.display
     display.step(f"Loading {options.data}")
     data = load(options.data, most_broken=options.most_broken)
-    progress.check_data(data.sha256())
+    progress.check_data(_digest(data))
     parts = split(data, options.split_seed)
     data = dataclasses.replace(data, notes=(*data.notes, *findings(data, parts)))
     for note in data.notes:
@@ -57,7 +58,7 @@ def train(options: ClassifierOptions, place: PublishOptions, progress: Progress)
     display.step(f"Training on {len(parts.training):,} images")
     fitted = fit(
         parts,
-        _builder(parts, len(data.classes), options),
+        _builder(parts, len(data.classes), options, progress),
         options,
         mirrored=data.mirrored,
         progress=progress,
@@ -91,17 +92,28 @@ def train(options: ClassifierOptions, place: PublishOptions, progress: Progress)
     )
 
 
-def _builder(parts: Parts, classes: int, options: ClassifierOptions) -> Callable[[], keras.Model]:
+def _digest(data: ImageData) -> str:
+    """The hash of the images and of what they are split by, which are their files where there are some."""
+    digest = hashlib.sha256(data.sha256().encode())
+    if data.content is not None:
+        digest.update(data.content.astype("<u8").tobytes())
+    return digest.hexdigest()
+
+
+def _builder(parts: Parts, classes: int, options: ClassifierOptions, progress: Progress) -> Callable[[], keras.Model]:
     """What makes the untrained network.
 
     Raises:
-        TrainingError: the weights that it is to begin with are of no network that is known.
+        TrainingError: the weights that it is to begin with are of no network that is known, cannot be read, or are not
+            those of the run that is gone on with.
     """
     pixels = parts.training.images
     shape = pixels.shape[1:]
     if options.weights is not None:
         weights = Path(options.weights)
-        return functools.partial(transferred, weights, architecture_of(weights, options.architecture), shape, classes)
+        architecture = architecture_of(weights, options.architecture)
+        progress.check_data(_file_digest(weights), "content of --weights")
+        return functools.partial(transferred, weights, architecture, shape, classes)
     return functools.partial(
         build,
         options.preset or preset_for(shape),
@@ -110,6 +122,14 @@ def _builder(parts: Parts, classes: int, options: ClassifierOptions) -> Callable
         mean=float(pixels.mean()),
         deviation=float(pixels.std()) or 1.0,
     )
+
+
+def _file_digest(weights: Path) -> str:
+    try:
+        with weights.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as error:
+        raise TrainingError(f"--weights {weights}: cannot be read: {error.strerror or error}") from error
 
 
 def _evaluation(

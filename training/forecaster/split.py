@@ -8,7 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from training.errors import TrainingError
+from training.errors import SettingsError
 
 TEST_SHARE = 0.2
 _VALIDATION_SHARE = 0.2  # of what is not in the test part
@@ -44,12 +44,12 @@ def boundaries(length: int, *, window: int, horizon: int) -> Boundaries:
         horizon: how many steps it forecasts.
 
     Raises:
-        TrainingError: the series is too short to train on, or its parts are shorter than the horizon.
+        SettingsError: the series is too short to train on, or its parts are shorter than the horizon.
     """
     found = _split(length)
     if not _is_long_enough(found, window, horizon):
         needed = next(size for size in itertools.count(length) if _is_long_enough(_split(size), window, horizon))
-        raise TrainingError(
+        raise SettingsError(
             f"the series is too short: a window of {window} and a horizon of {horizon} need {needed} values, "
             f"got {length}"
         )

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from training.checkpoints import Checkpoints, checkpoints
 from training.display import Display
-from training.errors import PlaceError, PublicationRefusedError, TrainingError
+from training.errors import ChangeRefusedError, PlaceError, PublicationRefusedError, TrainingError
 from training.options import PublishOptions
 
 ASKED = {"--epochs": 5, "--data": "wave.csv", "tensorflow": "2.21.0"}
@@ -90,6 +90,24 @@ def test_other_data_are_refused(opened: Opened) -> None:
     interrupted(opened)
     with pytest.raises(TrainingError, match="data was abc, is now def"), opened(resume=True) as kept:
         kept.check_data("def")
+    with opened(resume=True) as kept:
+        kept.check_data("abc")
+        assert kept.load("training") is not None
+
+
+def test_data_that_were_read_late_are_compared_from_then_on(opened: Opened) -> None:
+    with contextlib.suppress(KeyboardInterrupt), opened() as kept:
+        kept.save("training", {"epochs": 1}, {})
+        raise KeyboardInterrupt
+    with contextlib.suppress(KeyboardInterrupt), opened(resume=True) as kept:
+        kept.check_data("abc")
+        kept.check_data("ghi", "content of --weights")
+        raise KeyboardInterrupt
+    with opened(resume=True) as kept:
+        with pytest.raises(TrainingError, match="content of --weights was ghi, is now jkl"):
+            kept.check_data("jkl", "content of --weights")
+        with pytest.raises(TrainingError, match="data was abc, is now def"):
+            kept.check_data("def")
 
 
 def test_a_living_run_keeps_what_it_has(opened: Opened) -> None:
@@ -109,7 +127,14 @@ def test_another_name_is_another_run(opened: Opened, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "stays"), [(PublicationRefusedError("worse"), False), (PlaceError("full"), True), (MemoryError(), True)]
+    ("error", "stays"),
+    [
+        (PublicationRefusedError("worse"), False),
+        (ChangeRefusedError("another window"), True),
+        (TrainingError("not mounted"), True),
+        (PlaceError("full"), True),
+        (MemoryError(), True),
+    ],
 )
 def test_what_can_be_tried_again_stays(opened: Opened, error: Exception, *, stays: bool) -> None:
     with pytest.raises(type(error)):

@@ -87,6 +87,12 @@ def test_if_missing_does_nothing_when_there_is_a_version(tmp_path: Path, capsys:
         (("classifier", "--data", "nowhere"), "expected one of digits, mnist, fashion-mnist, cifar10, or a folder"),
         (("classifier", "--name", "a/b"), "--name must be"),
         (("classifier", "--weights", "nowhere.h5"), "--weights: expected a file, got 'nowhere.h5'"),
+        (
+            ("classifier", "--data", "nowhere", "--architecture", "ResNet50"),
+            "--architecture: expected --weights with it",
+        ),
+        (("classifier", "--data", "nowhere", "--sweep-minutes", "5"), "--sweep-minutes: expected --sweep with it"),
+        (("forecaster", "--data", "nowhere", "--sweep-minutes", "5"), "--sweep-minutes: expected --sweep with it"),
         (("forecaster", "--data", "nowhere.csv"), "expected one of sunspots, co2, elnino, or a file of columns"),
         (("forecaster", "--column", "x"), "--column, --time-column and how a file is read belong to a file"),
         (("forecaster", "--window", "300"), "need"),

@@ -12,7 +12,7 @@ from training.batches import batch_count, shuffled_batches
 from training.checkpoints import checkpoints
 from training.display import Display
 from training.options import PublishOptions
-from training.progress import Course, Progress
+from training.progress import Course, Progress, TrialEndedError
 
 EPOCHS = 6
 _ROWS = np.random.default_rng(0).normal(size=(22, 3)).astype(np.float32)
@@ -69,6 +69,20 @@ def test_a_training_that_is_gone_on_with_ends_as_one_without_interruption(
     assert weights == whole
     assert again.history == course.history
     assert not list((tmp_path / "models").iterdir())
+
+
+def test_a_trial_keeps_no_epoch(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile("adam", "mse")
+    display = Display(Console(file=io.StringIO()))
+    place = PublishOptions(tmp_path, "small", force=False, tolerance=0.0)
+    with checkpoints(place, {}, resume=False, display=display) as kept:
+        with (
+            pytest.raises(TrialEndedError),
+            Progress(display, kept, trial=True).epochs("training", model, 1) as course,
+        ):
+            model.fit(_ROWS, _TARGETS, validation_data=(_ROWS, _TARGETS), verbose=0, callbacks=course.callbacks)
+        assert not kept.kept
 
 
 def test_each_epoch_has_all_examples_in_an_order_of_its_own() -> None:
