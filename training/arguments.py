@@ -123,7 +123,8 @@ def _add_forecaster(parser: argparse.ArgumentParser) -> None:
         "--window",
         type=_positive,
         metavar="STEPS",
-        help="how much of the past the model sees (default: 10 for plain, else what suits the data set)",
+        help="how much of the past the model sees (default: the published version's; for the first, 10 for "
+        "plain, else what suits the series)",
     )
     parser.add_argument(
         "--horizon", type=_positive, default=10, metavar="STEPS", help="how far it forecasts (default: 10)"
@@ -132,7 +133,8 @@ def _add_forecaster(parser: argparse.ArgumentParser) -> None:
         "--period",
         type=_positive,
         metavar="STEPS",
-        help="steps in a season, for the seasonal naive forecast (default: the data set's, or by the time column)",
+        help="steps in a season, which the forecasts and the default window follow (default: the data set's, or by the "
+        "time column)",
     )
     _add_common(
         parser,

@@ -19,6 +19,7 @@ _TRENDS = ((0.0, 0.0), (0.1, 0.9), (0.3, 0.9), (0.1, 0.98), (0.3, 0.98), (0.6, 0
 _SEASONS = (0.0, 0.1, 0.3, 0.6)
 _MOST_WINDOWS = 300  # that parameters are chosen by
 _FEWEST_STEPS = 32  # and three seasons, that are smoothed over: what lies before adds next to nothing
+_LONGEST_SEASON = 1440  # steps, a day of minutes: the time grows with the third power, the memory with the second
 _ROUNDS = 3
 _PENALTY = 1e-3  # on the first trend and seasons, which a short window leaves open
 
@@ -41,11 +42,15 @@ class _Parameters:
 def smoothing(values: NDArray[np.float64], sizes: Sizes, *, trend: bool) -> LinearMap:
     """Chooses the parameters that forecast the whole horizon with the least absolute error, one after the other.
 
+    Seasons of more than 1440 steps are left to other forecasts.
+
     Args:
         values: float64 [N], normalised.
         sizes: of the task.
         trend: allow a trend.
     """
+    if sizes.period > _LONGEST_SEASON:
+        sizes = replace(sizes, period=1)
     pasts, following = sizes.windows(values)
     some = np.unique(np.linspace(0, len(pasts) - 1, _MOST_WINDOWS).astype(int))
     pasts, following = pasts[some], following[some]
@@ -81,40 +86,27 @@ def with_drift(level: LinearMap, values: NDArray[np.float64], period: int) -> Li
 @lru_cache(maxsize=1024)
 def _kernel(parameters: _Parameters, sizes: Sizes) -> NDArray[np.float64]:
     """The forecast as a matrix, float64 [window,H]."""
-    move, see, learn = _state_space(parameters, sizes.period)
-    follow = move - np.outer(learn, see)
-    size = len(see)
-    # The state after each step is `of_first` @ the first state + `of_values` @ the window.
-    of_first, of_values = np.eye(size), np.zeros((size, sizes.window))
-    seen_first, errors = np.empty((sizes.window, size)), np.empty((sizes.window, sizes.window))
-    for step in range(sizes.window):
-        seen_first[step] = see @ of_first
-        errors[step] = -(see @ of_values)
-        errors[step, step] += 1
-        of_first, of_values = follow @ of_first, follow @ of_values
-        of_values[:, step] += learn
+    (share, damping), seasons = parameters.trend, 0 if parameters.season is None else sizes.period
+    size = 2 + seasons
+    # Each row is a part of the state, as a linear map of the first state and of the window: level, trend, seasons.
+    state = np.eye(size, size + sizes.window)
+    seen = np.empty((sizes.window + sizes.horizon, size + sizes.window))
+    for step, now in enumerate(seen):
+        # The seasons stay where they are, and the one of the step goes round: moving them would take its time.
+        season = size - 1 - step % seasons if seasons else None
+        state[1] *= damping
+        state[0] += state[1]
+        now[:] = state[0] if season is None else state[0] + state[season]
+        if step < sizes.window:
+            error = -now
+            error[size + step] += 1
+            state[0] += parameters.level * error
+            state[1] += share * parameters.level * error
+            if season is not None:
+                state[season] += (parameters.season or 0) * (1 - parameters.level) * error
+    of_first, of_values = seen[:, :size], seen[:, size:]
+    past, errors = of_first[: sizes.window], np.eye(sizes.window) - of_values[: sizes.window]
     penalty = np.diag([1e-9, *[_PENALTY] * (size - 1)])
-    first = np.linalg.solve(seen_first.T @ seen_first + penalty, seen_first.T @ errors)
-    state = of_first @ first + of_values
-    forecasts = []
-    for _ in range(sizes.horizon):
-        forecasts.append(see @ state)
-        state = move @ state
-    return np.stack(forecasts, axis=1)
-
-
-def _state_space(parameters: _Parameters, period: int) -> tuple[NDArray[np.float64], ...]:
-    """How a state moves on [S,S], how the next value is seen in it [S], and how it learns from an error [S]."""
-    share, damping = parameters.trend
-    trends = 1 if damping else 0
-    seasons = 0 if parameters.season is None else period
-    size = 1 + trends + seasons
-    move, see, learn = np.zeros((size, size)), np.zeros(size), np.zeros(size)
-    move[0, 0], see[0], learn[0] = 1, 1, parameters.level
-    if trends:
-        move[:2, 1], see[1], learn[1] = damping, damping, share * parameters.level
-    if parameters.season is not None:
-        newest = 1 + trends
-        move[newest:, newest:] = np.roll(np.eye(seasons), 1, axis=0)
-        see[-1], learn[newest] = 1, parameters.season * (1 - parameters.level)
-    return move, see, learn
+    # The first state is found only as far as the forecasts see it, which spares a solution for each step of the window.
+    through_first = np.linalg.solve(past.T @ past + penalty, of_first[sizes.window :].T)
+    return (of_values[sizes.window :] + (past @ through_first).T @ errors).T

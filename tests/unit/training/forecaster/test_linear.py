@@ -52,6 +52,52 @@ def test_smoothing_continues_a_level_a_damped_trend_and_seasons(season: float | 
     np.testing.assert_allclose(values[:24] @ kernel, values[24:], atol=0.02)
 
 
+def _slow_kernel(parameters: module._Parameters, sizes: Sizes) -> np.ndarray:
+    """The same by the matrices of the state space, as they are written in the books."""
+    assert parameters.season is not None
+    size, (share, damping) = 2 + sizes.period, parameters.trend
+    move, see, learn = np.zeros((size, size)), np.zeros(size), np.zeros(size)
+    move[0, 0], move[:2, 1] = 1, damping
+    move[2:, 2:] = np.roll(np.eye(sizes.period), 1, axis=0)
+    see[[0, 1, -1]] = 1, damping, 1
+    learn[:3] = parameters.level, share * parameters.level, parameters.season * (1 - parameters.level)
+    follow = move - np.outer(learn, see)
+    powers = [np.linalg.matrix_power(follow, step) for step in range(sizes.window + 1)]
+    of_first = np.stack([see @ power for power in powers[:-1]])
+    of_values = np.stack([powers[sizes.window - 1 - step] @ learn for step in range(sizes.window)], axis=1)
+    errors = np.eye(sizes.window)
+    for step in range(sizes.window):
+        for before in range(step):
+            errors[step, before] = -see @ powers[step - 1 - before] @ learn
+    penalty = np.diag([1e-9, *[module._PENALTY] * (size - 1)])
+    first = np.linalg.solve(of_first.T @ of_first + penalty, of_first.T @ errors)
+    state = powers[-1] @ first + of_values
+    return np.stack([see @ np.linalg.matrix_power(move, step) @ state for step in range(sizes.horizon)], axis=1)
+
+
+@pytest.mark.parametrize("trend", [(0.0, 0.0), (0.3, 0.98)])
+@pytest.mark.parametrize(("period", "window", "horizon"), [(12, 40, 30), (12, 8, 3), (2, 10, 5)])
+def test_seasons_that_stay_in_place_give_what_moving_them_gives(
+    trend: tuple[float, float], period: int, window: int, horizon: int
+) -> None:
+    parameters, sizes = module._Parameters(level=0.3, trend=trend, season=0.3), Sizes(window, horizon, period)
+    np.testing.assert_allclose(module._kernel(parameters, sizes), _slow_kernel(parameters, sizes), atol=1e-9)
+
+
+def test_seasons_too_long_to_be_smoothed_are_left_out() -> None:
+    values = _noise(120)
+    plain = smoothing(values, Sizes(window=24, horizon=6, period=1), trend=True)
+    found = smoothing(values, Sizes(window=24, horizon=6, period=8760), trend=True)
+    np.testing.assert_array_equal(found.kernel, plain.kernel)
+
+
+def test_a_long_season_is_forecast_as_it_was() -> None:
+    parameters, sizes = module._Parameters(level=0.3, trend=(0.3, 0.98), season=0.1), Sizes(1680, 10, 672)
+    season = np.random.default_rng(0).normal(size=672)
+    repeated = np.resize(season - season.mean(), 1690)
+    np.testing.assert_allclose(repeated[:1680] @ module._kernel(parameters, sizes), repeated[1680:], atol=1e-2)
+
+
 def test_smoothing_of_a_constant_is_the_constant() -> None:
     for trend in (False, True):
         found = smoothing(_noise(120), _SIZES, trend=trend)
