@@ -41,8 +41,10 @@ def check_change(options: PublishOptions, entries: Mapping[str, Any]) -> None:
         )
 
 
-def promised(options: PublishOptions, what: str) -> Any:
-    """Returns what a run must keep to, such as the `window`; None when it is free to choose.
+def promised_window(options: PublishOptions) -> int | None:
+    """Returns the window of the newest published version, in steps; None where none binds a run.
+
+    That is where nothing is published, it has no window, or a change is asked for.
 
     Raises:
         TrainingError: the manifest of the published version is damaged.
@@ -51,7 +53,8 @@ def promised(options: PublishOptions, what: str) -> Any:
     if options.allow_change or not published:
         return None
     manifest = read_manifest(version_folder(options.models, options.name, published[-1])) or {}
-    return _entry(manifest, _PROMISES[what])
+    window = _entry(manifest, _PROMISES["window"])
+    return window if isinstance(window, int) and window > 0 else None
 
 
 def changed_promises(version: Path, entries: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from training.arguments import add_commands, check_together, classifier_options, forecaster_options
-from training.changes import promised
+from training.changes import promised_window
 from training.errors import PlaceError, PublicationRefusedError, TrainingError
 from training.extras import check_installed, installed, needs
 from training.naming import checked_model_name, model_name_from
@@ -124,7 +124,7 @@ def _with_promised_window(
     """A sweep that varied the window of a published model would try what must not be published."""
     if arguments.sweep is None or arguments.family != "forecaster" or arguments.window is not None:
         return arguments
-    window = promised(options, "window")
+    window = promised_window(options)
     if window is None:
         return arguments
     display.note(f"The window stays {window}, as {options.name} is published with; --allow-change would vary it")

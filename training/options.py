@@ -65,7 +65,8 @@ class ForecasterOptions:
         data: the name of a data set, or a file.
         reading: how the file is read.
         preset: `quantile` or `plain`.
-        window: how many past steps the model sees; None takes the data set's or the preset's.
+        window: how many past steps the model sees; None takes the published version's,
+            or what suits the series and the preset.
         horizon: how many steps it forecasts.
         period: steps in a season; None takes the data set's, or what the time column suggests.
         seed: makes initial weights and order repeatable.

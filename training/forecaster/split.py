@@ -46,14 +46,21 @@ def boundaries(length: int, *, window: int, horizon: int) -> Boundaries:
     Raises:
         SettingsError: the series is too short to train on, or its parts are shorter than the horizon.
     """
-    found = _split(length)
-    if not _is_long_enough(found, window, horizon):
-        needed = next(size for size in itertools.count(length) if _is_long_enough(_split(size), window, horizon))
+    if not is_long_enough(length, window=window, horizon=horizon):
+        needed = next(size for size in itertools.count(length) if is_long_enough(size, window=window, horizon=horizon))
         raise SettingsError(
             f"the series is too short: a window of {window} and a horizon of {horizon} need {needed} values, "
             f"got {length}"
         )
-    return found
+    return _split(length)
+
+
+def is_long_enough(length: int, *, window: int, horizon: int) -> bool:
+    """Whether a series can be trained on: its parts have the horizon, and the training part enough windows."""
+    found = _split(length)
+    windows = found.validation_start - window - horizon + 1
+    shortest = min(found.test_start - found.validation_start, found.end - found.test_start)
+    return windows >= _FEWEST_WINDOWS and shortest >= horizon
 
 
 def histories(values: NDArray[np.float64], origins: Sequence[int], window: int) -> NDArray[np.float32]:
@@ -89,9 +96,3 @@ def futures(target: NDArray[np.float64], origins: range, horizon: int) -> NDArra
 def _split(length: int) -> Boundaries:
     test_start = int(length * (1 - TEST_SHARE))
     return Boundaries(int(test_start * (1 - _VALIDATION_SHARE)), test_start, length)
-
-
-def _is_long_enough(found: Boundaries, window: int, horizon: int) -> bool:
-    windows = found.validation_start - window - horizon + 1
-    shortest = min(found.test_start - found.validation_start, found.end - found.test_start)
-    return windows >= _FEWEST_WINDOWS and shortest >= horizon

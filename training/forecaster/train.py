@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from training.changes import check_change
+from training.changes import check_change, promised_window
+from training.display import Display
 from training.errors import TrainingError
 from training.forecaster import baselines, export, parts, rival
 from training.forecaster.data import SeriesData, hash_of, load
@@ -21,7 +22,7 @@ from training.forecaster.forecast import QuantileForecaster, predict
 from training.forecaster.model import LEVELS
 from training.forecaster.reference import signatures
 from training.forecaster.report import OURS, Evaluation, Report, metrics, summary_columns, summary_rows
-from training.forecaster.split import boundaries, futures, histories
+from training.forecaster.split import boundaries, futures, histories, is_long_enough
 from training.forecaster.window import possible_window, usual_window
 from training.gate import Judgement, Rival
 from training.options import ForecasterOptions, PublishOptions
@@ -50,8 +51,9 @@ def train(options: ForecasterOptions, place: PublishOptions, progress: Progress)
     """
     display = progress.display
     display.step(f"Loading {options.data}")
-    task = _task(options)
-    progress.check_data(task.data.sha256())
+    task = _task(options, place, display)
+    # The window follows what is published, which may have changed since the run that is gone on with.
+    progress.check_data(f"{task.data.sha256()}, in windows of {task.window}")
     for note in task.data.notes:
         display.note(note)
     check_change(place, {"kind": "forecaster", **_shapes(task)})
@@ -85,12 +87,12 @@ def train(options: ForecasterOptions, place: PublishOptions, progress: Progress)
     )
 
 
-def _task(options: ForecasterOptions) -> Task:
+def _task(options: ForecasterOptions, place: PublishOptions, display: Display) -> Task:
     data = load(options.data, options.reading)
     if options.period is not None:
         window = max(data.window, usual_window(len(data.values), options.period))
         data = dataclasses.replace(data, period=options.period, window=window)
-    window = options.window or (_PLAIN_WINDOW if options.preset == "plain" else _window(data, options.horizon))
+    window = options.window or _window(data, options, place, display)
     if options.preset == "plain" and len(data.columns) > 1:
         raise TrainingError(
             f"the plain preset forecasts from one column, got {len(data.columns)}: use --preset quantile"
@@ -104,8 +106,18 @@ def _task(options: ForecasterOptions) -> Task:
     return Task(data, bounds, window, options.horizon)
 
 
-def _window(data: SeriesData, horizon: int) -> int:
-    return possible_window(data.window, len(data.values), horizon=horizon, period=data.period)
+def _window(data: SeriesData, options: ForecasterOptions, place: PublishOptions, display: Display) -> int:
+    """The published version's, which clients rely on, where the series is long enough for it; else what suits it."""
+    length, horizon = len(data.values), options.horizon
+    if options.preset == "plain":
+        usual = _PLAIN_WINDOW
+    else:
+        usual = possible_window(data.window, length, horizon=horizon, period=data.period)
+    promised = promised_window(place)
+    if promised in (None, usual) or not is_long_enough(length, window=promised, horizon=horizon):
+        return usual
+    display.note(f"The window is {promised}, that of the published version of {place.name!r}; it would be {usual} else")
+    return promised
 
 
 def _evaluate(
