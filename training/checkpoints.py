@@ -12,7 +12,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from training.display import Display
 from training.errors import ChangeRefusedError, PlaceError, PublicationRefusedError, TrainingError
@@ -88,13 +88,9 @@ class Checkpoints:
         try:
             if self._folder is None:
                 self._folder = self._made()
-            draft = self._folder / f"{phase}.partial"
             entries: dict[str, Any] = {_ABOUT: np.array(json.dumps(about)), **arrays}
-            with draft.open("wb") as file:
+            with _replacing(self._folder / f"{phase}.npz") as file:
                 np.savez(file, allow_pickle=False, **entries)
-            flush(draft)
-            draft.replace(self._folder / f"{phase}.npz")
-            flush(self._folder)
         except OSError as error:
             raise PlaceError.of(self._place.models, error) from error
 
@@ -123,11 +119,19 @@ class Checkpoints:
         return folder
 
     def _write_asked(self, folder: Path) -> None:
-        draft = folder / f"{_RUN}.partial"
-        draft.write_text(json.dumps(self._asked, indent=2) + "\n", encoding="utf-8")
-        flush(draft)
-        draft.replace(folder / _RUN)
-        flush(folder)
+        with _replacing(folder / _RUN) as file:
+            file.write((json.dumps(self._asked, indent=2) + "\n").encode())
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Opens a draft of a file, which takes its place as a whole once it is on disk."""
+    draft = path.with_name(f"{path.name}.partial")
+    with draft.open("wb") as file:
+        yield file
+    flush(draft)
+    draft.replace(path)
+    flush(path.parent)
 
 
 @contextlib.contextmanager
