@@ -89,7 +89,6 @@ def test_a_switch_starts_a_tensorflow_serving_on_each_gpu(profile: str, gpus: in
         assert service["image"].endswith("-gpu")
         assert service["environment"]["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
         assert service["networks"]["backend"]["aliases"] == ["tfserving"]
-        assert "tfserving-batching-gpu" in {config["source"] for config in service["configs"]}
         assert service["deploy"]["resources"]["limits"]["memory"]
         [device] = service["deploy"]["resources"]["reservations"]["devices"]
         assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
@@ -114,7 +113,8 @@ def test_tensorflow_serving_is_given_what_makes_it_fit_for_production() -> None:
         assert flags["model_config_file"] == "/models/models.config"
         assert int(flags["model_config_file_poll_wait_seconds"]) > 0
         mounted = {config["target"] for config in service["configs"]}
-        assert {flags["monitoring_config_file"], flags["batching_parameters_file"]} == mounted
+        assert {flags["monitoring_config_file"]} == mounted
+        assert "enable_batching" not in flags, "it would merge requests without knowing whether rows are independent"
         assert service["stop_grace_period"] == "15s"
         assert service["user"] == "1000:1000"
 
