@@ -83,12 +83,12 @@ class Stack:
         await until(gone, "the stack is gone", seconds=_START_SECONDS)
 
     async def whole(self, *, gateways: int, replicas: int = 2) -> None:
-        """Waits until as many tasks are healthy as there are to be, and the edge asks that many gateways."""
+        """Waits until that many tasks are healthy, and the edge is ready and asks that many gateways."""
 
         async def served() -> bool:
             if await self.healthy("gateway") != gateways or await self.healthy("tfserving") != replicas:
                 return False
-            return await self.edge.serving_replicas() == gateways
+            return await self.edge.serving_replicas() == gateways and await self.edge.ready()
 
         await until(served, f"{gateways} gateways and {replicas} model servers serve", seconds=_START_SECONDS)
 
