@@ -1,4 +1,4 @@
-"""The file of a version's drift reference, ``tensorgate_reference.json``; docs/operations.md describes it.
+"""The file of a version's drift reference, ``tensorgate_reference.json``; docs/drift.md describes it.
 
 It is JSON: ``{"version": 1, "about": "...", "signatures": {name: {"inputs": {tensor: T}, "outputs": {tensor: T}}}}``
 with ``T = {"scale": {"power": [...], "mean": [...], "deviation": [...]}, "histograms": [H, ...]}``, where the scale may
