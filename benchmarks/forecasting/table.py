@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from benchmarks.forecasting.folder import LINEAR, NAME, REFITTED, Series, all_series, forecasts
 from benchmarks.forecasting.measures import Measures, mean_of, measure
+from training.card import table
 
 _MIXED = ("AutoARIMA", "AutoETS", "AutoTheta")
 _MIX = "mean of the three"
@@ -48,7 +49,7 @@ def _means(found: Mapping[str, _Found], names: Sequence[str]) -> str:
         shown = intervals if name != LINEAR else ["", "", ""]  # its intervals are those of the whole
         rows.append([name, f"{mean.mase:.3f}", f"{geometric:.3f}", f"{mean.rmsse:.3f}", *shown])
     head = ["mean of the series", "MASE", "its geometric mean", "RMSSE", "pinball loss", "80 % holds", "95 % holds"]
-    return _markdown(head, rows)
+    return table(head, rows)
 
 
 def _by_series(
@@ -60,9 +61,4 @@ def _by_series(
         mases = [f"{mean_of(by_name[name]).mase:.3f}" for name in names]
         share = f"{np.mean(shares[one.name]):.2f}" if shares[one.name] else ""
         rows.append([one.name, f"{len(one.values):,}", str(one.period), share, *mases])
-    return _markdown(["MASE", "values", "season", "LSTM's share", *names], rows)
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, [":---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return table(["MASE", "values", "season", "LSTM's share", *names], rows)
