@@ -1,1 +1,1 @@
-"""How much it takes to answer so many requests: what a request costs, a model made of that, and what it was held to."""
+"""How much hardware a load takes: costs of requests, formulas made of them, and what these are checked against."""

@@ -1,7 +1,8 @@
-"""What a run of the benchmarks' CNN takes, from Python and without a server: ``python -m capacity.bare_runs FOLDER``.
+"""How long runs of the benchmarks' CNN take, from Python and without a server: ``python -m capacity.bare_runs FOLDER``.
 
-Prints a JSON object: the seconds of a straight line through runs of 1 and of 64, and the rows that a run may have. One
-call in ten is quicker than what counts: whatever else the machine does makes calls longer, and none shorter.
+Prints a JSON object, the arguments of `Runs`: the seconds of a straight line through runs of 1 and of 64 rows, and the
+most rows of a run. The time that counts is the one that a tenth of the calls stay below, as other work on the machine
+only makes calls longer.
 """
 
 import json
@@ -18,11 +19,11 @@ from benchmarks.questions import SHAPE
 _ROWS = (1, 64)
 _MOST = 128
 _CALLS = 300
-_QUICK = 0.1
+_QUANTILE = 0.1
 
 
 def main() -> None:
-    """Takes the folder of the SavedModel."""
+    """Measures the SavedModel in the folder that is given."""
     model = bare_model.load(sys.argv[1], "session")
     one, many = (_seconds(model, rows) for rows in _ROWS)
     each = (many - one) / (_ROWS[1] - _ROWS[0])
@@ -36,7 +37,7 @@ def _seconds(model: Callable[[Any], Any], rows: int) -> float:
         begin = time.perf_counter()
         model(images)
         taken.append(time.perf_counter() - begin)
-    return float(np.quantile(taken, _QUICK))
+    return float(np.quantile(taken, _QUANTILE))
 
 
 if __name__ == "__main__":

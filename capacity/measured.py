@@ -1,4 +1,4 @@
-"""What was measured, as it is kept: the last run in `build`, and the published one beside this file."""
+"""What was measured, and its files: the last measurement in `build`, the published one beside this module."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -10,21 +10,23 @@ from benchmarks.processes import ROOT
 from capacity.system import Cell, Runs
 
 LAST, PUBLISHED = ROOT / "build" / "capacity.json", Path(__file__).with_name("measured.json")
+PARTS = ("costs", "latencies", "full", "idle")
+"""What can be measured by itself."""
 EMBEDDED, TFSERVING = "embedded", "tfserving"
-"""Backends: the gateway runs the models itself, or stands before replicas."""
+"""Backends: the gateway runs the model itself, or has replicas run it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a request costs.
+    """What a request costs a gateway, as it was measured.
 
     Attributes:
         backend: `EMBEDDED` or `TFSERVING`.
-        model: That was asked.
-        protocol: In which.
+        model: The model that was called.
+        protocol: The protocol in which it was called.
         size: Bytes of the message or the body.
-        loop: Microseconds of the event loop's thread: what one process cannot do more of than there is time.
-        others: Of all other threads of the process: HTTP/2, TensorFlow or the connections to replicas.
+        loop: Microseconds of the event loop's thread, of which a process has only one.
+        others: Microseconds of all other threads of the process: HTTP/2, TensorFlow or the connections to replicas.
     """
 
     backend: str
@@ -44,9 +46,9 @@ class Tried:
         rate: Requests a second, of all gateways.
         mean: Seconds.
         p99: Seconds.
-        merged: Requests of a run, on average.
-        count: Of requests.
-        failed: How many of all failed; the others alone are in the figures.
+        merged: Requests in a run, on average.
+        count: Requests in these figures, none of which failed.
+        failed: Requests that failed.
     """
 
     cell: Cell
@@ -60,13 +62,13 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Full:
-    """As much as some gateways could answer, each with a replica of its own.
+    """The most that some gateways could answer, each with a replica of its own.
 
     Attributes:
         gateways: How many.
         rate: Answers a second, of all of them.
         cost: Microseconds of processor time that a request cost its gateway.
-        cores: That all gateways used together.
+        cores: Cores that all gateways used together.
     """
 
     gateways: int
@@ -77,14 +79,14 @@ class Full:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """What a gateway costs that nobody asks.
+    """What a gateway costs without any request.
 
     Attributes:
-        replica: Microseconds of processor time a second for each replica that it watches.
+        replica: Microseconds of processor time a second for each replica that it probes.
         http2: Bytes for each connection of a gRPC client.
         http1: Bytes for each connection of a REST client.
-        series: Samples that Prometheus gets of it, with one model that was asked in one way, and one replica.
-        replica_series: For each replica more.
+        series: Samples in a scrape by Prometheus, with one model that was called in one protocol, and one replica.
+        replica_series: Samples more for each further replica.
     """
 
     replica: float
@@ -102,7 +104,7 @@ class Costs:
         size: Bytes of the message or the body.
         loop: Seconds of its event loop's thread.
         others: Seconds of all its other threads.
-        embedded: Whether the model is run by them.
+        embedded: Whether the gateway runs the model itself.
     """
 
     size: float
@@ -113,18 +115,18 @@ class Costs:
 
 @dataclass(slots=True)
 class Measured:
-    """A run.
+    """All figures, of one measurement or of several, as each may be of some parts only.
 
     Attributes:
-        about: How and where it was measured.
+        about: How and where each of the `PARTS` was measured.
         costs: Of requests.
-        tried: How long they took.
-        full: How many could be answered.
-        cnn: What a run of the benchmarks' CNN takes in a bare loop, on all cores.
-        idle: What a gateway costs that nobody asks.
+        tried: How long requests took: the part ``latencies``.
+        full: The most that could be answered.
+        cnn: How long a run of the benchmarks' CNN takes in a bare loop, on all cores; measured with the costs.
+        idle: What a gateway costs without any request.
     """
 
-    about: dict[str, str] = field(default_factory=dict)
+    about: dict[str, dict[str, str]] = field(default_factory=dict)
     costs: list[Cost] = field(default_factory=list)
     tried: list[Tried] = field(default_factory=list)
     full: list[Full] = field(default_factory=list)
@@ -134,13 +136,13 @@ class Measured:
     def costs_of(self, backend: str, model: str, protocol: str, size: float | None = None) -> Costs:
         """Returns what a request costs.
 
-        Between two sizes that were measured it is taken as a straight line, beyond the largest as in proportion.
+        Costs are interpolated between the sizes that were measured, and proportional to the size beyond the largest.
 
         Args:
             backend: `EMBEDDED` or `TFSERVING`.
-            model: That is asked.
-            protocol: In which.
-            size: In bytes; by default the smallest that was measured.
+            model: The model that is called.
+            protocol: The protocol in which it is called.
+            size: Bytes; by default the smallest size that was measured.
 
         Raises:
             LookupError: When none of these was measured.
@@ -161,7 +163,7 @@ class Measured:
         return Costs(wanted, loop, others, embedded=backend == EMBEDDED)
 
     def save(self, file: Path) -> None:
-        """Writes it to disk."""
+        """Writes it to a file."""
         file.parent.mkdir(exist_ok=True)
         file.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
@@ -169,8 +171,11 @@ class Measured:
     def load(cls, file: Path) -> "Measured":
         """Reads what was saved."""
         found = json.loads(file.read_text())
+        about = found["about"]
+        if "machine" in about:  # an older file, which says it once for all parts
+            about = dict.fromkeys(PARTS, about)
         return cls(
-            found["about"],
+            about,
             [Cost(**cost) for cost in found["costs"]],
             [Tried(**{**tried, "cell": Cell(**tried["cell"])}) for tried in found["tried"]],
             [Full(**full) for full in found["full"]],

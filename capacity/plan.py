@@ -1,38 +1,40 @@
-"""How many gateways, replicas and cores so many requests a second take."""
+"""How many gateways, replicas and cores a load takes."""
 
 import math
 from dataclasses import dataclass
+from itertools import product
 
 from capacity.latency import Latency, latency
 from capacity.measured import Costs
 from capacity.system import Cell, Runs, System
 
 UTILISATION = 0.7
-"""Of event loops, of full runs and of cores: what is left is for peaks, and for what a lost one would have done."""
+"""Of event loops, of full runs and of cores: the rest is for peaks, and for the load of one that is lost."""
 LEAST = 2
 """Gateways and replicas: one may be lost."""
 _MORE = 1.1
-"""By how much the number of replicas may grow: from one try to the next, and for cells of fewer gateways."""
-_MOST = 64
-"""Times as many replicas as the load takes are tried; with so many of them all runs are of one request."""
+"""The step from one number of gateways or replicas to the next; also how many more replicas cells of fewer gateways
+may take."""
+_IDLE = 0.01
+"""Utilisation of the largest numbers that are tried: beyond them, requests are not answered noticeably sooner."""
 
 
 class UnreachableError(ValueError):
-    """No number of replicas answers in time; the message says why."""
+    """No number of gateways and replicas answers in time; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What is asked for.
+    """What the system must be able to do.
 
     Attributes:
         rate: Requests a second.
-        p99: Seconds in which 99 of 100 are to be answered.
-        runs: What a run of a replica takes, of so many requests; of a gateway that runs the models itself, of that.
-        costs: Of a request, to its gateway.
+        p99: Seconds within which 99 of 100 requests are answered.
+        runs: How long a run takes: on a replica, or on a gateway that runs the model itself.
+        costs: What a request costs its gateway.
         places: Runs that a gateway may have under way on a replica of its own (``max_batches_per_model``): one more
-            than is run, so that the next is there. Gateways that share a replica have one each, and do that together.
-        utilisation: At most, of event loops, of full runs and of cores.
+            than the replica runs, so that the next one is there in time. Gateways that share a replica have one each.
+        utilisation: The limit for event loops, full runs and cores.
     """
 
     rate: float
@@ -49,13 +51,13 @@ class Plan:
 
     Attributes:
         gateways: Processes.
-        replicas: Likewise; none where gateways run the models.
-        system: One of the cells into which they are divided: its gateways ask its replicas, and no others.
+        replicas: Processes; 0 where gateways run the model themselves.
+        system: One of the cells into which they are divided: its gateways call its replicas, and no others.
         latency: Of a request.
         cores: Of all gateways, at the utilisation that was asked for.
-        bits: A second, of requests, as they reach the gateways.
-        together: The latency where all gateways ask all replicas, in place of cells, with the places of replicas of
-            their own; none where there is one cell.
+        bits: Of the requests that reach the gateways, per second.
+        together: The latency if all gateways called all replicas, with `Demand.places` on each; ``None`` where there is
+            one cell.
     """
 
     gateways: int
@@ -68,7 +70,7 @@ class Plan:
 
     @property
     def cells(self) -> int:
-        """How many cells there are."""
+        """The number of cells."""
         return self.gateways // self.system.cell.gateways
 
     @property
@@ -78,51 +80,70 @@ class Plan:
 
     @property
     def waiting(self) -> float:
-        """Requests that wait for a run or are in one, of each gateway: ``tensorgate_load``, by Little's law."""
+        """Requests of each gateway that wait for a run or are in one: ``tensorgate_load``, by Little's law."""
         return self.system.rate / self.system.cell.gateways * self.latency.in_runs
 
 
 def plan(demand: Demand) -> Plan:
-    """Returns the fewest gateways and replicas that answer in time, at that utilisation.
+    """Returns the fewest gateways and replicas, counted together, that answer in time at that utilisation.
 
     Raises:
-        UnreachableError: When no number of replicas does.
+        UnreachableError: When no number of them does.
     """
-    gateways = max(LEAST, math.ceil(demand.rate * demand.costs.loop / demand.utilisation))
-    least = max(LEAST, math.ceil(demand.rate / demand.runs.most_rate / demand.utilisation))
-    replicas = least
-    while True:
-        system, cells = _divided(demand, gateways, replicas)
-        found = latency(system)
-        if found.p99 <= demand.p99:
-            return _plan(demand, system, cells, found)
-        if replicas > _MOST * least:
-            raise UnreachableError(
-                f"no number of replicas answers 99 of 100 requests in {1000 * demand.p99:g} ms: with"
-                f" {cells * system.cell.replicas:,} of them it is {1000 * found.p99:.1f} ms, as a run of one takes"
-                f" {1000 * demand.runs.seconds(1):g} ms, and the event loop {1000 * demand.costs.loop:.2g} ms"
-            )
-        replicas = max(replicas + 1, math.ceil(replicas * _MORE))
+    rate, loop, runs = demand.rate, demand.costs.loop, demand.runs
+    gateways = _numbers(rate * loop / demand.utilisation, rate * loop / _IDLE)
+    replicas = _numbers(rate / runs.most_rate / demand.utilisation, rate * runs.seconds(1) / _IDLE)
+    divided = [_divided(demand, *numbers) for numbers in product(gateways, replicas)]
+    idlest, one = latency(divided[-1][0]).p99, runs.seconds(1)
+    if idlest > demand.p99:
+        raise UnreachableError(
+            f"no number of processes answers 99 of 100 requests in {1000 * demand.p99:g} ms: where hardly any is busy"
+            f" it is {1000 * idlest:.2f} ms, {1000 * one:.2f} ms for a run of one request and"
+            f" {1000 * (idlest - one):.2f} ms in the event loop"
+        )
+    return next(
+        _plan(demand, system, cells)
+        for system, cells in sorted(divided, key=_processes)
+        if latency(system).p99 <= demand.p99
+    )
+
+
+def _numbers(least: float, most: float) -> list[int]:
+    """Returns the numbers of gateways or of replicas to try."""
+    numbers = [max(LEAST, math.ceil(least))]
+    while numbers[-1] < most:
+        numbers.append(max(numbers[-1] + 1, math.ceil(numbers[-1] * _MORE)))
+    return numbers
+
+
+def _processes(divided: tuple[System, int]) -> tuple[int, int]:
+    """Returns how many processes there are in all, and how many of them are replicas: the order of preference."""
+    system, cells = divided
+    return cells * (system.cell.gateways + system.cell.replicas), cells * system.cell.replicas
 
 
 def _divided(demand: Demand, gateways: int, replicas: int) -> tuple[System, int]:
-    """Returns one of the smallest cells into which so many can be divided, all alike, and how many of them."""
+    """Returns the smallest cell into which they can be divided, all cells being alike, and the number of cells.
+
+    There may be some more gateways or replicas in all than were asked for, as cells are whole.
+    """
     costs, runs = demand.costs, demand.runs
     if costs.embedded:  # each gateway is its own replica, and runs one batch of a model at a time
         cells, cell = max(gateways, replicas), Cell(places=1)
     elif gateways > replicas:
         each = gateways // replicas
-        if each * replicas * _MORE < gateways:  # else some replicas more take fewer gateways to one
+        if each * replicas * _MORE < gateways:  # otherwise a few more replicas keep the gateways of each fewer
             each += 1
         cells = max(replicas, math.ceil(gateways / each))
         cell = Cell(each, 1, 1 if each > 1 else demand.places)
     else:
         each = replicas // gateways
-        cells, cell = math.ceil(replicas / each), Cell(1, each, demand.places)
+        cells = math.ceil(replicas / each)
+        cell = Cell(1, each, demand.places)
     return System(demand.rate / cells, cell, runs, costs.loop), cells
 
 
-def _plan(demand: Demand, system: System, cells: int, found: Latency) -> Plan:
+def _plan(demand: Demand, system: System, cells: int) -> Plan:
     costs, cell = demand.costs, system.cell
     gateways, replicas = cells * cell.gateways, cells * cell.replicas
     everybody = System(demand.rate, Cell(gateways, replicas, demand.places), demand.runs, costs.loop)
@@ -130,7 +151,7 @@ def _plan(demand: Demand, system: System, cells: int, found: Latency) -> Plan:
         gateways=gateways,
         replicas=0 if costs.embedded else replicas,
         system=system,
-        latency=found,
+        latency=latency(system),
         cores=demand.rate * (costs.loop + costs.others) / demand.utilisation,
         bits=8 * demand.rate * costs.size,
         together=latency(everybody) if cells > 1 and not costs.embedded else None,

@@ -3,7 +3,7 @@
 from benchmarks import tables
 from capacity.measured import EMBEDDED, TFSERVING, Measured
 from capacity.model import MODEL
-from capacity.options import Plan as Asked
+from capacity.options import PlanOptions
 from capacity.plan import Demand, Plan, UnreachableError, plan
 from capacity.system import Cell, Runs
 
@@ -11,31 +11,33 @@ _REQUESTS = 30_000
 _FEW_BITS = 1e8
 
 
-def as_text(asked: Asked, measured: Measured) -> tuple[str, int]:
+def as_text(options: PlanOptions, measured: Measured) -> tuple[str, int]:
     """Returns the plan, or why there is none, and the exit status."""
-    runs = Runs(asked.fixed / 1000, asked.each / 1000, asked.batch)
-    costs = measured.costs_of(EMBEDDED if asked.embedded else TFSERVING, MODEL, asked.protocol, asked.size)
-    demand = Demand(asked.rate, asked.p99 / 1000, runs, costs, asked.places, asked.utilisation)
+    runs = Runs(options.fixed / 1000, options.each / 1000, options.batch)
+    costs = measured.costs_of(EMBEDDED if options.embedded else TFSERVING, MODEL, options.protocol, options.size)
+    demand = Demand(options.rate, options.p99 / 1000, runs, costs, options.places, options.utilisation)
     try:
         found = plan(demand)
     except UnreachableError as error:
         return f"{error}\n", 1
-    rows = [
-        *_rows(demand, found),
-        ["costs", f"measured on {measured.about.get('machine', '?')}, {measured.about.get('date', '?')}"],
-    ]
-    if asked.simulate:
+    about = measured.about["costs"]
+    rows = [*_rows(demand, found), ["costs", f"measured on {about['machine']}, {about['date']}"]]
+    if options.simulate:
         try:
-            from capacity.simulation import simulate  # noqa: PLC0415 - nothing else takes simpy
+            from capacity.simulation import simulate  # noqa: PLC0415 - the only module that needs simpy
         except ModuleNotFoundError:
-            return "--simulate: expected the package simpy, which is not installed (requirements/dev.txt)\n", 1
+            return (
+                "--simulate: expected the package simpy, which is not installed; to install it:"
+                " .venv/bin/pip install --constraint requirements/dev.txt simpy\n",
+                1,
+            )
         seen = simulate(found.system, requests=_REQUESTS)
         rows.append(["simulated", f"mean {_ms(seen.mean)}, p99 {_ms(seen.quantile(0.99))}, of one cell"])
     return tables.as_text(rows), 0
 
 
 def gigabits(bits: float) -> str:
-    """Returns gigabits, small ones too with a digit that means something."""
+    """Returns gigabits; where they are few, with one significant digit."""
     return tables.digits(bits / 1e9) if bits >= _FEW_BITS else f"{bits / 1e9:.1g}"
 
 

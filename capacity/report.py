@@ -51,8 +51,8 @@ def write(measured: Measured) -> None:
 
 
 def _tables(measured: Measured) -> Mapping[str, Cells]:
-    about: Cells = [["", ""], *([name, value] for name, value in measured.about.items())]
     made: dict[str, Callable[[Measured], Cells]] = {
+        "about": about,
         "costs": costs,
         "pools": lambda _: pools(),
         "model": lambda _: model(),
@@ -61,7 +61,19 @@ def _tables(measured: Measured) -> Mapping[str, Cells]:
         "idle": idle,
         "plans": plans,
     }
-    return {"about": about} | {name: make(measured) for name, make in made.items()}
+    return {name: make(measured) for name, make in made.items()}
+
+
+def about(measured: Measured) -> Cells:
+    """Returns how and where it was measured; of parts that were measured at different times, each of these."""
+    times: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for part, said in measured.about.items():
+        times.setdefault(tuple(said.items()), []).append(part)
+    rows = []
+    for facts, parts in times.items():
+        which = f" ({', '.join(parts)})" if len(times) > 1 else ""
+        rows += [[name + which, value] for name, value in facts]
+    return [["", ""], *rows]
 
 
 def costs(measured: Measured) -> Cells:

@@ -1,34 +1,39 @@
-"""``python -m capacity runs``: what a run of a model takes on a server that serves it, for `plan`."""
+"""``python -m capacity runs``: how long runs of a model take on a server that serves it, for `plan`."""
 
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from capacity.system import Runs
-from tensorgate.client import Client, TensorgateError
+from tensorgate.client import Client, Limits, TensorgateError
 from tensorgate.client.metadata import TensorSpec
+from tensorgate.client.tensors import BFLOAT16, STRING
 
 _TIMEOUT = 60.0
+_UNDIVIDED = Limits(rows=sys.maxsize, size=sys.maxsize)
+"""Each request is to be one run: one that is too large is refused by the server, not split by the client."""
 
 
 class CannotAskError(ValueError):
-    """The model cannot be asked about numbers that are made up; the message says why."""
+    """The model cannot be called with random numbers; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RunsOptions:
     """What is measured.
 
     Attributes:
-        address: ``host:port`` of the gRPC API.
+        address: ``HOST:PORT`` of the gRPC API.
         model: Its name.
-        signature: Of it.
-        rows: Of the small and of the large request; also the most that a run has.
-        calls: Of each, one after the other.
-        unknown: The size that stands for each that the signature leaves open, but for the rows; 0 where none is given.
+        signature: The name of the signature.
+        rows: Of the small and of the large requests; the latter is also taken for the most rows of a run.
+        calls: Requests of each size, one after the other.
+        unknown: Used for each size that the signature leaves open, except that of the rows; 0 where none was given.
     """
 
     address: str
@@ -39,59 +44,71 @@ class Asked:
     unknown: int = 0
 
 
-def measured(asked: Asked) -> tuple[Runs, Mapping[int, float]]:
-    """Returns a straight line through what requests of few and of many rows take, and both in seconds.
+def measured(options: RunsOptions) -> tuple[Runs, Mapping[int, float]]:
+    """Returns a straight line through the times of small and large requests, and these times in seconds, by rows.
 
-    One comes at a time, so each is a run of its own; half of them took less than what counts. Its way there and back is
-    part of it.
+    Requests are sent one at a time, so that each is a run of its own. Their time is the median, with the way to the
+    server and back.
 
     Raises:
-        CannotAskError: When its inputs are not numbers of a known shape, or more rows do not take longer.
+        CannotAskError: When an input is not numbers of a known shape, or large requests do not take longer.
         TensorgateError: When the server does not answer.
     """
-    few, many = asked.rows
-    with Client(asked.address, timeout=_TIMEOUT) as client:
-        model = client.model(asked.model)
+    few, many = options.rows
+    with Client(options.address, timeout=_TIMEOUT, limits=_UNDIVIDED) as client:
+        model = client.model(options.model)
         signatures = model.metadata().signatures
-        if asked.signature not in signatures:
-            raise CannotAskError(f"{asked.model} has no signature {asked.signature!r}, but {', '.join(signatures)}")
-        inputs = signatures[asked.signature].inputs
+        if options.signature not in signatures:
+            raise CannotAskError(f"{options.model} has no signature {options.signature!r}, but {', '.join(signatures)}")
+        inputs = signatures[options.signature].inputs
         taken: dict[int, float] = {}
-        for rows in asked.rows:
+        for rows in options.rows:
             seconds = []
-            for number in range(asked.calls + 1):
-                made = {name: _random(name, spec, (rows, asked.unknown), seed=number) for name, spec in inputs.items()}
+            for number in range(options.calls + 1):
+                sizes = (rows, options.unknown)
+                arrays = {name: random_input(name, spec, sizes, seed=number) for name, spec in inputs.items()}
                 begin = time.perf_counter()
-                model.predict(made, signature=asked.signature)
+                model.predict(arrays, signature=options.signature)
                 seconds.append(time.perf_counter() - begin)
             taken[rows] = float(np.median(seconds[1:]))  # the first one makes the connection, and warms up
     each = (taken[many] - taken[few]) / (many - few)
     if each < 0:
         raise CannotAskError(
-            f"{many} rows took {1000 * taken[many]:.2f} ms, {few} took {1000 * taken[few]:.2f} ms: ask more often"
-            " (--calls), while nothing else runs"
+            f"{many} rows took {1000 * taken[many]:.2f} ms, {few} took {1000 * taken[few]:.2f} ms: expected that more"
+            " rows take longer; give more --calls, while nothing else runs"
         )
     return Runs(max(0.0, taken[few] - few * each), each, many), taken
 
 
-def as_text(asked: Asked) -> tuple[str, int]:
-    """Returns what to give to `plan`, or why there is nothing, and the exit status."""
+def as_text(options: RunsOptions) -> tuple[str, int]:
+    """Returns the options for `plan`, or why there are none, and the exit status."""
     try:
-        runs, taken = measured(asked)
+        runs, taken = measured(options)
     except (CannotAskError, TensorgateError) as error:
         return f"{error}\n", 1
     lines = [f"{rows} rows: {1000 * seconds:.2f} ms" for rows, seconds in taken.items()]
-    options = f"--fixed-ms {1000 * runs.fixed:.3g} --each-ms {1000 * runs.each:.3g} --batch {runs.most}"
-    return "\n".join([*lines, options]) + "\n", 0
+    found = f"--fixed-ms {1000 * runs.fixed:.3g} --each-ms {1000 * runs.each:.3g} --batch {runs.most}"
+    return "\n".join([*lines, found]) + "\n", 0
 
 
-def _random(name: str, spec: TensorSpec, sizes: tuple[int, int], *, seed: int) -> npt.NDArray[np.float64]:
-    """Returns numbers from 0 to 1 for an input, whole ones where it takes those, of so many rows and unknown sizes."""
+def random_input(name: str, spec: TensorSpec, sizes: tuple[int, int], *, seed: int) -> npt.NDArray[Any]:
+    """Returns random numbers from 0 to 1 in the dtype of an input; other dtypes than those of floats get 0 and 1 alone.
+
+    Args:
+        name: Of the input.
+        spec: What it takes.
+        sizes: The number of rows, and the size of each other dimension that is unknown.
+        seed: The same seed gives the same numbers.
+
+    Raises:
+        CannotAskError: When it takes something else than numbers, or not any number of rows, or its shape is unknown.
+    """
     shape = spec.shape or ()
-    if spec.dtype == "string" or not shape or shape[0] is not None:
+    if spec.dtype == STRING or not shape or shape[0] is not None:
         raise CannotAskError(f"input {name!r} is {spec}: expected numbers, in any number of rows")
     rows, unknown = sizes
     if None in shape[1:] and not unknown:
-        raise CannotAskError(f"input {name!r} is {spec}: expected known sizes, or one that stands for them (--unknown)")
+        raise CannotAskError(f"input {name!r} is {spec}: expected known sizes, or one to use for them (--unknown)")
     inner = [unknown if size is None else size for size in shape[1:]]
-    return np.random.default_rng(seed).random((rows, *inner)).round(0 if "int" in spec.dtype else 6)
+    numbers = np.random.default_rng(seed).random((rows, *inner)).round(6 if "float" in spec.dtype else 0)
+    return numbers.astype(np.float32 if spec.dtype == BFLOAT16 else spec.dtype)  # numpy has no bfloat16

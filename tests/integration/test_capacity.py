@@ -11,7 +11,7 @@ from benchmarks import load
 from benchmarks.questions import TFS_RPC
 from capacity import costs, trying
 from capacity.__main__ import main
-from capacity.measured import TFSERVING
+from capacity.measured import PUBLISHED, TFSERVING, Idle, Measured
 from capacity.model import INPUT, MODEL, examples
 from capacity.servers import gateway, replica
 from capacity.system import Cell, Runs
@@ -53,6 +53,27 @@ async def test_a_request_costs_the_event_loop_and_others(tmp_path: Path, monkeyp
     assert cost.size > 4 * 64
 
 
+def test_parts_that_are_not_measured_stay_and_say_when_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def found(_: object) -> Idle:
+        return Idle(1.0, 2.0, 3.0, 4, 5)
+
+    published = Measured.load(PUBLISHED)
+    published.save(tmp_path / "last.json")
+    monkeypatch.setattr("capacity.__main__.LAST", tmp_path / "last.json")
+    monkeypatch.setattr("capacity.report._REQUESTS", 50)
+    monkeypatch.setattr("capacity.idle.measure", found)
+    for slow in ("benchmarks.load.build", "benchmarks.exporting.export", "capacity.model.export"):
+        monkeypatch.setattr(slow, lambda *_: None)
+    assert main(["measure", "--only", "idle"]) == 0
+    assert "date (idle)" in capsys.readouterr().out
+    last = Measured.load(tmp_path / "last.json")
+    assert last.idle == Idle(1.0, 2.0, 3.0, 4, 5)
+    assert last.about.pop("idle") != published.about.pop("idle")
+    assert (last.about, last.costs) == (published.about, published.costs)
+
+
 def test_the_command_names_what_it_can_do() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "capacity", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
@@ -67,6 +88,9 @@ async def test_what_a_run_takes_on_a_server(tmp_path: Path, capsys: pytest.Captu
         before = await gateway(start, "before", [behind])
         assert main(["runs", before.grpc, MODEL, *asked]) == 1
         assert "input 'x' is float32 [?, ?]: expected known sizes" in capsys.readouterr().out
+        too_many = ["--rows", "8193", "--calls", "1", "--unknown", "1"]
+        assert main(["runs", before.grpc, MODEL, *too_many]) == 1
+        assert "max_request_rows" in capsys.readouterr().out
         assert main(["runs", before.grpc, MODEL, *asked, "--unknown", "64"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition(":")[0] for line in lines[:2]] == ["1 rows", "16 rows"]

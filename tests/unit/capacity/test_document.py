@@ -44,6 +44,15 @@ def test_its_tables_are_of_what_was_measured() -> None:
     assert tables.as_markdown(report.pools()) in TEXT
 
 
+def test_what_was_measured_at_different_times_is_told_apart() -> None:
+    first, second = {"machine": "A", "date": "then"}, {"machine": "A", "date": "now"}
+    together = report.about(Measured(about={"costs": first, "idle": dict(first)}))
+    assert together == [["", ""], ["machine", "A"], ["date", "then"]]
+    apart = report.about(Measured(about={"costs": first, "full": first, "idle": second}))
+    assert ["date (costs, full)", "then"] in apart
+    assert ["date (idle)", "now"] in apart
+
+
 def test_tables_are_written_between_its_marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     document = tmp_path / "scaling.md"
     document.write_text(TEXT)

@@ -1,5 +1,7 @@
 """Plans: enough for what is asked, not more than that, and said plainly where there is none."""
 
+import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from capacity.__main__ import main
-from capacity.measured import EMBEDDED, PUBLISHED, TFSERVING, Cost, Costs, Measured
+from capacity.measured import EMBEDDED, PARTS, PUBLISHED, TFSERVING, Cost, Costs, Measured
 from capacity.model import MODEL, PROTOCOLS
 from capacity.plan import Demand, UnreachableError, plan
 from capacity.system import Runs
@@ -55,9 +57,21 @@ def test_less_time_takes_more_replicas() -> None:
     assert hasty.latency.p99 <= 0.013
 
 
-def test_what_no_number_of_replicas_reaches_is_said() -> None:
-    with pytest.raises(UnreachableError, match=r"in 2 ms: .* as a run of one takes 3\.06"):
-        plan(_demand(10_000, p99=0.002))
+def test_an_event_loop_that_takes_most_of_the_time_takes_more_gateways() -> None:
+    costs = Costs(size=150_573, loop=0.000971, others=0.000322, embedded=False)
+    found = plan(_demand(10_000, p99=0.008, costs=costs, runs=Runs(0.001, 0, 128)))
+    assert found.latency.p99 <= 0.008
+    # By the formulas, 80 of each are enough.
+    assert found.gateways + found.replicas <= 160
+
+
+@pytest.mark.parametrize("runs", [GPU, Runs(0.0045, 0, 128), Runs(0.02, 0.001, 1)])
+@pytest.mark.parametrize("rate", [1, 10_000])
+def test_unreachable_is_only_what_is_less_than_one_request_alone_takes(rate: float, runs: Runs) -> None:
+    alone = runs.seconds(1) + SMALL.loop * math.log(100)
+    assert plan(_demand(rate, p99=1.02 * alone, runs=runs)).latency.p99 <= 1.02 * alone
+    with pytest.raises(UnreachableError, match=f"{1000 * runs.seconds(1):.2f} ms for a run of one request"):
+        plan(_demand(rate, p99=0.99 * alone, runs=runs))
 
 
 def test_a_gateway_that_runs_the_model_itself_is_a_replica_too() -> None:
@@ -89,10 +103,18 @@ def test_costs_between_sizes_and_beyond() -> None:
 
 def test_what_was_measured_is_kept(tmp_path: Path) -> None:
     published = Measured.load(PUBLISHED)
+    assert set(published.about) == set(PARTS)
     published.save(tmp_path / "build" / "same.json")
     assert Measured.load(tmp_path / "build" / "same.json") == published
     for protocol in PROTOCOLS:
         assert published.costs_of(TFSERVING, MODEL, protocol).loop > 0
+
+
+def test_a_file_that_says_once_for_all_parts_how_they_were_measured_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "old.json"
+    about = {"machine": "old", "date": "then"}
+    file.write_text(json.dumps({**json.loads(PUBLISHED.read_text()), "about": about}))
+    assert Measured.load(file).about == dict.fromkeys(PARTS, about)
 
 
 ASKED = ["plan", "--rate", "10000", "--p99-ms", "50", "--fixed-ms", "3", "--each-ms", "0.0625", "--batch", "32"]
@@ -112,6 +134,17 @@ def test_the_command_plans_for_gateways_that_run_the_model(capsys: pytest.Captur
     assert not {"replicas", "cells", "no"} & set(lines)
 
 
+def test_the_command_says_when_the_costs_were_measured_and_not_what_was_measured_since(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured = Measured.load(PUBLISHED)
+    measured.about |= {"costs": {"machine": "A", "date": "then"}, "idle": {"machine": "B", "date": "now"}}
+    measured.save(tmp_path / "last.json")
+    monkeypatch.setattr("capacity.__main__.LAST", tmp_path / "last.json")
+    assert main(ASKED) == 0
+    assert "measured on A, then\n" in capsys.readouterr().out
+
+
 def test_planning_takes_the_server_s_packages_alone() -> None:
     others = ("httpx", "pytest", "simpy", "tensorflow")
     program = f"import sys; sys.modules.update(dict.fromkeys({others})); from capacity.__main__ import main; "
@@ -121,6 +154,7 @@ def test_planning_takes_the_server_s_packages_alone() -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "")
     assert done.stdout.startswith("--simulate: expected the package simpy")
+    assert "pip install --constraint requirements/dev.txt simpy" in done.stdout
 
 
 def test_what_was_not_measured_is_not_written(
@@ -129,13 +163,18 @@ def test_what_was_not_measured_is_not_written(
     monkeypatch.setattr("capacity.__main__.LAST", tmp_path / "none.json")
     assert main(["measure", "--again", "--write"]) == 1
     assert "nothing has been measured here yet" in capsys.readouterr().err
+    Measured(about={"costs": {"machine": "A"}, "full": {"machine": "A"}}).save(tmp_path / "some.json")
+    monkeypatch.setattr("capacity.__main__.LAST", tmp_path / "some.json")
+    monkeypatch.setattr("capacity.report.as_text", lambda _: "")
+    assert main(["measure", "--again", "--write"]) == 1
+    assert "expected all parts, not yet measured here: latencies, idle" in capsys.readouterr().err
 
 
 def test_the_command_says_why_there_is_no_plan(capsys: pytest.CaptureFixture[str]) -> None:
     asked = [*ASKED]
     asked[asked.index("50")] = "2"
     assert main(asked) == 1
-    assert capsys.readouterr().out.startswith("no number of replicas answers 99 of 100 requests in 2 ms")
+    assert capsys.readouterr().out.startswith("no number of processes answers 99 of 100 requests in 2 ms")
 
 
 @pytest.mark.parametrize(
