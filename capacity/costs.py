@@ -1,4 +1,4 @@
-"""What a request costs a gateway: processor time, not time that passes, so that it holds on a busy machine too."""
+"""What a request costs a gateway: processor time, not elapsed time, so that it holds on a busy machine too."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,15 +18,15 @@ from capacity.system import Runs
 from reliability.servers import Server, Starter
 
 _MANY, _FEW = 64, 8
-"""Requests at a time, of small ones and of large ones: as much as keeps a gateway busy."""
+"""Small and large requests at a time: enough to keep a gateway busy."""
 _LARGE = 10_000
 _DEVICE = Runs(fixed=0.001, each=0, most=128)
-"""Short, and full runs cost no more: the gateway is what is full."""
+"""Short runs, and full ones are no longer: the gateway is the bottleneck."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is measured: a server of that backend is asked this about these."""
+    """What is measured: a server with that backend is asked the question about the examples."""
 
     backend: str
     server: Server
@@ -37,14 +37,14 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Processor time of a process in seconds."""
+    """Processor time of a process in seconds: of its event loop's thread, and of all threads."""
 
     loop: float
     all: float
 
     @classmethod
     def by(cls, server: Server) -> "Spent":
-        """Reads what one has used so far. Its first thread runs the event loop; none that counts ends."""
+        """Reads what a server has used so far. Its first thread runs the event loop; threads that matter do not end."""
         threads = {
             int(thread.name): int((thread / "schedstat").read_text().split()[0]) / 1e9
             for thread in Path(f"/proc/{server.pid}/task").iterdir()
@@ -53,13 +53,13 @@ class Spent:
 
 
 async def measure(start: Starter, cnn: Examples, *, rounds: int, seconds: float) -> list[Cost]:
-    """Measures all of them; of several rounds the least, as what else the machine does only adds.
+    """Measures all cases. Of several rounds the least counts, as other work on the machine only adds.
 
     Args:
         start: Starts servers, with the models in its folder.
-        cnn: What the benchmarks' CNN says.
-        rounds: How often.
-        seconds: Of each burst of load.
+        cnn: Examples for the benchmarks' CNN.
+        rounds: How often each case is measured.
+        seconds: Length of each burst of load.
     """
     async with _servers(start) as servers:
         cases = [
@@ -90,7 +90,7 @@ async def _servers(start: Starter) -> AsyncIterator[dict[str, Server]]:
 
 
 def cost_of(case: Case, seconds: float) -> Cost:
-    """Returns what a request costs while as many come as are answered, for that long."""
+    """Returns what a request costs while the server is kept busy for that long."""
     question = case.question
     address = case.server.rest if question.kind == REST else case.server.grpc
     sizes = check(question, address, case.given)

@@ -1,4 +1,4 @@
-"""What a gateway costs while nobody asks it: for each replica that it watches, for each connection that it holds."""
+"""What a gateway costs without any request: for each replica that it probes, and for each open connection."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,12 +22,12 @@ _CONNECTIONS = 400
 _RUNS = Runs(0.001, 0, 128)
 _QUESTION = OIP_RPC.to(MODEL, INPUT, (1, SIZES[0]))
 _HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-"""How a client begins: the preface, and settings that say nothing."""
+"""How a client begins: the preface, and an empty SETTINGS frame."""
 _HTTP1 = b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
 async def measure(start: Starter) -> Idle:
-    """Measures it, on gateways that have just been started."""
+    """Measures it on gateways that have just started."""
     replicas = [await replica(start, f"watched-{number}", _RUNS) for number in range(_MANY)]
     few = await gateway(start, "watches-few", replicas[:_FEW])
     many = await gateway(start, "watches-many", replicas)
@@ -40,14 +40,14 @@ async def measure(start: Starter) -> Idle:
 
 
 async def _idly(server: Server) -> float:
-    """Returns the seconds of processor time that it takes in a second."""
+    """Returns the seconds of processor time that an idle server uses in a second."""
     before = Spent.by(server)
     await asyncio.sleep(_SECONDS)
     return (Spent.by(server).all - before.all) / _SECONDS
 
 
 async def _series(server: Server) -> int:
-    """Returns how many samples Prometheus gets of it, once all its replicas were asked: they are in turn."""
+    """Returns the samples in a scrape by Prometheus, once all replicas were called, which happens in turn."""
     for _ in range(2 * _MANY):
         await asyncio.to_thread(check, _QUESTION, server.grpc, examples(SIZES[0]), count=1)
     async with httpx.AsyncClient() as client:
@@ -56,8 +56,8 @@ async def _series(server: Server) -> int:
 
 
 async def _held(server: Server, address: str, begin: bytes) -> float:
-    """Returns the bytes that it takes for a connection on which a client has begun."""
-    # The first ones find what lies ready from the start.
+    """Returns the bytes of memory for a connection on which a client has sent its first bytes."""
+    # The first ones use memory that the server had allocated before.
     async with _connections(address, begin, _CONNECTIONS):
         before = await server.memory()
         more = 4 * _CONNECTIONS

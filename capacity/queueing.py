@@ -1,23 +1,23 @@
-"""Waiting lines: formulas, with where they are from. Times are in seconds, rates a second; arrivals are Poisson's."""
+"""Queueing formulas, with their sources. Times are in seconds, rates per second; arrivals are a Poisson process."""
 
 import math
 
 STABLE = 1.0
-"""At this utilisation and beyond, more comes than can be served, and a queue grows until it is full."""
+"""From this utilisation on, a queue grows without end."""
 
 
 class OverloadError(ValueError):
-    """More comes than can be served; the message says how much of it."""
+    """More arrives than can be served; the message says how much."""
 
 
 def erlang_c(servers: int, offered: float) -> float:
-    """Returns the probability that who comes has to wait for one of several servers with one queue (M/M/k).
+    """Returns the probability that an arrival has to wait for one of several servers with one queue (M/M/k).
 
-    Erlang 1917; by the recursion of his formula B, which does not overflow.
+    Erlang 1917; by the recursion for his formula B, which does not overflow.
 
     Args:
         servers: How many.
-        offered: Arrivals a second times the seconds that each takes: the servers that are busy on average.
+        offered: Arrivals a second times the seconds that each is served: the servers that are busy on average.
 
     Raises:
         OverloadError: When that is as many as there are, or more.
@@ -32,34 +32,34 @@ def erlang_c(servers: int, offered: float) -> float:
 def mean_wait(
     rate: float, seconds: float, servers: int = 1, *, arrivals_cv2: float = 1, service_cv2: float = 0
 ) -> float:
-    """Returns how long who comes waits on average for one of several servers with one queue (G/G/k).
+    """Returns the mean wait for one of several servers with one queue (G/G/k).
 
     Allen and Cunneen's approximation: the wait in M/M/k, times the mean of the squared coefficients of variation. For
     one server and Poisson arrivals that is exact (Pollaczek and Khinchine).
 
     Args:
         rate: Arrivals a second.
-        seconds: That each takes a server, on average.
+        seconds: Mean service time.
         servers: How many.
-        arrivals_cv2: Squared coefficient of variation of the time between arrivals; 1 for Poisson's.
-        service_cv2: Of what each takes; 0 where all take the same.
+        arrivals_cv2: Squared coefficient of variation of the time between arrivals; 1 for a Poisson process.
+        service_cv2: The same of the service time; 0 where it is constant.
 
     Raises:
-        OverloadError: When more comes than can be served.
+        OverloadError: When more arrives than can be served.
     """
     waits = erlang_c(servers, rate * seconds)
     return waits * seconds / (servers - rate * seconds) * (arrivals_cv2 + service_cv2) / 2
 
 
 def wait_quantile(share: float, mean: float, waits: float) -> float:
-    """Returns the wait that so many do not exceed.
+    """Returns the wait that a share of all arrivals does not exceed.
 
-    Of those who wait at all, the wait is taken as exponential: exact for M/M/k, and the limit under heavy traffic for
-    others (Kingman 1962).
+    The wait of those that wait at all is taken as exponential: exact for M/M/k, and the heavy-traffic limit for others
+    (Kingman 1962).
 
     Args:
-        share: Of all who come, such as 0.99.
-        mean: Of the wait of all.
+        share: Of all arrivals, such as 0.99.
+        mean: Mean wait of all arrivals.
         waits: The probability of having to wait.
     """
     if waits <= 1 - share:
@@ -68,17 +68,17 @@ def wait_quantile(share: float, mean: float, waits: float) -> float:
 
 
 def shared(rate: float, seconds: float) -> tuple[float, float]:
-    """Returns how long who comes stays, on average and 99 of 100 at most, with one server that is everybody's in turn.
+    """Returns the mean and the p99 of the time that arrivals stay with one server that takes turns between them.
 
-    Processor sharing (Kleinrock 1967): the mean is the same however much what they take differs, and the distribution
+    Processor sharing (Kleinrock 1967): the mean does not depend on how much service times differ. The distribution is
     taken as that of M/M/1, exponential.
 
     Args:
         rate: Arrivals a second.
-        seconds: That each takes of the server, on average.
+        seconds: Mean service time.
 
     Raises:
-        OverloadError: When more comes than can be served.
+        OverloadError: When more arrives than can be served.
     """
     utilisation = rate * seconds
     _check(utilisation)
@@ -87,10 +87,10 @@ def shared(rate: float, seconds: float) -> tuple[float, float]:
 
 
 def servers_for(offered: float, waits: float) -> int:
-    """Returns the fewest servers with one queue of which at most that share of all who come has to wait.
+    """Returns the fewest servers with one queue for which at most that share of all arrivals has to wait.
 
-    What that gives is the rule of the square root (Halfin and Whitt 1981): the servers that are busy, and some more in
-    proportion to their square root.
+    The result follows square-root staffing (Halfin and Whitt 1981): the servers that are busy, and some more in
+    proportion to the square root of their number.
     """
     servers = math.floor(offered) + 1
     while erlang_c(servers, offered) > waits:

@@ -1,9 +1,9 @@
 """A stand-in for a replica with a GPU: ``python -m capacity.replica PORT FIXED EACH``, in seconds.
 
-It speaks as much of TensorFlow Serving's gRPC API as a gateway asks for, for the model and input of `capacity.model`,
-and answers each row with its mean. A run takes FIXED and, for each row, EACH; one run at a time, in the order in which
-they come. It waits for that by the clock, and computes next to nothing, so that neither the cores of this machine nor
-what else runs on them say how much it can do.
+It speaks as much of TensorFlow Serving's gRPC API as a gateway uses, for the model and input of `capacity.model`, and
+answers each row with its mean. It does one run at a time, in the order of arrival; a run takes FIXED and, for each row,
+EACH. It sleeps for that time and computes next to nothing, so that its speed depends neither on the cores of this
+machine nor on what else they do.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ Handler = Callable[[Any, Any], Coroutine[None, None, Message]]
 
 
 class Device:
-    """What does one run at a time.
+    """The stand-in for a GPU, which does one run at a time.
 
     Args:
         fixed: Seconds of a run.
@@ -43,16 +43,16 @@ class Device:
         self._free = 0.0
 
     async def run(self, rows: int) -> None:
-        """Returns when it has done a run of so many rows, after those that came before.
+        """Returns when a run of that many rows is done, after all runs that came before.
 
-        When that is over is worked out as it begins: a clock that wakes it late delays one answer, and no run after it.
+        The end of a run is computed when it arrives: waking up late delays its answer, but no later run.
         """
         self._free = max(self._free, time.monotonic()) + self._fixed + self._each * rows
         await asyncio.sleep(self._free - time.monotonic())
 
 
 async def serve(port: int, device: Device) -> None:
-    """Serves until it is ended."""
+    """Serves until the process is stopped."""
 
     async def predict(request: tfs.PredictRequest, _: object) -> tfs.PredictResponse:
         given = request.inputs[INPUT]

@@ -1,4 +1,4 @@
-"""The tables: for the terminal, and for docs/scaling.md between its marks."""
+"""The tables: for the terminal, and for docs/scaling.md, between its marks."""
 
 from collections.abc import Callable, Mapping
 
@@ -23,7 +23,7 @@ DOCUMENT = ROOT / "docs" / "scaling.md"
 GPU = Runs(fixed=0.003, each=0.000_062_5, most=32)
 """5 ms for a run of 32."""
 BY_ROWS = Runs(fixed=0.001, each=0.0005, most=32)
-"""Where most of a run's time is that of its rows."""
+"""Most of the time of a run depends on its rows."""
 CELLS = (Cell(1, 1), Cell(1, 4), Cell(3, 1), Cell(4, 4), Cell(8, 2, places=1))
 LOADS = (0.3, 0.7, 0.9)
 RATES = (1_000, 10_000, 100_000, 1_000_000)
@@ -44,7 +44,7 @@ def write(measured: Measured) -> None:
     """Writes the tables into the document.
 
     Raises:
-        ValueError: When it lacks the marks of one.
+        ValueError: When the document lacks the marks of a table.
     """
     for name, cells in _tables(measured).items():
         table.write(DOCUMENT, tables.as_markdown(cells), f"<!-- figures: make capacity, {name} -->")
@@ -65,7 +65,7 @@ def _tables(measured: Measured) -> Mapping[str, Cells]:
 
 
 def about(measured: Measured) -> Cells:
-    """Returns how and where it was measured; of parts that were measured at different times, each of these."""
+    """Returns how and where the parts were measured: once for all, or for those that were measured together."""
     times: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for part, said in measured.about.items():
         times.setdefault(tuple(said.items()), []).append(part)
@@ -77,7 +77,7 @@ def about(measured: Measured) -> Cells:
 
 
 def costs(measured: Measured) -> Cells:
-    """Returns what requests cost, and how many a second one process answers at most for it."""
+    """Returns what requests cost, and how many a second one process answers at most because of that."""
     head = ["backend", "model", "protocol", "bytes", "event loop, µs", "other threads, µs", "most a second, a process"]
     rows = [
         [
@@ -95,7 +95,7 @@ def costs(measured: Measured) -> Cells:
 
 
 def pools() -> Cells:
-    """Returns how full several servers with one queue may be while few have to wait."""
+    """Returns the utilisation at which few requests have to wait, by the number of servers with one queue."""
     head = ["servers with one queue", "utilisation at which 1 in 5 has to wait", "beyond what is busy"]
     rows = []
     for offered in (0.2, 1.2, 3.0, 12.5, 57.0, 190.0):
@@ -105,7 +105,7 @@ def pools() -> Cells:
 
 
 def model() -> Cells:
-    """Returns the formulas beside the simulation."""
+    """Returns the latencies of some cells, by simulation and by the formulas."""
     head = ["a run", "gateways", "replicas", "places", "load", "in a run"]
     head += ["mean: simulated", "formula", "p99: simulated", "formula"]
     rows = []
@@ -118,7 +118,7 @@ def model() -> Cells:
 
 
 def latencies(measured: Measured) -> Cells:
-    """Returns what was measured beside the simulation and the formulas."""
+    """Returns the latencies of some cells, as measured, by simulation and by the formulas."""
     head = ["gateways", "replicas", "places", "requests a second", "in a run: measured", "simulated"]
     head += ["mean: measured", "simulated", "formula", "p99: measured", "simulated", "formula", "requests", "failed"]
     rows = []
@@ -141,7 +141,7 @@ def latencies(measured: Measured) -> Cells:
 
 
 def full(measured: Measured) -> Cells:
-    """Returns how much several gateways answered on this machine."""
+    """Returns how many requests several gateways answered on this machine."""
     head = ["gateways", "answers a second", "CPU µs of a gateway, a request", "cores that they used"]
     rows = [
         [f"{each.gateways}", f"{each.rate:,.0f}", f"{each.cost:.0f}", tables.digits(each.cores)]
@@ -151,7 +151,7 @@ def full(measured: Measured) -> Cells:
 
 
 def idle(measured: Measured) -> Cells:
-    """Returns what a gateway costs that nobody asks."""
+    """Returns what a gateway costs without any request."""
     head = ["what", "a gateway takes for it"]
     if (found := measured.idle) is None:
         return [head]
@@ -182,7 +182,7 @@ def plans(measured: Measured) -> Cells:
 
 
 def demands(measured: Measured) -> Mapping[str, Callable[[float], Demand]]:
-    """Returns three kinds of load, each by its requests a second."""
+    """Returns three kinds of load, each as a function of its requests a second."""
     found: dict[str, Callable[[float], Demand]] = {}
     if not measured.costs:
         return found

@@ -11,7 +11,7 @@ from reliability.servers import Server, Starter, until
 
 
 async def replica(start: Starter, name: str, runs: Runs) -> Server:
-    """Starts a stand-in for a replica, of which a run takes that long, and waits until it listens."""
+    """Starts a stand-in for a replica, with runs that take that long, and waits until it listens."""
     port = free_port()
     command = [sys.executable, "-m", "capacity.replica", port, runs.fixed, runs.each]
     made = await start.start(name, command, grpc=f"127.0.0.1:{port}")
@@ -20,7 +20,7 @@ async def replica(start: Starter, name: str, runs: Runs) -> Server:
 
 
 async def gateway(start: Starter, name: str, replicas: Sequence[Server], *options: object) -> Server:
-    """Starts a gateway to replicas, and waits until it has all of them."""
+    """Starts a gateway in front of replicas, and waits until all of them serve."""
     behind = ["--backend", "tfserving", "--tfserving-addresses", ",".join(server.grpc for server in replicas)]
     made = await start.tensorgate(
         name, *behind, "--tfserving-models", MODEL, "--log-level", "warning", *LIMITS, *options

@@ -1,10 +1,10 @@
-"""A discrete-event simulation of gateways before replicas, with the rules of `service/core/batching.py`.
+"""A discrete-event simulation of gateways in front of replicas, with the rules of `service/core/batching.py`.
 
-Requests arrive at random moments and go to gateways by chance. A gateway's event loop does one thing at a time: it
-reads a request, and later writes its answer. A request that finds a place for a run is run at once and alone; else it
-waits, and when one of the gateway's runs ends, as many of those that wait as fit are the next. A run goes to the
-replica on which this gateway has the fewest under way, and of several to the one that it asked longest ago. A replica
-does one run at a time, in the order in which they come.
+Requests arrive at random moments, at a random gateway. A gateway's event loop does one thing at a time: it reads a
+request, and later writes its answer. A request that finds a free place for a run is run at once and alone; otherwise it
+waits, and when one of the gateway's runs ends, the next one takes as many waiting requests as fit. A run goes to the
+replica on which this gateway has the fewest under way; of several, to the one that it used longest ago. A replica does
+one run at a time, in the order of arrival.
 """
 
 from collections import deque
@@ -22,13 +22,13 @@ Steps = Generator[simpy.Event, Any, None]
 
 @dataclass(slots=True)
 class Seen:
-    """What was seen.
+    """What was observed.
 
     Attributes:
         latencies: Of each request that counts, in seconds.
-        merged: Requests of each run.
+        merged: Requests in each run.
         loop: The share of the time in which event loops were busy.
-        device: Likewise, replicas.
+        device: The share of the time in which replicas were busy.
     """
 
     latencies: list[float] = field(default_factory=list)
@@ -47,13 +47,13 @@ class Seen:
         return sum(self.merged) / len(self.merged)
 
     def quantile(self, share: float) -> float:
-        """Returns the latency in seconds that so many do not exceed."""
+        """Returns the latency in seconds that this share of requests does not exceed."""
         ordered = sorted(self.latencies)
         return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
 
 
 class _Gateway:
-    """One gateway: an event loop, and a batcher that is never told what others do."""
+    """One gateway: an event loop, and a batcher that does not know what other gateways do."""
 
     def __init__(self, env: simpy.Environment, system: System, devices: list[simpy.Resource], seen: Seen) -> None:
         self._env = env
@@ -67,7 +67,7 @@ class _Gateway:
         self._sent = 0
 
     def request(self, arrived: float, counts: bool) -> Steps:
-        """Goes the way of one request."""
+        """The way of one request."""
         half = self._system.loop / 2
         yield from self._busy(half)
         answer = self._env.event()
@@ -79,7 +79,7 @@ class _Gateway:
             self._seen.latencies.append(self._env.now - arrived)
 
     def _fill(self) -> None:
-        """Begins a run where there is a place: as a request comes, and as a run ends."""
+        """Begins runs while there are free places: called as a request arrives, and as a run ends."""
         while self._waiting and sum(self._under_way) < self._system.cell.places * len(self._devices):
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._system.runs.most))]
             replica = min(
@@ -112,12 +112,12 @@ class _Gateway:
 
 
 def simulate(system: System, *, requests: int, seed: int = 0) -> Seen:
-    """Simulates until so many requests were answered; the first tenth of them does not count.
+    """Simulates until that many requests were answered; the first tenth of them does not count.
 
     Args:
-        system: What there is.
+        system: What is simulated.
         requests: How many arrive.
-        seed: The same gives the same.
+        seed: The same seed gives the same result.
     """
     env, random, seen = simpy.Environment(), Random(seed), Seen()
     devices = [simpy.Resource(env) for _ in range(system.cell.replicas)]

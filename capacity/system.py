@@ -1,16 +1,16 @@
-"""What there is: replicas, what their runs take, gateways before them, and how much they are asked."""
+"""What is planned and simulated: replicas, the time of their runs, gateways in front of them, and the load."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """What a run takes: so much in any case, and so much for each request in it.
+    """How long a run takes: a fixed time, and a time for each request in it.
 
     Attributes:
-        fixed: Seconds.
-        each: Seconds.
-        most: Requests in a run, at most (``max_batch_size``, where each has a row).
+        fixed: Seconds of a run, whatever is in it.
+        each: Seconds more for each request.
+        most: Most requests in a run (``max_batch_size``, where each request has one row).
     """
 
     fixed: float
@@ -18,16 +18,16 @@ class Runs:
     most: int
 
     def seconds(self, requests: float) -> float:
-        """Returns what a run of so many takes."""
+        """Returns how long a run of that many takes."""
         return self.fixed + self.each * requests
 
     @property
     def most_rate(self) -> float:
-        """Requests a second that a replica answers if all its runs are full."""
+        """Requests a second that a replica answers when all its runs are full."""
         return self.most / self.seconds(self.most)
 
     def settled(self, rate: float) -> float:
-        """Returns how many requests a run has, on average, at so many a second for a replica that is never idle."""
+        """Returns the mean number of requests in a run, at that many a second for a replica that is never idle."""
         if rate >= self.most_rate:
             return self.most
         return max(1.0, rate * self.fixed / (1 - rate * self.each))
@@ -35,7 +35,7 @@ class Runs:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Gateways and replicas of which each gateway asks each replica.
+    """Gateways and replicas, where each gateway calls each replica.
 
     Attributes:
         gateways: How many.
@@ -50,13 +50,13 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """A cell that is asked so much.
+    """A cell and its load.
 
     Attributes:
-        rate: Requests a second, of all gateways together; at random moments (Poisson).
+        rate: Requests a second, of all gateways together, at random moments (Poisson).
         cell: Gateways and replicas.
-        runs: What a run takes.
-        loop: Seconds that a request takes a gateway's event loop: half to be read, half to be answered.
+        runs: How long a run takes.
+        loop: Seconds of a gateway's event loop for a request: half to read it, half to answer it.
     """
 
     rate: float
@@ -66,7 +66,7 @@ class System:
 
     @property
     def load(self) -> float:
-        """The share of what replicas could answer if all runs were full."""
+        """The load as a share of what replicas could answer if all runs were full."""
         return self.rate / (self.cell.replicas * self.runs.most_rate)
 
     @property

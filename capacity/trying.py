@@ -1,4 +1,4 @@
-"""Real gateways before stand-ins for replicas, held against the simulation and the formulas: one, two and three."""
+"""Measures real gateways in front of stand-ins for replicas, to check the simulation and the formulas."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -21,13 +21,13 @@ from reliability.load import OK, WRONG, Ask, quantile, steady
 from reliability.servers import Server, Starter
 
 RUNS = Runs(fixed=0.080, each=0.002, most=32)
-"""Long beside what a busy machine may add: 82 ms for one request, 144 ms for 32, so at most 222 a second."""
+"""Long compared with the delays of a busy machine: 82 ms for one request, 144 ms for 32, so at most 222 a second."""
 CELLS = (Cell(1, 1), Cell(2, 1), Cell(3, 1), Cell(2, 1, places=1), Cell(3, 1, places=1), Cell(1, 2))
 LOADS = (0.3, 0.7)
-"""Of what full runs could answer."""
+"""As shares of what full runs could answer."""
 GATEWAYS = (1, 2, 3)
 _SETTLING = 1.5
-"""Seconds until places are taken as they go on to be."""
+"""Seconds until the state is steady."""
 _DEADLINE = 30.0
 _AT_A_TIME = 128
 _QUESTION = TFS_RPC.to(MODEL, INPUT, (1, SIZES[0]))
@@ -35,7 +35,7 @@ _QUICK = Runs(fixed=0.001, each=0, most=128)
 
 
 async def latencies(start: Starter, *, seconds: float) -> list[Tried]:
-    """Asks each cell at each load, at random moments, so many a second, whether or not others were answered."""
+    """Measures each cell at each load: requests at random moments, sent whether or not others were answered."""
     found = []
     for cell in CELLS:
         async with _cell(start, cell, RUNS) as gateways:
@@ -47,11 +47,11 @@ async def latencies(start: Starter, *, seconds: float) -> list[Tried]:
 
 
 async def fullest(start: Starter, *, seconds: float) -> list[Full]:
-    """Asks each number of gateways as much as they answer, at the same time."""
+    """Measures how much some gateways can answer, all at the same time, for each number of them."""
     sizes_of = examples(SIZES[0])
     found = []
     for count in GATEWAYS:
-        tell(f"{count} gateways, as much as they answer")
+        tell(f"{count} gateways, as much as they can answer")
         async with _pairs(start, count) as gateways:
             sizes = [await asyncio.to_thread(check, _QUESTION, server.grpc, sizes_of) for server in gateways]
             before = [Spent.by(server) for server in gateways]
@@ -92,7 +92,7 @@ async def _asking(gateways: Sequence[Server]) -> AsyncIterator[Ask]:
 
     async def ask(number: int) -> str:
         row = random.random(_QUESTION.shape, np.float32)
-        # By chance, as the simulation does: many clients that each go round are no more even.
+        # Random, as in the simulation: many clients that each use gateways in turn are no more even.
         call = calls[random.integers(len(calls))]
         try:
             answer = await call(_QUESTION.put(row, str(number)), timeout=_DEADLINE)
