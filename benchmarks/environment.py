@@ -43,7 +43,7 @@ def missing() -> tuple[list[str], list[str]]:
     if not (shutil.which("cc") or shutil.which("gcc")) or not Path("/usr/include/nghttp2/nghttp2.h").exists():
         needed.append("the load generator is compiled: apt-get install gcc libc6-dev libnghttp2-dev")
     if shutil.which("h2load") is None:
-        wished.append("h2load is the witness: apt-get install nghttp2-client")
+        wished.append("h2load cross-checks the load generator: apt-get install nghttp2-client")
     if not any(Path("/usr/lib").glob("*/libpython3.11.so.1.0")):
         wished.append("PyTriton needs Debian's own Python: apt-get install python3.11-venv libpython3.11")
     if sentence := standin.missing():

@@ -1,4 +1,4 @@
-"""A burst of load by h2load, a witness that others wrote. To it all requests of a process are one file.
+"""A burst of load by h2load, which cross-checks our own load generator. To it all requests of a process are one file.
 
 So unary calls come from several processes with a message each, and a call of a stream has different messages, which
 come again with the next call.

@@ -25,15 +25,16 @@ _TABLES: Mapping[str, Callable[[Results], Cells]] = {
 }
 _CALLS = {
     "function": (
-        "They call the SavedModel as TensorFlow's and their own documents show it: the function that\n"
-        "`tf.saved_model.load` gives. Tensorgate calls it by a session, which costs less; `--peers-call session`\n"
-        "gives the peers the same call."
+        "The peers call the SavedModel as TensorFlow's and their own documentation shows: the function that\n"
+        "`tf.saved_model.load` returns. Tensorgate uses a session, which costs less; `--peers-call session` makes the\n"
+        "peers do the same."
     ),
     "session": (
-        "They call the SavedModel as Tensorgate does, by a prepared call of a session, which costs less than what\n"
-        "their documents show."
+        "The peers call the SavedModel as Tensorgate does, by a prepared call of a session, which costs less than\n"
+        "what their documentation shows."
     ),
 }
+_SOAK = "## Memory over time\n\nRequests of all protocols in turn, concurrency 64.\n\n"
 
 
 def as_text(results: Results) -> str:
@@ -46,17 +47,29 @@ def as_text(results: Results) -> str:
 
 def as_markdown(results: Results) -> str:
     """Returns the document."""
+    found = _tables(results)
     written = {
-        name: tables.as_markdown(cells).strip() if cells[1:] else "Not measured."
-        for name, cells in _tables(results).items()
+        name: tables.as_markdown(cells).strip() if cells[1:] else "Not measured." for name, cells in found.items()
     }
     return Template(_TEMPLATE.read_text()).substitute(
         written,
+        serving=_serving(results.about.get("the backend", "not known")),
+        soak=f"{_SOAK}{written['soak']}\n\n" if found["soak"][1:] else "",
         seconds=results.about.get("seconds", "3"),
         peers_call=_CALLS[results.about.get("peers call", "function")],
         limits=f"`{' '.join(LIMITS)}`",
         threads=standin.MAX_THREADS,
         variables=f"{VARIABLES:,}",
+    )
+
+
+def _serving(backend: str) -> str:
+    """Says what stood in for TensorFlow Serving, if something did."""
+    if backend.startswith("TensorFlow Serving"):
+        return f"**TensorFlow Serving.** The backend in the gateway rows is {backend}."
+    return (
+        "**TensorFlow Serving itself was not measured**: neither its binary nor its image was available on the\n"
+        f"measuring machine.\nThe backend in the gateway rows is {backend}."
     )
 
 

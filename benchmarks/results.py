@@ -16,9 +16,9 @@ class Figure:
 
     Attributes:
         server: Or whatever else was measured.
-        what: ``rate`` (answers a second), ``p50``, ``p99``, ``cpu`` (ms), ``memory at first``, ``memory`` (MB) ...
+        what: ``rate`` (requests/s), ``p50``, ``p99``, ``cpu`` (ms), ``memory at first``, ``memory`` (MB) ...
         protocol: Name of the question, where there is one.
-        concurrency: Requests at a time, likewise.
+        concurrency: Requests in flight, likewise.
     """
 
     server: str
@@ -65,7 +65,7 @@ class Results:
         return self.figures.get(Figure(server, what, protocol, concurrency), {})
 
     def rows(self) -> Iterator[tuple[str, str]]:
-        """Yields servers with protocols that have answers a second, in the order in which they came."""
+        """Yields servers with protocols that have requests/s, in the order in which they came."""
         yield from dict.fromkeys((each.server, each.protocol) for each in self.figures if each.what == "rate")
 
     def save(self, file: Path) -> None:

@@ -22,8 +22,8 @@ def in_short(results: Results) -> Cells:
 
 
 def throughput(results: Results) -> Cells:
-    """Returns the table of answers a second, with those that lack some and why."""
-    head = ["server", "protocol", *(f"{concurrency} at a time" for concurrency in _CONCURRENCIES)]
+    """Returns the table of requests/s, with those that lack some and why."""
+    head = ["server", "protocol", *(f"concurrency {concurrency}" for concurrency in _CONCURRENCIES)]
     rows = [
         [server, protocol, *(_whole(results.of(server, "rate", protocol, each)) for each in _CONCURRENCIES)]
         for server, protocol in results.rows()
@@ -34,7 +34,7 @@ def throughput(results: Results) -> Cells:
 
 def latencies(results: Results) -> Cells:
     """Returns the table of latencies."""
-    head = ["server", "protocol", *(f"{concurrency} at a time: p50 / p99, ms" for concurrency in _CONCURRENCIES)]
+    head = ["server", "protocol", *(f"concurrency {concurrency}: p50 / p99, ms" for concurrency in _CONCURRENCIES)]
     rows = []
     for server, protocol in results.rows():
         pairs = [
@@ -47,7 +47,7 @@ def latencies(results: Results) -> Cells:
 
 def costs(results: Results) -> Cells:
     """Returns the table of processor time, memory and start."""
-    head = ["server", "protocol", *(f"CPU ms a request, {concurrency} at a time" for concurrency in _CONCURRENCIES)]
+    head = ["server", "protocol", *(f"CPU ms per request, concurrency {concurrency}" for concurrency in _CONCURRENCIES)]
     head += ["memory at first, MB", "after load, MB", "start, s"]
     rows, told = [], set()
     for server, protocol in results.rows():
@@ -75,7 +75,7 @@ def decoding(results: Results) -> Cells:
 
 def loading(results: Results) -> Cells:
     """Returns the table of latencies while a large version loads."""
-    head = ["server", "at a time", *(f"{when}: {' / '.join(LATENCIES)}, ms" for when in (USUALLY, MEANWHILE))]
+    head = ["server", "concurrency", *(f"{when}: {' / '.join(LATENCIES)}, ms" for when in (USUALLY, MEANWHILE))]
     rows = [
         [of.server, str(of.concurrency), *(_latencies(results, of, when) for when in (USUALLY, MEANWHILE))]
         for of in results.figures

@@ -39,14 +39,14 @@ def test_figures_are_of_one_round_and_then_put_together() -> None:
     assert ratio({0: 4.0, 1: 9.0}, {1: 3.0, 2: 5.0}) == {1: 3.0}
     assert difference({0: 4.0, 1: 9.0}, {1: 3.0}) == {1: 6.0}
     found = {what: rounds for what, _, rounds in figures(_results())}
-    assert found[f"OIP gRPC, 64 at a time: answers a second against {PEERS['triton']}"] == {0: 2.0, 1: 4.0, 2: 2.5}
-    assert found["OIP gRPC, 64 at a time: answers a second against images of the bare loop at batch 64"] == {
+    assert found[f"OIP gRPC, concurrency 64: requests/s against {PEERS['triton']}"] == {0: 2.0, 1: 4.0, 2: 2.5}
+    assert found["OIP gRPC, concurrency 64: requests/s against images of the bare loop at batch 64"] == {
         0: 0.25,
         1: 0.25,
         2: 0.25,
     }
-    assert found["OIP gRPC, 1 at a time: p50, added to the bare call of the model"] == {0: 1.0, 1: 1.0, 2: 1.0}
-    assert found["a gateway, 64 at a time: answers a second against its backend asked directly"] == {1: 1.5}
+    assert found["OIP gRPC, concurrency 1: p50, added to the bare call of the model"] == {0: 1.0, 1: 1.0, 2: 1.0}
+    assert found["a gateway, concurrency 64: requests/s against its backend called directly"] == {1: 1.5}
     assert not any(rounds for what, rounds in found.items() if "MLServer" in what or "baseline" in what)
 
 
