@@ -13,32 +13,33 @@ import coverage
 from fuzz import corpora
 
 _ROOT = Path(__file__).resolve().parents[1]
-_ROOMS = ("service/codecs", "service/protocols", "service/core", "service/transport", "service/seam", "pictures")
+_PACKAGES = ("service/codecs", "service/protocols", "service/core", "service/transport", "service/seam", "pictures")
 
 
 def main(arguments: list[str]) -> int:
-    """Prints a table of the rooms, and of their files those that are reached least."""
+    """Prints a table of the packages, and of their files those that are reached least."""
     parser = argparse.ArgumentParser(prog="python -m fuzz.reach", description="Tells which code inputs reach.")
     parser.add_argument("--inputs", type=int, default=2000, help="made of each decoder's corpus [%(default)s]")
     parser.add_argument("--least", type=int, default=10, help="files to be named [%(default)s]")
     chosen = parser.parse_args(arguments)
     logging.disable()
-    measured = coverage.Coverage(data_file=None, source=[str(_ROOT / room) for room in _ROOMS], config_file=False)
+    sources = [str(_ROOT / package) for package in _PACKAGES]
+    measured = coverage.Coverage(data_file=None, source=sources, config_file=False)
     measured.start()
     _attack(chosen.inputs)
     measured.stop()
     lines: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     files = []
-    for room in _ROOMS:
-        for file in sorted((_ROOT / room).rglob("*.py")):
+    for package in _PACKAGES:
+        for file in sorted((_ROOT / package).rglob("*.py")):
             _, code, _, missing, _ = measured.analysis2(str(file))
-            lines[room][0] += len(code) - len(missing)
-            lines[room][1] += len(code)
+            lines[package][0] += len(code) - len(missing)
+            lines[package][1] += len(code)
             files.append((1 - len(missing) / len(code) if code else 1.0, str(file.relative_to(_ROOT))))
     said = io.StringIO()
-    said.write("| room | lines reached | of |\n|---|--:|--:|\n")
-    for room, (reached, whole) in lines.items():
-        said.write(f"| `{room}` | {reached / whole:.0%} | {whole:,} |\n")
+    said.write("| package | lines reached | of |\n|---|--:|--:|\n")
+    for package, (reached, whole) in lines.items():
+        said.write(f"| `{package}` | {reached / whole:.0%} | {whole:,} |\n")
     said.writelines(f"{share:.0%} {file}\n" for share, file in sorted(files)[: chosen.least])
     sys.stdout.write(said.getvalue())
     return 0
