@@ -128,9 +128,7 @@ def _excel(path: Path) -> Sheet:
     try:
         import openpyxl
     except ImportError as error:
-        raise TableError(
-            f"{path}: Excel files need openpyxl: pip install 'tensorgate[excel]', or save it as CSV"
-        ) from error
+        raise TableError(f"{path}: {_not_installed('openpyxl', 'excel')}, or save the file as CSV") from error
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
         sheet = book.worksheets[0]
@@ -154,7 +152,7 @@ def _parquet(path: Path) -> Sheet:
         frame = pd.read_parquet(path)
     except ImportError as error:
         raise TableError(
-            f"{path}: Parquet files need pandas and pyarrow: pip install 'tensorgate[parquet]', or save it as CSV"
+            f"{path}: {_not_installed('pandas or pyarrow', 'parquet')}, or save the file as CSV"
         ) from error
     except Exception as error:  # likewise
         raise TableError(f"{path}: cannot be read as a Parquet file: {error}") from error
@@ -165,6 +163,12 @@ def _parquet(path: Path) -> Sheet:
         for number, row in enumerate(frame.itertuples(index=False, name=None), 1)
     ]
     return Sheet(path, tuple(map(str, frame.columns)), rows, "row", "", ())
+
+
+def _not_installed(package: str, extra: str) -> str:
+    """Says how to get what reads a file: from a clone, as no registry has this project."""
+    command = f"pip install '.[{extra}]' in a clone of Tensorgate"
+    return f"{package} is not installed; it comes with the extra {extra}: {command}"
 
 
 def _cell(value: Any) -> str:

@@ -228,3 +228,10 @@ def shown(value: object) -> str:
     else:
         text = str(value)
     return text if len(text) <= 2 * _SHOWN_CHARACTERS else text[: 2 * _SHOWN_CHARACTERS] + "…"
+
+
+def not_installed(module: str | None, extra: str) -> str:
+    """Says that a module is missing, and how to get it: from a clone, as no registry has this project."""
+    return (
+        f"{module} is not installed; it comes with the extra {extra}: pip install '.[{extra}]' in a clone of Tensorgate"
+    )

@@ -12,7 +12,9 @@ def installed(module: str) -> bool:
 
 def needs(module: str, extra: str) -> str:
     """Says that a package is missing, and how to have it."""
-    return f"{module} is not installed: pip install 'tensorgate[{extra}]'"
+    return (
+        f"{module} is not installed; it comes with the extra {extra}: pip install '.[{extra}]' in a clone of Tensorgate"
+    )
 
 
 def check_installed(option: str, module: str, extra: str) -> None:

@@ -8,7 +8,7 @@ from service.access.control import AccessControl, Tokens
 from service.access.policy import Policy, parse_document
 from service.app.followed_file import FollowedFile
 from service.app.settings import Settings
-from service.errors import ErrorKind, GatewayError
+from service.errors import ErrorKind, GatewayError, not_installed
 from service.telemetry.access import AccessMetrics
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _tokens(settings: Settings, metrics: AccessMetrics) -> "tuple[KeySet | None,
         from service.access.remembered import RememberedTokens  # noqa: PLC0415
         from service.access.tokens import TokenVerifier  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        text = f"jwt_jwks: {error.name} is not installed: pip install 'tensorgate[jwt]'"
+        text = f"jwt_jwks: {not_installed(error.name, 'jwt')}"
         raise GatewayError(ErrorKind.NOT_SUPPORTED, text) from None
     is_url = "://" in settings.jwt_jwks
     seconds = settings.jwt_refresh_seconds if is_url else settings.poll_seconds

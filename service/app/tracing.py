@@ -8,6 +8,7 @@ import os
 from typing import Protocol
 
 from service.core.tracing import Tracer
+from service.errors import not_installed
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def tracer() -> ClosingTracer | None:
 
         made = tracing.OtelTracer(tracing.exporter())
     except ModuleNotFoundError as error:
-        logger.warning("nothing is traced, as %s is not installed: pip install 'tensorgate[tracing]'", error.name)
+        logger.warning("nothing is traced: %s", not_installed(error.name, "tracing"))
         return None
     except Exception as error:
         logger.warning("nothing is traced: %s", error)

@@ -12,6 +12,7 @@ from service.core.ports import Backend
 from service.core.replicas import NullObserver, ReplicaObserver
 from service.core.retry_budget import RetryBudget
 from service.core.versions import VersionPolicy
+from service.errors import not_installed
 
 BACKENDS = {
     "savedmodel": "service.backends.savedmodel.backend:SavedModelBackend",
@@ -151,8 +152,9 @@ def create_backend(choice: str, options: BackendOptions) -> Backend:
     try:
         factory = getattr(importlib.import_module(module_name), attribute)
     except ModuleNotFoundError as error:
-        hint = "; install tensorgate[embedded]" if error.name == "tensorflow" else ""
-        raise BackendChoiceError(f"the backend {choice!r} needs the module {error.name!r}{hint}") from error
+        if error.name == "tensorflow":
+            raise BackendChoiceError(f"the backend {choice!r}: {not_installed(error.name, 'embedded')}") from error
+        raise BackendChoiceError(f"the backend {choice!r} needs the module {error.name!r}") from error
     except AttributeError as error:
         raise BackendChoiceError(f"the module {module_name!r} has no {attribute!r}") from error
     missing = [name for name in ("start", "run", "close") if not callable(getattr(factory, name, None))]

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from service import __version__
+from service.errors import not_installed
 
 FAILED = 1
 INTERRUPTED = 130
@@ -48,7 +49,7 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
                 importlib.import_module(module).add_arguments(command)
             except ModuleNotFoundError as error:
                 extra = "training" if name == "train" else "server"
-                command.error(f"{error.name} is not installed: pip install 'tensorgate[{extra}]'")
+                command.error(not_installed(error.name, extra))
             command.set_defaults(usage=command.format_usage)
     return parser
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from service.backends.savedmodel.listing import LISTING, SIGNATURE, listed_files
 from service.core.plain_files import replace_plain_file
+from service.errors import not_installed
 
 FAILED = 1
 
@@ -68,7 +69,7 @@ def _sign(lists: dict[Path, str], key: Path) -> None:
     try:
         import minisign  # noqa: PLC0415  # an extra
     except ModuleNotFoundError:
-        raise TrustError("--sign-key needs the module 'minisign'; install tensorgate[signatures]") from None
+        raise TrustError(f"--sign-key: {not_installed('minisign', 'signatures')}") from None
     try:
         with minisign.SecretKey.from_bytes(key.read_bytes()) as secret:
             if secret.is_encrypted():

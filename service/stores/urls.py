@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlsplit
 
-from service.errors import ErrorKind, GatewayError
+from service.errors import ErrorKind, GatewayError, not_installed
 from service.stores.port import Store
 from service.stores.redaction import hush
 
@@ -92,7 +92,7 @@ def open_store(url: str) -> Store:
             importlib.import_module(kind.module)
         made_by = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
-        text = f"{url} needs the module {error.name!r}; install tensorgate[{kind.extra}]"
+        text = f"{url}: {not_installed(error.name, kind.extra)}"
         raise GatewayError(ErrorKind.NOT_SUPPORTED, text) from error
     hush()
     return cast("Store", made_by(url))

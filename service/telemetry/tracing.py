@@ -1,6 +1,6 @@
 """Traces by OpenTelemetry: where they begin, and how they leave the process, as the usual ``OTEL_*`` variables say.
 
-Imported only where there is somewhere to send them: the packages are an extra, ``tensorgate[tracing]``.
+Imported only where there is somewhere to send them: the packages are in the extra ``tracing``.
 """
 
 import asyncio

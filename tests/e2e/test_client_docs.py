@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(900)  # the first test may wait for both defaul
 BLOCKS = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "client.md").read_text(), re.MULTILINE | re.DOTALL)
 NEEDS_MORE = re.compile(r"import pandas|from PIL")
 BASE = ("grpcio", "numpy", "protobuf", "typing_extensions")
-"""What `pip install tensorgate` brings; the last comes with grpcio."""
+"""What `pip install .` installs; the last comes with grpcio."""
 
 
 @pytest.fixture(scope="module")
@@ -78,4 +78,4 @@ def test_a_command_whose_packages_are_missing_says_what_to_install() -> None:
     program = "import sys\nsys.modules['rich'] = None\nfrom service.commands.main import main\nmain(['models'])"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "pip install 'tensorgate[server]'" in done.stderr
+    assert "it comes with the extra server: pip install '.[server]' in a clone of Tensorgate" in done.stderr

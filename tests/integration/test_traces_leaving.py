@@ -155,8 +155,8 @@ print(json.dumps([tracer(), said]))
 def test_without_the_packages_it_serves_and_says_what_is_missing() -> None:
     made, [said] = loaded(LACKS_THEM, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="http://127.0.0.1:4317")
     assert made is None
-    assert said.startswith("nothing is traced, as opentelemetry")
-    assert said.endswith("is not installed: pip install 'tensorgate[tracing]'")
+    assert said.startswith("nothing is traced: opentelemetry")
+    assert said.endswith("pip install '.[tracing]' in a clone of Tensorgate")
 
 
 def test_a_protocol_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

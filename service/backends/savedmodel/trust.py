@@ -12,7 +12,7 @@ from service.backends.registry import BackendChoiceError
 from service.backends.savedmodel.folder import Key
 from service.backends.savedmodel.listing import LISTING, SIGNATURE, copy_checked, hashes_in, read_bounded
 from service.core.load_progress import LoadProgress
-from service.errors import ErrorKind, GatewayError
+from service.errors import ErrorKind, GatewayError, not_installed
 
 if TYPE_CHECKING:
     from minisign import PublicKey
@@ -119,7 +119,7 @@ def _public_key(file: Path) -> "PublicKey":
     try:
         import minisign  # noqa: PLC0415  # an extra
     except ModuleNotFoundError:
-        raise BackendChoiceError("trusted_key needs the module 'minisign'; install tensorgate[signatures]") from None
+        raise BackendChoiceError(f"trusted_key: {not_installed('minisign', 'signatures')}") from None
     try:
         return minisign.PublicKey.from_bytes(read_bounded(file, _MAX_SIGNATURE_BYTES))
     except (OSError, minisign.ParseError) as error:

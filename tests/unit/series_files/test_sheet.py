@@ -141,7 +141,9 @@ def test_what_is_not_installed_is_named_with_its_extra(
 
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     monkeypatch.setattr(pd, "read_parquet", missing)
-    with pytest.raises(TableError, match=rf"pip install 'tensorgate\[{extra}\]', or save it as CSV"):
+    with pytest.raises(
+        TableError, match=rf"pip install '\.\[{extra}\]' in a clone of Tensorgate, or save the file as CSV"
+    ):
         _read(_written(tmp_path, start + b"rest"))
     assert module
 

@@ -51,7 +51,7 @@ def test_the_extra_is_named_that_brings_what_is_missing(monkeypatch: pytest.Monk
         if kind.module:
             monkeypatch.setitem(sys.modules, kind.module, None)
             with pytest.raises(
-                GatewayError, match=rf"needs the module '{kind.module}'; install tensorgate\[{kind.extra}\]"
+                GatewayError, match=rf"{kind.module} is not installed; .* pip install '\.\[{kind.extra}\]' in a clone"
             ):
                 open_store(f"{scheme}://bucket/models")
 
