@@ -100,7 +100,7 @@ export function classifySnippets(
     {
       name: "grpcurl",
       code: isFile
-        ? `printf '{"model": %s, "version": ${version}, "images": [{"encoded": "%s"}], "top_k": ${top}}' \\\n  ${quoted(json(model))} "$(base64 -w0 ${quoted(file)})" | ${grpcurlWith(method, "@")}`
+        ? `printf '{"model": %s, "version": ${version}, "images": [{"encoded": "%s"}], "top_k": ${top}}' \\\n  ${quoted(json(model))} "$(base64 < ${quoted(file)} | tr -d '\\n')" | ${grpcurlWith(method, "@")}`
         : grpcurl(method, message),
     },
     {
