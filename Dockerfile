@@ -38,24 +38,33 @@ FROM gateway-requirements AS gateway-environment
 ARG TRACING=
 # Anything but empty for an image that accepts tokens (JWT); it is 16 MB larger.
 ARG JWT=
-COPY requirements/run.txt requirements/
+# Extras for the stores that models are pulled from, with commas between them: s3, gcs, azure, oci.
+ARG STORES=
+COPY requirements/run.txt requirements/stores.txt requirements/
 RUN [ -z "$JWT" ] || { grep -E '^(cffi|cryptography|pycparser|pyjwt)==' requirements/run.txt > jwt.txt \
     && pip --python /opt/tensorgate/bin/python install --quiet --no-deps --no-compile --only-binary :all: \
     --requirement jwt.txt; }
 COPY --from=wheel /wheels /wheels
+RUN [ -z "$STORES" ] || pip --python /opt/tensorgate/bin/python install --quiet --no-compile --only-binary :all: \
+    --constraint requirements/stores.txt "$(echo /wheels/*.whl)[$STORES]"
 COPY deploy/image /build
 RUN pip --python /opt/tensorgate/bin/python install --quiet --no-deps --no-compile /wheels/*.whl \
     && sh trim.sh /opt/tensorgate && /opt/tensorgate/bin/python bytecode.py \
-    pictures series_files service tensorgate --without tensorflow training opentelemetry jwt cryptography fsspec oras \
-    ${TRACING:+--late opentelemetry.exporter.otlp.proto.grpc.trace_exporter}
+    pictures series_files service tensorgate --without tensorflow training opentelemetry jwt cryptography \
+    fsspec s3fs gcsfs adlfs oras --late s3fs gcsfs adlfs oras.client \
+    ${TRACING:+opentelemetry.exporter.otlp.proto.grpc.trace_exporter}
 
 FROM full-requirements AS full-environment
+ARG STORES=
+COPY requirements/stores.txt requirements/
 COPY --from=wheel /wheels /wheels
+RUN [ -z "$STORES" ] || pip --python /opt/tensorgate/bin/python install --quiet --no-compile --only-binary :all: \
+    --constraint requirements/stores.txt "$(echo /wheels/*.whl)[$STORES]"
 COPY deploy/image /build
 RUN pip --python /opt/tensorgate/bin/python install --quiet --no-deps --no-compile /wheels/*.whl \
     && sh trim.sh /opt/tensorgate && TF_CPP_MIN_LOG_LEVEL=3 /opt/tensorgate/bin/python bytecode.py \
-    pictures series_files service tensorgate training --without fsspec oras \
-    --late tensorflow keras matplotlib.pyplot sklearn.datasets sklearn.svm pandas \
+    pictures series_files service tensorgate training --without fsspec s3fs gcsfs adlfs oras \
+    --late s3fs gcsfs adlfs oras.client tensorflow keras matplotlib.pyplot sklearn.datasets sklearn.svm pandas \
     opentelemetry.exporter.otlp.proto.grpc.trace_exporter opentelemetry.exporter.otlp.proto.http.trace_exporter
 
 # What both images have in common, but for their environments.

@@ -66,16 +66,29 @@ def named(manifests: list[Manifest], kind: str, name: str) -> Manifest:
     return found
 
 
-def workloads(manifests: list[Manifest]) -> list[Manifest]:
-    """Returns what makes pods."""
-    return of_kind(manifests, "Deployment", "Job")
+def with_loader(overlay: str) -> list[Manifest]:
+    """Returns the resources of an overlay, and those that are beside them while models are put onto the volume."""
+    return rendered(overlay) + read("loader.yaml")
+
+
+def pods(manifests: list[Manifest]) -> list[tuple[str, Manifest]]:
+    """Returns the pods that will be, as the templates of who makes them, with the names of those."""
+    made_by = of_kind(manifests, "Deployment", "Job")
+    found = [(workload["metadata"]["name"], workload["spec"]["template"]) for workload in made_by]
+    return found + [(pod["metadata"]["name"], pod) for pod in of_kind(manifests, "Pod")]
+
+
+def of_pod(pod: Manifest) -> list[Manifest]:
+    """Returns the containers of a pod, with those that are started before the others and go on beside them."""
+    spec = pod["spec"]
+    return spec.get("initContainers", []) + spec["containers"]
 
 
 def containers(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
     """Yields the containers of all pods, with the names of who makes those."""
-    for workload in workloads(manifests):
-        for container in workload["spec"]["template"]["spec"]["containers"]:
-            yield workload["metadata"]["name"], container
+    for name, pod in pods(manifests):
+        for container in of_pod(pod):
+            yield name, container
 
 
 def settings(manifests: list[Manifest], container: Manifest) -> dict[str, str]:

@@ -12,16 +12,22 @@ rm -f numpy/_core/_simd.* numpy/_core/_*_tests.*
 rm -rf tensorflow/include clang numpy/_core/include numpy/distutils
 # What the gateway, which only carries arrays and messages, never loads.
 [ -d scipy ] || rm -rf numpy/f2py numpy/random numpy/fft numpy/ma numpy/polynomial numpy/testing pydantic/v1 \
-  google/api google/type google/longrunning google/logging google/cloud google/gapic grpc/framework
+  grpc/framework
 # Training, which needs TensorFlow; what is for other loops, other servers, WebSockets, tests and type checkers.
-[ -d scipy ] || rm -rf training idna pydantic/mypy.py h2corn/_supervisor.py h2corn/_reload.py starlette/testclient.py \
+[ -d scipy ] || rm -rf training pydantic/mypy.py h2corn/_supervisor.py h2corn/_reload.py starlette/testclient.py \
   anyio/_backends/_trio.py click/testing.py numpy/lib/recfunctions.py uvicorn/protocols/websockets/ws*_impl.py \
   uvicorn/protocols/websockets/websockets_*impl.py uvicorn/protocols/http/zttp_*.py \
   uvicorn/protocols/http/h11_*.py h11 h11-*.dist-info pydantic/experimental/pipeline.py pydantic/color.py \
   google/protobuf/testdata google/protobuf/compiler numpy/_pyinstaller numpy/doc
 [ -d scipy ] || [ -n "${TRACING:-}" ] || rm -rf opentelemetry opentelemetry_*
 # Its traces go out over gRPC alone, which every collector takes: HTTP needs packages as large as all the others of it.
-[ -d scipy ] || rm -rf requests* urllib3* certifi* charset_normalizer* opentelemetry/exporter/otlp/proto/http
+[ -d scipy ] || rm -rf opentelemetry/exporter/otlp/proto/http
+# What stores are asked with, and traces over HTTP would be.
+[ -d scipy ] || [ -n "${STORES:-}" ] || rm -rf requests* urllib3* certifi* charset_normalizer* idna \
+  google/api google/type google/longrunning google/logging google/cloud google/gapic
+# Of all services of Amazon, the store, and those that know who asks it.
+[ ! -d botocore ] || find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sts ! -name 'sso*' \
+  ! -name signin -exec rm -rf {} +
 # Pillow reads PNG, JPEG, GIF and BMP here; it does without what other formats and fonts need.
 find PIL -name '*ImagePlugin.py' ! -name Bmp\* ! -name Gif\* ! -name Jpeg\* ! -name Mpo\* ! -name Png\* ! -name Tiff\* -delete
 rm -f PIL/_imagingmath.* PIL/_imagingmorph.* PIL/_avif.* PIL/_webp.* PIL/_imagingcms.* PIL/_imagingtk.*

@@ -25,8 +25,11 @@ spec:
 """
 _FORMS = {
     "embedded": (),
+    "stores": ("stores",),
     "tensorflow-serving": ("tensorflow-serving",),
     "tensorflow-serving-gpu": ("tensorflow-serving", "gpu"),
+    "cells": ("tensorflow-serving", "cells"),
+    "cells-gpu": ("tensorflow-serving", "gpu", "cells"),
 }
 _PARTS = {
     "monitoring": ".Values.monitoring",
@@ -62,7 +65,8 @@ _VALUES = (
 )
 """What the chart's values stand in the place of: a pattern, of which the first group stays, and the expression."""
 _GIVEN = "{{ merge (deepCopy .Values.settings) (fromYaml `%s`) | toYaml | indent 2 }}\n"
-_SUM = '        checksum/settings: {{ printf "%s %s" .Chart.Version (toYaml .Values.settings) | sha256sum }}\n'
+_SUM = '        checksum/settings: {{ printf "%s %s" .Chart.Version (toYaml .Values.settings) | sha256sum }}'
+_RESOURCES = "{{ mergeOverwrite (fromYaml `%s`) .Values.resources.%s | toYaml | indent 10 }}\n"
 
 
 def prometheus_rule() -> str:
@@ -104,22 +108,76 @@ def _template(manifests: str) -> str:
     text = re.sub(_HASHED, r"\1", text)
     for pattern, value in _VALUES:
         text = re.sub(pattern, rf"\g<1>{value}", text, flags=re.MULTILINE)
-    return "---\n".join(map(_special, text.split("---\n")))
+    return "---\n".join(map(_with_blocks, text.split("---\n")))
 
 
-def _special(document: str) -> str:
-    """Makes the claim one that may be there already, and puts an operator's settings over those of the gateways."""
-    if "kind: PersistentVolumeClaim\n" in document:
-        return f"{{{{- if .Values.models.create }}}}\n{document}{{{{- end }}}}\n"
+def _with_blocks(document: str) -> str:
+    """Returns a resource with what whole blocks of it depend on values for."""
+    kind = re.search(r"^kind: (\w+)$", document, re.MULTILINE)
+    return document if kind is None else _BLOCKS.get(kind[1], str)(document)
+
+
+def _after(line: str, document: str, *blocks: str) -> str:
+    """Returns the document with blocks after the first such line, if it has one."""
+    return document.replace(f"\n{line}\n", "\n".join((f"\n{line}", *blocks, "")), 1)
+
+
+def _block(value: str, indent: int, key: str = "") -> str:
+    """Returns what a value has, a list or a mapping, by itself or below a key; nothing where it has nothing."""
+    head = f"\n{' ' * indent}{key}:" if key else ""
+    depth = indent + 2 if key else indent
+    return f"{{{{- with .Values.{value} }}}}{head}\n{{{{ toYaml . | indent {depth} }}}}\n{{{{- end }}}}"
+
+
+def _claim(document: str) -> str:
+    """Makes the claim one that may be there already, and of a class."""
+    of_class = "{{- with .Values.models.storageClassName }}\n  storageClassName: {{ . }}\n{{- end }}"
+    return f"{{{{- if .Values.models.create }}}}\n{_after('spec:', document, of_class)}{{{{- end }}}}\n"
+
+
+def _account(document: str) -> str:
+    """Gives the account of all pods its annotations, and the secrets that images are pulled with."""
+    document = _after("metadata:", document, _block("serviceAccountAnnotations", 2, "annotations"))
+    return _after("kind: ServiceAccount", document, _block("imagePullSecrets", 0, "imagePullSecrets"))
+
+
+def _settings(document: str) -> str:
+    """Puts an operator's settings over those of the gateways."""
     if "\n  name: tensorgate\n" not in document:
         return document
-    if "kind: Deployment\n" in document:
-        return document.replace("      annotations:\n", "      annotations:\n" + _SUM)
-    if "kind: ConfigMap\n" in document:
-        given, rest = document.removeprefix("apiVersion: v1\ndata:\n").split("kind: ConfigMap\n")
-        defaults = re.sub("^  ", "", given, flags=re.MULTILINE)
-        return "apiVersion: v1\ndata:\n" + _GIVEN % defaults + "kind: ConfigMap\n" + rest
-    return document
+    given, rest = document.removeprefix("apiVersion: v1\ndata:\n").split("kind: ConfigMap\n")
+    return "apiVersion: v1\ndata:\n" + _GIVEN % _outdented(given, 2) + "kind: ConfigMap\n" + rest
+
+
+def _pods(document: str) -> str:
+    """Lets an operator say where pods run, what they may take, and what gateways are given beside their settings."""
+    names = ["gateway", "tensorflowServing"]
+    if "\n  name: tensorgate\n" not in document:
+        names = names[1:]
+    else:
+        document = _after("      annotations:", document, _SUM)
+        document = _after("            name: tensorgate", document, _block("extraEnvFrom", 8))
+        document = _after("        volumeMounts:", document, _block("extraVolumeMounts", 8))
+        document = _after("      volumes:", document, _block("extraVolumes", 6))
+    own, tolerations = "      automountServiceAccountToken: false", f"tolerations.{names[0]}"
+    document = _after(own, document, _block(f"nodeSelector.{names[0]}", 6, "nodeSelector"))
+    if "\n      tolerations:\n" in document:
+        document = _after("      tolerations:", document, _block(tolerations, 6))
+    else:
+        document = _after(own, document, _block(tolerations, 6, "tolerations"))
+    containers = iter(names)
+    return re.sub(
+        r"(?<=\n        resources:\n)((?: {10}.*\n)+)",
+        lambda found: _RESOURCES % (_outdented(found[1], 10), next(containers)),
+        document,
+    )
+
+
+def _outdented(text: str, by: int) -> str:
+    return re.sub(f"^ {{{by}}}", "", text, flags=re.MULTILINE)
+
+
+_BLOCKS = {"PersistentVolumeClaim": _claim, "ServiceAccount": _account, "ConfigMap": _settings, "Deployment": _pods}
 
 
 def main(arguments: list[str]) -> int:

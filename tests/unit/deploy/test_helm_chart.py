@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.kubernetes import OVERLAYS, Manifest, helm, named, of_kind, rendered
+from tests.kubernetes import OVERLAYS, Manifest, helm, named, of_kind, of_pod, rendered
 from tests.processes import ROOT
 
 CHART = ROOT / "deploy" / "helm" / "tensorgate"
@@ -20,8 +20,10 @@ HASHED = re.compile(r"\b(tensorgate|tfserving)-[a-z0-9]{10}\b")
 
 @cache
 def templated(*values: str) -> list[Manifest]:
-    """Returns what Helm makes of the chart with these values."""
-    options = [option for value in values for option in ("--set", value)]
+    """Returns what Helm makes of the chart with these values, in JSON where that is what follows the first `=`."""
+    options = [
+        option for value in values for option in ("--set-json" if "={" in value or "=[" in value else "--set", value)
+    ]
     command = [helm(), "template", "any-name", str(CHART), "--namespace", "tensorgate", *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
@@ -56,6 +58,7 @@ def test_values_take_the_place_of_what_stands_there() -> None:
     made = templated(
         *("form=tensorflow-serving", "images.gateway=here/gateway:1", "images.tensorflowServing=here/serving:2"),
         *("replicas.gateway=5", "replicas.tensorflowServing=4", "models.size=1Ti", "models.accessMode=ReadOnlyMany"),
+        "models.storageClassName=nfs",
     )
     gateway, replicas = (named(made, "Deployment", name) for name in ("tensorgate", "tensorflow-serving"))
     assert [each["spec"]["replicas"] for each in (gateway, replicas)] == [5, 4]
@@ -63,6 +66,55 @@ def test_values_take_the_place_of_what_stands_there() -> None:
     assert images == ["here/gateway:1", "here/serving:2"]
     claim = named(made, "PersistentVolumeClaim", "tensorgate-models")["spec"]
     assert (claim["accessModes"], claim["resources"]["requests"]["storage"]) == (["ReadOnlyMany"], "1Ti")
+    assert claim["storageClassName"] == "nfs"
+    assert "storageClassName" not in named(templated(), "PersistentVolumeClaim", "tensorgate-models")["spec"]
+
+
+def pod_of(manifests: list[Manifest], name: str) -> Manifest:
+    spec: Manifest = named(manifests, "Deployment", name)["spec"]["template"]["spec"]
+    return spec
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_pods_run_where_they_are_to_and_may_take_what_they_are_to(form: str) -> None:
+    values: dict[str, Any] = {
+        "resources": {"limits": {"memory": "3Gi"}},
+        "nodeSelector": {"pool": "one"},
+        "tolerations": [{"key": "mine", "operator": "Exists"}],
+    }
+    plain = templated(f"form={form}")
+    for of, name in (("gateway", "gateway"), ("tensorflowServing", "tfserving")):
+        made = templated(f"form={form}", *(f"{key}.{of}={json.dumps(value)}" for key, value in values.items()))
+        for deployment in of_kind(made, "Deployment"):
+            before, pod = (pod_of(each, deployment["metadata"]["name"]) for each in (plain, made))
+            mine = pod["containers"][0]["name"] == name
+            assert pod.get("nodeSelector") == (values["nodeSelector"] if mine else None)
+            assert pod.get("tolerations", []) == [*values["tolerations"] * mine, *before.get("tolerations", ())]
+            for old, new in zip(of_pod({"spec": before}), of_pod({"spec": pod}), strict=True):
+                limits = old["resources"]["limits"] | ({"memory": "3Gi"} if new["name"] == name else {})
+                assert new["resources"] == old["resources"] | {"limits": limits}
+
+
+def test_all_pods_pull_images_with_the_secrets() -> None:
+    secrets, role = [{"name": "registry"}], {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/models"}
+    made = templated(f"imagePullSecrets={json.dumps(secrets)}", f"serviceAccountAnnotations={json.dumps(role)}")
+    account = named(made, "ServiceAccount", "tensorgate")
+    assert (account["imagePullSecrets"], account["metadata"]["annotations"]) == (secrets, role)
+    assert pod_of(made, "tensorgate")["serviceAccountName"] == "tensorgate"
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_gateways_are_given_secrets_and_files_beside_what_they_have(form: str) -> None:
+    source = {"secretRef": {"name": "store"}}
+    volume, mount = {"name": "keys", "secret": {"secretName": "keys"}}, {"name": "keys", "mountPath": "/keys"}
+    extra = {"extraEnvFrom": [source], "extraVolumes": [volume], "extraVolumeMounts": [mount]}
+    made = templated(f"form={form}", *(f"{name}={json.dumps(value)}" for name, value in extra.items()))
+    before, pod = (pod_of(each, "tensorgate") for each in (templated(f"form={form}"), made))
+    [old], [new] = before["containers"], pod["containers"]
+    assert new["envFrom"] == [*old["envFrom"], source], "the last one counts"
+    assert new["volumeMounts"] == [mount, *old["volumeMounts"]]
+    assert pod["volumes"] == [volume, *before["volumes"]]
+    assert pod.get("initContainers") == before.get("initContainers")
 
 
 def test_a_setting_goes_over_the_charts_own_and_rolls_the_gateways() -> None:

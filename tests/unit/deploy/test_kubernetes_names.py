@@ -9,7 +9,21 @@ import pytest
 from service.app.settings import Settings, load, unknown_variables
 from service.commands.main import main
 from tests.conftest import Served
-from tests.kubernetes import FOLDER, OVERLAYS, containers, made, named, of_kind, read, rendered, settings, workloads
+from tests.kubernetes import (
+    FOLDER,
+    OVERLAYS,
+    Manifest,
+    containers,
+    made,
+    named,
+    of_kind,
+    of_pod,
+    pods,
+    read,
+    rendered,
+    settings,
+    with_loader,
+)
 from tests.processes import ROOT
 from tests.unit.deploy.test_monitoring import metric_names  # noqa: F401  # a fixture
 
@@ -35,45 +49,55 @@ def test_settings_are_what_the_server_takes(overlay: str, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_ports_are_those_of_the_server(overlay: str) -> None:
-    for name, container in containers(rendered(overlay)):
-        if name == "tensorgate":
+    for _, container in containers(rendered(overlay)):
+        if container["name"] == "gateway":
             assert {port["name"]: port["containerPort"] for port in container["ports"]} == DEFAULTS
-        elif name == "tensorflow-serving":
+        elif container["name"] == "tfserving":
             flags = dict(flag.removeprefix("--").split("=", 1) for flag in container["args"])
             ports = {port["name"]: str(port["containerPort"]) for port in container["ports"]}
-            assert ports == {"grpc": flags["port"], "rest": flags["rest_api_port"]}
+            assert ports == {"tfs-grpc": flags["port"], "tfs-rest": flags["rest_api_port"]}
+
+
+def ports_of(manifests: list[Manifest], selector: dict[str, str]) -> dict[str, int]:
+    """Returns the ports, by their names, of the pods that are selected."""
+    [pod] = [pod for _, pod in pods(manifests) if selector.items() <= pod["metadata"]["labels"].items()]
+    ports = [port for container in of_pod(pod) for port in container.get("ports", ())]
+    assert len({port["name"] for port in ports}) == len(ports), "a name is of one port of a pod"
+    return {port["name"]: port["containerPort"] for port in ports}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_services_and_policies_lead_to_ports_that_there_are(overlay: str) -> None:
-    manifests = rendered(overlay)
-    ports = {
-        workload["metadata"]["name"]: {port["name"]: port["containerPort"] for port in container.get("ports", ())}
-        for workload in workloads(manifests)
-        for container in workload["spec"]["template"]["spec"]["containers"]
-    }
+    manifests = with_loader(overlay)
     for service in of_kind(manifests, "Service"):
-        target = ports[service["metadata"]["name"].removesuffix("-pods")]
+        target = ports_of(manifests, service["spec"]["selector"])
         for port in service["spec"]["ports"]:
             assert target[port["targetPort"]] == port["port"]
     for policy in of_kind(manifests, "NetworkPolicy"):
+        target = ports_of(manifests, policy["spec"]["podSelector"]["matchLabels"])
         for way in policy["spec"]["ingress"]:
-            assert {port["port"] for port in way["ports"]} <= set(ports[policy["metadata"]["name"]])
+            assert {port["port"] for port in way["ports"]} <= set(target)
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_gateways_find_their_replicas(overlay: str) -> None:
     manifests = rendered(overlay)
     deployment = named(manifests, "Deployment", "tensorgate")
-    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    *beside, container = of_pod(deployment["spec"]["template"])
     given = settings(manifests, container)
     egress = named(manifests, "NetworkPolicy", "tensorgate")["spec"]["egress"]
     if given.get("TENSORGATE_BACKEND") != "tfserving":
         assert image(container) == "tensorgate-full"
-        assert egress == []
+        from_a_store = "TENSORGATE_MODELS" in given
+        assert {port["port"] for way in egress for port in way["ports"]} == ({53, 443} if from_a_store else set())
         return
     assert image(container) == "tensorgate", "TensorFlow is not needed"
     host, _, port = given["TENSORGATE_TFSERVING_ADDRESSES"].removeprefix("dns:///").partition(":")
+    if host == "127.0.0.1":
+        assert int(port) in {each["containerPort"] for each in beside[0]["ports"]}
+        assert egress == []
+        return
+    assert not beside
     service = named(manifests, "Service", host)
     assert service["spec"]["clusterIP"] == "None", "its name is to stand for each replica"
     assert int(port) in {each["port"] for each in service["spec"]["ports"]}
@@ -86,16 +110,15 @@ def test_the_gateways_find_their_replicas(overlay: str) -> None:
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_files_of_tensorflow_serving_are_mounted(overlay: str) -> None:
     manifests = rendered(overlay)
-    for deployment in of_kind(manifests, "Deployment"):
-        if deployment["metadata"]["name"] != "tensorflow-serving":
+    for _, pod in pods(manifests):
+        container = of_pod(pod)[0]
+        if container["name"] != "tfserving":
             continue
-        pod = deployment["spec"]["template"]["spec"]
-        [container] = pod["containers"]
         flags = dict(flag.removeprefix("--").split("=", 1) for flag in container["args"])
         files = {name: Path(flag).name for name, flag in flags.items() if flag.startswith("/etc/tfserving/")}
         assert set(files) == {"monitoring_config_file"}
         assert "enable_batching" not in flags, "it would merge requests without knowing whether rows are independent"
-        [volume] = [each["configMap"] for each in pod["volumes"] if "configMap" in each]
+        [volume] = [each["configMap"] for each in pod["spec"]["volumes"] if "configMap" in each]
         data = named(manifests, "ConfigMap", volume["name"])["data"]
         assert set(data) == set(files.values())
         assert ("nvidia.com/gpu" in container["resources"]["limits"]) == container["image"].endswith("-gpu")

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.kubernetes import OVERLAYS, Manifest, containers, named, of_kind, rendered, settings, workloads
+from tests.kubernetes import OVERLAYS, Manifest, containers, named, of_kind, of_pod, rendered, settings, with_loader
+from tests.kubernetes import pods as pods_of
 
 pytestmark = pytest.mark.parametrize("overlay", OVERLAYS)
 _SECONDS_FOR_THE_END = 15
@@ -16,7 +17,7 @@ def matches(selector: dict[str, str], labels: dict[str, str]) -> bool:
 
 
 def pods(overlay: str) -> list[Manifest]:
-    return [workload["spec"]["template"] for workload in workloads(rendered(overlay))]
+    return [pod for _, pod in pods_of(with_loader(overlay))]
 
 
 def test_pods_have_no_rights(overlay: str) -> None:
@@ -35,7 +36,7 @@ def test_pods_have_no_rights(overlay: str) -> None:
 
 
 def test_containers_have_no_rights(overlay: str) -> None:
-    for name, container in containers(rendered(overlay)):
+    for name, container in containers(with_loader(overlay)):
         context = container["securityContext"]
         assert context["readOnlyRootFilesystem"] is True, name
         assert context["allowPrivilegeEscalation"] is False, name
@@ -43,7 +44,7 @@ def test_containers_have_no_rights(overlay: str) -> None:
 
 
 def test_containers_are_held_short_but_not_slowed_down(overlay: str) -> None:
-    for name, container in containers(rendered(overlay)):
+    for name, container in containers(with_loader(overlay)):
         requests, limits = (container["resources"][part] for part in ("requests", "limits"))
         assert {"cpu", "memory", "ephemeral-storage"} <= set(requests), name
         assert {"memory", "ephemeral-storage"} <= set(limits), name
@@ -51,7 +52,7 @@ def test_containers_are_held_short_but_not_slowed_down(overlay: str) -> None:
 
 
 def test_images_have_a_release(overlay: str) -> None:
-    for name, container in containers(rendered(overlay)):
+    for name, container in containers(with_loader(overlay)):
         image, _, tag = container["image"].rpartition(":")
         assert (image and tag != "latest") or overlay == "quick-start", f"{name}: {container['image']}"
         assert container["imagePullPolicy"] == "IfNotPresent"
@@ -60,11 +61,11 @@ def test_images_have_a_release(overlay: str) -> None:
 def test_what_is_written_goes_to_places_that_are_bounded(overlay: str) -> None:
     for pod in pods(overlay):
         volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
-        for container in pod["spec"]["containers"]:
+        for container in of_pod(pod):
             for mount in container["volumeMounts"]:
-                writable = not mount.get("readOnly")
-                if writable and container["name"] != "train":
-                    assert volumes[mount["name"]]["emptyDir"]["sizeLimit"], mount
+                volume = volumes[mount["name"]]
+                if not mount.get("readOnly") and container["name"] not in {"train", "loader"}:
+                    assert volume["emptyDir"]["sizeLimit"], mount
 
 
 def test_no_variable_of_a_service_looks_like_a_setting(overlay: str) -> None:
@@ -72,7 +73,7 @@ def test_no_variable_of_a_service_looks_like_a_setting(overlay: str) -> None:
 
 
 def test_labels_select_what_they_should_and_nothing_else(overlay: str) -> None:
-    manifests = rendered(overlay)
+    manifests = with_loader(overlay)
     labels = [pod["metadata"]["labels"] for pod in pods(overlay)]
     selectors = [(each, each["spec"]["selector"]) for each in of_kind(manifests, "Service")]
     kinds = ("Deployment", "PodDisruptionBudget")
@@ -86,12 +87,13 @@ def test_labels_select_what_they_should_and_nothing_else(overlay: str) -> None:
     services = [each["metadata"]["labels"] for each in of_kind(manifests, "Service")]
     for monitor in of_kind(manifests, "ServiceMonitor"):
         found = [each for each in services if matches(monitor["spec"]["selector"]["matchLabels"], each)]
-        expected = 0 if "serving" in monitor["metadata"]["name"] and overlay == "embedded" else 1
+        job = monitor["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"]
+        expected = any(container["name"] == job for _, container in containers(manifests))
         assert len(found) == expected, "each pod is scraped once"
 
 
 def test_every_pod_has_a_network_policy_both_ways(overlay: str) -> None:
-    policies = of_kind(rendered(overlay), "NetworkPolicy")
+    policies = of_kind(with_loader(overlay), "NetworkPolicy")
     for pod in pods(overlay):
         [policy] = [
             each for each in policies if matches(each["spec"]["podSelector"]["matchLabels"], pod["metadata"]["labels"])
@@ -116,22 +118,24 @@ def test_what_serves_is_spread_and_evicted_one_by_one(overlay: str) -> None:
 
 
 def test_updates_take_no_gateway_away_before_another_is_ready(overlay: str) -> None:
-    strategy = named(rendered(overlay), "Deployment", "tensorgate")["spec"]["strategy"]
-    assert strategy["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    deployment = named(rendered(overlay), "Deployment", "tensorgate")["spec"]
+    limits = [container["resources"]["limits"] for container in of_pod(deployment["template"])]
+    surge = not any("nvidia.com/gpu" in each for each in limits)  # there is no GPU for one pod more
+    assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": int(surge), "maxUnavailable": int(not surge)}
 
 
 def test_probes_tell_what_starts_and_what_is_busy_from_what_is_dead(overlay: str) -> None:
     for deployment in of_kind(rendered(overlay), "Deployment"):
-        [container] = deployment["spec"]["template"]["spec"]["containers"]
-        start, ready, live = (container[f"{name}Probe"] for name in ("startup", "readiness", "liveness"))
-        assert start["periodSeconds"] * start["failureThreshold"] <= deployment["spec"]["progressDeadlineSeconds"]
-        assert start["periodSeconds"] * start["failureThreshold"] >= 600, "models take long to load"
-        assert live["periodSeconds"] * live["failureThreshold"] >= 60, "busy is not dead"
-        assert ready["periodSeconds"] * ready["failureThreshold"] <= 15
-        for probe in (start, ready, live):
-            assert probe.get("timeoutSeconds", 1) <= probe["periodSeconds"]
-        if deployment["metadata"]["name"] == "tensorgate":
-            assert ready["httpGet"]["path"] != live["httpGet"]["path"], "what is not ready is not restarted for it"
+        for container in of_pod(deployment["spec"]["template"]):
+            start, ready, live = (container[f"{name}Probe"] for name in ("startup", "readiness", "liveness"))
+            assert start["periodSeconds"] * start["failureThreshold"] <= deployment["spec"]["progressDeadlineSeconds"]
+            assert start["periodSeconds"] * start["failureThreshold"] >= 600, "models take long to load"
+            assert live["periodSeconds"] * live["failureThreshold"] >= 60, "busy is not dead"
+            assert ready["periodSeconds"] * ready["failureThreshold"] <= 15
+            for probe in (start, ready, live):
+                assert probe.get("timeoutSeconds", 1) <= probe["periodSeconds"]
+            if container["name"] == "gateway":
+                assert ready["httpGet"]["path"] != live["httpGet"]["path"], "what is not ready is not restarted for it"
 
 
 def test_the_drain_ends_before_the_kill(overlay: str) -> None:
@@ -165,3 +169,16 @@ def test_only_one_says_how_many_gateways_there_are(overlay: str) -> None:
         assert (target["kind"], target["name"]) == ("Deployment", "tensorgate")
         least = scaler["spec"].get("minReplicas") or scaler["spec"]["minReplicaCount"]
         assert least >= 2, "one may be updated while the other serves"
+
+
+def test_a_cell_is_a_gateway_with_a_tensorflow_serving_of_its_own(overlay: str) -> None:
+    spec = named(rendered(overlay), "Deployment", "tensorgate")["spec"]["template"]["spec"]
+    assert ("initContainers" in spec) == overlay.startswith("cells")
+    for container in spec.get("initContainers", ()):
+        replicas = rendered(overlay.replace("cells", "tensorflow-serving"))
+        alone = named(replicas, "Deployment", "tensorflow-serving")["spec"]["template"]["spec"]
+        [copied] = alone["containers"]
+        changed = {"restartPolicy": "Always"}  # it starts before the gateway, and ends after it
+        assert container == {key: value for key, value in copied.items() if key != "lifecycle"} | changed
+        assert spec["tolerations"] == alone["tolerations"]
+        assert [each["metadata"]["name"] for each in of_kind(rendered(overlay), "Deployment")] == ["tensorgate"]

@@ -9,7 +9,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from tests.kubernetes import FOLDER, OVERLAYS, Manifest, kubectl, of_kind, read, rendered
+from tests.kubernetes import FOLDER, OVERLAYS, Manifest, kubectl, of_kind, read, rendered, with_loader
 from tests.processes import ROOT
 
 RELEASES = ["1.30", "1.31", "1.32", "1.33", "1.34", "1.35", "1.36", "1.37"]
@@ -37,7 +37,7 @@ def identity(manifest: Manifest) -> str:
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_kubernetes_takes_it(overlay: str, release: str) -> None:
-    for manifest in rendered(overlay):
+    for manifest in with_loader(overlay):
         if manifest["kind"] not in CUSTOM:
             kubernetes_validate.validate(manifest, release, strict=True)
 
@@ -52,7 +52,7 @@ def test_a_mistake_would_be_found() -> None:
 
 def test_no_two_resources_have_a_name() -> None:
     for overlay in OVERLAYS:
-        names = [identity(manifest) for manifest in rendered(overlay)]
+        names = [identity(manifest) for manifest in with_loader(overlay)]
         assert len(names) == len(set(names))
 
 
