@@ -1,6 +1,7 @@
 """What the gateway's container is: small, without root's rights, and with nothing in it that may be changed."""
 
 import json
+import os
 import re
 import subprocess
 from datetime import datetime
@@ -9,7 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.compose.system import ComposeSystem, image_bytes
+from tests.compose.system import BUILD_SECONDS, ComposeSystem, engine_missing, image_bytes
+from tests.object_store import URL, object_store
+from tests.processes import ROOT
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(2700)]  # the images may be built, and the models trained
 _MAX_BYTES = 250e6
@@ -62,7 +65,7 @@ def test_it_may_change_nothing(gateway: str) -> None:
     assert re.search(r"^NoNewPrivs:\s+1$", status, re.MULTILINE)
 
 
-@pytest.mark.parametrize("module", ["tensorflow", "pip", "setuptools", "opentelemetry", "jwt"])
+@pytest.mark.parametrize("module", ["tensorflow", "pip", "setuptools", "opentelemetry", "jwt", "fsspec", "oras"])
 def test_it_does_not_have(module: str, gateway: str) -> None:
     done = execute(gateway, "python", "-c", f"import {module}")
     assert f"No module named '{module}'" in done.stderr
@@ -81,3 +84,21 @@ def test_bytecode_of_all_that_it_runs_is_in_it(gateway: str) -> None:
         "print(len(files) > 100, [file for file in files if not pathlib.Path(file).exists()])"
     )
     assert execute(gateway, "python", "-c", program).stdout.strip() == "True []"
+
+
+def test_an_image_that_is_built_with_stores_pulls_from_them() -> None:
+    if reason := engine_missing():
+        pytest.skip(reason)
+    image = "tensorgate-stores-test"
+    build = ["docker", "build", "--quiet", "--target", "gateway", "--build-arg", "STORES=s3,gcs,azure,oci"]
+    subprocess.run([*build, "--tag", image, str(ROOT)], check=True, capture_output=True, timeout=BUILD_SECONDS)
+    run = ["docker", "run", "--rm", "--network", "host", "--read-only", "--tmpfs", "/tmp"]  # noqa: S108
+    every = "import s3fs, gcsfs, adlfs, oras.client"
+    subprocess.run([*run, "--entrypoint", "python", image, "-c", every], check=True, timeout=60)
+    with object_store() as store:
+        store.put("digits", 3, {"saved_model.pb": b"a graph", "variables/variables.index": b"weights"})
+        variables = [f"--env={name}" for name in os.environ if name.startswith("AWS_")]
+        pull = [*run, *variables, image, "models", "pull", URL, "/tmp/models"]  # noqa: S108
+        done = subprocess.run(pull, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "digits" in done.stdout
