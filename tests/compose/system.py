@@ -45,6 +45,7 @@ class ComposeSystem:
         files: Of Compose.
 
     Attributes:
+        variables: Likewise, with those that it has by itself.
         rest: Base URL of a gateway's REST API: of the first port, where there is a range of them.
         grpc: Address of a gateway's gRPC API, likewise.
         prometheus: Base URL.
@@ -53,7 +54,7 @@ class ComposeSystem:
     def __init__(self, project: str, variables: Mapping[str, str] | None = None, files: Sequence[str] = FILES) -> None:
         self._project = project
         self._files = files
-        self._variables = {
+        self.variables = {
             **_IMAGES,
             "COMPOSE_PROFILES": "cpu",
             "PUBLISHED_REST_PORT": str(free_port()),
@@ -74,7 +75,7 @@ class ComposeSystem:
         done = subprocess.run(
             self._command(*arguments),
             cwd=ROOT,
-            env=os.environ | self._variables,
+            env=os.environ | self.variables,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -94,7 +95,7 @@ class ComposeSystem:
         with subprocess.Popen(
             self._command(*arguments),
             cwd=ROOT,
-            env=os.environ | self._variables,
+            env=os.environ | self.variables,
             stdin=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         ) as process:
@@ -118,7 +119,7 @@ class ComposeSystem:
         return self.compose("ps", "--all", "--quiet", service).split()
 
     def _first_port(self, variable: str) -> str:
-        return self._variables[variable].partition("-")[0]
+        return self.variables[variable].partition("-")[0]
 
     def _command(self, *arguments: str) -> list[str]:
         files = [option for file in self._files for option in ("--file", file)]

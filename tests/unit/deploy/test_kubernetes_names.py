@@ -232,3 +232,16 @@ def test_jobs_are_called_as_the_rules_have_them() -> None:
     jobs = {monitor["spec"]["selector"]["matchLabels"][monitor["spec"]["jobLabel"]] for monitor in monitors}
     rules = (FOLDER / "components/monitoring/rules.yaml").read_text("utf-8")
     assert jobs == set(re.findall(r'job="(\w+)"', rules)) == {"gateway", "tfserving"}
+
+
+@pytest.mark.parametrize("overlay", [overlay for overlay in OVERLAYS if overlay != "stores"])
+def test_gateways_may_write_a_list_of_their_own_as_the_documentation_has_it(overlay: str, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "rollouts.md").read_text("utf-8")
+    [patches] = [block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "configMapGenerator" in block]
+    here = os.path.relpath(FOLDER / "overlays" / overlay, tmp_path.resolve())
+    (tmp_path / "kustomization.yaml").write_text(f"resources: [{here}]\nnamespace: tensorgate\n{patches}")
+    [container] = [each for _, each in containers(made(tmp_path)) if each["name"] == "gateway"]
+    file = Path(settings(made(tmp_path), container)["TENSORGATE_MODEL_CONFIG_FILE"])
+    [mount] = [each for each in container["volumeMounts"] if each["mountPath"] == str(file.parent)]
+    assert not mount.get("readOnly")
+    assert mount["name"] == "models"
