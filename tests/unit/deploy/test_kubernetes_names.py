@@ -213,17 +213,46 @@ def test_autoscalers_look_at_metrics_that_there_are(metric_names: set[str]) -> N
     assert advanced["horizontalPodAutoscalerConfig"]["behavior"] == scaler["spec"]["behavior"]
 
 
-def test_an_overlay_of_ones_own_is_as_the_documentation_has_it(tmp_path: Path) -> None:
+def overlay_of(component: str, folder: Path) -> list[Manifest]:
+    """Returns what is made of the documented overlay with a component."""
     text = (ROOT / "docs" / "kubernetes.md").read_text("utf-8")
-    [overlay] = [block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "configMapGenerator" in block]
-    here = os.path.relpath(FOLDER, tmp_path.resolve())
-    (tmp_path / "kustomization.yaml").write_text(overlay.replace("tensorgate/deploy/kubernetes", here))
-    manifests = made(tmp_path)
+    [overlay] = [block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if f"/{component}]" in block]
+    here = os.path.relpath(FOLDER, folder.resolve())
+    (folder / "kustomization.yaml").write_text(overlay.replace("tensorgate/deploy/kubernetes", here))
+    manifests = made(folder)
     assert {manifest["metadata"].get("namespace") for manifest in manifests} == {"models"}
+    return manifests
+
+
+def test_an_overlay_of_ones_own_is_as_the_documentation_has_it(tmp_path: Path) -> None:
+    manifests = overlay_of("tensorflow-serving", tmp_path)
     [container] = [each for name, each in containers(manifests) if name == "tensorgate"]
     given = settings(manifests, container)
     assert (given["TENSORGATE_MAX_REQUEST_ROWS"], given["TENSORGATE_BACKEND"]) == ("1024", "tfserving")
     assert container["image"] == "registry.example.com/tensorgate:0.1.0"
+
+
+def test_an_overlay_of_a_store_is_as_the_documentation_has_it(tmp_path: Path) -> None:
+    [container] = [each for _, each in containers(overlay_of("stores", tmp_path))]
+    config_map, secret = container["envFrom"]
+    assert secret == {"secretRef": {"name": "store"}}
+    assert "configMapRef" in config_map
+    assert container["image"] == "registry.example.com/tensorgate-full:0.1.0"
+
+
+def test_the_loader_is_used_as_the_documentation_has_it(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / "kubernetes.md").read_text("utf-8")
+    [pod] = of_kind(read("loader.yaml"), "Pod")
+    [mount] = [each for each in pod["spec"]["containers"][0]["volumeMounts"] if each["mountPath"] != "/tmp"]  # noqa: S108
+    assert mount == {"name": "models", "mountPath": "/models"}
+    commands = re.findall(rf"kubectl exec {pod['metadata']['name']} -- tensorgate (.*)", text)
+    assert commands
+    for command in commands:
+        name, *options = command.split()
+        with pytest.raises(SystemExit):
+            main([name, "--help"])
+        help_text = capsys.readouterr().out
+        assert all(option in help_text for option in options if option.startswith("--"))
 
 
 def test_jobs_are_called_as_the_rules_have_them() -> None:

@@ -66,3 +66,18 @@ def test_the_unit_waits_for_the_drain_and_for_the_models() -> None:
     assert f"{PROGRAM} probe" in directives["ExecStartPost"]
     assert directives["ExecReload"].endswith("-HUP $MAINPID")
     assert directives["RestartPreventExitStatus"] == "2"
+
+
+def test_the_unit_may_write_where_it_does_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    directives = dict(re.findall(r"^(\w+)=(.*)$", UNIT.read_text("utf-8"), re.MULTILINE))
+    assert directives["ProtectSystem"] == "strict"
+    name, _, value = directives["Environment"].partition("=")
+    monkeypatch.setenv(name, value.replace("%C", "/var/cache"))
+    cache = load({"models": "s3://bucket/models"}, SAMPLE).models_folder
+    assert Path("/var/cache", directives["CacheDirectory"]) in cache.parents
+    text = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    section = text.partition("## On a host without")[2].partition("\n## ")[0]
+    assert f"/var/lib/{directives['StateDirectory']}/models.config" in section
+    documentation = Path(directives["Documentation"].removeprefix("file:"))
+    assert f"{documentation.parent} docs/*.md" in section
+    assert (ROOT / "docs" / documentation.name).exists()
