@@ -80,8 +80,7 @@ def pods(manifests: list[Manifest]) -> list[tuple[str, Manifest]]:
 
 def of_pod(pod: Manifest) -> list[Manifest]:
     """Returns the containers of a pod, with those that are started before the others and go on beside them."""
-    spec = pod["spec"]
-    return spec.get("initContainers", []) + spec["containers"]
+    return [*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"]]
 
 
 def containers(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
