@@ -35,6 +35,11 @@ class Deadline:
         """Returns the seconds that are left; negative when the deadline has passed."""
         return self.at - time.monotonic()
 
+    @property
+    def has_passed(self) -> bool:
+        """Whether it has passed, as far as timers can tell: they cancel what is held to it up to that much early."""
+        return self.remaining() <= _RESOLUTION_SECONDS
+
     def enforced(self) -> "_Enforced":
         """Returns what cancels its body when the deadline passes, and does not begin it when that has happened already.
 

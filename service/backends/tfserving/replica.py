@@ -150,7 +150,7 @@ class Replica:
             if not task_is_cancelled():
                 code = ErrorKind.BACKEND_UNAVAILABLE
                 raise EjectedError from None
-            if deadline.remaining() <= 0:
+            if deadline.has_passed:
                 code = ErrorKind.TIMEOUT
                 failure = Failure(deadline.timeout(), faulty=True)
                 self._record_failure(failure, time.perf_counter() - began, replaceable=replaceable)

@@ -44,3 +44,9 @@ async def test_one_that_comes_after_all_others_have_passed_is_held_to() -> None:
     await _wait(0.02, ended)
     await _wait(0.03, ended)
     assert ended == [0.02, 0.03]
+
+
+def test_what_a_timer_may_cancel_has_passed() -> None:
+    assert Deadline.after(0.0005).has_passed
+    assert Deadline.after(-1).has_passed
+    assert not Deadline.after(10).has_passed
