@@ -163,12 +163,15 @@ class HeldBytes:
             self.admit()
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def close(self, *error: object) -> None:
+        """Gives everything back, and takes nothing more."""
         with self._total.lock:
             self._closed = True
             self._count(-self.taken)
         if self._has_place and self._what is not None:
             self._admission.leave(self._what, self._client)
+
+    __exit__ = close
 
     def admit(self) -> None:
         """Takes the place.
@@ -216,6 +219,14 @@ class HeldBytes:
         """Gives some back before the end."""
         with self._total.lock:
             self._count(-size)
+
+    def part(self, size: int) -> "HeldBytes":
+        """Returns what holds so many of its bytes from now on, and more, and is closed by itself."""
+        part = HeldBytes(self._admission, self._total, None, self._client, later=False)
+        with self._total.lock:
+            self.taken -= size
+            part.taken = size
+        return part
 
     def _check_share(self, size: int, free: int) -> None:
         bounds, held = self._total.bounds, self._total.clients[self._client]

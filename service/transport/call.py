@@ -107,7 +107,7 @@ class Calls:
                 code = ErrorKind.NOT_READY
                 call.detail = "the server went down before the answer was there"
                 return refuse(GatewayError(code, call.detail), call)
-            code = ErrorKind.TIMEOUT if call.deadline.remaining() <= 0 else ErrorKind.CANCELLED
+            code = ErrorKind.TIMEOUT if call.deadline.has_passed else ErrorKind.CANCELLED
             call.detail = "the client went away"
             raise
         except Exception as raised:
@@ -138,7 +138,7 @@ async def _authenticate(call: Call, authenticator: Authenticator) -> None:
         raise GatewayError(ErrorKind.FORBIDDEN, text)
 
 
-async def answered_again(answer: Callable[[], Awaitable[OutT]], call: Call) -> OutT:
+async def answered_again(answer: Callable[[], Awaitable[OutT]], call: Call, held: HeldBytes) -> OutT:
     """Returns the answer; where the version that the request was resolved to has left, that of a second try.
 
     A request that named no version is then answered by the next one, and one that did is told that it is gone. Where
@@ -146,13 +146,15 @@ async def answered_again(answer: Callable[[], Awaitable[OutT]], call: Call) -> O
 
     Args:
         answer: Resolves the request and answers it; may be called several times.
-        call: That it is part of.
+        call: The call that it answers.
+        held: Gets back what a try has taken before the next one takes it again.
 
     Raises:
         Exception: What ``answer`` raises, and what `Call.load` does.
     """
     awaited: Residence | None = None
     is_outdated = False
+    before = held.taken
     for _ in range(_MOST_TRIES):  # out here, so that the errors of one try do not refer to those of another
         if awaited is not None:
             await call.load(awaited)
@@ -164,6 +166,7 @@ async def answered_again(answer: Callable[[], Awaitable[OutT]], call: Call) -> O
             is_outdated, awaited = True, None
         except StandbyError as standby:
             awaited = standby.residence
+        held.give_back(held.taken - before)
     text = f"its version left memory {_MOST_TRIES} times while the request waited"
     raise GatewayError(ErrorKind.NOT_READY, text)
 

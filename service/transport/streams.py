@@ -10,11 +10,15 @@ from service.core import call as calls
 from service.core.admission import HeldBytes
 from service.core.call import Call
 from service.core.deadline import Deadline
+from service.core.offload import INLINE_BYTES
 from service.core.tracing import Tracer
 from service.errors import OK, ErrorKind, GatewayError, as_gateway_error
 from service.seam.method import StreamMethod
 from service.transport.call import Report, answered_again
 from service.transport.weighing import Weighing
+
+_UNCOUNTED = 4 * 1024
+"""Bytes of an answer up to which it is not counted while it waits to be sent; beyond `INLINE_BYTES` the engine does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,37 +52,42 @@ class OrderedStreams:
             messages: Of the client; their bytes have been counted.
             method: Answers each of them.
             stream: The call of the stream.
-            held: Gives back the bytes of messages that are answered.
+            held: Has the bytes of the messages; those of each are given back when its answer is sent.
 
         Raises:
             GatewayError: After the answers to all messages that were taken: NOT_READY when the server is going down,
                 TIMEOUT when no more come; what was raised where the next message should have come from.
         """
-        sizes: deque[int] = deque()
+        parts: deque[HeldBytes] = deque()
         works = _Works(self.window, self.idle_timeout)
 
-        async def parsed() -> AsyncIterator[tuple[Any, int]]:
+        async def parsed() -> AsyncIterator[tuple[Any, int, HeldBytes]]:
             async for message in messages:
-                cost = await self.weighing.hold(message, method.message, held)
+                part = held.part(len(message))
+                parts.append(part)
+                await self.weighing.hold(message, method.message, part)
                 request = method.message.parse(message)
-                sizes.append(len(message) + cost)
                 stream.size += len(message)
-                yield request, len(message)
+                yield request, len(message), part
 
-        works.take(parsed(), lambda given: self._work(given[0], given[1], method, stream))
+        works.take(parsed(), lambda given: self._work(given[0], given[1], given[2], method, stream))
         drained = asyncio.create_task(self.draining.wait())
         drained.add_done_callback(lambda task: None if task.cancelled() else works.end(_going_down()))
         try:
             while ready := await works.next():
                 yield ready
                 for _ in ready:
-                    held.give_back(sizes.popleft())
+                    parts.popleft().close()
                 works.leave(len(ready))
         finally:
             drained.cancel()
             works.close()
+            for part in parts:
+                part.close()
 
-    async def _work(self, request: Any, size: int, method: StreamMethod[Any, Any], stream: Call) -> bytes:
+    async def _work(
+        self, request: Any, size: int, held: HeldBytes, method: StreamMethod[Any, Any], stream: Call
+    ) -> bytes:
         call = Call(
             protocol=stream.protocol,
             method=f"{stream.method}/message",
@@ -90,6 +99,7 @@ class OrderedStreams:
             identity=stream.identity,
             client=stream.client,
             peer=stream.peer,
+            hold=held.take,
         )
         if self.tracer is not None and stream.trace is not None:
             self.tracer.begin_message(call, stream.trace)
@@ -97,10 +107,12 @@ class OrderedStreams:
         code: str = OK
         try:
             with call.deadline.enforced():
-                response = await answered_again(lambda: method.message.handle(request, call), call)
+                response = await answered_again(lambda: method.message.handle(request, call), call, held)
                 with call.phase("encode"):
                     answer = method.message.serialize(response)
                 call.answered = len(answer)
+                if _UNCOUNTED < len(answer) <= INLINE_BYTES:  # it may wait for the client to read those before it
+                    held.take(len(answer))
                 return answer
         except asyncio.CancelledError:
             code = ErrorKind.CANCELLED
@@ -108,6 +120,7 @@ class OrderedStreams:
         except Exception as raised:
             error = as_gateway_error(raised)
             code, call.detail = error.kind, error.message
+            held.close()
             # The frames in its traceback refer to the request, and to the error itself.
             return method.message.serialize(method.failed(request, error.with_traceback(None), call))
         finally:

@@ -24,8 +24,8 @@ class Weighing:
 
     max_fields: int
 
-    async def hold(self, data: bytes, method: Method[bytes, Any, Any, bytes], held: HeldBytes) -> int:
-        """Counts what a message holds once it is parsed, where it is worth it; returns how much that is.
+    async def hold(self, data: bytes, method: Method[bytes, Any, Any, bytes], held: HeldBytes) -> None:
+        """Counts what a message holds once it is parsed, where it is worth it.
 
         Args:
             data: The message.
@@ -36,13 +36,12 @@ class Weighing:
             GatewayError: TOO_LARGE when it has too many fields, or OVERLOADED.
         """
         if method.cost is None or not held.must_weigh(len(data)):
-            return 0
+            return
         try:
             cost = method.cost(data, min(_FIELDS_AT_ONCE, self.max_fields))
         except TooManyFieldsError:
             cost = await asyncio.to_thread(self._cost, data, method.cost)
         held.take(cost)
-        return cost
 
     def _cost(self, data: bytes, cost: Callable[[bytes, int], int]) -> int:
         try:

@@ -72,6 +72,22 @@ async def test_a_stream_whose_answers_nobody_reads_is_read_no_further_and_let_go
 
 
 @pytest.mark.parametrize("grpc_server", SERVERS)
+async def test_answers_of_a_stream_count_while_nobody_reads_them(grpc_server: str) -> None:
+    window, answer = 8, 4 * 100_000
+    async with (
+        serving(grpc_server=grpc_server, stream_window=window) as served,
+        connected(served.runtime.grpc_port) as client,
+    ):
+        client.credits = False
+        feeding = asyncio.create_task(feed(client, infer(100_000)))
+        admission = served.runtime.admission
+        # More than the requests: the answers' tensors, and what is made of them.
+        await until(lambda: admission.bytes_held() > 3 * window * answer, seconds=SECONDS)
+        feeding.cancel()
+    await until(lambda: admission.bytes_held() == 0)
+
+
+@pytest.mark.parametrize("grpc_server", SERVERS)
 async def test_an_upload_that_nobody_reads_leaves_room_for_the_others_of_its_connection(grpc_server: str) -> None:
     async with (
         serving(grpc_server=grpc_server, stream_window=1) as served,

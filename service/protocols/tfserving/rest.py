@@ -15,7 +15,7 @@ from service.codecs.json_tensor import TEXT_BYTES
 from service.core.bounds import InputBounds
 from service.core.call import Call
 from service.core.engine import Engine
-from service.core.model_version import ModelRef
+from service.core.model_version import ModelRef, ModelVersion
 from service.core.offload import INLINE_BYTES, offloaded
 from service.core.rights import Access
 from service.core.tensors import Tensor, byte_size
@@ -107,13 +107,14 @@ class TfServingRest:
         """Answers predict, classify and regress."""
         wanted = _reference(request)
         self._engine.attribute(wanted.name, call)
+        found = self._found(wanted, call)
         data = await self._body(request, call)
         with call.phase("decode"):
             document = await offloaded(len(data), lambda: self._document(data, call, arrays=verb == "predict"))
             signature_name = signature_name_of(document)
         if verb == "predict":
-            return HttpResponse(await self._predict(wanted, signature_name, document, len(data), call))
-        return HttpResponse(await self._labelled(verb, wanted, signature_name, (document, len(data)), call))
+            return HttpResponse(await self._predict(found, signature_name, document, len(data), call))
+        return HttpResponse(await self._labelled(verb, found, signature_name, (document, len(data)), call))
 
     async def status(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers with the states of a model's versions."""
@@ -124,6 +125,17 @@ class TfServingRest:
         version = resolve(self._engine, _reference(request), call)
         metadata = {SIGNATURE_DEF: _dict(signature_map(version))}
         return HttpResponse(orjson.dumps({"model_spec": _dict(model_spec(version)), "metadata": metadata}))
+
+    def _found(self, wanted: ModelRef, call: Call) -> ModelVersion | GatewayError:
+        """Returns the version that is to answer, or why there is none: upstream says so after it has read the body.
+
+        Raises:
+            StandbyError: It is not in memory, and nothing is unpacked before it is.
+        """
+        try:
+            return resolve(self._engine, wanted, call)
+        except GatewayError as error:
+            return error.with_traceback(None)
 
     async def _body(self, request: HttpRequest, call: Call) -> bytes:
         """Returns the body; upstream knows gzip, ignores other encodings, and takes what is damaged for nothing."""
@@ -146,9 +158,15 @@ class TfServingRest:
             raise invalid_input(violation, kind=ErrorKind.MALFORMED).reworded(f"JSON Parse error: {error}") from None
 
     async def _predict(
-        self, wanted: ModelRef, signature_name: str, document: dict[str, Any], size: int, call: Call
+        self,
+        version: ModelVersion | GatewayError,
+        signature_name: str,
+        document: dict[str, Any],
+        size: int,
+        call: Call,
     ) -> bytes:
-        version = resolve(self._engine, wanted, call)
+        if isinstance(version, GatewayError):
+            raise version
         signature = signature_named(self._engine, version, signature_name, _NO_SIGNATURE)
         with call.phase("decode"):
             body = await offloaded(size, lambda: predict_body(document, signature, bounds=self._bounds))
@@ -167,13 +185,19 @@ class TfServingRest:
             return await offloaded(size, lambda: write(outputs))
 
     async def _labelled(
-        self, verb: str, wanted: ModelRef, signature_name: str, body: tuple[dict[str, Any], int], call: Call
+        self,
+        verb: str,
+        version: ModelVersion | GatewayError,
+        signature_name: str,
+        body: tuple[dict[str, Any], int],
+        call: Call,
     ) -> bytes:
         document, size = body
         with call.phase("decode"):
             check_examples(document)
             examples = await offloaded(size, lambda: self._examples(document, call))
-        version = resolve(self._engine, wanted, call)
+        if isinstance(version, GatewayError):
+            raise version
         if verb == "classify":
             signature = classify_signature(self._engine, version, signature_name)
             return classifications_json(await classify(self._engine, version, signature, examples, call))

@@ -188,7 +188,7 @@ class GrpcCalls:
             request = method.parse(data)
             call.spent("decode", begun)
             del data
-            response = await answered_again(lambda: method.handle(request, call), call)
+            response = await answered_again(lambda: method.handle(request, call), call, held)
             begun = perf_counter()
             answer = method.serialize(response)
             call.spent("encode", begun)

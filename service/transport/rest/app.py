@@ -98,7 +98,7 @@ class RestApp:
             held.admit()
             call.size = len(body)
             request = HttpRequest(params, scope["query_string"], scope["headers"], body)
-            answer = await answered_again(lambda: route.handle(request, call), call)
+            answer = await answered_again(lambda: route.handle(request, call), call, held)
             call.status, call.answered = answer.status, len(answer.body)
             return answer
 

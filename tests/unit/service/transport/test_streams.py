@@ -19,7 +19,13 @@ Answered = tuple[int, str]
 
 
 class Streamed:
-    """One stream of numbers: 1 fails, 2 never ends, the others are answered."""
+    """One stream of numbers: 1 fails, 2 never ends, the others are answered.
+
+    Attributes:
+        holds: Bytes that each number makes the server hold.
+        calls: Those that were begun, by number.
+        admission: Counts the bytes.
+    """
 
     def __init__(self, *numbers: int, idle_timeout: float = 60, window: int = 8) -> None:
         self.numbers = numbers
@@ -28,6 +34,9 @@ class Streamed:
         self.draining = asyncio.Event()
         self.source_error: Exception | None = None
         self.stays_open = False
+        self.holds: dict[int, int] = {}
+        self.calls: dict[int, Call] = {}
+        self.admission = Admission(requests=1, streams=1, request_bytes=10_000)
         self._streams = OrderedStreams(
             window, 60, idle_timeout, self.draining, lambda _, code: self.reported.append(code), Weighing(1000)
         )
@@ -44,7 +53,7 @@ class Streamed:
         )
         method = StreamMethod(message, failed or (lambda number, error, _: (number, error.kind)))
         call = Call("grpc", "Stream", "id", Deadline.after(60))
-        with Admission(requests=1, streams=1, request_bytes=100).admitted() as held:
+        with self.admission.admitted() as held:
             batches = self._streams.answers(self._messages(held), method, call, held)
             async with aclosing(batches):
                 async for ready in batches:
@@ -64,12 +73,14 @@ class Streamed:
 
     async def _answer(self, number: int, call: Call) -> Answered:
         self.begun.append(number)
+        self.calls[number] = call
+        call.hold(self.holds.get(number, 0))
         await asyncio.sleep(0)
         if number == 1:
             raise GatewayError(ErrorKind.INVALID_INPUT, "1 is no number")
         if number == 2:
             await asyncio.Event().wait()
-        return number, call.method
+        return number, call.method * (500 if number == 6 else 1)
 
 
 async def collected(answers: AsyncIterator[Answered]) -> tuple[list[Answered], Any]:
@@ -108,6 +119,49 @@ async def test_what_is_raised_in_place_of_an_answer_ends_it_and_all_that_is_left
     assert (len(got), ended_by) == (1, ErrorKind.INVALID_INPUT)
     await until(lambda: len(stream.reported) == 4)
     assert stream.reported.count(ErrorKind.CANCELLED) == 1
+
+
+async def test_what_a_message_makes_the_server_hold_counts_until_its_answer_is_sent() -> None:
+    stream = Streamed(5, 7, 2)
+    stream.holds = {5: 400, 7: 30}
+    answers: Any = stream.answers()
+    assert (await anext(answers))[0] == 5
+    await until(lambda: stream.begun == [5, 7, 2])
+    assert stream.admission.bytes_held() == 3 + 430
+    assert (await anext(answers))[0] == 7
+    assert stream.admission.bytes_held() in {2 + 30, 3 + 430}  # they may have been ready together
+    await answers.aclose()
+    assert stream.admission.bytes_held() == 0
+
+
+async def test_a_message_that_failed_holds_nothing_and_takes_nothing_more() -> None:
+    stream = Streamed(2, 1)
+    stream.holds = {1: 400}
+    answers: Any = stream.answers()
+    waiting = asyncio.ensure_future(anext(answers))
+    await until(lambda: stream.reported == [ErrorKind.INVALID_INPUT])
+    assert stream.admission.bytes_held() == 1
+    with pytest.raises(GatewayError, match="over"):
+        stream.calls[1].hold(1)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert stream.admission.bytes_held() == 0
+
+
+async def test_a_message_that_makes_the_server_hold_too_much_is_refused_alone() -> None:
+    stream = Streamed(5, 7)
+    stream.holds = {5: 9_999}
+    assert await collected(stream.answers()) == ([(5, "overloaded"), (7, "Stream/message")], None)
+
+
+async def test_long_answers_count_while_they_wait_to_be_sent() -> None:
+    stream = Streamed(2, 6)
+    answers: Any = stream.answers()
+    waiting = asyncio.ensure_future(anext(answers))
+    await until(lambda: stream.reported == [OK])
+    assert stream.admission.bytes_held() > 5_000
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
 
 
 async def test_it_ends_when_it_is_idle_but_not_before() -> None:
