@@ -210,6 +210,7 @@ async def test_the_requests_timeout_ends_it() -> None:
         response = await served.rest.post(DOUBLE, json={"inputs": [X], "parameters": {"timeout": 50_000}})
         assert (response.status_code, rest_outcome(response).code) == (504, "timeout")
         await until(lambda: served.backend.cancelled == 1)
+        assert await served.metric("tensorgate_rejected_total", reason="short_deadline") == 1
 
 
 async def test_a_timeout_of_null_is_none(served: Served) -> None:

@@ -194,6 +194,7 @@ async def test_the_requests_timeout_ends_it() -> None:
         status, outcome = await refused(served, "ModelInfer", request)
         assert (status, outcome.code) == (grpc.StatusCode.DEADLINE_EXCEEDED, "timeout")
         await until(lambda: served.backend.cancelled == 1)
+        assert await served.metric("tensorgate_rejected_total", reason="short_deadline") == 1
 
 
 async def test_a_large_message_is_read_on_a_thread(served: Served) -> None:

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 from service.core.bounds import InputBounds
 from service.core.call import Call
 from service.core.offload import offloaded
+from service.core.residence import StandbyError
 from service.core.rights import Access
 from service.core.tensors import byte_size
 from service.errors import ErrorKind, GatewayError
 from service.protocols.open_inference.errors import CODES
 from service.protocols.open_inference.grpc_messages import decode_request, encode_response, parameters_of
 from service.protocols.open_inference.inference import Inference
+from service.protocols.open_inference.messages import apply_timeout
 from service.protocols.open_inference.models import ServedModels
 from service.seam.grpc import GrpcService, Handle, method_of, stream_of
 from service.wire import open_inference_pb2 as pb
@@ -122,7 +124,11 @@ class OpenInferenceGrpc:
 
     async def _infer(self, request: pb.ModelInferRequest, response: pb.ModelInferResponse, call: Call) -> None:
         """Runs a request and writes the answer into the response."""
-        version = self._models.resolve(request.model_name, request.model_version, call)
+        try:
+            version = self._models.resolve(request.model_name, request.model_version, call)
+        except StandbyError:
+            apply_timeout(parameters_of(request.parameters, bounds=self._bounds), call)  # loading is part of it
+            raise
         begun = perf_counter()
         message = await offloaded(call.size, lambda: decode_request(request, bounds=self._bounds))
         call.spent("decode", begun)

@@ -8,7 +8,7 @@ from service.core.model_version import ModelVersion
 from service.core.tensors import Tensor
 from service.errors import GatewayError
 from service.protocols.open_inference.errors import with_datatypes
-from service.protocols.open_inference.messages import InferMessage, wanted_deadline, wanted_signature
+from service.protocols.open_inference.messages import InferMessage, apply_timeout, wanted_signature
 from service.protocols.open_inference.models import ServedModels
 
 
@@ -33,16 +33,16 @@ class Inference:
         Raises:
             GatewayError: What `Engine.infer` raises; INVALID_INPUT for parameters that make no sense.
         """
-        deadline = wanted_deadline(message.parameters, call)
+        has_timeout = apply_timeout(message.parameters, call)
         signature = self._models.signature(version, wanted_signature(message.parameters))
         wanted = tuple(output.name for output in message.outputs)
         try:
             request = self._engine.request(version, signature, message.inputs, wanted, call=call)
         except GatewayError as error:
             raise with_datatypes(error) from None
-        if deadline is None:
-            outputs = await self._engine.infer(request, call)
-        else:
-            with deadline.enforced():
+        if has_timeout:
+            with call.deadline.enforced():
                 outputs = await self._engine.infer(request, call)
+        else:
+            outputs = await self._engine.infer(request, call)
         return outputs if wanted or len(outputs) == 1 else dict(sorted(outputs.items()))

@@ -120,20 +120,26 @@ def wanted_signature(parameters: Parameters) -> str | None:
     return name
 
 
-def wanted_deadline(parameters: Parameters, call: Call) -> Deadline | None:
-    """Returns the deadline of a request that has a timeout of its own, if that is sooner than the call's.
+def apply_timeout(parameters: Parameters, call: Call) -> bool:
+    """Gives the call the deadline that its request asks for, where that is sooner; returns whether it asks for one.
+
+    The time runs from the beginning of the call, however often the request is tried.
 
     Raises:
         GatewayError: INVALID_INPUT.
     """
     timeout = parameters.get(TIMEOUT)
     if timeout is None:
-        return None
+        return False
     if type(timeout) is not int or timeout not in _INT64:
         expected = "a whole number of microseconds, of 64 bits"
         raise invalid_input(Violation(f"parameters.{TIMEOUT}", expected, shown(timeout)))
-    deadline = Deadline.after(timeout / _MICROSECONDS)
-    return deadline if timeout and deadline.at < call.deadline.at else None
+    if not timeout:
+        return False
+    deadline = Deadline.after(timeout / _MICROSECONDS, sooner=call.elapsed())
+    if deadline.at < call.deadline.at:
+        call.deadline = deadline
+    return True
 
 
 def _refuse_shared_memory(parameters: Parameters, where: str) -> None:
