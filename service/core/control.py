@@ -41,7 +41,7 @@ class ModelControl:
         rollouts: Those that configurations declare; by default of this alone.
 
     Attributes:
-        is_followed: Whether what is served is what the operator said last, and no client changed it since.
+        is_followed: Whether what is served is what the operator last asked for, unchanged by any client.
     """
 
     def __init__(
@@ -84,8 +84,11 @@ class ModelControl:
                     check_label(draft, config.name, label, target, draft.stored)
             self._rollouts.configure(draft, configs)
 
-        self.is_followed = False
-        await self._run_exclusively(lambda: backend.reload(configs, accept), ends_with_caller=True)
+        async def change() -> None:
+            await backend.reload(configs, accept)
+            self.is_followed = False
+
+        await self._run_exclusively(change, ends_with_caller=True)
 
     async def follow(self, configs: Sequence[ModelConfig]) -> None:
         """Serves these models and no others, on the operator's word; labels may wait for their versions.
@@ -94,10 +97,12 @@ class ModelControl:
             GatewayError: NOT_SUPPORTED.
         """
         backend = self._controllable()
-        await self._run_exclusively(
-            lambda: backend.reload(configs, lambda draft: self._rollouts.configure(draft, configs))
-        )
-        self.is_followed = True
+
+        async def change() -> None:
+            await backend.reload(configs, lambda draft: self._rollouts.configure(draft, configs))
+            self.is_followed = True
+
+        await self._run_exclusively(change)
 
     def direct(self, configs: Sequence[ModelConfig]) -> None:
         """Has requests go where the configurations say, on the operator's word, where the models are what is served."""
@@ -157,11 +162,11 @@ class ModelControl:
 
         async def change() -> None:
             await backend.load(name)
+            self.is_followed = False
             if not is_available(self._catalog, name):
                 reason = reason_of(self._catalog, name)
                 raise GatewayError(ErrorKind.LOAD_FAILED, f"failed to load {shown(name)}: {reason}")
 
-        self.is_followed = False
         await self._run_exclusively(change)
 
     async def unload(self, name: str) -> None:
@@ -171,8 +176,12 @@ class ModelControl:
             GatewayError: FORBIDDEN, NOT_SUPPORTED or MODEL_NOT_FOUND.
         """
         backend = self._permitted()
-        self.is_followed = False
-        await self._run_exclusively(lambda: backend.unload(name))
+
+        async def change() -> None:
+            await backend.unload(name)
+            self.is_followed = False
+
+        await self._run_exclusively(change)
 
     async def _run_exclusively(
         self, change: Callable[[], Coroutine[Any, Any, None]], *, ends_with_caller: bool = False

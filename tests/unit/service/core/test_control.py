@@ -294,3 +294,48 @@ async def test_folders_are_followed_on_a_thread(monkeypatch: pytest.MonkeyPatch)
     await control.reload([config()])
     assert threads
     assert threading.main_thread() not in threads
+
+
+async def test_a_change_that_is_refused_leaves_the_operators_models_followed() -> None:
+    control, _, backend = await started(config(labels={"stable": 1}))
+    backend.damaged = {("other", 1), ("other", 2)}
+    for doing in (
+        control.load("nope"),
+        control.unload("nope"),
+        control.reload([config("other")]),
+        control.reload([config(labels={"stable": 9})]),
+    ):
+        await refused(doing)
+        assert control.is_followed
+    control, _, _ = await started(backend=FakeBackend())
+    await refused(control.load("shades"))
+    assert control.is_followed
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda control: control.load("shades"),
+        lambda control: control.unload("shades"),
+        lambda control: control.reload([config("other")]),
+    ],
+)
+async def test_a_clients_change_is_known_until_the_operators_next_one(
+    change: Callable[[ModelControl], Coroutine[Any, Any, None]],
+) -> None:
+    control, _, _ = await started(config())
+    await change(control)
+    assert not control.is_followed
+    await control.follow([config()])
+    assert control.is_followed
+
+
+async def test_a_clients_change_that_waits_for_the_operators_comes_after_it() -> None:
+    control, catalog, backend = await started(config())
+    following = await begun(backend, control.follow([config(), config("other")]))
+    unloading = asyncio.create_task(control.unload("other"))
+    await asyncio.sleep(0)
+    backend.loading.set()
+    await asyncio.gather(following, unloading)
+    assert states(catalog, "other") == {2: "END", 1: "END"}
+    assert not control.is_followed
