@@ -18,7 +18,7 @@ import numpy as np
 
 from service.core.batch_policy import BatchPolicies, BatchPolicy
 from service.core.call import Call
-from service.core.fair_queue import FairQueue, Turns
+from service.core.fair_queue import FairQueue, RoundRobin
 from service.core.merging import MergedRuns, Outputs, QueuedRequest, has_row_for_each, signature_key
 from service.core.model_version import ModelVersion
 from service.core.ports import Backend
@@ -91,7 +91,7 @@ class Batcher:
         self._policies = policies
         self._replicas = replicas
         self._queues: dict[Hashable, _Queue] = {}
-        self._turns = Turns()
+        self._turns = RoundRobin()
         self._running = 0
         self._bounds = QueueBounds(limits.max_client_share)
         self._tasks: set[asyncio.Task[None]] = set()

@@ -89,7 +89,7 @@ def _cost(queued: QueuedRequest) -> int:
     return queued.request.rows or 1
 
 
-class Turns:
+class RoundRobin:
     """Whose queue is next: clients take turns, and so do each client's queues.
 
     A client that fills many queues, by many shapes or with requests that are not merged, has one turn for them all.

@@ -16,7 +16,7 @@ from service.backends.tfserving.health_checks import CheckOptions, HealthChecker
 from service.backends.tfserving.pool import Pool
 from service.backends.tfserving.probes import fetch_signatures
 from service.backends.tfserving.replica import Key, Replica
-from service.backends.tfserving.served import ServedVersions
+from service.backends.tfserving.served import ReplicaCatalog
 from service.core.catalog import Catalog
 from service.core.deadline import Deadline
 from service.core.model_config import ModelConfig
@@ -63,7 +63,7 @@ class TfServingBackend:
             observer=options.observer,
             refresh=self._refresh,
         )
-        self._served = ServedVersions(replicas=self._pool.replicas.values, describe=self._describe)
+        self._served = ReplicaCatalog(replicas=self._pool.replicas.values, describe=self._describe)
         self._checkers: dict[str, HealthChecker] = {}
         self._draining: set[asyncio.Task[None]] = set()
         self._resolving: asyncio.Task[None] | None = None

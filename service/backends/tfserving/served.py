@@ -27,7 +27,7 @@ _BY_LIFE = (State.AVAILABLE, State.LOADING, State.START, State.UNLOADING, State.
 _NO_REPLICA = "no replica that serves it answers"
 
 
-class ServedVersions:
+class ReplicaCatalog:
     """Keeps a catalog in step with what the replicas report.
 
     Args:

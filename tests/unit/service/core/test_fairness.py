@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from service.core.batch_policy import BatchPolicy
 from service.core.client_share import leaves_room
 from service.core.deadline import NO_DEADLINE
-from service.core.fair_queue import FairQueue, Turns
+from service.core.fair_queue import FairQueue, RoundRobin
 from service.core.merging import QueuedRequest
 from service.core.model_version import ModelVersion
 from service.core.queue_bounds import QueueBounds, Waiting
@@ -234,7 +234,7 @@ def test_a_small_request_that_is_given_up_does_not_carry_a_large_one() -> None:
 
 
 def test_turns_go_round_clients_and_their_queues_that_can_run() -> None:
-    turns = Turns()
+    turns = RoundRobin()
     for key in ("x", "y", "z"):
         turns.add("a", key)
     turns.add("b", "y")
