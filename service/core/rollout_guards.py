@@ -47,14 +47,14 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was seen since a step began.
+    """What the guards judge by.
 
     Attributes:
-        stable: Of the stable version.
-        canary: Of the new one.
+        stable: Requests to the stable version since the step began, or before it.
+        canary: Requests to the new version since the step began.
         stable_drift: How each statistic of the stable version's reference stands; none where it is not watched.
         canary_drift: Likewise.
-        compared: Answers that were compared.
+        compared: Answers that were compared since the shadow was declared.
     """
 
     stable: VersionCounts
@@ -82,7 +82,7 @@ def findings(guards: Guards, seen: Seen, *, before_the_last: bool) -> list[Findi
 
     Args:
         guards: Those of the rollout.
-        seen: What was seen since the step began.
+        seen: What they judge by.
         before_the_last: Whether the next step is the last one, before which drift must have been judged.
     """
     found = [_requests(guards, seen), _errors(guards, seen), _latency(guards, seen), _changes(guards, seen)]

@@ -38,7 +38,7 @@ class RolloutWatch:
         rollout: As the model configuration has it.
         drift_of: Returns how the statistics of a version of a model stand.
         broken: Returns what clients of the stable version would miss in the canary; empty for nothing.
-        compared: Returns what was compared of the canary's answers since the step began.
+        compared: Returns what was compared of the canary's answers since its shadow was declared.
         clock: Returns seconds since 1970.
 
     Attributes:
@@ -138,7 +138,7 @@ class RolloutWatch:
         if self.step == self.rollout.last:
             self.waits = ""
             if now - self._counted_since >= self.rollout.step_seconds:
-                self._count_anew(now)  # what is wrong later is not made up for by what was well before
+                self._count_anew(now)  # earlier successes are not to hide later failures
             return
         self.waits = "; ".join(finding.waits for finding in found if finding.waits)
         if is_over and not self.waits:
@@ -146,7 +146,11 @@ class RolloutWatch:
             self._reach(self.step + 1, due if due <= self._began else now)
 
     def seen(self) -> Seen:
-        """Returns what was seen since the step began; of the stable version before that, where that is more."""
+        """Returns what was seen since the step began.
+
+        Of the stable version, that of an earlier step where too little was seen in this one; of answers that were
+        compared, all.
+        """
         stable = self.counts[self.rollout.stable]
         if stable.requests < self.rollout.guards.min_requests <= self._baseline.requests:
             stable = self._baseline
