@@ -65,13 +65,11 @@ class CircuitBreaker:
         self._open(0.0, reachable=False)
         return True
 
-    def record_probe(self) -> bool:
-        """Records a good answer to a probe; returns whether requests pass again because of it."""
+    def record_probe(self) -> None:
+        """Records a good answer to a probe."""
         self._reachable = True
-        if self.state is not BreakerState.OPEN or self._clock() < self._open_until:
-            return False
-        self.state = BreakerState.HALF_OPEN if self._failures >= _FAILURES else BreakerState.CLOSED
-        return True
+        if self.state is BreakerState.OPEN and self._clock() >= self._open_until:
+            self.state = BreakerState.HALF_OPEN if self._failures >= _FAILURES else BreakerState.CLOSED
 
     def unreachable_seconds(self) -> float:
         """Returns for how long there has been no answer at all; 0 while there are any, good or bad."""

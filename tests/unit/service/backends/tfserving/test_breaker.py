@@ -21,6 +21,11 @@ def state_of(breaker: CircuitBreaker) -> BreakerState:
     return breaker.state
 
 
+def probed(breaker: CircuitBreaker) -> BreakerState:
+    breaker.record_probe()
+    return breaker.state
+
+
 def test_it_opens_after_some_failures_in_a_row_and_only_those() -> None:
     breaker = CircuitBreaker()
     assert failing(breaker) == 10
@@ -38,7 +43,7 @@ def test_a_probe_half_opens_it_once_its_time_is_over_and_it_opens_for_longer_eac
     waits = []
     for _ in range(7):
         began = clock.now
-        while not breaker.record_probe():
+        while probed(breaker) is BreakerState.OPEN:
             clock.now += 0.5
         waits.append(clock.now - began)
         assert state_of(breaker) is BreakerState.HALF_OPEN
@@ -52,12 +57,12 @@ def test_a_success_closes_it_and_forgets_the_past() -> None:
     breaker = CircuitBreaker(clock)
     failing(breaker)
     clock.now += 60
-    assert breaker.record_probe()
+    assert probed(breaker) is BreakerState.HALF_OPEN
     breaker.record_success()
     assert state_of(breaker) is BreakerState.CLOSED
     assert failing(breaker) == 10
     clock.now += 1
-    assert breaker.record_probe()
+    assert probed(breaker) is BreakerState.HALF_OPEN
 
 
 def test_what_cannot_be_reached_is_out_at_once_and_back_with_its_first_answer() -> None:
@@ -68,7 +73,5 @@ def test_what_cannot_be_reached_is_out_at_once_and_back_with_its_first_answer() 
     assert not breaker.record_failure()
     clock.now += 2.5
     assert breaker.unreachable_seconds() == 2.5
-    assert breaker.record_probe()
-    assert not breaker.record_probe()
+    assert probed(breaker) is BreakerState.CLOSED
     assert breaker.unreachable_seconds() == 0
-    assert state_of(breaker) is BreakerState.CLOSED
