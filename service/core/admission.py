@@ -11,7 +11,7 @@ from service.errors import ErrorKind, GatewayError
 _MULTIPLE = 64
 """What parsed messages take at most, in multiples of their bytes."""
 _WEIGHED, _UNWEIGHED = 256 * 1024, 4 * 1024
-"""Bytes of a message beyond which what it holds is always counted; and up to which it never is."""
+"""Size of a message above which what it holds is always counted, and size up to which it never is."""
 
 
 class Admission:
@@ -21,7 +21,7 @@ class Admission:
         requests: How many requests may be in flight at a time.
         streams: How many streams may be open at a time.
         request_bytes: How many bytes of requests may be held at a time.
-        clients: What one client may have of all that, where clients are told apart.
+        clients: What one client may have of all that, where the server tells clients apart.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Admission:
         self._idle.set()
         self.in_flight = {"requests": 0, "streams": 0}
         self.draining = asyncio.Event()
-        """Set from the moment when nothing is admitted any more."""
+        """Set once nothing is admitted any more."""
 
     def admitted(self, what: str | None = "requests", client: str = "", *, later: bool = False) -> "HeldBytes":
         """Returns what holds a place for its body, and counts the bytes that it holds meanwhile.
@@ -44,13 +44,13 @@ class Admission:
 
         Args:
             what: ``requests`` or ``streams``; ``None`` for a probe, which takes no place.
-            client: Whose they are, where clients are told apart; else empty.
+            client: Who takes them, where the server tells clients apart; else empty.
             later: Whether the place is taken by `HeldBytes.admit` only, once there is something to do.
         """
         return HeldBytes(self, self._bytes, what, client, later=later)
 
     def check(self, what: str, client: str = "") -> None:
-        """Looks whether a place is free for a client.
+        """Checks that a place is free for a client.
 
         Raises:
             GatewayError: NOT_READY or OVERLOADED.
@@ -108,8 +108,8 @@ class ClientBounds:
     """What one client may have of what there is for all.
 
     Attributes:
-        share: Of the places, and of the bytes: see `leaves_room`.
-        whole_request: Bytes that a client may hold whatever its share: those of the longest request.
+        share: Its share of the places and of the bytes: see `leaves_room`.
+        whole_request: Bytes that it may hold whatever its share: as many as the longest request has.
     """
 
     share: float = 1.0
@@ -121,10 +121,10 @@ class _Bytes:
     """How many bytes are held, whatever thread counts them.
 
     Attributes:
-        limit: As many as may be.
-        bounds: Of each client.
-        held: Of all requests.
-        clients: Of each client that is told apart from others.
+        limit: The most that may be held.
+        bounds: What one client may have.
+        held: Bytes of all requests.
+        clients: Bytes by client, where the server tells clients apart.
         lock: Held while a count changes.
     """
 
@@ -141,7 +141,7 @@ class HeldBytes:
     Bytes may be counted from several threads. A class, and no generator, as every call passes it.
 
     Attributes:
-        taken: In bytes.
+        taken: How many bytes it holds.
     """
 
     __slots__ = ("_admission", "_client", "_closed", "_has_place", "_later", "_total", "_what", "taken")
@@ -238,7 +238,7 @@ class HeldBytes:
             )
 
     def _count(self, size: int) -> None:
-        """Counts bytes more, or less, while the lock is held."""
+        """Counts so many bytes more, or less; the caller holds the lock."""
         self._total.held += size
         self.taken += size
         if self._client:
@@ -246,7 +246,7 @@ class HeldBytes:
 
 
 def _subtract(counts: Counter[str], client: str, number: int) -> None:
-    """Counts so many less; of a client that has nothing, nothing is kept."""
+    """Counts so many less; a client that has nothing left is forgotten."""
     left = counts[client] - number
     if left:
         counts[client] = left

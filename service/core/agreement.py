@@ -17,8 +17,8 @@ class Agreement:
     """How far two answers agree.
 
     Attributes:
-        rows: That name a class, by which both can be compared; 0 for answers that name none.
-        changed: How many of them name another one.
+        rows: How many rows name a class in both; 0 for answers that name none.
+        changed: How many of these rows name different classes.
         difference: The largest between two numbers, as a part of the larger of both; infinite where an output is
             missing, or has another shape or dtype. 0 for answers without numbers.
     """

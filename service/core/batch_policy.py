@@ -6,7 +6,7 @@ from enum import StrEnum
 from itertools import pairwise
 
 MAX_BATCH_SIZES = 64
-"""As many allowed sizes there may be."""
+"""The most allowed sizes that a signature may have."""
 
 
 class BatchMode(StrEnum):
@@ -96,8 +96,8 @@ class ServingOptions:
 
     Attributes:
         shapes: Which shapes it is given.
-        batching: Of all its signatures.
-        signatures: Of single ones, by name.
+        batching: How requests of all its signatures are merged.
+        signatures: The same for single signatures, by name.
     """
 
     shapes: ShapeMode = ShapeMode.DECLARED
@@ -114,7 +114,7 @@ class ServingOptions:
 
 
 AS_THE_SERVER = ServingOptions()
-"""Of a model of which nothing is said."""
+"""The options of a model for which the operator gives none."""
 
 
 def parse_batch_sizes(text: str) -> tuple[int, ...]:

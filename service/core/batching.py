@@ -34,8 +34,8 @@ class BatchLimits:
 
     Attributes:
         max_batches_in_flight: Runs under way at a time, on each replica of the backend.
-        max_batches_per_model: Of these, runs of requests that could have been merged with each other.
-        max_client_share: Of the places in a queue that one client may have, where clients are told apart.
+        max_batches_per_model: The same, for requests that could have been merged with each other.
+        max_client_share: Share of a queue's places that one client may have, where the server tells clients apart.
     """
 
     max_batches_in_flight: int = 2
@@ -60,7 +60,7 @@ class _Queue:
 
     @property
     def filling(self) -> BatchPolicy | None:
-        """To how many rows runs are filled up; ``None`` for those that are run as they are."""
+        """Says to how many rows runs are filled up; ``None`` where they are run as they are."""
         return self.policy if self.merges else None
 
 
@@ -69,9 +69,9 @@ class Batcher:
 
     Args:
         backend: Runs them.
-        limits: Of runs.
+        limits: How many runs there may be at a time.
         policies: How each signature's requests are merged.
-        budget: Of runs that are repeated.
+        budget: Bounds how many runs are repeated.
         observe: Takes the name and version of the model, the rows and the requests of each run.
         replicas: Returns how many replicas of the backend share the runs of a version, or all runs.
     """

@@ -22,12 +22,12 @@ class InputBounds:
     """The bounds, named as the settings that they come from.
 
     Attributes:
-        max_request_bytes: Of a message, and of what it stands for: values that its shape claims, a context of examples.
+        max_request_bytes: Bytes of a message, and of what it stands for: values that a shape claims, a shared context.
         max_request_rows: Rows of one request.
         max_tensor_elements: Elements of one tensor, whether they came or its shape only claims them.
         max_json_depth: Lists within lists of a JSON document.
         max_json_values: Values of a JSON document, as its commas count them; and lists in it, as its brackets do.
-        max_extended_json_bytes: Of a document that is not plain JSON, such as one with ``NaN`` in it.
+        max_extended_json_bytes: Bytes of a document that is not plain JSON, such as one with ``NaN`` in it.
         max_message_fields: Fields of a message of Protocol Buffers, and of those in it.
         max_name_length: Characters of the name of a model, a label, a signature or a tensor.
     """
@@ -130,7 +130,7 @@ class InputBounds:
         """Refuses a document that is no plain JSON, and too long for a parser that reads more than that.
 
         Args:
-            size: Of the document, in bytes.
+            size: Bytes of the document.
             why: What keeps it from being plain.
 
         Raises:

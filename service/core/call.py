@@ -18,11 +18,11 @@ from service.core.spans import Trace
 from service.core.traffic_split import SESSION
 
 _TELLING_SECONDS = 0.05
-"""Before its deadline, in which a call is told that what it waits for is not loaded yet."""
+"""How long before its deadline a call is told that what it waits for is not loaded yet."""
 
 
 def _hold_nothing(_: int) -> None:
-    """Counts nothing: what is held outside of any limit."""
+    """Counts nothing: for calls outside of any limit."""
 
 
 @dataclass(slots=True)
@@ -36,27 +36,27 @@ class Call:
         deadline: When the answer is no longer wanted.
         model: Name of the model, once the catalog has found it.
         version: Version of the model, once the catalog has found it.
-        asked: Name of the model as the client gave it, cut short, where the catalog has none of it; never a label.
+        asked: The name that the client gave, cut short, where the catalog has no such model; never a metric's label.
         access: What it asks for, as its method or route says.
         identity: Who sends it, once that is known.
-        client: Whose share of queues and places it takes, where clients are told apart; else empty.
+        client: The client whose share it takes, where the server tells clients apart; else empty.
         peer: Host and port of who sent it; or what returns it as text.
-        certificate: What it has shown of itself in the TLS handshake, where it was asked to.
+        certificate: The certificate that the client has shown in the TLS handshake, if it has one.
         detail: What went wrong, for people.
         size: Bytes of the request as it came.
         answered: Bytes of the answer, before any framing.
         rows: How many rows were run.
         messages: How many messages of a stream were answered, each with a call of its own.
         phases: Seconds spent, by phase: load, decode, validate, queue, execute, encode.
-        status: Of the answer: HTTP's or gRPC's, as the protocol has it; 0 while there is none, and for gRPC's OK.
-        trace: Its place in a trace, where it is traced.
+        status: The answer's HTTP or gRPC status; 0 while there is none, and for gRPC's OK.
+        trace: Its place in a trace, if it is traced.
         intervals: Each time that it passed a phase, where spans are made of that: the phase's name, and when it began
             and ended by the performance counter.
         metadata: What the client sent beside its messages or its body, by name; of several of one name, any.
         change: What it is to change, in words, for the audit log.
         lease: What it takes of its client's limits, where there are any.
-        residence: Of the version that it keeps in memory, where versions may leave that.
-        was_split: Whether it is one of those that several versions of a model share.
+        residence: The residence of the version that it keeps in memory, where versions may leave memory.
+        was_split: Whether a split decided which version answers it.
         hold: Counts bytes that the request makes the server hold beyond those that it sent, such as what a compressed
             body unpacks to; raises OVERLOADED where there are too many.
     """
@@ -137,7 +137,7 @@ class Call:
         self._let_go()
 
     def phase(self, name: str) -> "_Phase":
-        """Returns what adds the time that its body takes to the phase of that name."""
+        """Returns a context that adds the time that its body takes to the phase of that name."""
         return _Phase(self, name)
 
     def took(self, name: str, since: float, until: float) -> None:

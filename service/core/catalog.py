@@ -16,11 +16,11 @@ class Catalog:
     """All versions that the backend has reported, by name and number.
 
     Args:
-        needs_all: Whether the server is ready only while each model can answer, and not while any can.
+        needs_all: Whether the server is ready only while all models can answer, rather than any.
 
     Attributes:
         stored: Versions on disk by model, served or not; empty where the backend does not know.
-        unserved: What there is of which no version was found, by the name that it would have: why, and what to do.
+        unserved: What lies there and cannot be served, by the name that it would have: why, and what to do.
     """
 
     def __init__(self, *, needs_all: bool = False) -> None:
@@ -38,7 +38,7 @@ class Catalog:
         self._newest: dict[str, ModelVersion] = {}  # of each model that was requested: the newest available version
 
     def subscribe(self, listener: Listener) -> None:
-        """Has the listener called with each version whose entry changed."""
+        """Calls the listener with each version whose entry changes."""
         self._listeners.append(listener)
 
     def put(self, version: ModelVersion) -> None:
@@ -58,7 +58,7 @@ class Catalog:
             listener(_ended(dropped))
 
     def become(self, draft: "Catalog") -> None:
-        """Takes over all that another catalog says, at once; notifies listeners of each changed version."""
+        """Takes over all entries of another catalog at once; notifies listeners of each changed version."""
         before = self._entries()
         self._models, self._targets, self._options = draft._models, draft._targets, draft._options
         self._shadows, self.stored, self.unserved = draft._shadows, draft.stored, draft.unserved
@@ -87,7 +87,7 @@ class Catalog:
         """Gives the versions of a model these labels, and no others; from the next request on.
 
         Args:
-            name: Of the model.
+            name: The model's.
             targets: What each label stands for; under `UNNAMED`, what requests that name nothing are split among.
         """
         self._targets[name] = dict(targets)
@@ -153,8 +153,8 @@ class Catalog:
         """Returns the error for a model of which there is no version.
 
         Args:
-            name: Of the model.
-            sees: Tells of a name whether who asks may know of the model.
+            name: The model's.
+            sees: Says whether who asks may know of a model, by its name.
         """
         if not self._announced or (name in self._expected and sees(name)):
             text = f"model {shown(name)} is not available: nothing is known of its versions yet"
@@ -267,7 +267,7 @@ class Catalog:
 
 
 def _ended(entry: ModelVersion) -> ModelVersion:
-    """Returns what is told of a version that is gone; it keeps nothing of it."""
+    """Returns the entry of a version that is gone, without what it held."""
     return replace(entry, state=State.END, reference=None, handle=None, residence=None)
 
 

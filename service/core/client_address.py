@@ -4,7 +4,7 @@ import socket
 from collections.abc import Callable
 
 _MAPPED = "::ffff:"
-"""Before an IPv4 address that reached a socket of IPv6."""
+"""The prefix of an IPv4 address that reached an IPv6 socket."""
 
 
 def client_at(peer: tuple[str, int] | Callable[[], str] | None) -> str:

@@ -1,4 +1,4 @@
-"""How much one client may have of what is there for all."""
+"""How much one client may have of what all clients share."""
 
 
 def leaves_room(held: int, free: int, share: float) -> bool:

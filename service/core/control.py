@@ -21,7 +21,7 @@ from service.errors import ErrorKind, GatewayError, Violation, invalid_input, sh
 logger = logging.getLogger(__name__)
 
 _LABEL = re.compile(r"(?!\d+$)[^/:\x00-\x1f\x7f-\x9f]+")
-"""No separators of paths and addresses; and no bare number, which would read as a version elsewhere."""
+"""No separator of paths or addresses, and no bare number, which would read as a version elsewhere."""
 
 NOT_ALLOWED = (
     "clients may not change what is served here (allow_model_control is off, as it is by default; whoever runs the "
@@ -34,7 +34,7 @@ class ModelControl:
 
     Args:
         catalog: The models that there are.
-        backend: What runs them.
+        backend: Runs them.
         allowed: Whether clients may change what is served (``allow_model_control``).
         root: Clients may name folders below this one, and no others.
         bounds: How long a name may be.
@@ -65,9 +65,9 @@ class ModelControl:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def reload(self, configs: Sequence[ModelConfig]) -> None:
-        """Serves these models and no others, on a client's word, once each can answer; else nothing changes.
+        """Serves these models and no others, at a client's request, once each can answer; else nothing changes.
 
-        Nothing does either where the caller gives up before that.
+        Nothing changes either where the caller gives up before that.
 
         Raises:
             GatewayError: FORBIDDEN, NOT_SUPPORTED, INVALID_INPUT when the configurations make no sense, LOAD_FAILED
@@ -91,7 +91,7 @@ class ModelControl:
         await self._run_exclusively(change, ends_with_caller=True)
 
     async def follow(self, configs: Sequence[ModelConfig]) -> None:
-        """Serves these models and no others, on the operator's word; labels may wait for their versions.
+        """Serves these models and no others, at the operator's request; labels may wait for their versions.
 
         Raises:
             GatewayError: NOT_SUPPORTED.
@@ -105,16 +105,16 @@ class ModelControl:
         await self._run_exclusively(change)
 
     def direct(self, configs: Sequence[ModelConfig]) -> None:
-        """Has requests go where the configurations say, on the operator's word, where the models are what is served."""
+        """Sends requests where the operator's configurations say; their models are the ones that are served already."""
         self._rollouts.configure(self._catalog, configs)
 
     async def set_label(self, name: str, label: str, target: Target, *, seen: SeenModels | None = None) -> None:
         """Puts a label on a version, in place of the one that has it, or on several.
 
         Args:
-            name: Of the model.
-            label: To be put on.
-            target: The version that is to have it, or what each of several is to have of it.
+            name: The model's.
+            label: The label to put on.
+            target: The version that gets it, or the versions that share it and how.
             seen: The models as the client may see them; by default all.
 
         Raises:
@@ -136,8 +136,8 @@ class ModelControl:
         """Takes a label away.
 
         Args:
-            name: Of the model.
-            label: To be taken away.
+            name: The model's.
+            label: The label to take away.
             seen: See `set_label`.
 
         Raises:
@@ -153,7 +153,7 @@ class ModelControl:
             self._catalog.set_labels(name, left)
 
     async def load(self, name: str) -> None:
-        """Loads a model, or looks whether there is anything new of it.
+        """Loads a model, or looks for new versions of it.
 
         Raises:
             GatewayError: FORBIDDEN, NOT_SUPPORTED, MODEL_NOT_FOUND, or LOAD_FAILED when no version of it is available.
@@ -243,7 +243,7 @@ class ModelControl:
             raise invalid_input(Violation(where, "an absolute path", shown(str(folder))))
         try:
             is_below = folder.resolve().is_relative_to(self._root)
-        except (ValueError, RuntimeError, OSError):  # a null in it, or links that go round in a circle
+        except (ValueError, RuntimeError, OSError):  # it has a null character, or links that form a circle
             raise invalid_input(Violation(where, "a path that can be followed", shown(str(folder)))) from None
         if not is_below:
             raise GatewayError(ErrorKind.FORBIDDEN, f"{where}: clients may name folders below the models folder only")
@@ -261,6 +261,6 @@ class ModelControl:
 
 
 def _log_failure(task: "asyncio.Task[None]") -> None:
-    """Logs what went wrong in a change for which nobody waits any more."""
+    """Logs why a change failed that nobody waits for any more."""
     if not task.cancelled() and (error := task.exception()) is not None:
         logger.error("a change that was asked for failed, and who asked has gone: %s", error)

@@ -1,4 +1,4 @@
-"""What must be so before models or labels are changed on a client's word."""
+"""What is checked before models or labels are changed at a client's request."""
 
 from collections.abc import Mapping, Sequence
 
@@ -46,9 +46,9 @@ def check_label(
     """Refuses a label for a version that is not available.
 
     Args:
-        catalog: The models as who asks may see them.
-        name: Of the model.
-        label: To be put on.
+        catalog: The models as the client may see them.
+        name: The model's.
+        label: The label to put on.
         target: What it is to stand for.
         stored: Versions on disk by model, served or not.
 

@@ -11,7 +11,7 @@ from typing import cast
 from service.errors import ErrorKind, GatewayError
 
 _RESOLUTION_SECONDS = 0.001
-"""Of the event loop's timers: one may come that much early."""
+"""The resolution of the event loop's timers: one may come that much early."""
 
 
 @dataclass(slots=True)  # not frozen, as every call has one: that would make it three times as slow to create
@@ -28,7 +28,7 @@ class Deadline:
 
     @classmethod
     def after(cls, seconds: float, *, sooner: float = 0.0) -> "Deadline":
-        """Returns the deadline that many seconds from now, or by so many sooner than is said of it."""
+        """Returns the deadline that many seconds from now; ``sooner`` has it pass earlier than its error says."""
         return cls(time.monotonic() + seconds - sooner, seconds)
 
     def remaining(self) -> float:
@@ -53,7 +53,7 @@ class Deadline:
 
 
 NO_DEADLINE = Deadline(math.inf, math.inf)
-"""Of what may take as long as it wants."""
+"""The deadline of what may take as long as it needs."""
 
 
 class _Enforced:
@@ -91,7 +91,7 @@ class _Enforced:
 
 
 class _Watch:
-    """Has what passes its deadline cancelled, on one event loop.
+    """Cancels what passes its deadline, on one event loop.
 
     All deadlines share one timer, set for the earliest that there was: nearly all calls end long before theirs, and a
     timer for each took a tenth of the time that a request takes.
@@ -101,7 +101,7 @@ class _Watch:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        # It is the value of a dictionary whose weak key the loop is.
+        # Weak, as this is the value of a dictionary whose weak key the loop is.
         self._loop = weakref.ref(loop)
         self._watched: set[_Enforced] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -114,7 +114,7 @@ class _Watch:
             self._set(enforced.deadline.at)
 
     def remove(self, enforced: _Enforced) -> None:
-        """Watches it no more."""
+        """Stops watching it."""
         self._watched.discard(enforced)
 
     def _set(self, at: float) -> None:

@@ -35,9 +35,9 @@ from service.core.tensors import Tensor
 logger = logging.getLogger(__name__)
 
 _MOST_ROWS = 32
-"""Of one request; a longer one is looked at in rows that are spread over it."""
+"""The most rows of one request that are looked at; in a longer one they are spread over it."""
 _MOST_ELEMENTS = 4096
-"""Of the rows of one tensor that are looked at in one request, and of one row; where it takes whole rows, one row."""
+"""The most elements of one tensor that are looked at in one request; where whole rows are needed, one row."""
 _LONGEST_ROW = 2**18
 """A longer one that is only of use as a whole is left out: it would take the event loop milliseconds."""
 _MOST_KEPT = 32
@@ -55,10 +55,10 @@ class Drift:
         signature: Name of the signature.
         side: Whether it takes or gives the tensor.
         tensor: Name of the tensor.
-        statistic: Of its rows.
+        statistic: What is taken of each row.
         reference_rows: Rows that the reference is made of.
         rows: Rows that were looked at, each counting less the longer ago that was.
-        distance: From the reference; ``None`` while there is not one row.
+        distance: Its distance from the reference; ``None`` before the first row.
     """
 
     signature: str
@@ -76,10 +76,10 @@ class Drift:
 
 
 class DriftMonitor:
-    """Counts what versions with a reference are asked and answer. All of it is for the event loop's thread.
+    """Counts what versions with a reference are asked and answer. For the event loop's thread alone.
 
     Args:
-        share: Of the requests that are looked at, 0 to 1; 0 for none at all.
+        share: Share of the requests that are looked at, 0 to 1; 0 for none at all.
         half_life: Seconds after which a row counts half.
         clock: Returns seconds.
     """
@@ -176,7 +176,7 @@ class _Window:
         self._kept = [[] for _ in self.tensors]
 
     def keep(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]) -> bool:
-        """Keeps a copy of some rows of a request; returns whether that is as much as is kept."""
+        """Keeps a copy of some rows of a request; returns whether there is no room for more."""
         if self._is_broken:
             return False
         for reference, kept in zip(self.tensors, self._kept, strict=True):
@@ -193,7 +193,7 @@ class _Window:
         return self._requests >= _MOST_KEPT or self._elements >= _MOST_ELEMENTS_KEPT
 
     def count(self, now: float, half_life: float) -> None:
-        """Counts what is kept, and has all that was counted fade."""
+        """Counts what is kept, after reducing the weight of what was counted before."""
         if self._requests:
             self._fade(self.looked, half_life)
             self._count_kept()

@@ -11,9 +11,9 @@ from service.core.drift_reference import Floats, Histogram, Statistic
 FEWEST_ROWS = 200
 """With fewer, there is no verdict."""
 SHIFTING, DRIFTED = 0.1, 0.25
-"""From which PSI on something has moved, and moved much: the usual rule of thumb (Siddiqi, below)."""
+"""PSI from which on a distribution has moved, and moved much: the usual rule of thumb (Siddiqi, below)."""
 SIGNIFICANT = 0.001
-"""What is likelier than this to be chance is not told."""
+"""What is likelier than this to be chance is not reported."""
 
 
 class Verdict(StrEnum):

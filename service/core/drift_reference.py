@@ -72,9 +72,9 @@ class Scale:
     Each array has one value, or as many as the tensor's last dimension.
 
     Attributes:
-        power: To which what is not negative is raised first, the rest counting as zero; 1 changes nothing.
-        mean: Subtracted then.
-        deviation: By which it is divided then.
+        power: Exponent applied first, with negative values taken as zero; 1 changes nothing.
+        mean: Subtracted next.
+        deviation: Divisor, applied last.
     """
 
     power: Floats
@@ -94,7 +94,7 @@ class TensorReference:
     """What one tensor looked like.
 
     Attributes:
-        scale: Of its elements; ``None`` where they are taken as they are.
+        scale: How its elements are scaled; ``None`` where they are taken as they are.
     """
 
     name: str
@@ -114,7 +114,7 @@ class Reference:
     """What a version's tensors looked like, by signature.
 
     Attributes:
-        about: Of which data it is made, in words.
+        about: Which data it was made from, in words.
     """
 
     about: str
@@ -125,7 +125,7 @@ def statistics_of(reference: TensorReference, rows: np.ndarray[Any, Any]) -> Ite
     """Counts rows of a tensor into the bins of each of its histograms.
 
     Args:
-        reference: Of the tensor.
+        reference: What the tensor looked like.
         rows: Numbers [N,...], N and all other dimensions 1 or more.
 
     Yields:

@@ -25,9 +25,9 @@ from service.core.visibility import Models
 from service.errors import OK, ErrorKind, GatewayError, OutdatedVersionError, Violation, listed, shown
 
 _COPIES = 3
-"""Of an answer: the tensors, the message that is made of them, and its bytes. What JSON takes is counted beside it."""
+"""Times that an answer is held: as tensors, as a message, and as its bytes. JSON is counted in addition."""
 _ASKED_CHARACTERS = 100
-"""Of a name that is no model's, for the log."""
+"""How much of the name of an unknown model goes to the log."""
 
 
 class Engine:
@@ -42,7 +42,7 @@ class Engine:
         limits: What clients may ask of each model, where that is limited.
 
     Attributes:
-        drift: Likewise.
+        drift: As given.
         mirror: Takes requests, all their outputs, and their calls, for models with a shadow; by default nothing does.
         check_files: Looks at the image files of requests that nobody has looked at; by default nothing does.
     """
@@ -67,7 +67,7 @@ class Engine:
         self.mirror: Callable[[InferenceRequest, Mapping[str, Tensor], Call], None] | None = None
 
     def note(self, name: str, call: Call) -> None:
-        """Notes the model on the call: what is refused before it is resolved counts as its too, if there is one."""
+        """Notes the model on the call, if there is one of that name, so that early refusals count as the model's."""
         if name in self._models.of(call):
             call.model = name
         else:
@@ -235,7 +235,7 @@ class Engine:
         """Runs a request, and has it recorded as the model saw it, unless it was given up."""
         try:
             outputs = await self._batcher.run(request, call)
-        except OutdatedVersionError:  # it is handled once more
+        except OutdatedVersionError:  # it is tried again
             raise
         except GatewayError as error:
             recorder.record(_record(request, call, error.kind, None))

@@ -90,7 +90,7 @@ def _cost(queued: QueuedRequest) -> int:
 
 
 class RoundRobin:
-    """Whose queue is next: clients take turns, and so do each client's queues.
+    """Says which queue is next: clients take turns, and so do each client's queues.
 
     A client that fills many queues, by many shapes or with requests that are not merged, has one turn for them all.
     """

@@ -25,7 +25,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class PeerCertificate:
-    """The certificate that a client has shown, signed by who is trusted for that.
+    """The certificate that a client has shown, signed by a trusted authority.
 
     Attributes:
         subject: Its distinguished name as RFC 4514 writes it, such as ``CN=client,O=Example``; may be empty.
@@ -38,15 +38,15 @@ class PeerCertificate:
 
 
 ANYBODY = Identity()
-"""Who has said nothing of itself, or was not asked."""
+"""A client that has not identified itself, or was not asked to."""
 
 
 class UnauthenticatedError(GatewayError):
-    """It is not known who sends a request.
+    """A request does not show who sends it.
 
     Args:
         violation: Where something else was expected, and of what kind it was; never what came itself.
-        challenge: Of HTTP, for ``WWW-Authenticate``.
+        challenge: HTTP's challenge, for ``WWW-Authenticate``.
     """
 
     def __init__(self, violation: Violation, challenge: str) -> None:

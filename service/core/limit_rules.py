@@ -1,4 +1,4 @@
-"""What an operator lets clients ask of models."""
+"""The limits that an operator sets for clients."""
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -6,10 +6,10 @@ from fnmatch import fnmatchcase
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many in a time.
+    """So many requests or rows within a time.
 
     Attributes:
-        name: For clients, metrics and messages.
+        name: Its name for clients, metrics and messages.
         unit: ``requests`` or ``rows``.
         quota: How many.
         window: Seconds in which that many become free.
@@ -23,10 +23,10 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class InFlight:
-    """So much at a time.
+    """So many requests or bytes at a time.
 
     Attributes:
-        name: For metrics and messages.
+        name: Its name for metrics and messages.
         most: How many requests, or bytes.
     """
 
@@ -39,11 +39,11 @@ class LimitRule:
     """What clients may ask of models, each client of each model by itself.
 
     Attributes:
-        clients: Patterns of their names; ``*`` is any, also who has none.
+        clients: Patterns of their names; ``*`` is any, also a client without a name.
         models: Patterns of their names.
         rates: All of them hold.
-        requests: In flight.
-        size: Bytes of requests in flight.
+        requests: How many may be in flight.
+        size: How many bytes of requests may be in flight.
     """
 
     clients: tuple[str, ...]

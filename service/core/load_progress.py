@@ -1,4 +1,4 @@
-"""How far the loading of a version is: written by who loads it, read by whoever asks."""
+"""How far the loading of a version is: written by what loads it, read by whoever asks."""
 
 import time
 from dataclasses import dataclass, field

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 _UNTRACED = nullcontext()
 _DOES_NOT_SPLIT = "an answer had no row for each row of its request"
 _BLAME = frozenset({ErrorKind.INVALID_INPUT, ErrorKind.BACKEND_FAILED})
-"""Failures that one request of a batch may have caused; the others are to have their answers."""
+"""Failures that one request of a batch may have caused; the others still get their answers."""
 
 Outputs = Mapping[str, Tensor]
 
@@ -34,10 +34,10 @@ class QueuedRequest:
     """A request that waits for its answer.
 
     Attributes:
-        deadline: Of the call.
+        deadline: The call's.
         counted: Where it is counted while it waits.
-        client: Who sends it, where clients are told apart; else empty.
-        trace: Of the call, where it is traced.
+        client: Who sends it, where the server tells clients apart; else empty.
+        trace: The call's, where it is traced.
         began: When its run began, by the performance counter; 0 until then.
     """
 
@@ -65,7 +65,7 @@ class MergedRuns:
     Args:
         backend: Runs them.
         observe: Takes the version, the rows and the requests of each run.
-        budget: Of runs beyond those that the requests would have cost by themselves.
+        budget: Bounds runs beyond those that the requests would have cost by themselves.
     """
 
     def __init__(
@@ -110,9 +110,9 @@ class MergedRuns:
 
         Args:
             request: What to run.
-            deadline: Of its call.
+            deadline: Its call's.
             policy: To how many rows it is filled up; ``None`` for one that is run as it is.
-            trace: Of its call, where that is traced.
+            trace: Its call's, where it is traced.
         """
         try:
             return await self._run_one(request, deadline, policy, trace)

@@ -9,7 +9,7 @@ from service.core.rollout import PLAIN, Traffic
 from service.core.versions import VersionPolicy
 
 MAX_LABELS = 100
-"""Of one model: they are told in every list of models."""
+"""The most labels of one model: every list of models has them all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ class ModelVersion:
     """One version of a model, as it stands.
 
     Attributes:
-        signatures: By name; empty until it is loaded.
+        signatures: Its signatures by name; empty until it is loaded.
         task: What it is for, where it is an image classifier or a forecaster.
         doubt: Why it is served by the generic protocols alone, although its names are those of a kind; else empty.
         error: Why it could not be loaded; empty when nothing went wrong.
@@ -42,9 +42,9 @@ class ModelVersion:
         progress: How far it is, while it is being loaded.
         folder: Where its files lie, where this server can read them.
         handle: The backend's own; what it refers to lives as long as a request holds this version.
-        residence: Whether it is in memory, where it may leave that while it is available.
-        is_described: Whether it is known what it is like; not before it was loaded once.
-        serial: Another one for each time that a version is loaded.
+        residence: Tells whether it is in memory, where it may leave memory while it is available.
+        is_described: Whether its signatures are known, as they are once it was loaded.
+        serial: A number that differs each time that a version is loaded.
     """
 
     name: str

@@ -8,14 +8,14 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 INLINE_BYTES = 256 * 1024
-"""What is smaller is done sooner than a thread takes it up."""
+"""Work on fewer bytes is done sooner than a thread would begin it."""
 
 
 async def offloaded(size: int, work: Callable[[], Result]) -> Result:
     """Does the work at once if it is about few bytes, else on a thread.
 
     Args:
-        size: Of what is worked on, in bytes.
+        size: Bytes that are worked on.
         work: Must not touch what belongs to the event loop.
     """
     if size <= INLINE_BYTES:
@@ -24,7 +24,7 @@ async def offloaded(size: int, work: Callable[[], Result]) -> Result:
 
 
 class FewAtATime:
-    """Does so for work that takes much memory: no more of it at a time than it has threads, however much waits.
+    """Does the same for work that takes much memory: no more of it at a time than there are threads.
 
     Args:
         threads: How many.
@@ -37,7 +37,7 @@ class FewAtATime:
         """Does the work at once if it is about few bytes, else on a thread, when one is free.
 
         Args:
-            size: Of what is worked on, in bytes.
+            size: Bytes that are worked on.
             work: Must not touch what belongs to the event loop.
         """
         if size <= INLINE_BYTES:

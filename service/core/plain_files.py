@@ -1,4 +1,4 @@
-"""Files of an operator's and of models: read so that nobody waits for ever, replaced as a whole or not at all."""
+"""Files of operators and of models: reading them never blocks for ever, and they are replaced whole or not at all."""
 
 import os
 import stat
@@ -36,7 +36,7 @@ def read_plain_text(path: Path, name: str) -> str:
     """Returns the text of a file.
 
     Args:
-        path: Of the file.
+        path: The file's.
         name: What it is called in errors.
 
     Raises:

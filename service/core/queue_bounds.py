@@ -15,10 +15,10 @@ class Waiting:
     """The requests that wait within one bound.
 
     Attributes:
-        model: Whose they are.
-        signature: Likewise, where it has a bound of its own.
-        total: How many they are.
-        clients: How many of them are of each client that is told apart from others.
+        model: The model that they are for.
+        signature: The signature that they are for, where it has a bound of its own.
+        total: How many there are.
+        clients: How many there are by client, where the server tells clients apart.
     """
 
     model: str
@@ -31,7 +31,7 @@ class QueueBounds:
     """Counts the requests that wait, and refuses those that are too many.
 
     Args:
-        client_share: Of the places in a queue that one client may have: see `leaves_room`.
+        client_share: Share of a queue's places that one client may have: see `leaves_room`.
     """
 
     def __init__(self, client_share: float) -> None:
@@ -77,7 +77,7 @@ class QueueBounds:
 
         Args:
             waiting: Where it was counted.
-            client: Whose it is.
+            client: Who sent it.
         """
         waiting.total -= 1
         if client:

@@ -17,7 +17,7 @@ from service.errors import ErrorKind, GatewayError, Violation, invalid_input
 _MOST_ACCOUNTS = 50_000
 """Clients and models that are remembered; beyond, those that asked longest ago are forgotten, and begin anew."""
 _ROUNDING = 1e-6
-"""Of a token, so that what was filled up in many steps is whole."""
+"""Part of a token that may be missing, so that what was filled up in many steps counts as whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,10 @@ class _Account:
     """What one client has asked of one model.
 
     Attributes:
-        rule: What holds for it; ``None`` for no limits.
-        age: Of the rules by which that was found.
-        requests: That are in flight.
-        bytes: Of these.
+        rule: Its limits; ``None`` where there are none.
+        age: Number of the set of rules that this one is from.
+        requests: How many are in flight.
+        bytes: Bytes of those requests.
     """
 
     __slots__ = ("age", "bytes", "of_requests", "of_rows", "requests", "rule")
@@ -99,9 +99,9 @@ class Lease:
     """What one call takes of its client's limits, until it is over.
 
     Args:
-        limits: Refuse what is too much.
-        account: Of its client and model.
-        rule: What holds for it.
+        limits: Refuses what is too much.
+        account: The account of its client and model.
+        rule: Its limits.
         model: Name of the model.
         size: Bytes of the request.
     """
@@ -193,7 +193,7 @@ class RateLimits:
         Args:
             buckets: All of them are to have as many.
             number: How many.
-            model: For whose sake.
+            model: Name of the model that they are taken for.
             owing: Whether they are taken even where there are not as many.
 
         Raises:

@@ -16,7 +16,7 @@ class InferenceRequest:
         signature: One of the version's.
         inputs: All inputs of the signature by name, checked against it.
         rows: Their common first dimension; 1 where there is none.
-        shape: In which the inputs came, where they were made columns; else ``None``.
+        shape: The shape that the inputs came in, where they were made columns; else ``None``.
         alone: Whether it is never merged or split: its shapes are not those that the signature promises.
         outputs: Names of the outputs that are wanted, in their order; all of them when it is empty.
     """

@@ -26,7 +26,7 @@ class Residence(Protocol):
         """Waits until it is in memory, and then counts one more that uses it, or until that has failed.
 
         Args:
-            seconds: That the wait may take at most.
+            seconds: How long it may wait.
 
         Returns:
             Whether it is in memory, and was entered; else its entry in the catalog says why.
@@ -45,7 +45,7 @@ class StandbyError(Exception):
     It is no `GatewayError`: no protocol puts it into words.
 
     Args:
-        residence: Of the version.
+        residence: The version's.
     """
 
     def __init__(self, residence: Residence) -> None:

@@ -10,21 +10,21 @@ class Access(StrEnum):
     """What a request asks for: each method and each route has one."""
 
     PUBLIC = "public"
-    """What everybody may ask; of models it tells no more than the identity may read."""
+    """Open to everybody; what it tells of models is limited to what the identity may read."""
     AUTHENTICATED = "authenticated"
-    """What whoever has any right may ask, about the models that it has a right to."""
+    """Open to whoever has any right, and limited to the models that the right is for."""
     INFER = "infer"
-    """To have a model answer."""
+    """Ask a model for answers."""
     READ = "read"
-    """To know which models there are, and what they are like."""
+    """See which models there are, and what they take and give."""
     CONTROL = "control"
-    """To load and unload models, and to move labels."""
+    """Load and unload models, and move labels."""
     METRICS = "metrics"
-    """To know what was asked of models, and how they do."""
+    """See what was asked of models, and how they do."""
 
 
 FOR_ADMIN = frozenset({Access.CONTROL, Access.METRICS})
-"""What is for operators: where the server has an admin address, it is answered only there."""
+"""Actions for operators: a server with an admin address answers them only there."""
 ACTIONS = (Access.INFER, Access.READ, Access.CONTROL, Access.METRICS)
 """Those that can be granted."""
 _EVERY_MODEL = "*"

@@ -8,9 +8,9 @@ from service.core.traffic_split import UNNAMED, Split
 
 MAX_STEPS = 100
 STEP_WEIGHTS = (1, 5, 25, 100)
-"""Percent, by default."""
+"""The default steps: percent of the requests."""
 STEP_SECONDS = 600.0
-"""By default."""
+"""The default length of a step."""
 
 
 class Reason(StrEnum):
@@ -32,11 +32,11 @@ class Guards:
 
     Attributes:
         min_requests: Fewest that each of both has answered before a step is passed.
-        max_error_rate_increase: Of the share of requests that failed, 0 to 1.
+        max_error_rate_increase: By how much the share of requests that failed may be higher, 0 to 1.
         max_p99_ratio: Of the time within which 99 of 100 requests are answered, to that of the stable version.
         max_drift_psi: Population stability index of what the canary answers, against its own reference, where that of
             the stable version is not beyond it too.
-        max_changed_share: Of answers of another class than the stable version's, where answers are compared.
+        max_changed_share: Share of compared answers that may name another class than the stable version's.
     """
 
     min_requests: int = 50
@@ -48,7 +48,7 @@ class Guards:
 
 @dataclass(frozen=True, slots=True)
 class RolledBack:
-    """That a rollout was taken back.
+    """Why and when a rollout was taken back.
 
     Attributes:
         reason: Which guard, or that somebody said so.
@@ -68,14 +68,14 @@ class Rollout:
     Attributes:
         stable: The version that answered before.
         canary: The version that is to.
-        label: Whose requests it is about; `UNNAMED` for those that name neither version nor label.
+        label: It splits the requests for this label; `UNNAMED` for those that name neither version nor label.
         step_weights: Percent of the requests that the canary gets, step by step; ascending.
         step_seconds: How long a step takes at least.
         start_time: When it begins, in seconds since 1970.
-        guards: Of them one that is hit takes it back.
+        guards: Any of them takes it back when it is hit.
         step: The step that was reached, from 0 on, as one of the servers wrote it down.
         step_time: When that was; 0 where nothing is written.
-        rolled_back: That it was taken back.
+        rolled_back: Why it was taken back, if it was.
     """
 
     stable: int
@@ -109,8 +109,8 @@ class Shadow:
     """A copy of the requests that one more version answers, for nobody.
 
     Attributes:
-        version: That gets the copies.
-        share: Of the requests that are copied, 0 to 1.
+        version: The version that gets the copies.
+        share: Share of the requests that are copied, 0 to 1.
         address: Host and port of the server that has the version, by TensorFlow Serving's gRPC; empty for this one.
     """
 
@@ -124,7 +124,7 @@ class Traffic:
     """Which version of a model gets which requests, beyond labels of one version.
 
     Attributes:
-        splits: By label, and by `UNNAMED` of requests that name neither version nor label.
+        splits: How requests are split by label; `UNNAMED` is for those that name neither version nor label.
         rollout: One that is under way, or over and still in force.
         shadow: What gets copies.
     """
@@ -135,4 +135,4 @@ class Traffic:
 
 
 PLAIN = Traffic()
-"""Of a model of which nothing is said."""
+"""The traffic of a model for which the operator says nothing about it."""

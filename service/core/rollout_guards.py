@@ -14,10 +14,10 @@ from service.core.rollout import Guards, Reason
 from service.core.version_counts import VersionCounts, is_surely_more
 
 CHANCE = 0.001
-"""What is likelier than this to be chance hits no guard."""
+"""A guard is hit only by what is less likely than this to be chance."""
 _P99 = 0.99
 _SLACK_SECONDS = 0.01
-"""By which a version may be slower whatever the ratio: it is what a busy machine makes of a quick answer."""
+"""How much slower a version may be whatever the ratio: a busy machine delays any quick answer by as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Finding:
     """What one guard has found.
 
     Attributes:
-        hit: That it is hit, if it is.
+        hit: What hit it, if it is hit.
         waits: Why the step is not passed yet; empty where nothing is in the way.
     """
 

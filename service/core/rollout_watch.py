@@ -46,9 +46,9 @@ class RolloutWatch:
         rollout: As the model configuration has it now.
         step: The step that was reached.
         since: When that was, in seconds since 1970.
-        rolled_back: That it was taken back.
-        waits: What the next step waits for; empty where nothing is in its way but time.
-        counts: Of both versions since the step began, by version.
+        rolled_back: Why it was taken back, if it was.
+        waits: What the next step waits for; empty where it waits for its time alone.
+        counts: What both versions answered since the step began, by version.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class RolloutWatch:
 
     @property
     def declared(self) -> Rollout:
-        """What the model configuration is to say of it: of each thing what this server knows and it does not."""
+        """What the model configuration is to say of it: what it says now, and what this server has found since."""
         rollout = self.rollout
         if self.step > rollout.step:
             rollout = replace(rollout, step=self.step, step_time=self.since)

@@ -21,14 +21,14 @@ from service.errors import ErrorKind, shown
 logger = logging.getLogger(__name__)
 
 _PATIENCE = 0.25
-"""Seconds: where a client allowed less, that it was not answered in time says nothing of the version."""
+"""Seconds: a timeout of a client that allowed less than this says nothing of the version."""
 
 
 class Rollouts:
-    """The rollouts that the model configuration declares. All of it is for the event loop's thread.
+    """The rollouts that the model configuration declares. To be used on the event loop's thread alone.
 
     Args:
-        catalog: Of the models; its labels are kept in step.
+        catalog: Has the models; its labels are kept in step.
         drift: Says how versions stand.
         clock: Returns seconds since 1970.
 
@@ -49,7 +49,7 @@ class Rollouts:
 
         Args:
             catalog: The server's, or one as it would be.
-            configs: Of all models.
+            configs: The configurations of all models.
         """
         watches: dict[str, RolloutWatch] = {}
         for config in configs:
@@ -85,7 +85,7 @@ class Rollouts:
             self._direct(watch)
 
     def observe(self, call: Call, code: str) -> None:
-        """Counts a finished call of one of these models, if it was run: what it waited for others says nothing."""
+        """Counts a finished call of one of these models, if it was run; time in the queue says nothing of a version."""
         watch = self._watches.get(call.model or "")
         if watch is None or call.version is None or not (seconds := call.phases.get("execute", 0.0)):
             return

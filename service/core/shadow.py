@@ -26,11 +26,11 @@ from service.errors import ErrorKind, GatewayError, as_gateway_error
 
 _MOST_WAITING = 32
 _MOST_BYTES = 8 * 1024 * 1024
-"""Of all copies that wait, inputs and answers together."""
+"""The most that all waiting copies may take, inputs and answers together."""
 _PATIENCE = 2.0
-"""Seconds that a copy waits for a moment in which nothing else is run."""
+"""How long a copy waits for a moment in which nothing else is run."""
 _SECONDS = 10.0
-"""That a copy may run."""
+"""How long a copy may run."""
 _LOOK_SECONDS = 0.005
 
 _NOT_THERE = frozenset({ErrorKind.MODEL_NOT_FOUND, ErrorKind.NOT_READY, ErrorKind.SIGNATURE_NOT_FOUND})
@@ -61,10 +61,10 @@ class Tally:
     Attributes:
         outcomes: How many copies, by what became of them.
         rows: Rows of answers that name a class.
-        changed: Of them, those that name another one.
-        difference: The largest between two numbers.
-        seconds: Of the runs that answered, altogether.
-        shadow_seconds: Of the same requests' runs by the shadow.
+        changed: How many of those rows name another class.
+        difference: The largest difference between two numbers.
+        seconds: How long the runs took that answered the clients, altogether.
+        shadow_seconds: How long the shadow's runs of the same requests took.
         error: Why the last copy failed.
     """
 
@@ -79,7 +79,7 @@ class Tally:
 
 @dataclass(slots=True)
 class _Copy:
-    """A request and its answer, which are the client's no more."""
+    """A request and its answer, kept after the client was answered."""
 
     shadow: Shadow
     request: InferenceRequest
@@ -99,10 +99,10 @@ class _Waiting:
 
 
 class Shadows:
-    """Takes copies, runs them one by one, and counts how they agree. All of it is for the event loop's thread.
+    """Takes copies, runs them one by one, and counts how they agree. For the event loop's thread alone.
 
     Args:
-        catalog: Of the models.
+        catalog: Has the models.
         run: Runs a copy here.
         elsewhere: Runs it on another server.
         is_idle: Returns whether nothing is run or waits here.
@@ -140,7 +140,7 @@ class Shadows:
         Args:
             request: As it was run.
             outputs: All outputs by name.
-            call: That it is part of.
+            call: The call that it is part of.
         """
         shadow = self._catalog.shadow(request.version.name)
         if shadow is None or (request.version.version == shadow.version and not shadow.address):

@@ -20,7 +20,7 @@ class Attempt(Protocol):
 
     @property
     def metadata(self) -> Metadata:
-        """What the replica is sent for its spans to be part of the trace (https://www.w3.org/TR/trace-context/)."""
+        """Metadata that makes the replica's spans part of the trace (https://www.w3.org/TR/trace-context/)."""
 
     def end(self, code: str) -> None:
         """Ends it with ``ok`` or a kind of error."""
@@ -46,11 +46,11 @@ class Trace(Protocol):
 
     @property
     def trace_id(self) -> str:
-        """Of the trace: 32 hex digits."""
+        """Id of the trace: 32 hex digits."""
 
     @property
     def span_id(self) -> str:
-        """Of the call's own span: 16 hex digits."""
+        """Id of the call's own span: 16 hex digits."""
 
     @property
     def sampled(self) -> bool:

@@ -28,9 +28,9 @@ class ImageClassifier:
     """Turns images into class scores.
 
     Attributes:
-        height: Of the images that it takes, in pixels.
-        width: Likewise.
-        channels: Values a pixel.
+        height: Height of the images that it takes, in pixels.
+        width: Their width.
+        channels: Values per pixel.
         labels: Class labels in the model's order.
         accepts_encoded: Whether it takes image files too.
     """
@@ -49,8 +49,8 @@ class Forecaster:
 
     Attributes:
         window: Steps of history that it looks at.
-        features: Values a step.
-        rank: Of its input: 2 for [N, window], 3 for [N, window, features].
+        features: Values per step.
+        rank: Rank of its input: 2 for [N, window], 3 for [N, window, features].
         horizon: Steps that it forecasts.
         quantile_levels: Ascending.
     """

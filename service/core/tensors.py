@@ -14,7 +14,7 @@ Shape = tuple[int | None, ...]
 """Known and free (``None``) dimensions."""
 
 MAX_RANK = 64
-"""As many dimensions as a numpy array can have."""
+"""The most dimensions that a numpy array can have."""
 
 STRING = "string"
 

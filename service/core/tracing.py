@@ -13,9 +13,9 @@ class HttpFacts:
     """What a REST request was, for its span.
 
     Attributes:
-        method: Of HTTP, as it came.
-        path: As it came, without the query.
-        version: Of HTTP.
+        method: HTTP's method, as it came.
+        path: The path as it came, without the query.
+        version: HTTP's version.
         scheme: ``http``, or ``https`` with TLS.
     """
 
@@ -32,9 +32,9 @@ class Tracer(Protocol):
         """Gives a call its trace, new or as the client's headers say; whether it is sampled is decided here.
 
         Args:
-            call: As it begins.
-            headers: Or metadata, by name in lower case.
-            http: Of REST; a call over gRPC has none.
+            call: The call, as it begins.
+            headers: Its headers or metadata, by name in lower case.
+            http: Facts about a REST request; a call over gRPC has none.
         """
 
     def begin_message(self, call: Call, stream: Trace) -> None:
@@ -44,6 +44,6 @@ class Tracer(Protocol):
         """Ends the spans of a call that was begun.
 
         Args:
-            call: As it ended.
+            call: The call, as it ended.
             code: ``ok`` or a kind of error.
         """

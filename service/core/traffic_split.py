@@ -13,11 +13,11 @@ from hashlib import blake2b
 from typing import Protocol
 
 UNNAMED = ""
-"""Stands for a label in what is said of requests that name neither a version nor a label."""
+"""Stands in place of a label for requests that name neither a version nor a label."""
 SESSION = b"x-tensorgate-session"
 """Header, and metadata key: requests with the same session are answered by the same version."""
 MAX_VERSIONS = 16
-"""Of one split: each costs a hash for each request."""
+"""The most versions of one split: each costs a hash for each request."""
 MAX_WEIGHT = 1_000_000
 _DRAWS = 2.0**64
 
@@ -34,7 +34,7 @@ class Split:
     """How requests are split.
 
     Attributes:
-        weights: By version; what counts is what part of their sum each is.
+        weights: Weights by version; each gets as much as its weight is of their sum.
     """
 
     weights: Mapping[int, int]

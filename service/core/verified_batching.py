@@ -21,8 +21,8 @@ Inputs = Mapping[str, Tensor]
 
 _TOLERANCES = {"float64": 1e-6, "complex128": 1e-6, "float16": 3e-2, "bfloat16": 3e-2}
 _TOLERANCE = 1e-3
-"""Of the largest number in an output: how far rows may be apart that were run together and alone. float32 may be added
-up in another order, and on some GPUs it is rounded to 10 bits."""
+"""How far rows that were run together and alone may be apart, as a share of the largest number in the output: float32
+may be added up in another order, and on some GPUs it is rounded to 10 bits."""
 _FEW_ROWS = (2, 3)
 _SECONDS = 2.0
 """About how long the rows of the full batch may take."""

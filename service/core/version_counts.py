@@ -1,4 +1,4 @@
-"""What is counted of the requests that a version has answered, to hold it against another version."""
+"""Counts of the requests that a version has answered, to compare it with another version."""
 
 import math
 
@@ -16,14 +16,14 @@ _FAILED = frozenset(
 """Codes of runs that failed; the last is of values that the graph refused, as what it asks was checked before."""
 _SHORTEST, _GROWTH = 1e-4, 1.1
 _BINS = 160
-"""Of times, each a tenth longer than the one before: from 0.1 ms to 6 minutes."""
+"""Bins of times, each a tenth longer than the one before: from 0.1 ms to 6 minutes."""
 
 
 class VersionCounts:
     """Requests that one version ran: how many, how many failed, and how long the runs took.
 
     Attributes:
-        requests: That were run.
+        requests: How many were run.
         failures: How many of them failed.
     """
 

@@ -1,4 +1,4 @@
-"""The models as who asks may see them: the only way by which protocols come to the catalog."""
+"""The models as a client may see them: the only way for protocols to reach the catalog."""
 
 from collections.abc import Callable, Mapping
 
@@ -43,7 +43,7 @@ class Models:
         return self._catalog.options(name)
 
     def check_control_of_all(self, call: Call) -> None:
-        """Refuses who may not change every model, whatever its name.
+        """Refuses clients that may not change every model, whatever its name.
 
         Raises:
             GatewayError: FORBIDDEN.
@@ -69,7 +69,7 @@ class VisibleModels:
 
     Args:
         catalog: All models.
-        rights: Of the identity.
+        rights: The identity's.
         access: What is asked for.
     """  # noqa: D205
 

@@ -1,4 +1,4 @@
-"""What both ports answer: gRPC and gRPC-Web where the content type says so, REST else."""
+"""What both ports answer: gRPC and gRPC-Web where the content type says so, else REST."""
 
 import asyncio
 from dataclasses import dataclass

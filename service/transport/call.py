@@ -1,4 +1,4 @@
-"""One call, whatever it came by: id, place, deadline, decode, handle, encode, report."""
+"""One call, over whatever transport: id, place, deadline, decode, handle, encode, report."""
 
 import asyncio
 import itertools
@@ -25,10 +25,10 @@ Report = Callable[[Call, str], None]
 REQUEST_ID = "x-request-id"
 """Header, and metadata key."""
 OTHER_METHOD = "_other"
-"""The method of a call to none of ours: what clients make up is no label."""
+"""The method of calls to unknown paths: what clients make up never becomes a metric's label."""
 
 _MOST_TRIES = 8
-"""For one request, each after its version was loaded: it is another one each time, or has left at that very moment."""
+"""Tries of one request, each after a version was loaded: each time it was another one, or had left again at once."""
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 _PROCESS = secrets.token_hex(8)
 _NUMBERS = itertools.count()
@@ -48,7 +48,7 @@ class Calls:
         report: Takes each finished call and its code.
         tracer: Begins their traces, where there are any.
         authenticator: Finds out who sends them, where access is controlled.
-        by_address: Whether clients that do not say who they are are told apart by their address.
+        by_address: Whether clients that do not identify themselves are told apart by their address.
     """
 
     admission: Admission
@@ -63,7 +63,7 @@ class Calls:
         """Returns the deadline of a call that begins now and wants that many seconds.
 
         Args:
-            wanted: As the client said, if it did.
+            wanted: As the client asked, if it did.
             sooner: Seconds by which the client is to be told before it gives up.
         """
         return Deadline.after(min(self.default_timeout if wanted is None else wanted, self.max_timeout), sooner=sooner)
@@ -77,12 +77,12 @@ class Calls:
         place: str | None,
         reads: bool = False,
     ) -> OutT | RefusalT:
-        """Does what is the same for every call around its work: deadline, identity, place, errors, report.
+        """Does what every call needs around its work: deadline, identity, place, errors, report.
 
         Args:
             work: Answers the call.
             call: The state of the call.
-            refuse: Makes the answer of an error.
+            refuse: Turns an error into the answer.
             place: What the call takes a place of: ``requests`` or ``streams``; ``None`` for probes, which are not
                 limited, and reported only when they fail.
             reads: Whether the work reads a body first, and takes the place then (`HeldBytes.admit`): a client that does

@@ -1,4 +1,4 @@
-"""What is refused of what browsers send on behalf of other sites' pages.
+"""Refuses what browsers send on behalf of other sites' pages.
 
 Two things a page can do to a server that its reader reaches and it does not. It can have the browser send a request
 there, of which it sees no answer, but which is carried out: such requests say where they come from. And it can have its
@@ -32,7 +32,7 @@ class SitePolicy:
     Attributes:
         hosts: Names, without ports; ``None`` for any.
         parents: Names of which any below them will do, each with a dot before it.
-        origins: Of pages that may call from a browser; ``None`` for any.
+        origins: Origins of pages that may call from a browser; ``None`` for any.
     """
 
     hosts: frozenset[str] | None
@@ -45,7 +45,7 @@ class SitePolicy:
 
         Args:
             hosts: Those allowed, with commas between them, as ``allowed_hosts`` has them; empty for the default.
-            origins: Likewise, as ``cors_origins`` has them.
+            origins: Those allowed, as ``cors_origins`` has them.
             local_host: What the server listens on, where other machines do not reach that; else empty.
 
         Raises:
@@ -70,8 +70,8 @@ class SitePolicy:
         Whoever is no browser sends neither ``Origin`` nor ``Sec-Fetch-Site``; and may send no ``Host``, over HTTP/1.0.
 
         Args:
-            verb: Of the request.
-            headers: Of its headers the first of each name.
+            verb: The request's.
+            headers: The first of its headers of each name.
 
         Raises:
             GatewayError: MISDIRECTED or FORBIDDEN.

@@ -16,7 +16,7 @@ from service.errors import ErrorKind
 Json = dict[str, Any]
 
 PROBLEM = "Problem"
-"""The response that tells of errors of the typed API, and of everything without a protocol of its own."""
+"""The response for errors of the typed API, and of every path that is no protocol's."""
 
 _NEVER_SENT = frozenset({ErrorKind.CANCELLED})
 _REQUEST_ID = {"$ref": "#/components/parameters/X-Request-Id"}
@@ -35,8 +35,8 @@ class Fragment:
             may read. They may refer to the components of
             ``openapi.json``; statuses that stand for errors are left out, but where the body is not that of errors.
         status: The family's status of each kind of error.
-        error: The response that tells of errors, by its name among the components.
-        quiet: Its paths that heed no timeout, as their requests are not limited.
+        error: Name of the response for errors among the components.
+        quiet: Its paths that ignore timeouts, as their requests are not limited.
         shared: Its paths whose requests several versions may share by weight.
     """
 
@@ -110,7 +110,7 @@ def _secure(whole: Json, access: Mapping[str, Access]) -> None:
 
 
 def _errors(fragment: Fragment) -> Json:
-    """Returns the responses that tell of errors: the statuses of a table, each with the codes that it stands for."""
+    """Returns the responses for errors: the statuses of a table, each with the codes that it stands for."""
     kinds: dict[int, list[ErrorKind]] = {}
     for kind in ErrorKind:
         if kind not in _NEVER_SENT:

@@ -29,7 +29,7 @@ _PAGE_HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
-"""Of a page and its files: nobody frames it, it reaches this server alone, and tells nobody where it is."""
+"""Headers of a page and its files: nobody frames it, it reaches this server alone, and tells nobody where it is."""
 _HTML, _SCRIPT, _STYLE = "text/html; charset=utf-8", "text/javascript; charset=utf-8", "text/css; charset=utf-8"
 _TEXT = "text/plain; charset=utf-8"
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 _BACKLOG = 2048
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
 _KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
-"""Seconds without a word after which the other side is asked whether it is there, and between questions; how many."""
+"""Keepalive: seconds of silence before the first probe and between probes, and how many probes."""
 
 
 def listen(host: str, port: int, protocol: str, *, stall_timeout: float) -> socket.socket:

@@ -7,11 +7,11 @@ from typing import cast
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _LOOKS = 4
-"""How often within the time limit it is looked who is over it."""
+"""How often within the time limit to look for clients that are over it."""
 
 
 class StallLimit:
-    """An ASGI application each of whose `send` may take so long and no longer.
+    """An ASGI application whose every `send` is limited in time.
 
     h2corn keeps 2 MiB of a connection's answers, and lets go of those that nobody reads; this is for what waits behind
     them. One look at all that wait costs less than a timer for each `send`.

@@ -12,16 +12,16 @@ from service.seam.http import Handle, HttpRequest, HttpResponse
 
 _NOT_MODIFIED = 304
 _MAX_PACKED_BYTES = 512 * 1024
-"""What is longer is sent as it is: what is packed is kept."""
+"""Longer files are sent uncompressed, as compressed ones are kept in memory."""
 
 
 def file_handler(path: Path, media_type: str, headers: Mapping[str, str]) -> Handle:
     """Returns a handler that answers with a file.
 
     Args:
-        path: Of the file.
+        path: The file's.
         media_type: Its type.
-        headers: That each answer has beside those of caching.
+        headers: Headers of each answer beside those of caching.
     """
 
     async def respond(request: HttpRequest, call: Call) -> HttpResponse:
@@ -47,7 +47,7 @@ def _read(path: Path, takes_gzip: bool) -> tuple[bytes, str, dict[str, str]]:
 
 @lru_cache(maxsize=16)
 def _packed(path: Path, modified: int) -> bytes:
-    """Returns a file compressed; once for each time that it is modified, as to compress takes longer than to send."""
+    """Returns a file compressed; once each time it is modified, as compressing takes longer than sending."""
     return gzip.compress(path.read_bytes(), mtime=0)
 
 

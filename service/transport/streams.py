@@ -28,7 +28,7 @@ class OrderedStreams:
     Attributes:
         window: How many messages of one stream may be under way; the client waits when there are more.
         timeout: Seconds for each message.
-        idle_timeout: Seconds after which a stream ends on which nothing comes and nothing is under way.
+        idle_timeout: Seconds after which a stream ends if nothing comes and nothing is under way.
         draining: Ends the streams, after the messages that were taken.
         report: Takes the call of each finished message and its code.
         weighing: Counts what messages hold beyond their bytes.
@@ -49,7 +49,7 @@ class OrderedStreams:
         """Yields the responses in the order of the requests: each time all that are ready.
 
         Args:
-            messages: Of the client; their bytes have been counted.
+            messages: The client's; their bytes have been counted.
             method: Answers each of them.
             stream: The call of the stream.
             held: Has the bytes of the messages; those of each are given back when its answer is sent.
@@ -230,7 +230,7 @@ def _is_answered(task: asyncio.Task[bytes]) -> bool:
 
 
 def _look_at(task: asyncio.Task[Any]) -> None:
-    """Takes note of how the task ended: after the stream's own end that is no news."""
+    """Retrieves the task's exception, so that asyncio does not log it: the stream has ended already."""
     if not task.cancelled():
         task.exception()
 

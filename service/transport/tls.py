@@ -1,4 +1,4 @@
-"""TLS as both ports have it: the files that it is made of, and who is at the other end of a connection."""
+"""TLS for both ports: its files, and who is at the other end of a connection."""
 
 import logging
 import ssl
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 CERTIFICATE = "tensorgate.certificate"
 """Member of a scope: the client's `PeerCertificate`, where it has shown one."""
 HANDSHAKE_SECONDS = 10.0
-"""That a client has for the TLS handshake."""
+"""How long a client has for the TLS handshake."""
 _REMEMBERED = 1024
 """Certificates of clients that are not read again for each call."""
 
@@ -29,7 +29,7 @@ class TlsFiles:
     Attributes:
         certificate: PEM file of the server's certificate, with those of the authorities between it and the root.
         key: PEM file of its key.
-        client_ca: PEM file of who signs clients' certificates; without it they are not asked for any.
+        client_ca: PEM file of the authorities that sign clients' certificates; without it none are asked for.
         needs_certificate: Whether a client without a certificate is turned away.
         newest_only: Whether TLS 1.2 is turned away, and only 1.3 spoken.
     """
@@ -53,7 +53,7 @@ class TlsFiles:
         """Returns what is in them, once it is known that it can be used.
 
         Args:
-            contents: Of the files, as they were read just now.
+            contents: The files' contents, as they were read just now.
 
         Raises:
             GatewayError: MALFORMED when one is not what it has to be, or key and certificate do not fit each other; it
@@ -97,7 +97,7 @@ class TlsMaterial:
     """What was in the files when they were read, checked.
 
     Attributes:
-        files: Where it is from.
+        files: The files that were read.
         certificate: In PEM, with those between it and the root.
         key: In PEM.
         client_ca: In PEM; without it clients are not asked for certificates.

@@ -11,12 +11,12 @@ from service.seam.message_cost import TooManyFieldsError
 from service.seam.method import Method
 
 _FIELDS_AT_ONCE = 2048
-"""What is not worth a thread: a millisecond's work."""
+"""Fields that are counted without a thread: a millisecond's work."""
 
 
 @dataclass(frozen=True, slots=True)
 class Weighing:
-    """Counts them.
+    """Counts what messages hold.
 
     Attributes:
         max_fields: How many fields a message may have (``max_message_fields``).

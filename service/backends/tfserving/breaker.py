@@ -5,8 +5,8 @@ from collections.abc import Callable
 from enum import Enum
 
 _FAILURES = 10
-"""In a row, before the breaker of a replica that answers at all opens; one bad request makes several, as its batch is
-halved."""
+"""Failures in a row that open the breaker of a replica that answers at all; one bad request makes several, as its batch
+is halved."""
 _FIRST_SECONDS = 1.0
 _LONGEST_SECONDS = 30.0
 

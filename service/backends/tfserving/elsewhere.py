@@ -19,7 +19,7 @@ class OtherServers:
     """Connections to servers that speak TensorFlow Serving's gRPC API, each made when it is first needed.
 
     Args:
-        options: Of them those of TLS, which hold for all of these servers.
+        options: Their TLS options hold for all of these servers.
     """
 
     def __init__(self, options: TfServingOptions) -> None:

@@ -19,7 +19,7 @@ from service.wire import tensorflow_serving_pb2 as pb
 _CONCURRENCY = 2
 """Probes of one replica at a time: each takes one of the threads that it has for inference."""
 _MAX_VERSIONS = 1000
-"""Of one model that are looked at, the newest first; a replica never forgets those that it had."""
+"""Versions of one model that are looked at, the newest first; a replica never forgets those that it had."""
 _STATES = {
     pb.ModelVersionStatus.START: State.START,
     pb.ModelVersionStatus.LOADING: State.LOADING,

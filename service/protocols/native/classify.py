@@ -23,7 +23,7 @@ _BATCH_PIXELS = 4_000_000
 _UNPACKED_AT_A_TIME = 2
 _BYTES_PER_PIXEL = 4
 _BYTES_PER_CLASS = 600
-"""Of each in the answer, before it is written."""
+"""What a class of an answer takes before it is written."""
 _BYTES_PER_FILE = 16 * 1024
 """What could be unpacked in the time that a file takes however small it is."""
 

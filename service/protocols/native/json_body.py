@@ -17,7 +17,7 @@ Fields = dict[str, Any]
 
 _SERIES = "series"
 _SERIES_RANKS = (2, 3)
-"""Of the series of one request, where they are equally long: values by series and step, and by feature."""
+"""Ranks of the series of one request, where they are equally long: by series and step, and by feature."""
 
 
 def json_object(data: bytes, *, bounds: InputBounds, hold: Callable[[int], None] = lambda _: None) -> Fields:

@@ -41,7 +41,7 @@ IMAGES = ("image/png", "image/jpeg", "image/gif", "image/bmp")
 _INTEGER = re.compile(r"-?[0-9]{1,20}")
 _FLOAT = re.compile(r"-?[0-9]*\.[0-9]+(?:[eE][-+]?[0-9]{1,3})?")
 _PICTURE = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox"}
-"""Of a picture that others made: as SVG it might bring scripts."""
+"""Headers of a picture that others made: as SVG it might bring scripts."""
 MAX_FORM_PARTS = 10_000
 _FORM_TAIL = 1024
 _REPEATED = frozenset({"quantiles"})

@@ -21,7 +21,7 @@ class _Answer(BaseModel):
 
 
 class GetRolloutRequest(OfModel):
-    """Whose rollout to report."""
+    """The model whose rollout is reported."""
 
 
 class RolloutVersion(_Answer):

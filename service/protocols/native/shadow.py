@@ -13,7 +13,7 @@ from service.schemas import OfModel
 
 
 class GetShadowRequest(OfModel):
-    """Whose shadow to report."""
+    """The model whose shadow is reported."""
 
 
 class GetShadowResponse(BaseModel):

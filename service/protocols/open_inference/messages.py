@@ -40,7 +40,7 @@ class InferMessage:
     Attributes:
         inputs: Tensors by name.
         outputs: Those that are wanted, in their order; all when it is empty.
-        parameters: Of the request as a whole.
+        parameters: Those of the request as a whole.
         id: The client's, to be echoed; empty where there is none.
         raw: Whether the answer's tensors are to be raw bytes where nothing else is said.
     """

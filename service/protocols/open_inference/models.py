@@ -29,7 +29,7 @@ _STATES = {
 }
 _UNLOADED = "unloaded"
 _STANDBY = "not in memory, and loaded when it is asked for"
-"""Of a version that is READY all the same: it answers, after a moment."""
+"""The reason of a version that is READY all the same: it answers, after a moment."""
 _NUMBER = re.compile("0*([0-9]+)")
 _MAX_VERSION = 2**63 - 1
 _HARMLESS = frozenset({"unload_dependents"})

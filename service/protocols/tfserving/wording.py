@@ -17,7 +17,7 @@ _CUT = "...TRUNCATED"
 _NOT_FOUND = "not found in request and no default value provided"
 _WRONG_SIZE = "input size does not match signature"
 _AS_IT_IS = frozenset({ErrorKind.FORBIDDEN, ErrorKind.RATE_LIMITED})
-"""Of these it is not told whether there is what was asked for."""
+"""Errors that do not tell whether there is what was asked for."""
 _SAID_BY_THE_MODEL = frozenset({ErrorKind.INVALID_INPUT, ErrorKind.BACKEND_FAILED})
 """What TensorFlow says of these is passed on, as upstream does; other kinds say how this server stands."""
 

@@ -21,9 +21,9 @@ from service.transport.grpc.framing import not_one
 from service.transport.tls import TlsMaterial
 
 _LAST_WORDS_SECONDS = 0.2
-"""For answers that are on their way when the server stops."""
+"""How long answers that are on their way have when the server stops."""
 _CANCELLATION_SECONDS = 0.1
-"""Within which it is known why no more messages come: the end of them and a cancellation look the same at first."""
+"""How soon it is known why no more messages come: their end and a cancellation look the same at first."""
 _STATUSES = {status.value[0]: status for status in grpc.StatusCode}
 
 Context = aio.ServicerContext[Any, Any]

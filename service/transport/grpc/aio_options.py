@@ -1,4 +1,4 @@
-"""The options of the ``grpcio`` server: what is bounded before a call is there to be refused."""
+"""The options of the ``grpcio`` server: limits that hold before there is a call to refuse."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,9 @@ from service.transport.tls import HANDSHAKE_SECONDS
 
 _INT32_MAX = 2**31 - 1
 _OVER_LIMIT = 1024 * 1024
-"""Messages that are over the limit by no more than this are refused in our own words."""
+"""Messages that exceed the limit by no more than this are refused with an error of ours."""
 _MAX_CALLS = 1024
-"""Of one connection at a time; clients keep the next ones back. More than are admitted by default, of all kinds."""
+"""Calls of one connection at a time; clients keep the next ones back. More than are admitted by default."""
 _MAX_AGE_MS = 30 * 60 * 1000
 """Connections are renewed now and then, so that clients behind a balancer find new replicas."""
 _KEEPALIVE_MS = 60 * 1000
@@ -30,13 +30,13 @@ def server_options(max_request_bytes: int) -> Sequence[tuple[str, int]]:
         ("grpc.max_send_message_length", -1),
         ("grpc.max_concurrent_streams", _MAX_CALLS),
         ("grpc.max_connection_age_ms", _MAX_AGE_MS),
-        # A client that is gone without a word is noticed, and what has come of its messages is let go.
+        # Notices clients that are gone without a word, and frees what has come of their messages.
         ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
         ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
-        # Clients may look after their connections, too; by default they are sent away for it.
+        # Clients may send keepalive pings, too; by default their connection is closed for it.
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", _MIN_PING_INTERVAL_MS),
         ("grpc.server_handshake_timeout_ms", _HANDSHAKE_MS),
-        # Otherwise a second server on the same port would share its calls, silently.
+        # Otherwise a second server on the same port would silently take some of its calls.
         ("grpc.so_reuseport", 0),
     ]

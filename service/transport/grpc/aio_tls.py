@@ -1,4 +1,4 @@
-"""TLS as grpcio has it: which certificate it shows, and which one a client has shown."""
+"""TLS for grpcio: which certificate it shows, and which one a client has shown."""
 
 from typing import Any
 
@@ -24,13 +24,13 @@ class ServerCertificate:
         self._first = _configuration(tls)
 
     def credentials(self) -> grpc.ServerCredentials:
-        """Returns what a port needs."""
+        """Returns the credentials for a port."""
         return grpc.dynamic_ssl_server_credentials(
             self._first, self._changed, require_client_authentication=self._needs_certificate
         )
 
     def renew(self, tls: TlsMaterial) -> None:
-        """Has it show this one from now on."""
+        """Shows this one from now on."""
         self._newest = _configuration(tls)
 
     def _changed(self) -> Any:

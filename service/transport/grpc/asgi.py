@@ -47,8 +47,8 @@ class GrpcApp:
         """Answers one call.
 
         Args:
-            scope: Of the request.
-            headers: Of its headers the first of each name.
+            scope: The request's.
+            headers: The first of its headers of each name.
             receive: Gives the events of the request's body.
             send: Takes those of the response.
         """

@@ -22,7 +22,7 @@ from service.transport.streams import OrderedStreams
 from service.transport.weighing import Weighing
 
 RETRY_AFTER = "retry-after"
-"""Metadata key of the seconds after which a client may ask again whose limit is used up."""
+"""Metadata key: the seconds after which a client that has used up its limit may ask again."""
 _REQUEST_ID = REQUEST_ID.encode()
 _SHARE, _MARGIN_SECONDS, _TELLING_SECONDS = 0.25, 0.03, 0.001
 """How much sooner than the client gives up it is told so: a call that it resets costs the connection more. Calls that
@@ -34,7 +34,7 @@ class OpenStream:
     """A stream of which neither order nor number of the answers is given: health's Watch, reflection.
 
     Attributes:
-        name: For logs.
+        name: Its name in logs.
         serve: Takes the client's messages, and yields the answers.
         access: What it takes to call it.
     """
@@ -69,7 +69,7 @@ class Refusal:
     """How a call that failed ends.
 
     Attributes:
-        message: For people.
+        message: What went wrong, for people.
         metadata: What follows it; bytes of names that end in ``-bin``.
     """
 
@@ -111,7 +111,7 @@ class GrpcCalls:
                 self._bound[f"/{service.name}/{name}"] = _bound(method, service.codes)
 
     def find(self, path: str) -> Bound:
-        """Returns the method of a path; for a path that there is not, one that says so."""
+        """Returns the method of a path; for an unknown path, one that refuses every call."""
         return self._bound.get(path) or self._unknown(path)
 
     @property

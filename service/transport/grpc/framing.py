@@ -29,7 +29,7 @@ class MessageReader:
 
     Args:
         receive: Gives the next event of the request's body.
-        encoding: How messages are compressed that say they are: the value of ``grpc-encoding``.
+        encoding: How compressed messages are compressed: the value of ``grpc-encoding``.
         limit: How long a message may be, in bytes (``max_request_bytes``).
     """
 
@@ -99,7 +99,7 @@ class MessageReader:
         return message
 
     async def _fill(self, size: int, held: HeldBytes) -> bool:
-        """Reads until so many bytes are there; tells whether there are, where there are none of them at all."""
+        """Reads until so many bytes are there; returns whether any came before the end of the body."""
         buffer = self._buffer
         while len(buffer) < size:
             if self._is_over:

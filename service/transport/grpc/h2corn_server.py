@@ -27,12 +27,12 @@ _MAX_HEAD_BYTES = 64 * 1024
 _KEEP_ALIVE_SECONDS = 3600.0
 """Clients keep gRPC connections open without calls; they look after them with pings."""
 _THREADS = 1
-"""Of h2corn's own. One carries ten times as many calls as Python answers; a second one only makes more wake-ups."""
+"""Threads of h2corn's own. One carries ten times the calls that Python answers; a second only adds wake-ups."""
 _LAST_WORDS_SECONDS = 1
-"""For answers that are on their way when the server stops: by then what was in flight has been waited for."""
+"""How long answers that are on their way have when the server stops; what was in flight has ended by then."""
 _BACKLOG_SECONDS = 0.1
 _RENEWAL_SECONDS = 3600
-"""That calls have which are open when the certificate is renewed: their connection keeps the one before."""
+"""How long calls may go on that are open when the certificate is renewed: their connection keeps the old one."""
 
 _LINGERING_SECONDS = 1
 """For which connections that end then are kept from the reset that would lose what is on its way."""

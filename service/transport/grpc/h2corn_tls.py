@@ -1,4 +1,4 @@
-"""What h2corn's requests need beside the application where it speaks TLS."""
+"""What h2corn needs beside the application where it speaks TLS."""
 
 import asyncio
 from typing import Any

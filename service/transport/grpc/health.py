@@ -25,14 +25,14 @@ _DESCRIPTOR = cast("ServiceDescriptor", health_pb2.DESCRIPTOR.services_by_name["
 _parse = parser_of(health_pb2.HealthCheckRequest)
 _Response = health_pb2.HealthCheckResponse
 _messages: Any = health_pb2
-"""Whose types are known without those of List."""
+"""The stubs of this module lack the messages of List."""
 
 
 class Health:
     """Tells whether services are served; all of them are, or none is.
 
     Args:
-        names: Of the services; empty is the server as a whole.
+        names: Names of the services; the empty one is the server as a whole.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -42,7 +42,7 @@ class Health:
         self._changed = asyncio.Event()
 
     def set_ready(self, ready: bool) -> None:
-        """Answers from now on accordingly."""
+        """Changes the answer from now on."""
         if ready != self._ready:
             self._ready = ready
             self._wake()

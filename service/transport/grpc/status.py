@@ -11,7 +11,7 @@ from service.seam.statuses import Code
 
 STATUS_DETAILS = "grpc-status-details-bin"
 ERROR_CODE = "tensorgate-code"
-"""The trailer that has the stable code, for those who do not decode the details."""
+"""The trailer with the stable code, for clients that do not decode the details."""
 DOMAIN = "tensorgate"
 
 # Clients take 8 KiB of trailing metadata; of more they show no code, no text and no details. A status travels there as

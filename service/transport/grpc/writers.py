@@ -111,7 +111,7 @@ class WebWriter:
 
     Args:
         send: Takes the events of the response.
-        content_type: Of the request, and so of the response.
+        content_type: The request's, and so the response's.
         is_text: Whether the body is base64.
     """
 

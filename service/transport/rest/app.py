@@ -25,9 +25,9 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 _REQUEST_ID, _TIMEOUT = REQUEST_ID.encode(), b"x-request-timeout"
 _LOAD = "load"
-"""The phase in which a request waits for its model, whose length it is told."""
+"""The phase in which a request waits for its model; the client is told how long it took."""
 _ASKED_CHARACTERS = 100
-"""Of the name of a model in a path, for the log."""
+"""How much of a model's name in a path goes to the log."""
 
 _SECONDS = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 """A number as JSON and most languages write it; Python's own ``float`` also reads 1_0, and digits of all scripts."""
@@ -39,11 +39,11 @@ class RestApp:
 
     Args:
         apis: The protocols' REST sides.
-        operations: Routes of none of them: probes, scrapes and pages.
+        operations: Routes of no protocol: probes, scrapes and pages.
         calls: Runs the calls.
         sites: Refuses what browsers send for other sites' pages.
         max_request_bytes: How long a body may be.
-        headers: That every answer has.
+        headers: Headers of every answer.
     """
 
     def __init__(
@@ -67,8 +67,8 @@ class RestApp:
         """Answers one request.
 
         Args:
-            scope: Of the request.
-            headers: Of its headers the first of each name.
+            scope: The request's.
+            headers: The first of its headers of each name.
             receive: Gives the events of the request's body.
             send: Takes those of the response.
         """

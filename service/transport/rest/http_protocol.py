@@ -26,9 +26,9 @@ _OTHERS = {
     b"\x16\x03": "this port speaks HTTP/1.1 without TLS, and was spoken to with TLS",
     b"PRI * HTTP/2": "this port speaks HTTP/1.1, and was spoken to in HTTP/2: gRPC has a port of its own",
 }
-"""What is said to those who speak something else, by how that begins: at once, as TLS has no end of a head."""
+"""Answers to other protocols, by their first bytes: sent at once, as TLS has no end of a head."""
 _FAREWELL_SECONDS = 1.0
-"""That an idle client has, when the server stops, to take leave of a connection with TLS."""
+"""How long an idle client has, when the server stops, to close a connection with TLS."""
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
@@ -77,7 +77,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.loop.call_later(_FAREWELL_SECONDS, self.transport.abort)
 
     def pause_writing(self) -> None:
-        """Gives the client a while to read its answer, and then lets it go."""
+        """Gives the client a while to read its answer, and then closes the connection."""
         super().pause_writing()
         self._wait_for_reader()
 

@@ -12,7 +12,7 @@ _USUAL = {
     **dict.fromkeys(("/predict", "/invocations", "/v1/predict", "/predictions"), _INFERENCE),
     "/models": "/api/v1/models",
 }
-"""What other servers answer at these paths, and where it is here."""
+"""Paths of other servers, and where the same is found here."""
 _PLACE = re.compile(r"\{(\w+)\}")
 
 
