@@ -221,11 +221,10 @@ class HeldBytes:
             self._count(-size)
 
     def part(self, size: int) -> "HeldBytes":
-        """Returns what holds so many of its bytes from now on, and more, and is closed by itself."""
+        """Returns what holds so many of these bytes from now on, closed by itself. No thread may take any meanwhile."""
         part = HeldBytes(self._admission, self._total, None, self._client, later=False)
-        with self._total.lock:
-            self.taken -= size
-            part.taken = size
+        self.taken -= size
+        part.taken = size
         return part
 
     def _check_share(self, size: int, free: int) -> None:
