@@ -118,6 +118,23 @@ def test_one_client_leaves_bytes_to_others() -> None:
     assert (admission.bytes_held(), admission._bytes.clients) == (0, {})
 
 
+def test_a_part_counts_for_its_client_until_it_is_closed() -> None:
+    admission = shared()
+    with admission.admitted("streams", client="noisy") as stream:
+        stream.take(300)
+        part = stream.part(200)
+        part.take(500)
+        assert (stream.taken, part.taken, admission.bytes_held()) == (100, 700, 800)
+        with pytest.raises(GatewayError, match="max_client_share"):
+            stream.take(1)
+        part.close()
+        part.close()
+        with pytest.raises(GatewayError, match="over"):
+            part.take(1)
+        assert (stream.taken, admission.bytes_held(), admission.in_flight["streams"]) == (100, 100, 1)
+    assert (admission.bytes_held(), admission._bytes.clients) == (0, {})
+
+
 def test_a_client_may_always_hold_one_whole_request_where_there_is_room() -> None:
     admission = shared(request_bytes=100)
     with admission.admitted(client="a") as one, admission.admitted(client="a") as two:
