@@ -1,5 +1,7 @@
-"""Archives of files, as layers of OCI artefacts are: unpacked into a folder and nowhere else, and not too much."""
+"""Unpacks archives, such as the layers of OCI artefacts, into one folder and within a bound."""
 
+import gzip
+import os
 import tarfile
 import zlib
 from pathlib import Path
@@ -10,28 +12,31 @@ from service.stores.paths import MAX_FILES, check_paths
 from service.stores.port import MODEL_FILES, failed
 
 _PART = 1024 * 1024
+_GZIP = b"\x1f\x8b"
+_DAMAGED = (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError, ValueError)
+"""What reading a damaged archive raises; `BadGzipFile` is an `OSError`, and all others of those are of writing."""
 
 
 def unpack(archive: Path, folder: Path, room: int) -> int:
-    """Unpacks the version that an archive holds: the folder in it with a model, at whatever depth, and no other.
+    """Unpacks the folder of an archive that holds the model, at whatever depth, and writes its files to the disk.
 
-    Files and folders alone are taken, without their owners, rights and times; an archive with anything else in that
+    Only files and folders are unpacked, without owner, permissions and times. An archive with anything else in that
     folder, such as a link or a device, is refused.
 
     Args:
         archive: A tar, plain or compressed by gzip.
-        folder: Where to.
-        room: Most bytes that the files may have together.
+        folder: Where the files go.
+        room: Maximum size of all files together, in bytes.
 
     Returns:
-        The bytes of the files.
+        The size of all files, in bytes.
 
     Raises:
-        GatewayError: BACKEND_FAILED, which says what is wrong with it.
+        GatewayError: BACKEND_FAILED, which says what is wrong with the archive.
         OSError: When the folder cannot be written to.
     """
     try:
-        with tarfile.open(archive, "r:*", bufsize=_PART) as tar:
+        with tarfile.open(archive, _mode(archive), bufsize=_PART) as tar:
             root = _root(tar, room)
             members = {_below(member.name, root): member for member in tar if _is_below(member.name, root)}
             files = {name: member for name, member in members.items() if name and not member.isdir()}
@@ -42,14 +47,19 @@ def unpack(archive: Path, folder: Path, room: int) -> int:
             for name, member in files.items():
                 _write(tar, member, folder / name)
             return sum(member.size for member in files.values())
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    except _DAMAGED as error:
         raise failed(f"it is no archive, or a damaged one: {error}") from None
 
 
-def _root(tar: tarfile.TarFile, room: int) -> str:
-    """Returns the folder of the model in an archive, the one that is least deep; empty for the archive itself.
+def _mode(archive: Path) -> str:
+    with archive.open("rb") as file:
+        return "r:gz" if file.read(len(_GZIP)) == _GZIP else "r:"
 
-    It ends before what a member would unpack to is read, if that is too much: gzip makes a thousand bytes of one.
+
+def _root(tar: tarfile.TarFile, room: int) -> str:
+    """Returns the topmost folder with a model in an archive; empty for the archive itself.
+
+    The sizes are added up before any contents are read, as gzip can make a thousand bytes of one.
     """
     found, total = [], 0
     for count, member in enumerate(tar, 1):
@@ -71,7 +81,7 @@ def _is_below(name: str, root: str) -> bool:
 
 
 def _below(name: str, root: str) -> str:
-    """Returns a member's path below the root; what leads elsewhere stays as it is, to be refused."""
+    """Returns a member's path below the root; a path that leads elsewhere stays as it is, to be refused."""
     name = name.removeprefix("./")
     return name if not root else name.removeprefix(root).removeprefix("/")
 
@@ -86,5 +96,7 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
         while part := content.read(_PART):
             out.write(part)
             written += len(part)
+        out.flush()
+        os.fsync(out.fileno())
     if written != member.size:
         raise failed(f"{shown(member.name)} in the archive ended after {written} of {member.size} bytes")

@@ -118,6 +118,9 @@ class Cache:
         target = self._beside(key) / f"{key[1]}-{mark}"
         shutil.rmtree(target, ignore_errors=True)
         (self._beside(key) / f"{_PARTIAL}-{key[1]}").rename(target)
+        for folder, _, _ in os.walk(target):  # whose files are on disk already
+            _sync(folder)
+        _sync(target.parent)
         beside = self._beside(key) / _LINK
         beside.unlink(missing_ok=True)
         beside.symlink_to(f"{_PULLED}/{target.name}")
@@ -191,8 +194,8 @@ def _size_of(folder: Path) -> int:
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def _sync(folder: Path) -> None:
-    """Has the names in a folder reach the disk."""
+def _sync(folder: Path | str) -> None:
+    """Writes a folder's entries to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,8 @@
+import bz2
+import gzip
 import io
+import lzma
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +42,17 @@ def test_the_folder_of_the_model_is_unpacked(tmp_path: Path, prefix: str, mode: 
     members = [member(prefix.rstrip("/") or ".", type=tarfile.DIRTYPE), *files(prefix)]
     assert unpack(archive(tmp_path, members, mode), tmp_path / "to", MANY) == sum(map(len, FILES.values()))
     assert read(tmp_path / "to") == FILES
+
+
+def test_what_is_unpacked_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: dict[str, int] = {}
+
+    def fsync(descriptor: int) -> None:
+        synced[os.readlink(f"/proc/self/fd/{descriptor}")] = os.fstat(descriptor).st_size
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    unpack(archive(tmp_path, files()), tmp_path / "to", MANY)
+    assert synced == {str(tmp_path / "to" / name): len(data) for name, data in FILES.items()}
 
 
 def test_what_lies_beside_the_model_is_left_out(tmp_path: Path) -> None:
@@ -89,7 +104,30 @@ def test_what_is_no_archive_of_a_model_is_refused(tmp_path: Path) -> None:
         unpack(tmp_path / "text", tmp_path / "to", MANY)
     with pytest.raises(GatewayError, match=r"no saved_model\.pb in the archive"):
         unpack(archive(tmp_path, [member("readme.md", b"x")]), tmp_path / "to", MANY)
-    whole = archive(tmp_path, files())
-    whole.write_bytes(whole.read_bytes()[:-500])
-    with pytest.raises(GatewayError, match="damaged"):
-        unpack(whole, tmp_path / "to", MANY)
+
+
+def cut(data: bytes) -> bytes:
+    return gzip.compress(data)[:-500]
+
+
+def with_other_contents(data: bytes) -> bytes:
+    """Returns an archive in two parts, the first with the checksum of something else."""
+    first, second = gzip.compress(data[:1_000_000]), gzip.compress(data[1_000_000:])
+    return first[:-8] + bytes(4) + first[-4:] + second
+
+
+def damaged_xz(data: bytes) -> bytes:
+    packed = bytearray(lzma.compress(data))
+    packed[len(packed) // 2] ^= 0xFF
+    return bytes(packed)
+
+
+@pytest.mark.parametrize(
+    "harm", [cut, lambda data: data[:-20_000], with_other_contents, lzma.compress, damaged_xz, bz2.compress]
+)
+def test_a_damaged_archive_is_refused_as_one(tmp_path: Path, harm: Callable[[bytes], bytes]) -> None:
+    packed = archive(tmp_path, files(), "w")
+    packed.write_bytes(harm(packed.read_bytes()))
+    with pytest.raises(GatewayError, match="it is no archive, or a damaged one: .") as refused:
+        unpack(packed, tmp_path / "to", MANY)
+    assert "None" not in refused.value.message

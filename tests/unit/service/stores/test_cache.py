@@ -40,6 +40,24 @@ def test_a_version_is_there_once_it_is_published_and_not_before(cache: Cache) ->
     assert cache.current() == {("m", 1): "0123456789ab"}
 
 
+def test_all_folders_of_a_version_are_on_the_disk_before_it_is_published(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: set[str] = set()
+
+    def fsync(descriptor: int) -> None:
+        if not link.is_symlink():
+            synced.add(os.path.relpath(os.readlink(f"/proc/self/fd/{descriptor}"), cache.folder / "m"))
+
+    link = cache.folder / "m" / "1"
+    write(cache.partial(("m", 1)))
+    monkeypatch.setattr(os, "fsync", fsync)
+    cache.publish(("m", 1), "0123456789ab")
+    assert link.is_symlink()
+    version = ".pulled/1-0123456789ab"
+    assert synced == {".pulled", version, f"{version}/variables"}
+
+
 def test_another_one_takes_its_place_in_one_step(cache: Cache) -> None:
     publish(cache, 1, "aaaaaaaaaaaa", size=10)
     publish(cache, 1, "bbbbbbbbbbbb", size=20)
