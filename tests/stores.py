@@ -53,6 +53,7 @@ class Watcher:
         self.bytes = 0
         self.begun: list[tuple[Key, LoadProgress]] = []
         self.done: list[Key] = []
+        self.failures: list[Key] = []
         self.errors: dict[Key, str] = {}
         self.left: list[Key] = []
         self.in_service: set[Key] = set()
@@ -72,6 +73,7 @@ class Watcher:
     def ends(self, key: Key, error: str) -> None:
         if error:
             self.errors[key] = error
+            self.failures.append(key)
         else:
             self.errors.pop(key, None)
             self.done.append(key)

@@ -24,7 +24,7 @@ _AGAIN_SECONDS, _MOST_SECONDS = 60.0, 3600.0
 
 
 class Observer(Protocol):
-    """Is told what a mirror does; by the mirror's thread."""
+    """Is notified of what a mirror does, on the mirror's thread."""
 
     def listed(self, ok: bool) -> None:
         """The store was looked at, or could not be."""
@@ -36,7 +36,7 @@ class Observer(Protocol):
         """A version is being pulled; its progress tells how far it is."""
 
     def ends(self, key: Key, error: str) -> None:
-        """It is in the cache; or it is not, and why."""
+        """A version is in the cache now, or why it is not: for each failed pull, else only when the reason changes."""
 
     def gone(self, key: Key) -> None:
         """A version is not in the store any more."""
@@ -187,7 +187,8 @@ class Mirror:
                 if stored is not None and self._has(key, stored):
                     continue
             except GatewayError as error:
-                self._ended(key, error.message)
+                if error.message != self._told.get(key):  # a failed pull has been reported
+                    self._ended(key, error.message)
                 if error.kind is ErrorKind.BACKEND_UNAVAILABLE:
                     return False
             known.add(key[1])
@@ -217,6 +218,7 @@ class Mirror:
         try:
             self._pull(key, stored, {key, *self._wanted, *newest, *self._observer.served()})
         except GatewayError as error:
+            self._ended(key, error.message)
             if error.kind is not ErrorKind.BACKEND_UNAVAILABLE:
                 pause = min(_AGAIN_SECONDS * 2**count, _MOST_SECONDS)
                 self._failures[key] = _Failure(mark, count + 1, self._clock() + pause)

@@ -6,6 +6,7 @@ import json
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import oras.client
 import pytest
@@ -41,9 +42,9 @@ def mirrored(registry: Registry, tmp_path: Path) -> Iterator[Mirrored]:
     mirrored.close()
 
 
-def tar(files: dict[str, bytes]) -> bytes:
+def tar(files: dict[str, bytes], mode: Literal["w:gz", "w:xz"] = "w:gz") -> bytes:
     packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+    with tarfile.open(fileobj=packed, mode=mode) as archive:
         for name, data in files.items():
             info = tarfile.TarInfo(name)
             info.size = len(data)
@@ -138,6 +139,42 @@ def test_what_is_no_version_is_refused(registry: Registry, mirrored: Mirrored) -
     registry.put_files("space/m", "1")
     del registry.manifests["space/other"]
     assert mirrored.look()
+
+
+def test_a_damaged_archive_keeps_no_other_model_from_being_pulled(registry: Registry, mirrored: Mirrored) -> None:
+    layer = bytearray(tar(FILES, "w:xz"))
+    layer[len(layer) // 2] ^= 0xFF
+    registry.put("space/m", "1", [(bytes(layer), "application/vnd.oci.image.layer.v1.tar", "")])
+    registry.put_files("space/other", "1")
+    assert mirrored.look()
+    assert mirrored.version("other", 1) == FILES
+    assert "it is no archive, or a damaged one" in mirrored.watcher.errors["m", 1]
+    registry.requests.clear()
+    mirrored.look()
+    assert [asked for asked in registry.requests if "blobs" in asked] == []  # it is tried again later
+
+
+def test_a_version_that_cannot_be_described_is_told_once(
+    registry: Registry, mirrored: Mirrored, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry.put_files("space/m", "1")
+    registry.manifests["space/m"]["1"] = b'{"manifests": []}'  # an index of several
+    for _ in range(3):
+        mirrored.look()
+    assert "has no layers" in mirrored.watcher.errors["m", 1]
+    assert mirrored.watcher.failures == [("m", 1)]
+    mirrored.mirror.look(again=True)
+    assert mirrored.watcher.failures == [("m", 1)] * 2
+    assert caplog.text.count("version 1 of model m could not be pulled") == 2
+
+
+def test_each_pull_that_fails_is_told(registry: Registry, mirrored: Mirrored, caplog: pytest.LogCaptureFixture) -> None:
+    registry.put_files("space/m", "1")
+    registry.lie = -100
+    for _ in range(2):
+        mirrored.look()
+    assert mirrored.watcher.failures == [("m", 1)] * 2
+    assert caplog.text.count("version 1 of model m could not be pulled") == 1
 
 
 def test_what_is_pushed_can_be_pulled(registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
