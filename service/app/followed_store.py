@@ -1,4 +1,4 @@
-"""The store of a server: looked at again and again by a thread of its own, and what comes of it told to the catalog."""
+"""The store of a server: a thread of its own polls it, and the catalog says what is pulled."""
 
 import asyncio
 import logging
@@ -24,28 +24,28 @@ from service.telemetry.stores import StoreMetrics
 logger = logging.getLogger(__name__)
 
 _STOP_SECONDS = 5.0
-"""That a transfer has to notice that it is given up."""
+"""Time that a transfer has to notice that it is cancelled."""
 _DONE = "pulled from its store"
 
 
 class FollowedStore:
-    """Has a mirror fill the folder that the backend serves, and the backend look when something has come.
+    """Has a mirror fill the folder that the backend serves, and has the backend look when a version has come.
 
-    While a version is pulled, the catalog has it in the state START, with how far it is; one that could not be pulled
-    is END. Where the backend has an entry for it, that stays.
+    While a version is pulled, its entry in the catalog is START, with the progress; one that could not be pulled is
+    END. An entry of the backend's is left as it is.
 
     Args:
-        url: Of the store.
-        settings: Where its models are kept, and which.
-        catalog: Receives what is pulled.
+        url: The URL of the store.
+        settings: Say where its models are kept, and which of them are wanted.
+        catalog: Receives entries for versions that are being pulled.
         backend: Serves the folder.
         metrics: Count what is pulled.
 
     Attributes:
-        url: Likewise.
+        url: The URL of the store.
 
     Raises:
-        GatewayError: When a package is missing, or the folder cannot be had or is another's.
+        GatewayError: When a package is missing, or the folder cannot be used or belongs to another store.
     """
 
     def __init__(
@@ -86,11 +86,11 @@ class FollowedStore:
             await self._looked.wait()
 
     def backend_started(self) -> None:
-        """Notes that the backend may be told to look."""
+        """Notes that the backend has started, and so may be told to look."""
         self._started.set()
 
     async def follow(self, seconds: float) -> None:
-        """Looks at the store every so many seconds, only once for 0, and has the backend look at what has come."""
+        """Polls the store at this interval, or looks once for 0; has the backend look when a version has come."""
         while True:
             changed = await self._look(again=False)
             await self._started.wait()
@@ -101,20 +101,22 @@ class FollowedStore:
             await asyncio.sleep(seconds)
 
     async def look(self) -> None:
-        """Looks at once; what failed is tried again, and what is wrong is reported again."""
+        """Looks at once; retries pulls that failed, and reports again what is wrong."""
         if await self._look(again=True):
             await self._load()
 
     async def close(self) -> None:
-        """Gives up what is under way, and lets others have the folder."""
+        """Cancels the transfer that is under way, and frees the folder for others; never waits for long."""
         self._stop.set()
         try:
+            # Not by a thread of the loop's own: the loop would wait for it at its end, however long that takes.
             async with asyncio.timeout(_STOP_SECONDS):
-                await asyncio.to_thread(self._thread.shutdown)
+                await asyncio.get_running_loop().run_in_executor(self._thread, _nothing)
         except TimeoutError:
-            logger.warning("a transfer from %s is not given up yet; it ends with the process", self.url)
+            logger.warning("a transfer from %s is stuck; it ends with the process", self.url)
         else:
             self._cache.close()
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _look(self, *, again: bool) -> bool:
         async with self._looking:
@@ -139,7 +141,7 @@ class FollowedStore:
             self._metrics.kept(self._cache.used())
 
     async def _load(self) -> None:
-        """Has the backend load what has come, and forgets the entries of what it does not want."""
+        """Has the backend load what has come, and drops the entries of versions that it does not want."""
         try:
             if isinstance(self._backend, FollowingBackend):
                 await self._backend.look()
@@ -149,7 +151,7 @@ class FollowedStore:
             if entry.state is State.START and entry.progress is not None and entry.progress.stage == _DONE:
                 self._drop(key)
 
-    # What follows is called by the mirror's thread.
+    # The mirror calls these on its thread.
 
     def listed(self, ok: bool) -> None:
         """The store was looked at, or could not be."""
@@ -164,7 +166,7 @@ class FollowedStore:
         self._tell(key, ModelVersion(*key, State.START, progress=progress))
 
     def ends(self, key: Key, error: str) -> None:
-        """It is in the cache, or it could not be pulled."""
+        """A version is in the cache now, or why it is not."""
         self._metrics.ended(ok=not error)
         if error:
             self._tell(key, ModelVersion(*key, State.END, error=error))
@@ -180,7 +182,7 @@ class FollowedStore:
         return self._available
 
     def refused(self) -> Set[Key]:
-        """Returns those of the cache that could not be loaded."""
+        """Returns the versions that could not be loaded."""
         return self._failed
 
     def _tell(self, key: Key, entry: ModelVersion | None) -> None:
@@ -188,7 +190,7 @@ class FollowedStore:
             self._loop.call_soon_threadsafe(self._drop if entry is None else partial(self._put, entry), key)
 
     def _put(self, entry: ModelVersion, key: Key) -> None:
-        """Enters a version, unless the backend has."""
+        """Puts the entry of a version in the catalog, unless the backend has one for it."""
         if not self._catalog.has(*key) or self._is_mine(key):
             self._entries[key] = entry
             self._catalog.put(entry)
@@ -208,6 +210,10 @@ class FollowedStore:
         """Returns whether the catalog's entry of a version was made here."""
         entry = self._entries.get(key)
         return key[0] in self._catalog and any(one is entry for one in self._catalog.versions(key[0]))
+
+
+def _nothing() -> None:
+    """Done by a thread once it has done all else."""
 
 
 def _key(entry: ModelVersion) -> Key:

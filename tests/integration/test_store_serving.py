@@ -1,5 +1,6 @@
 """A server whose models lie in a store: it starts, goes on while the store is away, and starts again then."""
 
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,7 +9,6 @@ from typing import Any
 import httpx
 import pytest
 
-from service.app import followed_store
 from service.app.lifecycle import Server
 from service.app.settings import SettingsError, load
 from service.commands.main import main
@@ -17,6 +17,7 @@ from service.errors import GatewayError
 from service.stores import transfer
 from tests.conftest import QUICK, until
 from tests.object_store import URL, object_store
+from tests.processes import server_process
 from tests.savedmodels import save_shades
 from tests.store_servers import FileServer, running
 from tests.stores import with_manifest, write
@@ -126,15 +127,16 @@ async def test_how_far_a_pull_is_can_be_read(site: FileServer, model: dict[str, 
         assert await answer(rest) == (200, 1)
 
 
-async def test_a_server_stops_while_a_store_is_silent(
-    site: FileServer, model: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(followed_store, "_STOP_SECONDS", 0.1)
+def test_a_process_ends_while_a_store_is_silent(site: FileServer, model: dict[str, bytes], tmp_path: Path) -> None:
     publish(site, 1, model)
     site.gate.clear()
-    async with serving(site.url, tmp_path / "cache") as (server, rest):
-        await until(lambda: states(server) == {1: State.START})
-        assert (await rest.get("/livez")).status_code == 200
+    with server_process("--models", site.url, "--models-cache", str(tmp_path / "cache")) as running:
+        while not any(path.startswith("GET /shades/1/") for path in site.requests):
+            assert running.process.poll() is None, running.lines
+            time.sleep(0.05)
+        assert httpx.get(f"{running.rest}/livez", timeout=30).status_code == 200
+        assert running.stop() == 0  # which waits half as long as the store is silent
+        assert "is stuck; it ends with the process" in running.entries("service.app.followed_store")[-1]["message"]
     site.gate.set()
 
 
