@@ -1,4 +1,4 @@
-"""TLS of a server: its files are read at the start, and followed while it runs."""
+"""TLS of a server: its files are read at the start, and polled for a renewal while it runs."""
 
 import asyncio
 import logging
@@ -17,27 +17,29 @@ logger = logging.getLogger(__name__)
 
 
 class Renewing(Protocol):
-    """A server that can go on with another certificate."""
+    """A server that can change its certificate while it runs."""
 
     async def renew(self, tls: TlsMaterial) -> None:
-        """Speaks TLS by this with whoever connects from now on.
+        """Uses this for all connections from now on.
 
         Raises:
-            GatewayError: When it cannot; then all stays as it is.
+            GatewayError: When it cannot be used; then nothing has changed.
         """
 
 
 class ServerTls:
-    """The files of TLS.
+    """The certificate, the key and the authorities of a server, and their renewal.
+
+    A renewal takes effect on all servers or on none.
 
     Args:
-        files: Which they are.
-        poll_seconds: Between two looks at them; 0 for looks on request only.
-        hsts_seconds: For which browsers are to use nothing else; 0 to tell them nothing.
+        files: That they are read from.
+        poll_seconds: Interval at which the files are polled; 0 for on request only.
+        hsts_seconds: How long browsers are to use TLS only (``Strict-Transport-Security``); 0 to send no such header.
 
     Attributes:
-        material: What was in them when they were last good.
-        headers: That answers to browsers have because of it.
+        material: The last contents of the files that all servers could use.
+        headers: To be added to all HTTP responses.
 
     Raises:
         GatewayError: MALFORMED, when they cannot be used; it names the setting and the file.
@@ -52,6 +54,7 @@ class ServerTls:
         if hsts_seconds:
             self.headers = ((b"strict-transport-security", b"max-age=%d" % hsts_seconds),)
         self._servers: Sequence[Renewing] = ()
+        self._refused: tuple[bytes, bytes, bytes | None] | None = None  # contents that a server could not use
         self._trouble = ""
         self._told_expired: TlsMaterial | None = None
         self._looking = asyncio.Lock()
@@ -86,7 +89,7 @@ class ServerTls:
         return self.material.expires.timestamp()
 
     async def follow(self, servers: Iterable[Renewing]) -> None:
-        """Looks at the files again and again, and has the servers go on with what is new in them.
+        """Polls the files, and renews the TLS of these servers when they have changed.
 
         Files that cannot be used change nothing, and are reported once.
         """
@@ -96,22 +99,14 @@ class ServerTls:
             await self._look()
 
     async def look(self) -> None:
-        """Looks at the files at once, likewise; what is wrong with them is reported again."""
-        self._trouble = ""
+        """Looks at the files at once; what was refused is tried again, and what is wrong is reported again."""
+        self._refused, self._trouble = None, ""
         await self._look()
 
     async def _look(self) -> None:
         async with self._looking:
             try:
-                contents = await asyncio.to_thread(self._files.contents)
-                if contents != self._contents:
-                    material = await asyncio.to_thread(self._files.material, contents)
-                    for server in self._servers:
-                        await server.renew(material)
-                    self._contents, self.material = contents, material
-                    logger.info("the certificate was renewed: it is valid until %s", _shown(material.expires))
-                self._warn_if_expired()
-                self._trouble = ""
+                await self._follow_files()
             except GatewayError as error:
                 if error.message != self._trouble:
                     until = _shown(self.material.expires)
@@ -119,6 +114,38 @@ class ServerTls:
                 self._trouble = error.message
             except Exception:
                 logger.exception("the files of TLS could not be followed")
+            self._warn_if_expired()
+
+    async def _follow_files(self) -> None:
+        """Renews all servers when the files have changed, but for contents that were refused before."""
+        contents = await asyncio.to_thread(self._files.contents)
+        if contents == self._refused:
+            return
+        if contents != self._contents:
+            material = await asyncio.to_thread(self._files.material, contents)
+            try:
+                await self._renew(material)
+            except GatewayError:
+                self._refused = contents
+                raise
+            self._contents, self.material = contents, material
+            logger.info("the certificate was renewed: it is valid until %s", _shown(material.expires))
+        self._refused, self._trouble = None, ""
+
+    async def _renew(self, material: TlsMaterial) -> None:
+        """Renews all servers, or none: when one fails, those before it get back what they had."""
+        renewed: list[Renewing] = []
+        try:
+            for server in self._servers:
+                await server.renew(material)
+                renewed.append(server)
+        except Exception:
+            for server in renewed:
+                try:
+                    await server.renew(self.material)
+                except Exception:
+                    logger.exception("a server could not go back to its former certificate")
+            raise
 
     def _warn_if_expired(self) -> None:
         if self.material.expires < datetime.now(UTC) and self._told_expired is not self.material:
