@@ -6,6 +6,7 @@ import tarfile
 import zlib
 from pathlib import Path
 from posixpath import dirname, normpath
+from typing import Literal
 
 from service.errors import shown
 from service.stores.paths import MAX_FILES, check_paths
@@ -51,7 +52,7 @@ def unpack(archive: Path, folder: Path, room: int) -> int:
         raise failed(f"it is no archive, or a damaged one: {error}") from None
 
 
-def _mode(archive: Path) -> str:
+def _mode(archive: Path) -> Literal["r:", "r:gz"]:
     with archive.open("rb") as file:
         return "r:gz" if file.read(len(_GZIP)) == _GZIP else "r:"
 

@@ -65,11 +65,11 @@ class SavedModelBackend:
         source = ModelSource(options.models.absolute(), options.policy, watched=options.trusted_hashes)
         self._runner = _runner(options)
         self._loads = ThreadPoolExecutor(1, thread_name_prefix="load")
-        self._memory = Memory(options.memory, bring=self._bring, collect=self._collect)
+        self._memory = Memory(options.memory, reload=self._reload_version, collect=self._collect)
         self._manager = VersionManager(
             source if options.configs is None else source.listing(options.configs),
             catalog=Catalog(),
-            loading=Loading(self._loads, self._load, self._load_again, self._memory),
+            loading=Loading(self._loads, self._load, self._load_known, self._memory),
         )
         self._changing = asyncio.Lock()
         self._polling: asyncio.Task[None] | None = None
@@ -163,23 +163,23 @@ class SavedModelBackend:
         async with self._changing:
             await self._manager.reconcile(settled=set())
 
-    async def _bring(self, resident: Resident, beside: bool) -> None:
+    async def _reload_version(self, resident: Resident, beside: bool) -> None:
         async with self._changing:
             served = self._manager.served.versions.get(resident.key)
             if served is not None and served.handle is resident:
-                await self._manager.bring(resident.key, beside=beside)
+                await self._manager.reload(resident.key, beside=beside)
 
     async def _collect(self) -> None:
         await self._manager.collect()
 
     async def _load(self, resident: Resident, options: ServingOptions, progress: LoadProgress) -> ModelVersion:
-        """Loads a version and finds out what it is like; its handle is what it holds."""
+        """Loads a version, warms it up and tries it out; its handle is a `Held`."""
         async with self._source(resident, progress) as source:
             version = await self._runner.attempt(partial(self._loaded, resident, source, options, progress))
             return replace(version, folder=resident.found.folder)
 
-    async def _load_again(self, resident: Resident, options: ServingOptions, progress: LoadProgress) -> Held:
-        """Loads a version of which all is known; its first caller's run warms it up, and waits for no others."""
+    async def _load_known(self, resident: Resident, options: ServingOptions, progress: LoadProgress) -> Held:
+        """Loads a version that was loaded before and has not changed: it is not warmed up, nor tried out."""
         async with self._source(resident, progress) as source:
             held, _ = await self._runner.attempt(partial(self._held, resident, source, None, progress))
             return held

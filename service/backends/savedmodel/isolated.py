@@ -21,7 +21,7 @@ from service.backends.savedmodel.loading import Recorded
 from service.backends.savedmodel.remote_model import RemoteModel
 from service.backends.savedmodel.run_threads import RunThreads
 from service.backends.savedmodel.runners import HasModel, Holder, Model, Source, model_of
-from service.backends.savedmodel.turns import Turns
+from service.backends.savedmodel.shared_lock import SharedLock
 from service.core import native_output
 from service.core.batch_policy import ShapeMode
 from service.core.deadline import Deadline
@@ -57,7 +57,7 @@ class HelperRunner:
         self._start_process = partial(HelperProcess, threads)
         self._runs = RunThreads(runs)
         self._disposal = Disposal()
-        self._turns = Turns()
+        self._lock = SharedLock()  # of the process; open while there is one
         self._process: HelperProcess | None = None
         self._models: weakref.WeakValueDictionary[int, RemoteModel] = weakref.WeakValueDictionary()  # in their order
         self._numbers = itertools.count()
@@ -69,14 +69,14 @@ class HelperRunner:
 
     async def attempt(self, loading: Callable[[], Awaitable[ResultT]]) -> ResultT:
         """Does what loads a version; again, alone, when the process ends meanwhile."""
-        await self._turns.enter()
+        await self._lock.acquire()
         try:
             return await loading()
         except RunEndedError:
             self._notice()
         finally:
-            self._turns.leave()
-        await self._turns.enter_alone()
+            self._lock.release()
+        await self._lock.acquire_exclusive()
         try:
             return await loading()
         except RunEndedError:
@@ -84,8 +84,7 @@ class HelperRunner:
             text = "the process that runs the models ended while it was loaded, and when that was tried again"
             raise GatewayError(ErrorKind.BACKEND_FAILED, text) from None
         finally:
-            self._turns.leave()
-            self._turns.end_alone()
+            self._lock.release_exclusive()
 
     def load(
         self, source: Source, shapes: ShapeMode | None, progress: LoadProgress, *, ended: Callable[[], None]
@@ -109,8 +108,8 @@ class HelperRunner:
     ) -> Mapping[str, Tensor]:
         """Runs in the helper process, once there is one; a run that has begun there goes on whatever its deadline."""
         model = model_of(version)
-        if alone or not self._turns.entered():
-            await self._enter(deadline, alone=alone)
+        if alone or not self._lock.try_acquire():
+            await self._acquire(deadline, exclusive=alone)
         try:
             return await self._runs.run(model, version.name, partial(model.run, signature, inputs))
         except RunEndedError:
@@ -120,30 +119,31 @@ class HelperRunner:
             text = "the process that runs the models ended during the run, and when the run was tried again"
             raise GatewayError(ErrorKind.BACKEND_FAILED, text) from None
         finally:
-            self._turns.leave()
             if alone:
-                self._turns.end_alone()
+                self._lock.release_exclusive()
+            else:
+                self._lock.release()
 
     async def close(self) -> None:
         """Ends the process, and waits until nothing is left of it."""
-        self._turns.close()
+        self._lock.close()
         if self._supervising is not None:
             self._supervising.cancel()
             await asyncio.gather(self._supervising, return_exceptions=True)
         self._runs.close()
         self._disposal.close()
 
-    async def _enter(self, deadline: Deadline, *, alone: bool) -> None:
+    async def _acquire(self, deadline: Deadline, *, exclusive: bool) -> None:
         try:
             async with asyncio.timeout_at(None if deadline.at == math.inf else deadline.at):
-                await (self._turns.enter_alone() if alone else self._turns.enter())
+                await (self._lock.acquire_exclusive() if exclusive else self._lock.acquire())
         except TimeoutError:
             raise deadline.timeout() from None
 
     def _notice(self) -> None:
-        """Lets nobody in any more where the process has ended: whoever watches it may see that only a moment later."""
+        """Closes the lock if the process has ended: `_supervise` may see that only a moment later."""
         if self._process is not None and self._process.ended:
-            self._turns.close()
+            self._lock.close()
             self._process = None
 
     async def _supervise(self, holder: Callable[[], Holder]) -> None:
@@ -174,7 +174,7 @@ class HelperRunner:
             silent = await self._see_through(process, holder)
             holder().suspend()
         finally:
-            self._turns.close()
+            self._lock.close()
             self._process = None
             how = await asyncio.to_thread(process.close)
         native_output.mark_end()
@@ -190,10 +190,10 @@ class HelperRunner:
             watching.cancel()
             watching = asyncio.create_task(process.watch(self._silence))
             logger.info("%s, in the process %d", answer["text"], process.number)
-            await self._load_again(process)
+            await self._reload_all(process)
             self._process = process
             self._resume(holder())
-            self._turns.open()
+            self._lock.open()
             return await watching
         except RunEndedError:
             return await watching
@@ -203,7 +203,7 @@ class HelperRunner:
         finally:
             watching.cancel()
 
-    async def _load_again(self, process: HelperProcess) -> None:
+    async def _reload_all(self, process: HelperProcess) -> None:
         """Loads all models that were in the last process; nothing else runs meanwhile.
 
         Raises:
@@ -212,7 +212,7 @@ class HelperRunner:
         models = [model for model in self._models.values() if not model.broken]
         for model in models:
             try:
-                await asyncio.to_thread(model.load_again, process)
+                await asyncio.to_thread(model.reload, process)
             except RunEndedError:
                 if model.suspected:
                     model.broken = "the process that runs the models ended each time that it was loaded"

@@ -91,7 +91,7 @@ class RemoteModel:
         recorded, self._recorded = self._recorded, {}
         return recorded
 
-    def load_again(self, process: HelperProcess) -> None:
+    def reload(self, process: HelperProcess) -> None:
         """Loads it into another process, from the same source.
 
         Raises:

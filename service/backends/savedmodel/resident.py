@@ -1,4 +1,4 @@
-"""One version as it is in memory, or on standby: its model while that is there, who uses it, and who waits for it."""
+"""One version, in memory or on standby: its model while it is loaded, its users, and those who wait for a reload."""
 
 import asyncio
 import logging
@@ -19,57 +19,59 @@ logger = logging.getLogger(__name__)
 
 
 class Taken:
-    """The bytes of one model, from before it is loaded until it has ended.
+    """The memory of one model, from before it is loaded until it has been freed.
 
     Args:
-        size: How many.
-        given_back: Called once on the event loop's thread when they are free.
+        size: In bytes.
+        given_back: Called once on the event loop's thread when the memory is free.
 
     Attributes:
-        size: How many.
-        is_leaving: Whether they will be free without anything else being done.
+        size: In bytes.
+        is_ending: Whether the memory will become free without further ado.
     """
 
-    __slots__ = ("_given_back", "_loop", "is_leaving", "size")
+    __slots__ = ("_given_back", "_loop", "is_ending", "size")
 
     def __init__(self, size: int, given_back: Callable[["Taken"], None]) -> None:
         self.size = size
-        self.is_leaving = False
+        self.is_ending = False
         self._given_back = given_back
         self._loop = asyncio.get_running_loop()
 
     def give_back(self) -> None:
-        """Has them counted no more; may be called on any thread, and again."""
+        """Notes that the memory is free; may be called on any thread, and more than once."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._given_back, self)
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A model that has been loaded, and the bytes that it takes."""
+    """A model that has been loaded, and its memory."""
 
     model: Model
     taken: Taken
 
 
 class Resident:
-    """The handle of a version; its residence where memory is bounded. All of it is for the event loop's thread.
+    """The handle of a version, and its residence where memory is bounded. For the event loop's thread only.
+
+    A version that is evicted while it is in use takes no more requests, and leaves memory with its last user.
 
     Args:
         key: Name and version.
-        found: What was on disk when it was loaded, or seen first.
-        bound: Of all memory; without one it never leaves while it is served.
-        bring: Loads it; where it is told so only beside all that is loaded.
-        left: Is told when it has left memory to make room.
+        found: What was on disk when it was loaded, or first seen.
+        bound: The bound of all memory; without one nothing is evicted.
+        reload: Loads it; with ``True`` only if no other version has to be evicted for it.
+        evicted: Called when it has been evicted.
         uses: Counts the uses of all versions.
 
     Attributes:
         key: Name and version.
-        found: What was on disk when it was loaded, or seen first.
+        found: What was on disk when it was loaded, or first seen.
         last_use: When it was last used, in uses of any version.
-        progress: How far it is, while it is loaded once more.
-        refusal: Why it could not be loaded just now, where it is as good as it was; else empty.
-        seconds: How long it took to load it the last time.
+        progress: The progress of a reload, while there is one.
+        refusal: Why the last reload failed, where the version is still served; else empty.
+        seconds: How long the last load took.
     """
 
     def __init__(
@@ -78,21 +80,21 @@ class Resident:
         found: FoundVersion,
         *,
         bound: MemoryBound | None,
-        bring: Callable[["Resident", bool], Awaitable[None]] | None,
-        left: Callable[["Resident"], None],
+        reload: Callable[["Resident", bool], Awaitable[None]] | None,
+        evicted: Callable[["Resident"], None],
         uses: Iterator[int],
     ) -> None:
         self.key = key
         self.found = found
         self._bound = bound
-        self._bring = bring
-        self._left = left
+        self._reload = reload
+        self._evicted = evicted
         self._uses = uses
         self._held: Held | None = None
-        self._is_leaving = False
+        self._is_being_evicted = False
         self._users = 0
         self._waiting: set[asyncio.Future[bool]] = set()
-        self._loading: asyncio.Task[None] | None = None
+        self._reloading: asyncio.Task[None] | None = None
         self.last_use = next(uses)
         self.progress: LoadProgress | None = None
         self.refusal = ""
@@ -100,76 +102,76 @@ class Resident:
 
     @property
     def residence(self) -> "Resident | None":
-        """Itself where it may leave memory while it is served."""
+        """Itself, if it can be evicted."""
         return None if self._bound is None else self
 
     @property
     def model(self) -> Model | None:
-        """The model, while it is in memory; that of a version which is used always is."""
+        """The model, while it is in memory; it always is while the version is in use."""
         return None if self._held is None else self._held.model
 
     @property
     def is_loaded(self) -> bool:
-        """Whether requests that come now find it in memory."""
-        return self._held is not None and not self._is_leaving
+        """Whether a request that comes now finds it in memory."""
+        return self._held is not None and not self._is_being_evicted
 
     @property
     def is_used(self) -> bool:
-        """Whether it cannot leave at once."""
+        """Whether there are users."""
         return self._users > 0
 
     def enter(self) -> None:
-        """Counts one more that uses it."""
+        """Counts one more user."""
         self._users += 1
         self.last_use = next(self._uses)
 
     def leave(self) -> None:
-        """Counts one less."""
+        """Counts one user less."""
         self._users -= 1
-        if not self._users and self._is_leaving:
-            self._let_go()
+        if not self._users and self._is_being_evicted:
+            self._end_eviction()
 
     def put(self, held: Held) -> None:
-        """Keeps its model."""
+        """Takes the model that was loaded."""
         self._held = held
-        self._is_leaving = False
+        self._is_being_evicted = False
         self.last_use = next(self._uses)
 
-    def retire(self) -> int:
-        """Has the model leave as soon as nobody uses it; returns the bytes that this will free."""
-        if self._held is None or self._held.taken.is_leaving:
+    def evict(self) -> int:
+        """Evicts the model as soon as it has no users; returns the bytes that this will free."""
+        if self._held is None or self._held.taken.is_ending:
             return 0
-        self._held.taken.is_leaving = True
+        self._held.taken.is_ending = True
         size = self._held.taken.size
-        self._is_leaving = True
+        self._is_being_evicted = True
         if not self._users:
-            self._let_go()
+            self._end_eviction()
         return size
 
-    def _let_go(self) -> None:
+    def _end_eviction(self) -> None:
         self._held = None
-        self._is_leaving = False
-        self._left(self)
+        self._is_being_evicted = False
+        self._evicted(self)
+
+    def keep(self) -> None:
+        """Cancels an eviction that waits for the last user."""
+        if self._is_being_evicted and self._held is not None:
+            self._is_being_evicted = self._held.taken.is_ending = False
 
     def end(self) -> None:
-        """Takes note that the version is dropped: its memory is free once its last request is answered."""
+        """Notes that the version is dropped: its memory becomes free once its last request is answered."""
         if self._held is not None:
-            self._held.taken.is_leaving = True
-
-    def stay(self) -> None:
-        """Has it stay where it was to leave and has not yet."""
-        if self._is_leaving and self._held is not None:
-            self._is_leaving = self._held.taken.is_leaving = False
+            self._held.taken.is_ending = True
 
     async def load(self, seconds: float) -> bool:
-        """Waits until it is in memory, and then counts one more that uses it, or until that has failed."""
-        if self._bound is None or self._bring is None:
+        """Waits for a reload; counts one more user if it succeeds. Returns whether it did."""
+        if self._bound is None or self._reload is None:
             return self._held is not None
         if len(self._waiting) >= self._bound.most_waiting:
             text = f"{len(self._waiting)} requests wait for {self} to be loaded, as many as may (max_queue_size)"
             raise GatewayError(ErrorKind.OVERLOADED, text)
-        if self._loading is None:
-            self._loading = asyncio.create_task(self._brought(beside=False))
+        if self._reloading is None:
+            self._reloading = asyncio.create_task(self._run_reload(beside=False))
         waiting: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.add(waiting)
         try:
@@ -188,20 +190,20 @@ class Resident:
         return is_loaded
 
     async def load_beside(self) -> bool:
-        """Does the same where there is room for it."""
-        if not self.is_loaded and self._bring is not None and self._loading is None:
-            self._loading = asyncio.create_task(self._brought(beside=True))
-        if not self.is_loaded and self._loading is not None:
-            await asyncio.shield(self._loading)
+        """Does the same if there is room for it."""
+        if not self.is_loaded and self._reload is not None and self._reloading is None:
+            self._reloading = asyncio.create_task(self._run_reload(beside=True))
+        if not self.is_loaded and self._reloading is not None:
+            await asyncio.shield(self._reloading)
         if self.is_loaded:
             self.enter()
         return self.is_loaded
 
-    async def _brought(self, *, beside: bool) -> None:
+    async def _run_reload(self, *, beside: bool) -> None:
         self.refusal = ""
         try:
-            if self._bring is not None:
-                await self._bring(self, beside)
+            if self._reload is not None:
+                await self._reload(self, beside)
         except asyncio.CancelledError:
             self.refusal = "the server is going down"
             raise
@@ -211,11 +213,11 @@ class Resident:
             logger.exception("%s could not be loaded again", self)
             self.refusal = "could not be loaded again; the server's log says why"
         finally:
-            self.progress = self._loading = None
+            self.progress = self._reloading = None
             self.settle()
 
     def settle(self) -> None:
-        """Tells those that wait for it whether it is in memory, and counts them as its users where it is."""
+        """Wakes those who wait for a reload; counts them as users if it is loaded now."""
         for waiting in self._waiting:
             if not waiting.done():
                 if self.is_loaded:
@@ -224,12 +226,12 @@ class Resident:
         self._waiting = set()
 
     def close(self) -> None:
-        """Gives up what loads it."""
-        if self._loading is not None:
-            self._loading.cancel()
+        """Cancels a reload."""
+        if self._reloading is not None:
+            self._reloading.cancel()
 
     def _not_yet(self) -> GatewayError:
-        """Returns the error of a request that cannot wait any longer."""
+        """Returns the error for a request that cannot wait any longer."""
         progress = self.progress
         if progress is None:
             text = f"{self} is not in memory: it is loaded after those that others have asked for"

@@ -1,4 +1,4 @@
-"""The versions of one source that are served: how they come to be, and what the catalog says of them."""
+"""The versions of one source that are served or have failed: loads them, and keeps their entries in the catalog."""
 
 import logging
 import time
@@ -26,20 +26,19 @@ class Loading:
 
     Attributes:
         pool: Runs what would block the event loop.
-        load: Loads a version, finds out what it is like, and returns it, available, to be served so, with what it
-            holds as its handle; tells how far it is; raises where there is none.
-        again: Loads a version once more that is as it was, and returns what it holds.
-        memory: That they take.
+        load: Loads a version, tries it out, and returns it as available, with a `Held` as its handle.
+        reload: Loads a version that was loaded before and has not changed.
+        memory: The memory of all versions.
     """
 
     pool: Executor
     load: Callable[[Resident, ServingOptions, LoadProgress], Awaitable[ModelVersion]]
-    again: Callable[[Resident, ServingOptions, LoadProgress], Awaitable[Held]]
+    reload: Callable[[Resident, ServingOptions, LoadProgress], Awaitable[Held]]
     memory: Memory = field(default_factory=Memory)
 
 
 class ServedVersions:
-    """Loads versions and records those that are served, and those that cannot be.
+    """Loads versions, and records which are served and which have failed.
 
     Args:
         catalog: Receives the state of each version.
@@ -47,9 +46,9 @@ class ServedVersions:
 
     Attributes:
         catalog: May be replaced by one with the same entries.
-        versions: That are served.
-        found: What was on disk of each of them when it was loaded, or seen first.
-        failed: Those that cannot be served, and are not tried again before that changes.
+        versions: The versions that are served.
+        found: What was on disk of each of them when it was loaded, or first seen.
+        failed: Versions that have failed, and what was on disk of each: they are not tried again before that changes.
     """
 
     def __init__(self, catalog: Catalog, loading: Loading) -> None:
@@ -60,25 +59,25 @@ class ServedVersions:
         self.failed: dict[Key, FoundVersion] = {}
 
     def held(self) -> list[ModelVersion]:
-        """Returns all of them."""
+        """Returns all versions that are served."""
         return list(self.versions.values())
 
     def suspend(self) -> None:
-        """Has the catalog say that none of them can answer for now."""
+        """Notes in the catalog that no version can answer for now."""
         for version in self.versions.values():
             self.catalog.put(replace(version, state=State.LOADING, load_seconds=0.0, progress=LoadProgress()))
 
     def resume(self, version: ModelVersion) -> None:
-        """Has the catalog say that one of them can again."""
+        """Notes in the catalog that a version can answer again."""
         self.serve(version, self.found[version.name, version.version])
 
     def give_up(self, version: ModelVersion, error: str, *, as_it_is: bool) -> None:
-        """Drops one of them, as one that failed.
+        """Stops serving a version that has failed.
 
         Args:
-            version: The one.
-            error: Why.
-            as_it_is: Whether it is not tried again before its files change, and not at the next look already.
+            version: A version that is served.
+            error: Why it failed.
+            as_it_is: Whether it is tried again only once its files have changed, instead of at the next look.
         """
         key = (version.name, version.version)
         logger.error("version %d of model %s cannot be served any more: %s", version.version, version.name, error)
@@ -89,7 +88,7 @@ class ServedVersions:
         self.catalog.put(ModelVersion(*key, State.END, error=error))
 
     def serve(self, version: ModelVersion, found: FoundVersion) -> None:
-        """Enters a version that can answer."""
+        """Puts a version that can answer in the catalog."""
         key = (version.name, version.version)
         if isinstance(version.handle, Resident) and version.residence is not version.handle.residence:
             version = replace(version, residence=version.handle.residence)
@@ -98,11 +97,11 @@ class ServedVersions:
         self.catalog.put(version)
 
     def drop(self, key: Key, *, as_unloaded: bool) -> None:
-        """Takes one of them out of service; what it holds lives until its last request is answered.
+        """Takes a version out of service; its model lives until its last request is answered.
 
         Args:
             key: Of the version.
-            as_unloaded: Whether the catalog keeps it, as one that has ended.
+            as_unloaded: Whether the catalog keeps an entry for it, which says that it was unloaded.
         """
         handle = self.versions.pop(key).handle
         del self.found[key]
@@ -120,8 +119,7 @@ class ServedVersions:
             key: Of the version.
             found: What is on disk.
             options: How it is served.
-            is_urgent: Whether others have to leave memory for it, where that is bounded; else it is on standby where
-                there is no room for it.
+            is_urgent: Whether other versions may be evicted for it; else it is put on standby if there is no room.
         """
         if found.error:  # which the scan has logged
             self._fail(key, found, found.error)
@@ -149,14 +147,16 @@ class ServedVersions:
             return
         self._admit(resident, version, cast("Held", version.handle), began)
 
-    async def bring(self, key: Key, look: Callable[[], FoundVersion], options: ServingOptions, *, beside: bool) -> bool:
-        """Loads a version that is on standby; where it is not as it was, finds out anew what it is like.
+    async def reload(
+        self, key: Key, look: Callable[[], FoundVersion], options: ServingOptions, *, beside: bool
+    ) -> bool:
+        """Loads a version that is on standby; if its files have changed, it is tried out as a new one is.
 
         Args:
             key: Of the version.
             look: Returns what is on disk.
             options: How it is served.
-            beside: Whether that is only done where no other version has to leave memory for it.
+            beside: Whether it is loaded only if no other version has to be evicted for it.
 
         Returns:
             Whether it can still be served.
@@ -166,7 +166,7 @@ class ServedVersions:
         """
         entry = self.versions[key]
         resident = cast("Resident", entry.handle)
-        resident.stay()  # it may have been to leave, for what has found room meanwhile
+        resident.keep()  # the version that it was to be evicted for may have found room elsewhere
         if resident.is_loaded:
             return True
         found = await get_running_loop().run_in_executor(self.loading.pool, look)
@@ -180,7 +180,7 @@ class ServedVersions:
         self.found[key] = resident.found = found
         try:
             if is_as_it_was:
-                self._admit(resident, entry, await self.loading.again(resident, options, progress), began)
+                self._admit(resident, entry, await self.loading.reload(resident, options, progress), began)
                 return True
             if reason := found.error or memory.reason_against(found.memory_bytes):
                 raise GatewayError(ErrorKind.LOAD_FAILED, reason)
@@ -199,7 +199,7 @@ class ServedVersions:
         return True
 
     def _admit(self, resident: Resident, version: ModelVersion, held: Held, began: float) -> None:
-        """Serves a version that has been loaded, and lets those go on that wait for it."""
+        """Serves a version that has been loaded, and wakes those who wait for it."""
         resident.put(held)
         resident.seconds = time.monotonic() - began
         self.serve(replace(version, handle=resident, load_seconds=resident.seconds), resident.found)
@@ -211,7 +211,7 @@ class ServedVersions:
 
 
 def _is_passing(error: Exception) -> bool:
-    """Returns whether there was only no room, which says nothing of the version."""
+    """Returns whether there was just no room, so that the version itself may be fine."""
     return isinstance(error, GatewayError) and error.kind is ErrorKind.NOT_READY
 
 

@@ -131,7 +131,7 @@ class VersionManager:
         await self._load_missing(candidates, asked)
         for version in [version for version in self.served.held() if version.name in asked]:
             if version.residence is not None:
-                await self.bring((version.name, version.version))
+                await self.reload((version.name, version.version))
         await self._drop(self.served.versions.keys() - self._wanted(candidates).keys() - self._kept(found))
         self._replaced = frozenset()
         self._notice(found)
@@ -168,18 +168,18 @@ class VersionManager:
         """Waits until dropped versions are freed, by the thread that loads; those in reference cycles too."""
         await asyncio.get_running_loop().run_in_executor(self.served.loading.pool, gc.collect)
 
-    async def bring(self, key: Key, *, beside: bool = False) -> None:
-        """Loads a version that is served and on standby; where it cannot be, what the policy chooses in its place.
+    async def reload(self, key: Key, *, beside: bool = False) -> None:
+        """Loads a version that is on standby; if it cannot be served any more, what the policy chooses in its place.
 
         Args:
             key: Of the version.
-            beside: Whether that is only done where no other version has to leave memory for it.
+            beside: Whether it is loaded only if no other version has to be evicted for it.
 
         Raises:
             GatewayError: NOT_READY when there is no room.
         """
         look = partial(self._source.look, self.served.found[key].folder)
-        can_answer = await self.served.bring(key, look, self._source.options(key[0]), beside=beside)
+        can_answer = await self.served.reload(key, look, self._source.options(key[0]), beside=beside)
         if not can_answer and key in self.served.failed:
             failed = {key: self.served.failed[key]}
             self._seen = {**self._seen, **failed}

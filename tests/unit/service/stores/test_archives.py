@@ -48,7 +48,7 @@ def test_what_is_unpacked_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.Mon
     synced: dict[str, int] = {}
 
     def fsync(descriptor: int) -> None:
-        synced[os.readlink(f"/proc/self/fd/{descriptor}")] = os.fstat(descriptor).st_size
+        synced[str(Path(f"/proc/self/fd/{descriptor}").readlink())] = os.fstat(descriptor).st_size
 
     monkeypatch.setattr(os, "fsync", fsync)
     unpack(archive(tmp_path, files()), tmp_path / "to", MANY)
@@ -128,6 +128,6 @@ def damaged_xz(data: bytes) -> bytes:
 def test_a_damaged_archive_is_refused_as_one(tmp_path: Path, harm: Callable[[bytes], bytes]) -> None:
     packed = archive(tmp_path, files(), "w")
     packed.write_bytes(harm(packed.read_bytes()))
-    with pytest.raises(GatewayError, match="it is no archive, or a damaged one: .") as refused:
+    with pytest.raises(GatewayError, match=r"it is no archive, or a damaged one: .") as refused:
         unpack(packed, tmp_path / "to", MANY)
     assert "None" not in refused.value.message

@@ -47,7 +47,7 @@ def test_all_folders_of_a_version_are_on_the_disk_before_it_is_published(
 
     def fsync(descriptor: int) -> None:
         if not link.is_symlink():
-            synced.add(os.path.relpath(os.readlink(f"/proc/self/fd/{descriptor}"), cache.folder / "m"))
+            synced.add(str(Path(f"/proc/self/fd/{descriptor}").readlink().relative_to(cache.folder / "m")))
 
     link = cache.folder / "m" / "1"
     write(cache.partial(("m", 1)))

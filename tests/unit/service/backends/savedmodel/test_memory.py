@@ -21,27 +21,27 @@ class Observed:
 
     def __init__(self) -> None:
         self.size = 0
-        self.left: list[str] = []
+        self.evictions: list[str] = []
 
     def taken(self, size: int) -> None:
         self.size = size
 
     def evicted(self, model: str) -> None:
-        self.left.append(model)
+        self.evictions.append(model)
 
 
 class Kept:
-    """A memory with room for two, and versions that are brought back as soon as they may be.
+    """A memory with room for two, and versions that are reloaded as soon as they may be.
 
     Attributes:
-        failure: What bringing one back raises, while it is set.
+        failure: What a reload raises, while it is set.
         gate: While it is cleared, nothing is loaded.
     """
 
     def __init__(self, *, wait: float = 30.0, waiting: int = 4) -> None:
         self.observed = Observed()
         bound = MemoryBound(2 * SIZE, wait, waiting, self.observed)
-        self.memory = Memory(bound, bring=self._bring)
+        self.memory = Memory(bound, reload=self._reload)
         self.failure: Exception | None = None
         self.gate = asyncio.Event()
         self.gate.set()
@@ -54,10 +54,10 @@ class Kept:
     async def loaded(self, *names: str) -> list[Resident]:
         residents = [self.resident(name) for name in names]
         for resident in residents:
-            await self._bring(resident, False)
+            await self._reload(resident, False)
         return residents
 
-    async def _bring(self, resident: Resident, beside: bool) -> None:
+    async def _reload(self, resident: Resident, beside: bool) -> None:
         async with self._changing:
             if beside and not self.memory.has_room(SIZE):
                 return
@@ -90,7 +90,7 @@ async def test_the_one_that_was_not_used_the_longest_leaves_and_of_those_in_use_
     a.enter()  # it was used the longest ago, and is in use
     assert await b.load(10)
     assert [each.is_loaded for each in (a, b, c)] == [True, True, False]
-    assert kept.observed.left == ["b", "c"]
+    assert kept.observed.evictions == ["b", "c"]
     assert kept.observed.size == 2 * SIZE
 
 
@@ -122,7 +122,7 @@ async def test_what_finds_no_room_in_time_leaves_all_as_it_is() -> None:
     await until(lambda: a.is_loaded)
     assert b.is_loaded
     assert not await c.load_beside()
-    assert kept.observed.left == []
+    assert kept.observed.evictions == []
 
 
 async def test_one_that_stays_in_use_does_not_keep_those_in_memory_that_became_idle() -> None:

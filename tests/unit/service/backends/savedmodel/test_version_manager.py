@@ -24,8 +24,8 @@ from service.core.versions import VersionPolicy
 from tests.version_folders import empty_version
 
 
-async def again(resident: Resident, options: ServingOptions, progress: LoadProgress) -> Held:
-    raise AssertionError("nothing leaves memory where there is no bound")
+async def reload(resident: Resident, options: ServingOptions, progress: LoadProgress) -> Held:
+    raise AssertionError("nothing is evicted where there is no bound")
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def manager(tmp_path: Path) -> Iterator[VersionManager]:
 
     with ThreadPoolExecutor(1) as pool:
         source = ModelSource(tmp_path, VersionPolicy(newest=None))
-        yield VersionManager(source, catalog=Catalog(), loading=Loading(pool, load, again))
+        yield VersionManager(source, catalog=Catalog(), loading=Loading(pool, load, reload))
 
 
 def states(manager: VersionManager) -> dict[Key, str]:
@@ -175,7 +175,7 @@ async def test_a_models_folder_that_was_unmounted_changes_nothing(tmp_path: Path
         if listed:
             source = source.listing([ModelConfig("good", tmp_path / "models" / "good")])
         with ThreadPoolExecutor(1) as pool:
-            manager = VersionManager(source, catalog=Catalog(), loading=Loading(pool, load, again))
+            manager = VersionManager(source, catalog=Catalog(), loading=Loading(pool, load, reload))
             await manager.start()
             mount_point = tmp_path / "models" / "good" if listed else tmp_path / "models"
             mount_point.rename(tmp_path / "mounted")
@@ -204,7 +204,7 @@ async def test_a_swap_has_a_version_that_failed_tried_again(tmp_path: Path) -> N
 
     with ThreadPoolExecutor(1) as pool:
         source = ModelSource(tmp_path, VersionPolicy())
-        manager = VersionManager(source, catalog=Catalog(), loading=Loading(pool, load, again))
+        manager = VersionManager(source, catalog=Catalog(), loading=Loading(pool, load, reload))
         await manager.start()
         assert states(manager)["sales", 1].startswith("END")
         (tmp_path / "..new").symlink_to("..2")
