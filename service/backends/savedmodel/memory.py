@@ -1,7 +1,7 @@
 """The memory of all loaded models: how much they may take, and which versions are evicted when there is no room.
 
-The size of a version is estimated from its files, as it must be known before it is loaded. It counts until the model has
-been freed. The version that was used least recently is evicted first.
+The size of a version is estimated from its files, as it must be known before it is loaded. It counts until the model
+has been freed. The version that was used least recently is evicted first.
 """
 
 import asyncio

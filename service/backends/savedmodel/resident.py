@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
+"""Seconds after a failed reload in which there is no other; doubled each time."""
+
 
 class Taken:
     """The memory of one model, from before it is loaded until it has been freed.
@@ -55,7 +58,8 @@ class Held:
 class Resident:
     """The handle of a version, and its residence where memory is bounded. For the event loop's thread only.
 
-    A version that is evicted while it is in use takes no more requests, and leaves memory with its last user.
+    A version that is evicted while it is in use takes no more requests, and leaves memory with its last user. After a
+    reload that failed, requests are refused for a while, as each attempt may evict other versions.
 
     Args:
         key: Name and version.
@@ -96,6 +100,8 @@ class Resident:
         self._waiting: set[asyncio.Future[bool]] = set()
         self._reloading: asyncio.Task[None] | None = None
         self.last_use = next(uses)
+        self._pause = 0.0
+        self._paused_until = 0.0
         self.progress: LoadProgress | None = None
         self.refusal = ""
         self.seconds = 0.0
@@ -135,6 +141,7 @@ class Resident:
         """Takes the model that was loaded."""
         self._held = held
         self._is_being_evicted = False
+        self._pause = self._paused_until = 0.0
         self.last_use = next(self._uses)
 
     def evict(self) -> int:
@@ -171,6 +178,8 @@ class Resident:
             text = f"{len(self._waiting)} requests wait for {self} to be loaded, as many as may (max_queue_size)"
             raise GatewayError(ErrorKind.OVERLOADED, text)
         if self._reloading is None:
+            if (pause := self._paused_until - time.monotonic()) > 0:
+                raise self._refused(retry_after=pause)
             self._reloading = asyncio.create_task(self._run_reload(beside=False))
         waiting: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.add(waiting)
@@ -186,12 +195,13 @@ class Resident:
         finally:
             self._waiting.discard(waiting)
         if not is_loaded and self.refusal:
-            raise GatewayError(ErrorKind.NOT_READY, f"{self} is not in memory, and {self.refusal}")
+            raise self._refused(retry_after=self._pause)
         return is_loaded
 
     async def load_beside(self) -> bool:
         """Does the same if there is room for it."""
-        if not self.is_loaded and self._reload is not None and self._reloading is None:
+        is_paused = self._paused_until > time.monotonic()
+        if not self.is_loaded and self._reload is not None and self._reloading is None and not is_paused:
             self._reloading = asyncio.create_task(self._run_reload(beside=True))
         if not self.is_loaded and self._reloading is not None:
             await asyncio.shield(self._reloading)
@@ -209,12 +219,19 @@ class Resident:
             raise
         except GatewayError as error:
             self.refusal = error.message
+            if error.kind is not ErrorKind.NOT_READY:  # which is for want of room, and has waited for that
+                self._start_pause()
         except Exception:
             logger.exception("%s could not be loaded again", self)
             self.refusal = "could not be loaded again; the server's log says why"
+            self._start_pause()
         finally:
             self.progress = self._reloading = None
             self.settle()
+
+    def _start_pause(self) -> None:
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE) or _FIRST_PAUSE
+        self._paused_until = time.monotonic() + self._pause
 
     def settle(self) -> None:
         """Wakes those who wait for a reload; counts them as users if it is loaded now."""
@@ -229,6 +246,11 @@ class Resident:
         """Cancels a reload."""
         if self._reloading is not None:
             self._reloading.cancel()
+
+    def _refused(self, *, retry_after: float) -> GatewayError:
+        """Returns the error for a request after a reload that failed."""
+        text = f"{self} is not in memory, and {self.refusal}"
+        return GatewayError(ErrorKind.NOT_READY, text, retry_after=retry_after)
 
     def _not_yet(self) -> GatewayError:
         """Returns the error for a request that cannot wait any longer."""

@@ -3,7 +3,7 @@
 import logging
 import time
 from asyncio import get_running_loop
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Set
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from typing import cast
@@ -49,6 +49,7 @@ class ServedVersions:
         versions: The versions that are served.
         found: What was on disk of each of them when it was loaded, or first seen.
         failed: Versions that have failed, and what was on disk of each: they are not tried again before that changes.
+        postponed: Versions that have failed for now, such as for want of room: they are tried again at the next look.
     """
 
     def __init__(self, catalog: Catalog, loading: Loading) -> None:
@@ -57,6 +58,19 @@ class ServedVersions:
         self.versions: dict[Key, ModelVersion] = {}
         self.found: dict[Key, FoundVersion] = {}
         self.failed: dict[Key, FoundVersion] = {}
+        self.postponed: set[Key] = set()
+
+    @property
+    def ended(self) -> Set[Key]:
+        """All versions that have failed, for now or until their files change."""
+        return self.failed.keys() | self.postponed
+
+    def forget(self, keys: Iterable[Key]) -> None:
+        """Drops the entries of versions that have failed."""
+        for key in keys:
+            self.failed.pop(key, None)
+            self.postponed.discard(key)
+            self.catalog.drop(*key)
 
     def held(self) -> list[ModelVersion]:
         """Returns all versions that are served."""
@@ -83,9 +97,7 @@ class ServedVersions:
         logger.error("version %d of model %s cannot be served any more: %s", version.version, version.name, error)
         del self.versions[key]
         found = self.found.pop(key)
-        if as_it_is:
-            self.failed[key] = found
-        self.catalog.put(ModelVersion(*key, State.END, error=error))
+        self._fail(key, found, error, for_now=not as_it_is)
 
     def serve(self, version: ModelVersion, found: FoundVersion) -> None:
         """Puts a version that can answer in the catalog."""
@@ -121,6 +133,8 @@ class ServedVersions:
             options: How it is served.
             is_urgent: Whether other versions may be evicted for it; else it is put on standby if there is no room.
         """
+        self.failed.pop(key, None)
+        self.postponed.discard(key)
         if found.error:  # which the scan has logged
             self._fail(key, found, found.error)
             return
@@ -136,14 +150,12 @@ class ServedVersions:
             return
         progress = LoadProgress()
         self.catalog.put(ModelVersion(*key, State.LOADING, progress=progress))
-        self.failed.pop(key, None)
         began = time.monotonic()
         try:
             version = await self.loading.load(resident, options, progress)
         except Exception as error:
-            self._fail(key, found, _reason(key, error), seconds=time.monotonic() - began)
-            if _is_passing(error):
-                del self.failed[key]
+            seconds = time.monotonic() - began
+            self._fail(key, found, _reason(key, error), seconds=seconds, for_now=_is_passing(error))
             return
         self._admit(resident, version, cast("Held", version.handle), began)
 
@@ -162,7 +174,8 @@ class ServedVersions:
             Whether it can still be served.
 
         Raises:
-            GatewayError: NOT_READY when there is no room; it stays on standby.
+            GatewayError: NOT_READY when there is no room, LOAD_FAILED when it could not be loaded although its files
+                are as they were; it stays on standby.
         """
         entry = self.versions[key]
         resident = cast("Resident", entry.handle)
@@ -187,12 +200,14 @@ class ServedVersions:
             version = await self.loading.load(resident, options, progress)
             self._admit(resident, version, cast("Held", version.handle), began)
         except BaseException as error:
-            if not isinstance(error, Exception) or _is_passing(error):
+            if is_as_it_was or not isinstance(error, Exception) or _is_passing(error):
                 self.found[key] = resident.found = former  # or what has changed would be taken to be known
+            if not isinstance(error, Exception) or _is_passing(error):
                 raise
-            # What was served as it is is tried again at the next look: whatever came between may have gone.
-            reason = error.message if isinstance(error, GatewayError) else _reason(key, error)
-            self.give_up(entry, reason, as_it_is=not is_as_it_was)
+            reason = _reason(key, error, "could not be loaded again")
+            if is_as_it_was:  # it could be loaded before, so what keeps it from that may pass
+                raise GatewayError(ErrorKind.LOAD_FAILED, reason) from None
+            self.give_up(entry, reason, as_it_is=True)
             return False
         finally:
             resident.progress = None
@@ -205,8 +220,11 @@ class ServedVersions:
         self.serve(replace(version, handle=resident, load_seconds=resident.seconds), resident.found)
         resident.settle()
 
-    def _fail(self, key: Key, found: FoundVersion, error: str, *, seconds: float = 0.0) -> None:
-        self.failed[key] = found
+    def _fail(self, key: Key, found: FoundVersion, error: str, *, seconds: float = 0.0, for_now: bool = False) -> None:
+        if for_now:
+            self.postponed.add(key)
+        else:
+            self.failed[key] = found
         self.catalog.put(ModelVersion(*key, State.END, error=error, load_seconds=seconds))
 
 
@@ -215,10 +233,11 @@ def _is_passing(error: Exception) -> bool:
     return isinstance(error, GatewayError) and error.kind is ErrorKind.NOT_READY
 
 
-def _reason(key: Key, error: Exception) -> str:
+def _reason(key: Key, error: Exception, what: str = "cannot be served") -> str:
+    """Returns why a version could not be loaded, and logs it."""
     name, version = key
     if isinstance(error, GatewayError):
-        logger.error("version %d of model %s cannot be served: %s", version, name, error.message)
+        logger.error("version %d of model %s %s: %s", version, name, what, error.message)
         return error.message
-    logger.error("version %d of model %s cannot be served", version, name, exc_info=error)
+    logger.error("version %d of model %s %s", version, name, what, exc_info=error)
     return "it could not be loaded; the server's log says why"

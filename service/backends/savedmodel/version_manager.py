@@ -88,24 +88,25 @@ class VersionManager:
         return sorted({key[0] for key in (*found.versions, *self.served.versions)} | self._source.unloaded)
 
     def retry(self, name: str) -> None:
-        """Has the next `reconcile` load the model if it was unloaded, and its versions that failed."""
+        """Has the next `reconcile` load the model if it was unloaded, and retry its versions that failed."""
+        self.served.forget([key for key in self.served.ended if key[0] == name])
         if name in self._source.unloaded:
-            for entry in self.catalog.versions(name) if name in self.catalog else []:
+            for entry in self._entries(name):
                 self.catalog.drop(name, entry.version)
-            self.served.failed = {key: found for key, found in self.served.failed.items() if key[0] != name}
             self._source = self._source.with_unloaded(self._source.unloaded - {name})
             del self._unloaded_with[name]
-        for key in [key for key in self.served.failed if key[0] == name]:
-            del self.served.failed[key]
-            self.catalog.drop(*key)
 
     async def unload(self, name: str) -> None:
         """Drops the model's versions; the catalog lists them as ended."""
         self._source = self._source.with_unloaded(self._source.unloaded | {name})
         self._unloaded_with[name] = {number for known, number in self._seen if known == name}
         await self._drop({key for key in self.served.versions if key[0] == name})
-        for entry in self.catalog.versions(name) if name in self.catalog else []:
-            self.catalog.put(ModelVersion(name, entry.version, State.END))
+        for entry in self._entries(name):
+            if not entry.is_unloaded:
+                self.catalog.put(ModelVersion(name, entry.version, State.END))
+
+    def _entries(self, name: str) -> list[ModelVersion]:
+        return self.catalog.versions(name) if name in self.catalog else []
 
     async def reconcile(self, *, settled: Set[str], asked: Set[str] = frozenset()) -> None:
         """Loads new versions, then drops those that are no longer wanted.
@@ -125,9 +126,7 @@ class VersionManager:
             if key in self.served.versions or key[0] in settled or self._seen.get(key) == version
         }
         self._seen, self._complete = found, candidates
-        for key in self.served.failed.keys() - found.keys():
-            del self.served.failed[key]
-            self.catalog.drop(*key)
+        self.served.forget(self.served.ended - found.keys())
         await self._load_missing(candidates, asked)
         for version in [version for version in self.served.held() if version.name in asked]:
             if version.residence is not None:
@@ -176,11 +175,10 @@ class VersionManager:
             beside: Whether it is loaded only if no other version has to be evicted for it.
 
         Raises:
-            GatewayError: NOT_READY when there is no room.
+            GatewayError: As `ServedVersions.reload` does.
         """
         look = partial(self._source.look, self.served.found[key].folder)
-        can_answer = await self.served.reload(key, look, self._source.options(key[0]), beside=beside)
-        if not can_answer and key in self.served.failed:
+        if not await self.served.reload(key, look, self._source.options(key[0]), beside=beside):
             failed = {key: self.served.failed[key]}
             self._seen = {**self._seen, **failed}
             await self._load_missing({one: it for one, it in self._complete.items() if one[0] == key[0]} | failed)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from service.backends.savedmodel.folder import Key
 from service.backends.savedmodel.resident import Held, Resident
 from service.backends.savedmodel.served_versions import Loading
 from service.backends.savedmodel.source import ModelSource
@@ -21,7 +20,7 @@ from service.core.load_progress import LoadProgress
 from service.core.model_config import ModelConfig
 from service.core.model_version import ModelVersion, State
 from service.core.versions import VersionPolicy
-from tests.version_folders import empty_version
+from tests.version_folders import empty_version, look, states
 
 
 async def reload(resident: Resident, options: ServingOptions, progress: LoadProgress) -> Held:
@@ -40,22 +39,6 @@ def manager(tmp_path: Path) -> Iterator[VersionManager]:
     with ThreadPoolExecutor(1) as pool:
         source = ModelSource(tmp_path, VersionPolicy(newest=None))
         yield VersionManager(source, catalog=Catalog(), loading=Loading(pool, load, reload))
-
-
-def states(manager: VersionManager) -> dict[Key, str]:
-    """Returns the state of each version, with its error."""
-    catalog = manager.catalog
-    return {
-        (name, entry.version): f"{entry.state} {entry.error}".strip()
-        for name in catalog.names()
-        for entry in catalog.versions(name)
-    }
-
-
-async def look(manager: VersionManager) -> None:
-    """Looks at the folder twice: what has changed is taken up at the second look."""
-    for _ in range(2):
-        await manager.reconcile(settled=set())
 
 
 SERVED = {("good", 1): "AVAILABLE", ("good", 2): "AVAILABLE", ("other", 1): "AVAILABLE"}
@@ -235,3 +218,27 @@ async def test_what_is_suspended_loads_and_comes_back_as_it_was_or_is_given_up(
     (tmp_path / "other" / "1" / "saved_model.pb").write_bytes(b"mended")
     await look(manager)
     assert states(manager) == SERVED
+
+
+async def test_a_version_that_was_given_up_is_forgotten_with_its_files(manager: VersionManager, tmp_path: Path) -> None:
+    await manager.start()
+    [version] = [version for version in manager.served.held() if version.name == "other"]
+    manager.served.give_up(version, "it is lost", as_it_is=False)
+    shutil.rmtree(tmp_path / "other" / "1")
+    await look(manager)
+    assert states(manager) == {key: state for key, state in SERVED.items() if key[0] == "good"}
+    assert manager.catalog.readiness() == {"good": True}
+
+
+async def test_each_version_of_a_model_ends_once_when_it_is_unloaded(manager: VersionManager, tmp_path: Path) -> None:
+    (tmp_path / "good" / "3").symlink_to("nowhere")
+    await manager.start()
+    told: list[tuple[int, State]] = []
+    manager.catalog.subscribe(lambda version: told.append((version.version, version.state)))
+    await manager.unload("good")
+    await manager.unload("good")
+    assert sorted(told) == [(1, State.END), (2, State.END), (3, State.END)]
+    assert all(entry.is_unloaded for entry in manager.catalog.versions("good"))
+    manager.retry("good")
+    await look(manager)
+    assert states(manager) == {**SERVED, ("good", 3): "END No such file or directory"}
