@@ -1,7 +1,7 @@
-"""The folder that versions are pulled into: each is in it whole or not at all, and all of them within a bound.
+"""The folder that versions are pulled into: each is there whole or not at all, and all of them stay within a bound.
 
-`<model>/<version>` is a link to `.pulled/<version>-<mark>` beside it, where the mark stands for what the store had when
-it was pulled. To publish a version is to make the link, in one step, also in place of another one.
+`<model>/<version>` is a link to `.pulled/<version>-<mark>` beside it, where the mark identifies what the store had when
+it was pulled. A version is published, or replaced, by making the link, which is one step.
 """
 
 import fcntl
@@ -22,21 +22,21 @@ _OWNER = ".tensorgate-store"
 
 
 class Cache:
-    """A folder of models, below which versions come and go as a mirror says.
+    """A folder of models, in which a mirror publishes and removes versions.
 
-    What else is in it, such as versions that somebody else put there, is left alone.
+    Anything else in it, such as versions that somebody else put there, is left alone.
 
     Args:
-        folder: Made where there is none.
-        url: Of the store; a folder is of one store for good.
-        max_bytes: Most bytes of all versions that were pulled; 0 for as many as the disk has room for.
+        folder: The folder; created if it does not exist.
+        url: The URL of the store; a folder belongs to one store for good.
+        max_bytes: Maximum size of all pulled versions; 0 for as much as the disk has room for.
 
     Attributes:
-        folder: Likewise.
+        folder: The folder.
 
     Raises:
         GatewayError: FAILED_PRECONDITION when it belongs to another store, or another process uses it.
-        OSError: When it cannot be made or written to.
+        OSError: When it cannot be created or written to.
     """
 
     def __init__(self, folder: Path, url: str, max_bytes: int = 0) -> None:
@@ -53,7 +53,7 @@ class Cache:
             raise
 
     def close(self) -> None:
-        """Lets others have it."""
+        """Frees the folder for other processes."""
         os.close(self._lock)
 
     def _own(self, url: str) -> None:
@@ -69,7 +69,7 @@ class Cache:
         os.pwrite(self._lock, url.encode(), 0)
 
     def _sweep(self) -> None:
-        """Removes what no link leads to: what was under way when a process ended."""
+        """Removes what no link leads to: pulls that were under way when a process ended."""
         linked = {self._target(key) for key in self.current()}
         for folder in self.folder.glob(f"*/{_PULLED}/*"):
             if folder not in linked:
@@ -92,23 +92,23 @@ class Cache:
                         yield link
 
     def partial(self, key: Key) -> Path:
-        """Returns an empty folder for a version to be pulled into."""
+        """Returns an empty folder to pull a version into."""
         folder = self._beside(key) / f"{_PARTIAL}-{key[1]}"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         return folder
 
     def discard(self, key: Key) -> None:
-        """Removes what was pulled of a version and not published, and the model's folder if that was all."""
+        """Removes what was pulled of a version but not published, and the model's folder if it is empty then."""
         shutil.rmtree(self._beside(key) / f"{_PARTIAL}-{key[1]}", ignore_errors=True)
         self._tidy(key)
 
     def publish(self, key: Key, mark: str) -> None:
-        """Publishes what is in a version's partial folder, in place of what there was of the version.
+        """Publishes the version in its partial folder, in place of the one that was pulled before.
 
         Raises:
             GatewayError: FAILED_PRECONDITION when somebody else put a version of that number there.
-            OSError: When it cannot be done.
+            OSError: When the folder cannot be written to.
         """
         link = self._link(key)
         if os.path.lexists(link) and not link.is_symlink():
@@ -118,7 +118,7 @@ class Cache:
         target = self._beside(key) / f"{key[1]}-{mark}"
         shutil.rmtree(target, ignore_errors=True)
         (self._beside(key) / f"{_PARTIAL}-{key[1]}").rename(target)
-        for folder, _, _ in os.walk(target):  # whose files are on disk already
+        for folder, _, _ in os.walk(target):  # its files are on the disk already
             _sync(folder)
         _sync(target.parent)
         beside = self._beside(key) / _LINK
@@ -130,7 +130,7 @@ class Cache:
             shutil.rmtree(before, ignore_errors=True)
 
     def remove(self, key: Key) -> None:
-        """Takes a version away: first its link, then its files."""
+        """Removes a version: first its link, then its files."""
         target = self._target(key)
         with suppress(FileNotFoundError):
             self._link(key).unlink()
@@ -144,23 +144,23 @@ class Cache:
                 folder.rmdir()
 
     def used(self) -> int:
-        """Returns the bytes of all versions that were pulled."""
+        """Returns the size of all pulled versions."""
         folders = [target for key in self.current() if (target := self._target(key)) is not None]
         self._sizes = {folder: self._sizes.get(folder) or _size_of(folder) for folder in folders}
         return sum(self._sizes.values())
 
     def make_room(self, needed: int, keep: Collection[Key]) -> int:
-        """Removes versions, those first that were pulled first, until there is room for so many bytes.
+        """Removes versions, the oldest pull first, until there is room for so many bytes.
 
         Args:
-            needed: How many.
-            keep: Versions that are not removed.
+            needed: Bytes that there must be room for.
+            keep: Versions that must not be removed.
 
         Returns:
-            How many bytes there is room for, all in all.
+            How many bytes there is room for.
 
         Raises:
-            GatewayError: BACKEND_FAILED when there is not room enough then.
+            GatewayError: BACKEND_FAILED when there is still not enough room.
         """
         candidates = [key for key in self.current() if key not in keep]
         for key in sorted(candidates, key=lambda key: self._link(key).lstat().st_mtime):

@@ -1,4 +1,4 @@
-"""The mirror: brings the versions that are to be served out of a store into a cache, and takes away what is gone."""
+"""The mirror: pulls the versions that are to be served from a store into a cache, and removes those that are gone."""
 
 import logging
 import time
@@ -18,22 +18,22 @@ from service.stores.transfer import Transfer
 logger = logging.getLogger(__name__)
 
 _SETTLING_SECONDS = 10.0
-"""That a version has to stay as it is before it is taken for whole, where nothing else tells."""
+"""Time that a version must stay unchanged before it counts as complete, where nothing else shows that it is."""
 _AGAIN_SECONDS, _MOST_SECONDS = 60.0, 3600.0
-"""After which a version is pulled again that was not what it should be; doubled each time."""
+"""Time after which a pull is retried that failed for what the store has; doubled each time."""
 
 
 class Observer(Protocol):
     """Is notified of what a mirror does, on the mirror's thread."""
 
     def listed(self, ok: bool) -> None:
-        """The store was looked at, or could not be."""
+        """The store was listed, or could not be."""
 
     def pulled(self, count: int) -> None:
-        """So many bytes have come."""
+        """So many bytes were received."""
 
     def begins(self, key: Key, progress: LoadProgress) -> None:
-        """A version is being pulled; its progress tells how far it is."""
+        """A pull of a version begins; the progress is updated while it goes on."""
 
     def ends(self, key: Key, error: str) -> None:
         """A version is in the cache now, or why it is not: for each failed pull, else only when the reason changes."""
@@ -42,20 +42,20 @@ class Observer(Protocol):
         """A version is not in the store any more."""
 
     def served(self) -> Set[Key]:
-        """Returns versions that are served, and so must not make room for others."""
+        """Returns the versions that are served, and so must not be removed to make room."""
 
     def refused(self) -> Set[Key]:
-        """Returns versions of the cache that turned out not to be servable: others may be wanted in their place."""
+        """Returns the versions in the cache that could not be loaded: others may be wanted in their place."""
 
 
 @dataclass(slots=True)
 class _Failure:
-    """A version that was not what it should be.
+    """A version whose pull failed for what the store has.
 
     Attributes:
-        mark: As it was then.
-        count: How often, one after the other.
-        until: When it is tried again, by the monotonic clock.
+        mark: The mark of the version then.
+        count: Number of failures in a row.
+        until: When the pull is retried, by the monotonic clock.
     """
 
     mark: str
@@ -66,17 +66,17 @@ class _Failure:
 class Mirror:
     """Keeps a cache in step with a store. Its methods block, and are called by one thread at a time.
 
-    What the version policy chooses is pulled, and published whole or not at all. A version leaves the cache when room
-    is needed and nobody wants it, or when a look finds that the store has it no longer; and a look finds that only
-    where it succeeded, found something, of the model too where the store names it, and all that is wanted of the model
-    is there. So nothing that happens to a store, or that it does not say, takes away what is served.
+    What the version policy chooses is pulled, and published whole or not at all. A version is removed from the cache
+    when room is needed and nothing wants it, or when the store no longer has it. The latter counts only if the store
+    could be listed, was not empty, has a version of the model if it names the model, and all that is wanted of the
+    model is in the cache. So no failure of a store takes anything out of service.
 
     Args:
-        store: Where versions lie.
-        cache: Where they go.
-        policy: Which of them are wanted.
-        observer: Is told what happens.
-        stop: Once set, what is under way is given up.
+        store: Versions are pulled from it.
+        cache: They are pulled into it.
+        policy: Says which of them are wanted.
+        observer: Is notified of what happens.
+        stop: Once set, the transfer that is under way is cancelled.
         only: Names of the models to pull; all by default.
     """
 
@@ -98,7 +98,7 @@ class Mirror:
         self._transfer = Transfer(store, stop, observer.pulled)
         self._stop = stop
         self._wanted: Set[Key] = frozenset()
-        self._seen: dict[Key, tuple[str, float]] = {}  # what it was like, and since when
+        self._seen: dict[Key, tuple[str, float]] = {}  # its mark, and since when it has that
         self._told: dict[Key, str] = {}  # how the last pull of a version ended
         self._failures: dict[Key, _Failure] = {}
         self._trouble = ""
@@ -109,13 +109,13 @@ class Mirror:
         """Looks at the store once, and pulls what is missing.
 
         Args:
-            again: Whether what failed is tried at once, and what is wrong with the store is reported again.
+            again: Whether failed pulls are retried at once, and what is wrong with the store is reported again.
 
         Returns:
             Whether anything in the cache has changed.
 
         Raises:
-            Stopped: When it was given up.
+            Stopped: When it was cancelled.
             OSError: When the cache cannot be used.
         """
         if again:
@@ -140,10 +140,10 @@ class Mirror:
         return self._cache.current() != before
 
     def _listed(self) -> dict[str, Mapping[int, StoredVersion | None]]:
-        """Returns what there is.
+        """Returns the versions in the store.
 
         Raises:
-            GatewayError: When the store is away, or has nothing and had something: nobody has deleted all of it.
+            GatewayError: When the store is away, or is empty and was not: that counts as a failure, not as a deletion.
         """
         there = self._store.versions()
         self._report_names(there.keys())
@@ -170,9 +170,9 @@ class Mirror:
         self._trouble = trouble
 
     def _pull_wanted(self, model: str, versions: Mapping[int, StoredVersion | None]) -> bool:
-        """Pulls what the policy chooses; where that cannot be had, what it chooses then. Returns whether all is there.
+        """Pulls what the policy chooses; if a pull fails, what it chooses without that version.
 
-        Where the store goes away meanwhile, nothing else is tried of the model.
+        Nothing else of the model is tried once the store is away. Returns whether all that was chosen first is there.
         """
         wanted, complete = self._policy.choose(versions), True
         known = {number for name, number in self._observer.refused() if name == model}
@@ -196,7 +196,7 @@ class Mirror:
         return complete
 
     def _has(self, key: Key, stored: StoredVersion) -> bool:
-        """Returns whether a version is in the cache as the store has it, once it was pulled if it was not.
+        """Pulls a version unless it is in the cache as the store has it, or must wait; returns whether it is there.
 
         Raises:
             GatewayError: When it could not be pulled.
@@ -209,7 +209,7 @@ class Mirror:
             self._seen[key] = (mark, self._clock())
         is_settled = self._clock() - self._seen[key][1] >= _SETTLING_SECONDS
         if not (stored.is_whole or stored.is_proven or is_settled or is_first):
-            return False  # it may still be on its way; a later look tells
+            return False  # its upload may not be complete; a later look shows
         failure = self._failures.get(key)
         count = failure.count if failure is not None and failure.mark == mark else 0
         if failure is not None and count and self._clock() < failure.until:
@@ -246,7 +246,7 @@ class Mirror:
             self._cache.discard(key)
 
     def _ended(self, key: Key, error: str) -> None:
-        """Tells how a pull ended; the log has the same error once."""
+        """Reports how a pull ended; the same error is logged once."""
         name, number = key
         if not error:
             logger.info("version %d of model %s was pulled", number, name)
@@ -256,7 +256,7 @@ class Mirror:
         self._observer.ends(key, error)
 
     def _forget(self, found: Mapping[str, Mapping[int, object]], done: Mapping[str, bool]) -> None:
-        """Takes away what the store has no longer, where all that is wanted instead is there."""
+        """Removes versions that the store no longer has, if all that is wanted of their model is there."""
         there = {(model, number) for model, versions in found.items() for number in versions}
         gone = {key for key in self._cache.current() if key not in there and done.get(key[0], True)}
         if self._only:

@@ -1,4 +1,4 @@
-"""Names that a store gave: those of files may be anybody's, and become paths of this machine."""
+"""Checks names from a store, which anybody may have chosen, before they become paths on this machine."""
 
 import re
 import unicodedata
@@ -8,25 +8,25 @@ from service.errors import shown
 from service.stores.port import failed
 
 MAX_FILES = 10_000
-"""Of one version, as of one in a folder."""
+"""Maximum of one version, as in a models folder."""
 _MAX_PATH, _MAX_PART = 1024, 255
 _VERSION = re.compile(r"0|[1-9][0-9]{0,18}")
 _MAX_VERSION = 2**63 - 1
 
 
 def version_number(name: str) -> int | None:
-    """Returns the number that is the name of a version; ``None`` where it is none. ``01`` is none, as ``1`` is it."""
+    """Returns the number that is the name of a version; ``None`` if it is not one, such as ``01``."""
     number = int(name) if _VERSION.fullmatch(name) else None
     return None if number is None or number > _MAX_VERSION else number
 
 
 def is_model_name(name: str) -> bool:
-    """Returns whether a model can have the name: it is one part of a path, and no hidden one."""
+    """Returns whether a model can have the name: a single part of a path, and not hidden."""
     return not name.startswith(".") and "/" not in name and _fault(name) is None
 
 
 def check_paths(paths: Iterable[str]) -> None:
-    """Refuses paths that lead out of the version's folder, or that are not all different everywhere.
+    """Refuses paths that lead out of the version's folder, or that some file systems cannot tell apart.
 
     Raises:
         GatewayError: BACKEND_FAILED, which names the first.
@@ -52,7 +52,7 @@ def check_paths(paths: Iterable[str]) -> None:
 
 
 def _same(path: str) -> str:
-    """Returns what is equal for paths that file systems take for one which do not tell cases or forms apart."""
+    """Returns a form that is equal for paths which differ in case or Unicode form only."""
     return unicodedata.normalize("NFC", path).casefold()
 
 

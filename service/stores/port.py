@@ -1,4 +1,4 @@
-"""The port of stores: what the mirror asks of a place that keeps versions of models."""
+"""The port of stores: what the mirror needs of a place that holds versions of models."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from service.errors import ErrorKind, GatewayError
 MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
 """One of these makes files a version."""
 MANIFEST = PurePosixPath("assets.extra", "tensorgate.json").as_posix()
-"""What training publishes with a version, as its last file: the hash of every other one."""
+"""Published by training as the last file of a version: the hash of every other one."""
 
 Key = tuple[str, int]
 """Name and version."""
@@ -23,11 +23,11 @@ class StoredFile:
     """A file of a version.
 
     Attributes:
-        path: Below the version's folder, with ``/`` between its parts; as the store has it, so nobody has checked it.
+        path: Relative to the version's folder, with ``/`` as separator; as the store has it, and not checked.
         size: In bytes.
-        tag: Another one once the contents are: the store's etag, its generation, a digest.
-        digest: ``sha256:`` or ``md5:`` and the hash in hex, where the store says what the contents hash to; else empty.
-        is_archive: Whether it is a tar of files, which are the version's.
+        tag: Changes with the contents: the store's etag, its generation, a digest.
+        digest: ``sha256:`` or ``md5:`` and the hash in hex, if the store states one; else empty.
+        is_archive: Whether it is a tar of the version's files.
     """
 
     path: str
@@ -43,7 +43,7 @@ class StoredVersion:
 
     Attributes:
         files: All of its files.
-        is_whole: Whether it was published in one step. In other stores files come one by one.
+        is_whole: Whether it was published in one step. In other stores files appear one by one.
     """
 
     files: tuple[StoredFile, ...]
@@ -51,48 +51,48 @@ class StoredVersion:
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
+        """The size of all files, in bytes."""
         return sum(file.size for file in self.files)
 
     @property
     def mark(self) -> str:
-        """Another one once a file is added, removed or changed: 12 hexadecimal digits."""
+        """Changes when a file is added, removed or changed: 12 hexadecimal digits."""
         listed = sorted([file.path, file.size, file.tag, file.digest] for file in self.files)
         return hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:12]
 
     @property
     def is_model(self) -> bool:
-        """Whether there is a model among the files, as far as their names say."""
+        """Whether there is a model among the files, judged by their names."""
         return any(file.is_archive or file.path in MODEL_FILES for file in self.files)
 
     @property
     def is_proven(self) -> bool:
-        """Whether what was transferred can be compared with hashes, and not with sizes alone."""
+        """Whether the transfer can be compared with hashes, and not just with sizes."""
         return any(file.path == MANIFEST for file in self.files) or all(file.digest for file in self.files)
 
 
 class Store(Protocol):
-    """A place that keeps versions of models. Its methods block, and are called by one thread at a time.
+    """A place that holds versions of models. Its methods block, and are called by one thread at a time.
 
-    All of them raise `GatewayError`: BACKEND_UNAVAILABLE where it may go well later, as the store is away or lets
-    nobody in, and BACKEND_FAILED where what is there makes no sense. No text of it holds a secret.
+    All of them raise `GatewayError`: BACKEND_UNAVAILABLE if it may succeed later, as the store is away or denies
+    access, and BACKEND_FAILED if what the store has makes no sense. No message holds a secret.
     """
 
     def versions(self) -> Mapping[str, Mapping[int, StoredVersion | None]]:
-        """Returns what there is now, by model and number; ``None`` for versions to be described one by one."""
+        """Returns all versions, by model and number; ``None`` for those that `describe` has to be called for."""
 
     def describe(self, model: str, version: int) -> StoredVersion | None:
-        """Returns a version as it is now; ``None`` where it is gone."""
+        """Returns a version as it is now; ``None`` if it is gone."""
 
     def read(self, model: str, version: int, file: StoredFile, start: int) -> Generator[bytes, None, None]:
-        """Yields the contents of a file from a byte on, as they come; may end early where the connection does."""
+        """Yields the contents of a file from an offset on; may end early if the connection does."""
 
 
 def unavailable(text: str) -> GatewayError:
-    """Makes the error for what may go well later."""
+    """Returns the error for what may succeed later."""
     return GatewayError(ErrorKind.BACKEND_UNAVAILABLE, text)
 
 
 def failed(text: str) -> GatewayError:
-    """Makes the error for what makes no sense as it is."""
+    """Returns the error for what makes no sense."""
     return GatewayError(ErrorKind.BACKEND_FAILED, text)

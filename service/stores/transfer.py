@@ -1,4 +1,4 @@
-"""The transfer of one version out of a store into a folder: whole, and compared with every hash that there is."""
+"""Transfers one version from a store into a folder, and checks it against every hash that is known."""
 
 import hashlib
 import json
@@ -18,24 +18,24 @@ from service.stores.port import MANIFEST, Store, StoredFile, StoredVersion, fail
 
 _ATTEMPTS = 5
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
-"""Seconds before a broken transfer goes on; doubled each time."""
+"""Seconds before a broken transfer is resumed; doubled each time."""
 _ENOUGH = 1024 * 1024
-"""Bytes that have come after which a connection that breaks is as good as the first one."""
+"""Bytes after which a broken connection counts as the first failure again."""
 _MAX_MANIFEST = 16 * 1024 * 1024
 _ARCHIVE = ".archive"
 
 
 class Stopped(Exception):  # noqa: N818  # nothing is wrong
-    """The transfer was given up, as nobody waits for it any more."""
+    """The transfer was cancelled."""
 
 
 class Transfer:
     """Transfers versions.
 
     Args:
-        store: Where they come from.
-        stop: Once set, what is under way is given up.
-        counted: Told of bytes as they come.
+        store: Versions are read from it.
+        stop: Once set, the transfer that is under way is cancelled.
+        counted: Called with the number of bytes of each part that is received.
     """
 
     def __init__(self, store: Store, stop: Event, counted: Callable[[int], None]) -> None:
@@ -44,26 +44,26 @@ class Transfer:
         self._counted = counted
 
     def run(self, key: tuple[str, int], stored: StoredVersion, folder: Path, room: int, progress: LoadProgress) -> None:
-        """Brings all files of a version into an empty folder.
+        """Transfers all files of a version into an empty folder.
 
         Args:
             key: Name and version.
-            stored: What the store has of it.
-            folder: Where they go.
-            room: Bytes that there is room for: an archive may hold more than the store says.
-            progress: Told of the bytes that came.
+            stored: The version as the store lists it.
+            folder: Where the files go.
+            room: Bytes that there is room for: an archive may hold more than its own size.
+            progress: Updated with the bytes that were received.
 
         Raises:
-            GatewayError: BACKEND_UNAVAILABLE when the store broke off too often, BACKEND_FAILED when what it has is not
+            GatewayError: BACKEND_UNAVAILABLE when the connection broke too often, BACKEND_FAILED when a file is not
                 what it should be.
             OSError: When the folder cannot be written to.
-            Stopped: When it was given up.
+            Stopped: When it was cancelled.
         """
         plain = [file for file in stored.files if not file.is_archive]
         check_paths(file.path for file in plain)
         progress.enter("pulling it from its store", "bytes", done=0, total=stored.size)
         hashes: dict[str, str] = {}
-        # The manifest comes first: where files are missing yet that it names, nothing else is transferred.
+        # The manifest comes first: if the store lacks files that it names, nothing else is transferred.
         for file in sorted(plain, key=lambda file: file.path != MANIFEST):
             hashes[file.path] = self._transfer(key, file, folder / file.path, progress)
             if file.path == MANIFEST:
@@ -76,7 +76,7 @@ class Transfer:
         _compare(folder, hashes, progress)
 
     def _transfer(self, key: tuple[str, int], file: StoredFile, target: Path, progress: LoadProgress) -> str:
-        """Writes a file, and goes on where the connection breaks; returns its SHA-256, in hex."""
+        """Writes a file, resuming where the connection broke; returns its SHA-256, in hex."""
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("xb") as out:
             sink, attempts = _Sink(file, out), 0
@@ -93,7 +93,7 @@ class Transfer:
     def _receive(
         self, key: tuple[str, int], file: StoredFile, sink: "_Sink", progress: LoadProgress
     ) -> GatewayError | None:
-        """Takes what comes of a file by one request; returns why that is not all, where it is not."""
+        """Receives what one request yields of a file; returns the error if the file is not complete then."""
         try:
             with closing(self._store.read(*key, file, sink.written)) as parts:
                 for part in parts:
@@ -112,7 +112,7 @@ class Transfer:
 
 
 class _Sink:
-    """Takes the contents of a file: no more than there are to be, and hashed as they come."""
+    """Writes and hashes the contents of a file, and refuses more than its size."""
 
     def __init__(self, file: StoredFile, out: IO[bytes]) -> None:
         self.written = 0
@@ -123,7 +123,7 @@ class _Sink:
         self._other = self._sha256 if name in {"", "sha256"} else hashlib.new(name, usedforsecurity=False)
 
     def take(self, part: bytes) -> None:
-        """Writes what has come."""
+        """Writes a part."""
         self.written += len(part)
         if self.written > self._file.size:
             text = f"{shown(self._file.path)} is longer than the {self._file.size} bytes that the store says"
@@ -133,7 +133,7 @@ class _Sink:
             digest.update(part)
 
     def finished(self) -> str:
-        """Returns the SHA-256 of all of it, which is on the disk then, and is what the store says."""
+        """Writes the file to the disk, compares it with the digest that the store states, and returns its SHA-256."""
         self._out.flush()
         os.fsync(self._out.fileno())
         if self._expected and (actual := self._other.hexdigest()) != self._expected:
@@ -142,7 +142,7 @@ class _Sink:
 
 
 def _hashes_in(folder: Path) -> Mapping[str, str]:
-    """Returns the hashes in a version's manifest; none where there is no manifest."""
+    """Returns the hashes in a version's manifest; empty if there is no manifest."""
     try:
         with open_plain_file(folder / MANIFEST) as content:
             data = content.read(_MAX_MANIFEST + 1)
@@ -163,7 +163,7 @@ def _require(missing: Set[str]) -> None:
 
 
 def _compare(folder: Path, hashes: Mapping[str, str], progress: LoadProgress) -> None:
-    """Compares what came with the manifest; what an archive held is read again for that."""
+    """Compares all files with the manifest; those from an archive are read again for that."""
     progress.enter("comparing its files with the manifest")
     expected = _hashes_in(folder)
     check_paths(expected)

@@ -50,15 +50,15 @@ KINDS = {
 
 
 def is_url(text: str) -> bool:
-    """Returns whether it is a URL, and no folder."""
+    """Returns whether a text is a URL, and not a folder."""
     return "://" in text
 
 
 def checked(url: str) -> str:
-    """Returns the URL of a store as it is written here, without a slash at its end.
+    """Returns the URL of a store in its normal form, without a trailing slash.
 
     Raises:
-        ValueError: When it is none, with what was expected.
+        ValueError: When it is not one, with what was expected.
     """
     parts = urlsplit(url)
     if parts.scheme not in KINDS:
@@ -75,12 +75,12 @@ def checked(url: str) -> str:
 
 
 def is_loopback(host: str | None) -> bool:
-    """Returns whether a host is this machine, which is asked without TLS."""
+    """Returns whether a host is this machine, which needs no TLS."""
     return host in _LOOPBACK
 
 
 def open_store(url: str) -> Store:
-    """Makes the store of a URL that was checked; nothing is asked yet.
+    """Returns the store at a URL that was checked; sends no request yet.
 
     Raises:
         GatewayError: NOT_SUPPORTED when the package that it needs is not installed, with the extra that brings it.
@@ -99,6 +99,6 @@ def open_store(url: str) -> Store:
 
 
 def cache_name(url: str) -> str:
-    """Returns a name for a folder that holds what is pulled from a URL, another one for each."""
+    """Returns the name of the cache folder of a URL; different for each."""
     words = re.sub(r"[^A-Za-z0-9.]+", "-", url)[:60].strip("-")
     return f"{words}-{hashlib.sha256(url.encode()).hexdigest()[:8]}"

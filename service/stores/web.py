@@ -1,4 +1,4 @@
-"""Requests to a web server that has models, by Python alone: bounded in time, with credentials for nobody else."""
+"""Requests to a web server that has models: with timeouts, and with credentials that no other server gets."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,16 +12,16 @@ from service.stores.port import failed, unavailable
 from service.stores.redaction import said
 
 _SECONDS = 60.0
-"""That the server may be silent."""
+"""Time that the server may be silent."""
 _PART = 1024 * 1024
 _PARTIAL = 206
 _OF_CLIENTS = 4
 _FOR_NOW = {401, 403, 408, 425, 429}
-"""Statuses of that hundred that mean later: credentials may be mended."""
+"""Client errors that may pass: credentials can be mended."""
 
 
 class _SafeRedirects(HTTPRedirectHandler):
-    """Follows to where TLS is, too, and never from there to where it is not."""
+    """Follows redirects to URLs with TLS, and without TLS only on the same server."""
 
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
@@ -33,10 +33,10 @@ class _SafeRedirects(HTTPRedirectHandler):
 
 
 class Web:
-    """Asks a server, and those that it sends to.
+    """Sends requests to a server, and follows its redirects.
 
     Args:
-        authorization: Returns the header of that name for a host; another one that this one sends to is not told.
+        authorization: Returns the ``Authorization`` header for a host; it is not sent along with a redirect.
     """
 
     def __init__(self, authorization: Callable[[str], str]) -> None:
@@ -45,15 +45,15 @@ class Web:
 
     @contextmanager
     def ask(self, url: str, headers: Mapping[str, str] | None = None, *, fine: int = 0) -> Iterator[Any]:
-        """Sends a GET; yields its answer, to be read.
+        """Sends a GET; yields the response, to be read.
 
         Args:
-            url: Of what is asked for.
+            url: The URL.
             headers: Of the request.
-            fine: A status of errors that is an answer.
+            fine: An error status that is not an error here.
 
         Raises:
-            GatewayError: BACKEND_FAILED where the server says that there is no such thing, else BACKEND_UNAVAILABLE.
+            GatewayError: BACKEND_FAILED for a client error that will not pass, else BACKEND_UNAVAILABLE.
         """
         request = Request(url, headers={"Accept-Encoding": "identity", **(headers or {})})  # noqa: S310  # was checked
         if authorization := self._authorization(urlsplit(url).hostname or ""):
@@ -76,7 +76,7 @@ class Web:
             raise unavailable(f"{url} could not be read: {said(error)}") from None
 
     def document(self, url: str, most: int) -> bytes:
-        """Returns all that there is at a URL, with a bound in bytes.
+        """Returns the document at a URL, of a bounded size.
 
         Raises:
             GatewayError: As `ask` does, and when it is longer, or ends early.
@@ -85,7 +85,7 @@ class Web:
             return whole(answer, url, most)
 
     def read(self, url: str, start: int) -> Generator[bytes, None, None]:
-        """Yields a file from a byte on, from its begin where the server knows no ranges; may end early.
+        """Yields a file from an offset on, even if the server supports no ranges; may end early.
 
         Raises:
             GatewayError: As `ask` does.
@@ -99,7 +99,7 @@ class Web:
 
 
 def whole(answer: Any, url: str, most: int) -> bytes:
-    """Returns the body of an answer.
+    """Returns the body of a response.
 
     Raises:
         GatewayError: When it is longer than so many bytes, or ends early.
