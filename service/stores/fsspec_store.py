@@ -1,4 +1,4 @@
-"""Stores of objects (S3, Google Cloud Storage, Azure), by fsspec, which finds credentials as their own tools do."""
+"""Object stores (S3, Google Cloud Storage, Azure), by fsspec, which finds credentials as their own tools do."""
 
 import base64
 import binascii
@@ -16,10 +16,10 @@ from service.stores.port import MANIFEST, MODEL_FILES, StoredFile, StoredVersion
 from service.stores.redaction import said
 
 _BLOCK = 16 * 1024 * 1024
-"""Bytes of one request of a file's contents."""
+"""Bytes of a file that one request asks for."""
 _CONNECT_SECONDS, _READ_SECONDS = 10, 60
 _ANYWHERE: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
-"""What is asked is asked of the store, each time."""
+"""Without caches: each call asks the store."""
 _S3: dict[str, Any] = {
     "config_kwargs": {
         "connect_timeout": _CONNECT_SECONDS,
@@ -32,12 +32,12 @@ _OPTIONS = {"s3": _S3, "az": _AZURE, "abfs": _AZURE, "abfss": _AZURE}
 
 
 class FsspecStore:
-    """A prefix of a bucket, below which lies ``<model>/<version>/<file>``.
+    """A prefix of a bucket, with objects named ``<model>/<version>/<file>`` below it; others are ignored.
 
-    A look is one listing of all of it, a request for each thousand objects. What has other names is left out.
+    A look is one listing of all objects, a request for each thousand.
 
     Args:
-        url: Of the prefix.
+        url: The URL of the prefix.
     """
 
     def __init__(self, url: str) -> None:
@@ -48,14 +48,14 @@ class FsspecStore:
 
     @property
     def _files(self) -> Any:
-        """The library's file system, made when it is first needed: some look for credentials on the network then."""
+        """The library's file system, created on first use, as some look for credentials on the network then."""
         if self._made is None:
             of_kind = _OPTIONS.get(urlsplit(self._url).scheme, {})
             self._made = self._kind(**_ANYWHERE, **of_kind, **self._kind._get_kwargs_from_urls(self._url))
         return self._made
 
     def versions(self) -> Mapping[str, Mapping[int, StoredVersion | None]]:
-        """Returns what there is now."""
+        """Returns all versions."""
         found: dict[str, dict[int, list[StoredFile]]] = {}
         for path, info in self._find(self._root).items():
             parts = path.removeprefix(f"{self._root}/").split("/", 2)
@@ -68,13 +68,13 @@ class FsspecStore:
         }
 
     def describe(self, model: str, version: int) -> StoredVersion | None:
-        """Returns a version as it is now; ``None`` where it is gone."""
+        """Returns a version as it is now; ``None`` if it is gone."""
         root = self._path(model, version)
         files = tuple(_file(path.removeprefix(f"{root}/"), info) for path, info in self._find(root).items())
         return StoredVersion(files) if files else None
 
     def read(self, model: str, version: int, file: StoredFile, start: int) -> Generator[bytes, None, None]:
-        """Yields the contents of a file from a byte on."""
+        """Yields the contents of a file from an offset on."""
         path = f"{self._path(model, version)}/{file.path}"
         with (
             self._asking(path, absent=failed),
@@ -85,12 +85,12 @@ class FsspecStore:
                 yield part
 
     def publish(self, model: str, version: int, files: Mapping[str, Path]) -> None:
-        """Writes a version: first what makes it none, then the model, and its manifest at last.
+        """Writes a version: first the files that do not make it one, then the model, and the manifest last.
 
         Args:
             model: Name of the model.
             version: A number that the store does not have.
-            files: By their paths below the version's folder.
+            files: By their paths relative to the version's folder.
 
         Raises:
             GatewayError: BACKEND_UNAVAILABLE.
@@ -109,7 +109,7 @@ class FsspecStore:
     def _find(self, root: str) -> dict[str, dict[str, Any]]:
         with self._asking(root):
             found: dict[str, dict[str, Any]] = self._files.find(root, detail=True)
-        # A key that ends in a slash is what consoles make in place of a folder.
+        # Consoles make a key that ends in a slash in place of a folder.
         return {
             path: info
             for path, info in found.items()
@@ -118,11 +118,11 @@ class FsspecStore:
 
     @contextmanager
     def _asking(self, path: str, absent: Callable[[str], GatewayError] = unavailable) -> Iterator[None]:
-        """Turns the errors of libraries into ours.
+        """Translates the errors of libraries.
 
         Args:
-            path: What is asked for.
-            absent: Makes the error for what is not there, or not for this server.
+            path: What is read or written.
+            absent: Returns the error for what does not exist, or may not be accessed.
         """
         try:
             yield
@@ -130,18 +130,18 @@ class FsspecStore:
             raise absent(f"{path} is not in the store") from None
         except PermissionError as error:
             raise absent(f"{path} may not be read or written: {said(error)}") from None
-        except Exception as error:  # of libraries that have all kinds
+        except Exception as error:  # libraries raise all kinds
             raise unavailable(f"{path} could not be read or written: {said(error)}") from None
 
 
 def _file(path: str, info: Mapping[str, Any]) -> StoredFile:
-    """Returns a file as a listing has it: S3's has an ETag, Google's a generation and a hash, Azure's likewise."""
+    """Returns a file of a listing: S3 states an ETag, Google and Azure a generation or an etag, and a hash."""
     tag = next((info[name] for name in ("ETag", "generation", "etag") if info.get(name)), "")
     return StoredFile(path, int(info["size"] or 0), str(tag), _md5(info))
 
 
 def _md5(info: Mapping[str, Any]) -> str:
-    """Returns the MD5 that a store vouches for. S3's ETag is one only where nothing is encrypted or sent in parts."""
+    """Returns the MD5 that a store states; an ETag of S3 is none for objects that are encrypted or multipart."""
     settings = info.get("content_settings") or {}
     value = info.get("md5Hash") or settings.get("content_md5") or b""
     try:

@@ -1,4 +1,4 @@
-"""A web server as a store: an index that lists all files, and the files."""
+"""A web server as a store: the files, and an index that lists them."""
 
 import netrc
 from base64 import b64encode
@@ -13,13 +13,12 @@ _NOT_MODIFIED = 304
 
 
 class HttpsStore:
-    """Files below a URL, ``<model>/<version>/<file>``, and an ``index.json`` there that lists them with their hashes.
+    """Files at ``<model>/<version>/<file>`` below a URL, and an ``index.json`` that lists them with their hashes.
 
-    A look is one request, answered with 304 where the index is the same. Name and password are those of netrc, as curl
-    reads it.
+    A look is one request, answered with 304 if the index has not changed. Credentials are read from netrc, as by curl.
 
     Args:
-        url: Of the folder of the index.
+        url: The URL of the folder with the index.
     """
 
     def __init__(self, url: str) -> None:
@@ -39,11 +38,11 @@ class HttpsStore:
         return self._index
 
     def describe(self, model: str, version: int) -> StoredVersion | None:
-        """Returns a version as it is now; ``None`` where it is gone."""
+        """Returns a version as it is now; ``None`` if it is gone."""
         return self.versions().get(model, {}).get(version)
 
     def read(self, model: str, version: int, file: StoredFile, start: int) -> Generator[bytes, None, None]:
-        """Yields the contents of a file from a byte on."""
+        """Yields the contents of a file from an offset on."""
         parts = (model, str(version), *file.path.split("/"))
         return self._web.read("/".join([self._url, *(quote(part, safe="") for part in parts)]), start)
 

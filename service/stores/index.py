@@ -1,4 +1,4 @@
-"""The index of models on a web server, which can list nothing by itself: docs/stores.md has the form."""
+"""The index of models on a web server, which cannot list them itself; docs/stores.md has the format."""
 
 import hashlib
 import json
@@ -25,10 +25,10 @@ def parse_index(data: bytes, where: str) -> dict[str, dict[int, StoredVersion | 
 
     Args:
         data: The index.
-        where: What it is called in errors.
+        where: Its name in errors.
 
     Raises:
-        GatewayError: BACKEND_FAILED when it is none.
+        GatewayError: BACKEND_FAILED when it is not an index.
     """
     try:
         document = json.loads(data)
@@ -73,7 +73,7 @@ def _mapping(value: object, where: str) -> Mapping[str, Any]:
 
 
 def index_of(folder: Path) -> str:
-    """Returns the index of a models folder, with every version that is in it.
+    """Returns the index of all versions in a models folder.
 
     Raises:
         OSError: When something in it cannot be read.
@@ -90,7 +90,7 @@ def index_of(folder: Path) -> str:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Returns all files below a folder, sorted; links to files are files, those to folders are not followed."""
+    """Returns all files below a folder, sorted; links to files count as files, links to folders are not followed."""
     return sorted(Path(parent, name) for parent, _, names in os.walk(folder) for name in names)
 
 

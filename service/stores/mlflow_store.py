@@ -1,4 +1,4 @@
-"""MLflow's model registry as a store: its REST API, and the artefacts that its server passes on."""
+"""MLflow's model registry as a store, by its REST API; its server has to proxy the artefacts."""
 
 import json
 import os
@@ -25,11 +25,11 @@ _FOLDER = re.compile(r"^\s+saved_model_dir:\s*['\"]?([^'\"#\n]+?)['\"]?\s*$", re
 class MlflowStore:
     """Versions of registered models of the flavour TensorFlow: ``mlflow://host:port/model``, or ``.../model,other``.
 
-    A look is a request for the versions of each model, and some for each version that is wanted, one a folder. Name and
-    password, or a token, are those of MLflow's own variables.
+    A look is one request for the versions of each model, and some for each version that is wanted, one per folder.
+    Credentials are taken from MLflow's own environment variables.
 
     Args:
-        url: Of the models.
+        url: The URL of the models.
 
     Raises:
         GatewayError: BACKEND_FAILED when it names no model.
@@ -47,7 +47,7 @@ class MlflowStore:
         self._web = Web(lambda host: _of_environment() if host == self._host else "")
 
     def versions(self) -> Mapping[str, Mapping[int, StoredVersion | None]]:
-        """Returns what there is now, to be described one by one."""
+        """Returns all versions, to be described one by one."""
         return {model: dict.fromkeys(self._ready(model)) for model in self._models}
 
     def _ready(self, model: str) -> Iterator[int]:
@@ -75,7 +75,7 @@ class MlflowStore:
         return StoredVersion(tuple(files), is_whole=True)
 
     def read(self, model: str, version: int, file: StoredFile, start: int) -> Generator[bytes, None, None]:
-        """Yields the contents of a file from a byte on."""
+        """Yields the contents of a file from an offset on."""
         return self._web.read(self._url(file.tag), start)
 
     def _root(self, model: str, version: int) -> str:

@@ -1,6 +1,6 @@
-"""A registry of containers as a store: a repository is a model, and a tag that is a number is a version.
+"""A container registry as a store: a repository is a model, and a tag that is a number is a version.
 
-What is spoken is the OCI distribution specification, version 1.1; oras finds the credentials, as docker does, and
+The protocol is the OCI distribution specification, version 1.1; oras finds the credentials, as docker does, and
 exchanges them for tokens.
 """
 
@@ -34,7 +34,7 @@ _ARCHIVES = re.compile(r".*[.+](tar|tar\+gzip|tar\.gzip)")
 _REPOSITORY = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SECONDS = (10.0, 60.0)
-"""Until it is connected, and that the registry may be silent then."""
+"""Timeouts for the connection, and for silence of the registry after that."""
 _PART = 1024 * 1024
 _MAX_JSON = 4 * 1024 * 1024
 _MAX_PAGES = 100
@@ -44,16 +44,16 @@ _PARTIAL, _NOT_FOUND, _OK = 206, 404, 200
 
 
 class _Patient(HTTPAdapter):  # type: ignore[misc]
-    """Sends requests with bounds in time, which the library would send without."""
+    """Adds timeouts to the library's requests, which have none."""
 
     def send(self, *request: Any, **options: Any) -> requests.Response:
         return super().send(*request, **{**options, "timeout": options.get("timeout") or _SECONDS})
 
 
 class _Registry(oras.provider.Registry):  # type: ignore[misc]
-    """The library's registry, but for its own retries: they take minutes, and try again what cannot go well.
+    """The library's registry without its retries, which take minutes and repeat what cannot succeed.
 
-    Credentials are looked up again each time that the registry asks for some, as they are renewed meanwhile.
+    Credentials are looked up each time that the registry asks for them, as they may have been renewed.
     """
 
     _basic = ""
@@ -80,7 +80,7 @@ class _Registry(oras.provider.Registry):  # type: ignore[misc]
         return again
 
     def _authorize(self, answer: requests.Response, headers: dict[str, str]) -> bool:
-        """Adds to the headers what an answer asks for; returns whether there is anything to add."""
+        """Adds the credentials that a response asks for to the headers; returns whether there are any."""
         asks = answer.headers.get("WWW-Authenticate", "")
         realm = re.search(r'realm="(http://[^"]*)"', asks)
         if realm and not is_loopback(urlsplit(realm[1]).hostname):
@@ -96,13 +96,13 @@ class _Registry(oras.provider.Registry):  # type: ignore[misc]
 
 
 class OciStore:
-    """Repositories of a registry, one a model: ``oci://host/space/model``, or ``.../model,other`` for several.
+    """Repositories of a registry, one per model: ``oci://host/space/model``, or ``.../model,other`` for several.
 
-    A version is an artefact: each layer is a file of it with its path for a title, as ``oras push`` makes them, or a
-    tar. A look is a request for the tags of each model, and one for each version that is wanted.
+    A version is an artefact: each layer is a file, with its path as title, as ``oras push`` makes them, or a tar. A
+    look is one request for the tags of each model, and one for each version that is wanted.
 
     Args:
-        url: Of the repositories.
+        url: The URL of the repositories.
 
     Raises:
         GatewayError: BACKEND_FAILED when it names no repository.
@@ -123,7 +123,7 @@ class OciStore:
             self._registry.session.mount(scheme, _Patient())
 
     def versions(self) -> Mapping[str, Mapping[int, StoredVersion | None]]:
-        """Returns what there is now, to be described one by one; nothing of a repository that there is not (yet)."""
+        """Returns all versions, to be described one by one; none for a repository that does not exist (yet)."""
         return {model: dict.fromkeys(self._tags(repository)) for model, repository in self._repositories.items()}
 
     def _tags(self, repository: str) -> list[int]:
@@ -143,7 +143,7 @@ class OciStore:
         raise failed(f"{repository} has more than {_MAX_PAGES} pages of tags")
 
     def describe(self, model: str, version: int) -> StoredVersion | None:
-        """Returns a version as it is now; ``None`` where it is gone."""
+        """Returns a version as it is now; ``None`` if it is gone."""
         repository = self._repository(model)
         where = f"{repository}:{version}"
         url = f"{self._base}{repository}/manifests/{version}"
@@ -164,7 +164,7 @@ class OciStore:
         return self._repositories[model]
 
     def read(self, model: str, version: int, file: StoredFile, start: int) -> Generator[bytes, None, None]:
-        """Yields the contents of a file from a byte on, from its begin where the registry knows no ranges."""
+        """Yields the contents of a file from an offset on, even if the registry supports no ranges."""
         repository = self._repository(model)
         headers = {"Range": f"bytes={start}-"} if start else {}
         with self._asking(repository, f"{self._base}{repository}/blobs/{file.tag}", headers=headers) as answer:
@@ -175,15 +175,15 @@ class OciStore:
                 skip = max(0, skip - len(part))
 
     def publish(self, model: str, version: int, files: Mapping[str, Path]) -> None:
-        """Pushes a version: its files, and then what makes them one.
+        """Pushes a version: its files, and then the manifest.
 
         Args:
             model: Name of the model; a repository below the URL's path.
             version: A number that the store does not have.
-            files: By their paths below the version's folder.
+            files: By their paths relative to the version's folder.
 
         Raises:
-            GatewayError: BACKEND_UNAVAILABLE, or BACKEND_FAILED where the registry refuses it.
+            GatewayError: BACKEND_UNAVAILABLE, or BACKEND_FAILED if the registry refuses it.
         """
         repository = self._repository(model)
         layers = []
@@ -228,7 +228,7 @@ class OciStore:
     def _asking(
         self, repository: str, url: str, method: str = "GET", *, absent_is_fine: bool = False, **sent: Any
     ) -> Iterator[requests.Response]:
-        """Sends a request; yields its answer, if it is a good one."""
+        """Sends a request; yields the response unless it is an error."""
         what = f"oci://{self._host}/{repository}"
         try:
             with closing(self._registry.do_request(url, method, stream=True, **sent)) as answer:

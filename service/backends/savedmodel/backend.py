@@ -42,13 +42,13 @@ _SETTLING_SECONDS = 1.0
 
 
 class SavedModelBackend:
-    """Loads the versions that the policies choose, follows the folders' changes, and has them run by a runner.
+    """Loads the versions that the policies choose, follows changes of the folders, and runs models by a runner.
 
     A version replaces another only once it is loaded and warmed up; one that fails replaces none. A list of models
     replaces another as a whole, or not at all. A dropped version lives on until the last request that holds it is
     answered.
 
-    TensorFlow is imported when the backend starts, on a thread or in the helper process, so that the servers answer
+    TensorFlow is imported when the backend starts, on a thread or in the helper process, so the servers answer
     meanwhile.
 
     Raises:
@@ -61,7 +61,7 @@ class SavedModelBackend:
         self._poll_seconds = options.poll_seconds
         self._batching = options.batching
         self._trust = Trust.of(options.trusted_hashes, options.trusted_key)
-        # As the folders of a list are.
+        # Absolute, as the folders of a list are.
         source = ModelSource(options.models.absolute(), options.policy, watched=options.trusted_hashes)
         self._runner = _runner(options)
         self._loads = ThreadPoolExecutor(1, thread_name_prefix="load")
@@ -92,11 +92,11 @@ class SavedModelBackend:
     async def repeat(
         self, version: ModelVersion, signature: Signature, inputs: Mapping[str, Tensor], deadline: Deadline
     ) -> Mapping[str, Tensor]:
-        """Runs what was under way when the helper process ended, once nothing else runs."""
+        """Repeats a run that was under way when the helper process ended, once nothing else runs."""
         return await self._runner.run(version, signature, inputs, deadline, alone=True)
 
     async def close(self) -> None:
-        """Cancels the loads and runs that have not begun; those that have begun are ignored."""
+        """Cancels loads and runs that have not begun; results of those that have are dropped."""
         if self._polling is not None:
             self._polling.cancel()
         self._memory.close()
@@ -106,7 +106,7 @@ class SavedModelBackend:
     async def reload(self, configs: Sequence[ModelConfig], accept: Accept) -> None:
         """Serves the models of the list from now on; versions that are served already are not loaded again.
 
-        Where it is cancelled, the version is still loaded that is being loaded, and then dropped with the others.
+        If it is cancelled, the load that is under way is finished, and what was loaded is dropped.
         """
         async with self._changing:
             draft = self._manager.draft(configs)
@@ -124,7 +124,7 @@ class SavedModelBackend:
                 await self._manager.collect()
 
     async def load(self, name: str) -> None:
-        """Serves the model again if it was unloaded, and loads its new versions."""
+        """Serves the model again if it was unloaded, loads its new versions, and retries those that failed."""
         async with self._changing:
             await self._require(name)
             self._manager.retry(name)
@@ -137,13 +137,13 @@ class SavedModelBackend:
             await self._manager.unload(name)
 
     async def look(self) -> None:
-        """Looks twice, as a version is not touched while its files change from one look to the next."""
+        """Looks twice, as a version is not loaded while its files change from one look to the next."""
         await self._reconcile()
         await asyncio.sleep(_SETTLING_SECONDS)
         await self._reconcile()
 
     async def _require(self, name: str) -> None:
-        """Refuses a model that is neither served, nor unloaded, nor on disk."""
+        """Raises MODEL_NOT_FOUND for a model that is neither served, nor unloaded, nor on disk."""
         known = await self._manager.known()
         if name not in known:
             why = self._manager.catalog.unserved.get(name)
@@ -186,7 +186,7 @@ class SavedModelBackend:
 
     @asynccontextmanager
     async def _source(self, resident: Resident, progress: LoadProgress) -> AsyncIterator[Source]:
-        """Yields where a version is loaded from, with room for it; where only trusted ones are, from a checked copy."""
+        """Makes room for a version; yields where to load it from: with trusted versions, a checked copy."""
         if not self._memory.has_room(resident.found.memory_bytes):
             progress.enter("making room in memory")
             await self._memory.make_room(resident.found.memory_bytes)
@@ -202,7 +202,7 @@ class SavedModelBackend:
     async def _held(
         self, resident: Resident, source: Source, shapes: ShapeMode | None, progress: LoadProgress
     ) -> tuple[Held, Recorded]:
-        """Loads a model; its memory is free again once it has ended, or could not be loaded."""
+        """Loads a model, and takes memory for it, which is given back when it is freed or could not be loaded."""
         taken = self._memory.take(resident.found.memory_bytes)
         load = partial(self._runner.load, source, shapes, progress, ended=taken.give_back)
         try:
@@ -220,7 +220,7 @@ class SavedModelBackend:
         model = held.model
 
         async def run(signature: Signature, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-            # Not on a thread that a request may need.
+            # On the thread that loads, as requests may need the others.
             progress.advance()
             return await loop.run_in_executor(self._loads, model.run, signature, signature.with_defaults(inputs))
 
@@ -249,7 +249,7 @@ class SavedModelBackend:
 
 @contextmanager
 def _copied(trust: Trust, key: Key, folder: Path) -> Iterator[Path]:
-    """Yields a copy of a version that was checked, for as long as the body runs."""
+    """Yields a checked copy of a version, and removes it afterwards."""
     with TemporaryDirectory(prefix="tensorgate-", ignore_cleanup_errors=True) as copy:
         trust.copy(key, folder, Path(copy), LoadProgress())
         yield Path(copy)

@@ -1,4 +1,4 @@
-"""Has what takes a while to end do so on a thread of its own, so that no thread that answers waits for it."""
+"""Frees what takes long to free on a thread of its own, so that no thread that answers requests waits for it."""
 
 import threading
 import weakref
@@ -7,10 +7,10 @@ from queue import SimpleQueue
 
 
 class Disposal:
-    """Waits for objects to go, and then does what is to be done.
+    """Does work once an object has been freed.
 
-    Objects may go at any moment, on any thread, and while it holds any lock: so the queue is one that may be put into
-    even then, which pools and other queues are not.
+    An object may be freed at any moment, on any thread, and while that holds any lock. So the queue has to be
+    reentrant, as `SimpleQueue` alone is.
     """
 
     def __init__(self) -> None:
@@ -18,7 +18,7 @@ class Disposal:
         threading.Thread(target=self._run, name="disposal", daemon=True).start()
 
     def after(self, thing: object, *works: Callable[[], None]) -> None:
-        """Does the works, one after the other, once the thing is gone; they must not refer to the thing."""
+        """Calls these one after the other once the thing has been freed; they must not refer to it."""
         weakref.finalize(thing, self._put, works).atexit = False
 
     def _put(self, works: Iterable[Callable[[], None]]) -> None:
@@ -26,10 +26,10 @@ class Disposal:
             self._pending.put(work)
 
     def close(self) -> None:
-        """Does no more once all that waits is done."""
+        """Ends the thread once all pending work is done."""
         self._pending.put(None)
 
     def _run(self) -> None:
         while (work := self._pending.get()) is not None:
             work()
-            del work  # it may be what keeps what it ended
+            del work  # or it would keep alive what it refers to

@@ -1,7 +1,7 @@
-"""Serialised messages, read field by field.
+"""Reads serialised messages field by field.
 
-To parse the graph of a large model takes one call that holds the interpreter's lock for tens of milliseconds. Here its
-parts are found by their lengths alone, and other threads may run between any two.
+Parsing the graph of a large model is one call that holds the interpreter's lock for tens of milliseconds. Here its
+parts are found by their lengths alone, and other threads can run in between.
 """
 
 from collections.abc import Iterator
@@ -15,9 +15,9 @@ class Field(NamedTuple):
     """A field that has a length, such as a string or a message.
 
     Attributes:
-        number: Which field of the message it is.
-        content: What is in it.
-        whole: The same with the number and the length before it.
+        number: Number of the field.
+        content: Its contents.
+        whole: Its contents, with number and length in front.
     """
 
     number: int
@@ -26,10 +26,10 @@ class Field(NamedTuple):
 
 
 def fields(message: memoryview) -> Iterator[Field]:
-    """Yields the fields that have a length, and passes over the others.
+    """Yields the fields that have a length, and skips the others.
 
     Raises:
-        ValueError: When it is no message, or not a whole one.
+        ValueError: When it is not a message, or not complete.
     """
     begin = 0
     while begin < len(message):
@@ -52,12 +52,12 @@ def fields(message: memoryview) -> Iterator[Field]:
 
 
 def contents(message: memoryview, number: int) -> Iterator[memoryview]:
-    """Yields what is in each field of that number; raises as `fields` does."""
+    """Yields the contents of each field of that number; raises as `fields` does."""
     return (field.content for field in fields(message) if field.number == number)
 
 
 def _varint(message: memoryview, place: int) -> tuple[int, int]:
-    """Returns the number at a place, and the place behind it."""
+    """Returns the number at a position, and the position after it."""
     value = 0
     for shift, byte in enumerate(message[place : place + _LONGEST_VARINT]):
         value |= (byte & 0x7F) << 7 * shift

@@ -1,7 +1,7 @@
-"""What the gateway and its helper process say to each other: a few fields and tensors, as one frame on a socket.
+"""Messages between the gateway and its helper process: a few fields and tensors, as one frame on a socket.
 
-Numbers lie in a frame as they do in memory, and are copied by nobody but the kernel. Both ends are of one release and
-one machine.
+Numbers are in a frame as they are in memory, and only the kernel copies them. Both ends are of the same release and on
+the same machine.
 """
 
 import socket
@@ -21,19 +21,19 @@ Frame = tuple[Fields, dict[str, Tensor]]
 
 _HEAD_BYTES = struct.Struct("<Q")
 _MAX_PARTS = 512
-"""Of one call of the kernel, which takes 1024."""
+"""Parts in one system call, which takes 1024."""
 _TENSORS = "tensors"
 
 
 class ConnectionEndedError(Exception):
-    """The other end is gone."""
+    """The other end has closed the connection."""
 
 
 def encode(fields: Fields, tensors: Mapping[str, Tensor]) -> list[memoryview]:
     """Returns a frame, in parts; numbers are not copied.
 
     Args:
-        fields: Of any names but ``tensors``.
+        fields: With any names except ``tensors``.
         tensors: By name.
     """
     described, parts = [], []
@@ -50,7 +50,7 @@ def send(connection: socket.socket, frame: Sequence[memoryview]) -> None:
     """Sends a frame.
 
     Raises:
-        ConnectionEndedError: When nobody reads it.
+        ConnectionEndedError: When the other end is gone.
     """
     left = [part for part in frame if part.nbytes]
     try:
@@ -68,7 +68,7 @@ def receive(connection: socket.socket) -> Frame:
     """Waits for a frame; returns its fields and tensors.
 
     Raises:
-        ConnectionEndedError: When there comes none, or half of one.
+        ConnectionEndedError: When the other end is gone, even in the middle of a frame.
     """
     prefix = _read(connection, _HEAD_BYTES.size)
     fields: Fields = orjson.loads(_read(connection, _HEAD_BYTES.unpack(prefix)[0]))
@@ -102,5 +102,5 @@ def _tensor(dtype: str, shape: Sequence[int], data: memoryview) -> Tensor:
 
 
 def _packed(tensor: Tensor) -> memoryview:
-    """Returns strings as TensorFlow's message holds them, which C++ reads and writes."""
+    """Returns strings as a message of TensorFlow, which C++ encodes and decodes."""
     return memoryview(tf_pb.TensorProto(string_val=tensor.ravel().tolist()).SerializeToString())

@@ -1,6 +1,6 @@
-"""The helper process: loads models and runs them for the gateway that started it, and ends when that does.
+"""The helper process: loads and runs models for the gateway that started it, and ends when the gateway does.
 
-It reads no settings, keeps no log and serves nobody else. Whatever native code writes goes where the gateway's goes.
+It reads no settings and writes no log. Output of native code goes where the gateway's goes.
 """
 
 import faulthandler
@@ -33,24 +33,24 @@ if TYPE_CHECKING:
     from service.backends.savedmodel.loaded import LoadedModel
 
 CONNECT = b"+"
-"""What comes with a socket."""
+"""Sent along with each new connection."""
 DEFINITIONS = ""
-"""Name of the tensor of signatures, beside those of inputs."""
+"""Name of the tensor that holds the signatures, beside those of inputs."""
 _HEARTBEAT_SECONDS = 1.0
 _SWITCH_SECONDS = 0.0005
 """As in the gateway (`service.app.process`)."""
 
 PROGRESS = "progress"
-"""A field that no answer has: of what is told before it."""
+"""The field of messages that are sent before the answer, which does not have it."""
 _PROGRESS_SECONDS = 0.2
 
 Answer = tuple[Fields, Mapping[str, Tensor]]
 Tell = Callable[[Fields], None]
-"""Tells whoever asks something before the answer."""
+"""Sends something before the answer."""
 
 
 class _ToldProgress(LoadProgress):
-    """The progress of a load for whoever asked for it, told now and then."""
+    """The progress of a load, sent now and then to whoever asked for it."""
 
     def __init__(self, tell: Tell) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class _ToldProgress(LoadProgress):
         self._report()
 
     def advance(self, count: int = 1) -> None:
-        """Notes that so much more of the stage is done."""
+        """Counts what has been done of the stage."""
         super().advance(count)
         if time.monotonic() >= self._next:
             self._report()
@@ -74,10 +74,10 @@ class _ToldProgress(LoadProgress):
 
 
 class Helper:
-    """Does what it is asked to; its methods may be called from several threads.
+    """Answers requests; its methods may be called from several threads.
 
     Args:
-        threads: How many threads share the work of one operation of TensorFlow.
+        threads: Number of threads for one operation of TensorFlow.
     """
 
     def __init__(self, threads: int) -> None:
@@ -92,7 +92,7 @@ class Helper:
         }
 
     def answer(self, fields: Fields, tensors: Mapping[str, Tensor], tell: Tell) -> list[memoryview]:
-        """Returns the frame that answers a request, or says what went wrong."""
+        """Returns the frame with the answer to a request, or with the error."""
         try:
             return frames.encode(*self._requests[fields["request"]](fields, tensors, tell))
         except GatewayError as error:
@@ -154,9 +154,9 @@ def _serve(helper: Helper, connection: socket.socket) -> None:
 
 
 def main() -> None:
-    """Says on a socket that it has inherited that it lives, and gets others by it, on which it is asked."""
+    """Sends heartbeats on an inherited socket, and receives connections for requests by it."""
     secret, threads, descriptor = sys.argv[1:]
-    # A terminal, or who stops all processes of a service, sends these to everybody; the gateway decides.
+    # A terminal or a service manager sends these to all processes; the gateway decides when this one ends.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     native_output.mark(secret or None)

@@ -1,4 +1,4 @@
-"""One helper process as the gateway sees it: how it is started, asked, watched and ended."""
+"""One helper process as the gateway sees it: starts it, sends requests, watches its heartbeat, and ends it."""
 
 import asyncio
 import contextlib
@@ -18,22 +18,22 @@ from service.core.tensors import Tensor
 from service.errors import ErrorKind, GatewayError, RunEndedError
 
 _BUFFER_BYTES = 1 << 20
-"""Of a connection, each way, where the kernel allows as much."""
+"""Buffer of a connection in each direction, if the kernel allows as much."""
 _BEATS = 64
 
 
 class HelperProcess:
-    """Starts the process; it lives until it ends by itself, is ended, or this process is gone.
+    """Starts the process, which lives until it crashes, is killed, or this process ends.
 
     Args:
-        threads: How many threads share the work of one operation of TensorFlow.
+        threads: Number of threads for one operation of TensorFlow.
 
     Attributes:
-        number: Of the process.
+        number: The process id.
         ended: Whether it is known to have ended.
 
     Raises:
-        OSError: When it cannot be started: there are too many processes, or files.
+        OSError: When it cannot be started, as there are too many processes or files.
     """
 
     def __init__(self, threads: int) -> None:
@@ -42,7 +42,7 @@ class HelperProcess:
             arguments = (native_output.secret() or "", threads, theirs.fileno())
             try:
                 self._process = subprocess.Popen(
-                    # Found as the gateway's own modules are, and not in the folder that it happens to run in.
+                    # Modules are found as the gateway's are, and not in the working directory.
                     [sys.executable, "-P", "-m", helper.__name__, *map(str, arguments)],
                     env=os.environ | {"PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)},
                     stdin=subprocess.DEVNULL,
@@ -65,16 +65,16 @@ class HelperProcess:
         progress: LoadProgress | None = None,
         **fields: object,
     ) -> frames.Frame:
-        """Waits for its answer; may be called from several threads.
+        """Sends a request, and waits for the answer; may be called from several threads.
 
         Args:
-            request: What it is to do.
-            tensors: What it is to do that with.
-            progress: Of a load; told how far it is.
-            fields: Likewise.
+            request: Name of the request.
+            tensors: Tensors of the request.
+            progress: The progress of a load, to be updated.
+            fields: Fields of the request.
 
         Raises:
-            GatewayError: The one that it answers with.
+            GatewayError: The error that it answers with.
             RunEndedError: When it ends before it has answered.
         """
         frame = frames.encode({"request": request, **fields}, tensors or {})
@@ -92,7 +92,7 @@ class HelperProcess:
             self.ended = True
             raise RunEndedError("the process that runs the models has ended") from None
         except BaseException:
-            self.kill()  # half of an answer may be left on the connection: nobody is to read it as the next one's
+            self.kill()  # half an answer may be left on the connection, which the next request would read
             raise
         self._free.append(connection)
         if "kind" in answer:
@@ -102,7 +102,7 @@ class HelperProcess:
         return answer, given
 
     def _connect(self) -> socket.socket:
-        """Makes another connection: as many are kept as there were asking at a time."""
+        """Opens another connection; as many are kept as there were concurrent requests."""
         ours, theirs = socket.socketpair()
         self._connections.append(ours)
         with theirs:
@@ -116,7 +116,7 @@ class HelperProcess:
         return ours
 
     async def watch(self, silence: float) -> bool:
-        """Waits until it ends; ends it where it gives no sign of life for so many seconds. Returns whether it did."""
+        """Waits until it ends; kills it after so many seconds without a heartbeat. Returns whether it did."""
         loop = asyncio.get_running_loop()
         while True:
             try:
@@ -124,7 +124,7 @@ class HelperProcess:
                     beats = await loop.sock_recv(self._control, _BEATS)
             except TimeoutError:
                 try:
-                    beats = self._control.recv(_BEATS)  # it may be this process that was stopped meanwhile
+                    beats = self._control.recv(_BEATS)  # it may be this process that was suspended
                 except BlockingIOError:
                     self.kill()
                     return True
@@ -136,11 +136,11 @@ class HelperProcess:
                 return False
 
     def kill(self) -> None:
-        """Ends it at once, whatever it does."""
+        """Kills it."""
         self._process.kill()
 
     def close(self) -> str:
-        """Ends it if it has not ended; returns how it did, once nothing of it is left. Blocks for a moment."""
+        """Kills it if it still runs, and closes its connections; returns how it ended. Blocks for a moment."""
         self.kill()
         status = self._process.wait()
         for connection in (self._control, *self._connections):

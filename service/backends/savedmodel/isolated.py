@@ -1,7 +1,7 @@
-"""Runs models in a helper process, which may end without the gateway doing so: it is started again.
+"""Runs models in a helper process, which may crash without the gateway: it is started again.
 
-A run is repeated once, alone, when the process ended while it was under way, and so is a load. Whatever ends the
-process when nothing else runs in it is the reason, and fails; the others have their answers.
+Runs and loads that were under way when the process ended are repeated once, each alone. The one that ends the process
+again is the cause, and fails; the others succeed.
 """
 
 import asyncio
@@ -33,10 +33,10 @@ from service.errors import ErrorKind, GatewayError, RunEndedError
 logger = logging.getLogger(__name__)
 
 _START_SECONDS = 300.0
-"""That TensorFlow has to be imported in, from a disk however slow."""
+"""Time for importing TensorFlow, however slow the disk is."""
 _LONGEST_PAUSE = 30.0
 _HEALTHY_SECONDS = 60.0
-"""That a process must have lived for the next one to be started at once."""
+"""Lifetime after which the next process is started at once."""
 
 ResultT = TypeVar("ResultT")
 
@@ -45,9 +45,9 @@ class HelperRunner:
     """Keeps one helper process, and in it the models of all versions that are served.
 
     Args:
-        runs: How many there may be of one model at a time.
-        threads: How many threads share the work of one operation of TensorFlow.
-        silence: Seconds without a sign of life, after which the process is ended.
+        runs: Maximum number of concurrent runs of one model.
+        threads: Number of threads for one operation of TensorFlow.
+        silence: Seconds without a heartbeat after which the process is killed.
         restarted: Called each time that a process has ended, with the reason: ``ended``, or ``silent``.
     """
 
@@ -64,11 +64,11 @@ class HelperRunner:
         self._supervising: asyncio.Task[None] | None = None
 
     async def start(self, holder: Callable[[], Holder]) -> None:
-        """Has a process started, and started again each time that it ends."""
+        """Starts a process, and another each time that one ends."""
         self._supervising = asyncio.create_task(self._supervise(holder))
 
     async def attempt(self, loading: Callable[[], Awaitable[ResultT]]) -> ResultT:
-        """Does what loads a version; again, alone, when the process ends meanwhile."""
+        """Awaits what loads a version; once more, alone, if the process ends meanwhile."""
         await self._lock.acquire()
         try:
             return await loading()
@@ -89,7 +89,7 @@ class HelperRunner:
     def load(
         self, source: Source, shapes: ShapeMode | None, progress: LoadProgress, *, ended: Callable[[], None]
     ) -> tuple[Model, Recorded]:
-        """Loads a version; called in an attempt."""
+        """Loads a version; called within `attempt`."""
         if self._process is None:
             raise RunEndedError("there is no process that runs the models")
         model = RemoteModel(self._process, source, shapes, progress)
@@ -106,7 +106,7 @@ class HelperRunner:
         *,
         alone: bool = False,
     ) -> Mapping[str, Tensor]:
-        """Runs in the helper process, once there is one; a run that has begun there goes on whatever its deadline."""
+        """Runs in the helper process, once there is one; a run that has begun cannot be stopped by its deadline."""
         model = model_of(version)
         if alone or not self._lock.try_acquire():
             await self._acquire(deadline, exclusive=alone)
@@ -164,7 +164,7 @@ class HelperRunner:
             pause = min(2 * pause, _LONGEST_PAUSE) or 1.0
 
     async def _live(self, holder: Callable[[], Holder]) -> None:
-        """Sees one process through its life.
+        """Runs one process until it ends.
 
         Raises:
             OSError: When it cannot be started.
@@ -183,7 +183,7 @@ class HelperRunner:
         self._restarted("silent" if silent else "ended")
 
     async def _see_through(self, process: HelperProcess, holder: Callable[[], Holder]) -> bool:
-        """Has the process serve until it ends; returns whether it was ended, having given no sign of life."""
+        """Has the process serve until it ends; returns whether it was killed for want of a heartbeat."""
         watching = asyncio.create_task(process.watch(_START_SECONDS))
         try:
             answer, _ = await asyncio.to_thread(process.ask, "start")
@@ -204,10 +204,10 @@ class HelperRunner:
             watching.cancel()
 
     async def _reload_all(self, process: HelperProcess) -> None:
-        """Loads all models that were in the last process; nothing else runs meanwhile.
+        """Loads all models of the last process; nothing else runs meanwhile.
 
         Raises:
-            RunEndedError: When the process ends; a model for which it does so twice is broken.
+            RunEndedError: When the process ends; a model that ends it twice is broken.
         """
         models = [model for model in self._models.values() if not model.broken]
         for model in models:

@@ -1,20 +1,20 @@
-"""Folders of models that have another layout than TensorFlow Serving's: what to do about them."""
+"""Hints for models folders whose layout is not TensorFlow Serving's."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 MODEL_FILES = ("saved_model.pb", "saved_model.pbtxt")
-"""One of these makes a folder a version; TensorFlow reads the first that is there."""
+"""One of these makes a folder a version; TensorFlow reads the first that exists."""
 
 _OTHER_FORMATS = {".keras", ".h5", ".hdf5", ".tflite", ".onnx"}
 _MAX_ENTRIES = 1000
-"""Of a folder; of larger ones no more are looked at."""
+"""Maximum number of entries of a folder that are looked at."""
 
 
 def cure(model: Path) -> str:
-    """Returns what is to be done about what lies in the models folder and has no version; empty where there is no hint.
+    """Returns what to do about an entry of the models folder that has no version; empty if there is no hint.
 
-    Nothing in it is opened, and errors of the file system are no hints.
+    No file is opened, and errors of the file system are ignored.
     """
     try:
         hint = next(_cures(model), "") if model.is_dir() else _cure_of_file(model)

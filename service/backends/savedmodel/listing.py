@@ -1,6 +1,6 @@
-"""Lists of a version's files with their hashes, a line each as ``sha256sum`` writes them: by <model>/<version>/<path>.
+"""Lists of a version's files with their hashes, in the format of ``sha256sum``: <hash>  <model>/<version>/<path>.
 
-The model and the version are part of what is listed: one's files are not to pass for another's.
+Model and version are part of the path, so that files of one version cannot pass for those of another.
 """
 
 import hashlib
@@ -15,19 +15,19 @@ from service.core.plain_files import open_plain_file
 from service.errors import ErrorKind, GatewayError, shown
 
 LISTING = Path("assets.extra", "tensorgate.sha256")
-"""Of a version that lists itself, for its publisher to sign."""
+"""The list in a version's own folder, which its publisher signs."""
 SIGNATURE = LISTING.with_name(LISTING.name + ".minisig")
-"""Of that list."""
+"""The signature of that list."""
 
 _OF_LISTS = frozenset({LISTING.as_posix(), SIGNATURE.as_posix()})
-"""Not loaded, so it does not matter whether they are in a list."""
+"""Not loaded, so they need not be in a list."""
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](\S.*)")
 _MAX_BYTES = 16 * 1024 * 1024
-"""Of a list, which may be of anybody's making."""
+"""Maximum size of a list, which anybody may have written."""
 
 
 def files_in(folder: Path) -> dict[str, Path]:
-    """Returns a version's files by their paths below its folder; without its own list and that one's signature.
+    """Returns a version's files by their paths relative to its folder, without its own list and the signature.
 
     Links are followed, to folders too.
 
@@ -57,16 +57,16 @@ def listed_files(folder: Path, model: str, version: int) -> str:
 
 
 def hashes_in(text: str, model: str, version: int, *, where: str) -> dict[str, str]:
-    """Returns what a list says of a version: hashes by paths below its folder.
+    """Returns the hashes of a version in a list, by paths relative to its folder.
 
     Args:
-        text: The list; of other models and versions too.
+        text: The list, which may have other models and versions as well.
         model: Name of the model.
-        version: Of the model.
-        where: What list it is; for errors.
+        version: Number of the version.
+        where: Name of the list in errors.
 
     Raises:
-        GatewayError: BACKEND_FAILED when it is no such list.
+        GatewayError: BACKEND_FAILED when it is not such a list.
     """
     prefix, hashes = f"{model}/{version}/", dict[str, str]()
     for number, line in enumerate(text.splitlines(), 1):
@@ -86,13 +86,13 @@ def hashes_in(text: str, model: str, version: int, *, where: str) -> dict[str, s
 def copy_checked(
     folder: Path, target: Path, lists: Iterable[tuple[str, Mapping[str, str]]], progress: LoadProgress
 ) -> None:
-    """Copies a version's files, and sees to it that each copy is what is listed, and that nothing is missing.
+    """Copies a version's files, and checks that each copy has the listed hash, and that no file is missing or extra.
 
     Args:
-        folder: Of the version.
+        folder: Folder of the version.
         target: An empty folder that nobody else can write to.
-        lists: What each list is called, and the hashes in it by path; all of them must hold.
-        progress: Told of the bytes that were compared.
+        lists: Name of each list, and its hashes by path; a file must match all of them.
+        progress: Updated with the bytes that were compared.
 
     Raises:
         GatewayError: BACKEND_FAILED, which names the file.

@@ -1,4 +1,4 @@
-"""The manifest of a published version: whether its files are those that were published."""
+"""Checks a version's files against its manifest."""
 
 import hashlib
 import json
@@ -16,11 +16,11 @@ _CHUNK = 1 << 20
 
 
 def verify(folder: Path, progress: LoadProgress) -> None:
-    """Compares a version's files with its manifest, where it has one.
+    """Compares a version's files with its manifest, if it has one.
 
     Args:
-        folder: Of the version.
-        progress: Told of the bytes that were compared.
+        folder: Folder of the version.
+        progress: Updated with the bytes that were compared.
 
     Raises:
         GatewayError: BACKEND_FAILED when a file is missing or is not the one that was published.
@@ -44,7 +44,7 @@ def verify(folder: Path, progress: LoadProgress) -> None:
 
 
 def size_of(folder: Path) -> int:
-    """Returns the bytes of all files below a folder; what cannot be looked at counts nothing."""
+    """Returns the size of all files below a folder, in bytes, without those that cannot be accessed."""
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:

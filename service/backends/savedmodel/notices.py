@@ -1,4 +1,4 @@
-"""What operators are told about the folders of models: each problem once, when it comes up."""
+"""Logs problems of the models folders, each once, when it comes up."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,7 +7,7 @@ logger = logging.getLogger(__name__)
 
 
 class Notices:
-    """Logs what is wrong with the folders, and what is in them for nothing, where it was not so at the last look."""
+    """Logs what is wrong with the folders, or will not be served, unless it was so at the last look."""
 
     def __init__(self) -> None:
         self._problems: set[str] = set()
@@ -28,14 +28,14 @@ class Notices:
         missing: Mapping[str, Sequence[str]],
         came_unloaded: Iterable[tuple[str, int]],
     ) -> None:
-        """Logs what is served not as somebody may expect.
+        """Logs what is not served although somebody may expect it.
 
         Args:
-            misplaced: By what lies there: why nothing of it is served.
-            missing: By model: the versions that are to be served and are not there, those there are, and those served.
-            came_unloaded: Models that a client unloaded, and versions of them that have come since.
+            misplaced: Why nothing of a folder is served, by the folder's name.
+            missing: By model: the versions that are to be served and are missing, those on disk, and those served.
+            came_unloaded: Versions that have come since a client unloaded their model.
         """
-        # What is still being copied is no version for a moment: only what is seen twice is told, but for the start.
+        # A copy in progress looks misplaced for a moment, so only what is seen twice is logged, except at the start.
         told = misplaced.items() if self._hinted is None else misplaced.items() & self._hinted.items()
         notes = {f"nothing of {name} is served: {hint}" for name, hint in told}
         self._hinted = misplaced

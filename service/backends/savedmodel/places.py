@@ -1,4 +1,4 @@
-"""Which folders models were found in: what is left where a file system is unmounted is another folder, and empty."""
+"""Recognises unmounted file systems: what is left there is another folder than before, and empty."""
 
 from pathlib import Path
 
@@ -6,20 +6,20 @@ _LOST = "it is empty, and not the folder that it was: its file system may have b
 
 
 class Places:
-    """Knows the folders in which something was found."""
+    """Remembers the folders in which something was found."""
 
     def __init__(self) -> None:
         self._known: dict[Path, tuple[int, int]] = {}
 
     def check(self, folder: Path, *, empty: bool) -> None:
-        """Compares a folder with what was last at its path and held something.
+        """Compares a folder with the last one at its path that was not empty.
 
         Args:
-            folder: Its path.
+            folder: The path.
             empty: Whether nothing was found in it.
 
         Raises:
-            OSError: When it is empty and was another one: nobody has deleted what was there.
+            OSError: When it is empty and not the same folder: its contents were not deleted.
         """
         status = folder.stat()
         found = status.st_dev, status.st_ino

@@ -1,4 +1,4 @@
-"""A model in a helper process, as the gateway holds it; it outlives the process, and goes on in the next one."""
+"""A model in a helper process, as the gateway sees it; when the process ends, it is loaded into the next one."""
 
 import contextlib
 import logging
@@ -25,16 +25,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Place:
-    """Where a model is at the moment.
+    """Where a model is loaded.
 
     Attributes:
-        at: The process, and the number that the model has there.
+        at: The process, and the number of the model in it.
     """
 
     at: tuple[HelperProcess, int]
 
     def drop(self) -> None:
-        """Ends the model there; blocks until that is done."""
+        """Frees the model; blocks until that is done."""
         process, number = self.at
         with contextlib.suppress(RunEndedError):  # and all models with it
             process.ask("drop", model=number)
@@ -44,19 +44,19 @@ class RemoteModel:
     """Loads a model into a process, and runs it there.
 
     Args:
-        process: The one.
-        source: Of the version.
-        shapes: Which shapes the requests are given that warm it up; ``None`` for no warm-up.
-        progress: Told how far it is.
+        process: The process.
+        source: Where the version is loaded from.
+        shapes: The shapes of the requests that warm it up; ``None`` for no warm-up.
+        progress: Updated with each stage.
 
     Attributes:
         signatures: Those that can be served, by name.
         unservable: Why others cannot, by name.
         stateful: An operation of a signature that keeps state or draws at random, by the signature's name.
-        place: Where it is.
+        place: Where it is loaded.
         suspected: Whether the last process ended while this was loaded into it.
-        broken: Why it could not be loaded again; empty while it can be run.
-        seconds: How long it took to load it again; 0 before that.
+        broken: Why the last reload failed; empty while it can be run.
+        seconds: How long the last reload took; 0 before that.
 
     Raises:
         GatewayError: BACKEND_FAILED when it cannot be served.
@@ -87,7 +87,7 @@ class RemoteModel:
         }
 
     def take_recorded(self) -> Recorded:
-        """Returns some of the requests that warmed it up, by signature; they are not kept any longer."""
+        """Returns some of the requests that warmed it up, by signature, and releases them."""
         recorded, self._recorded = self._recorded, {}
         return recorded
 
@@ -95,7 +95,7 @@ class RemoteModel:
         """Loads it into another process, from the same source.
 
         Raises:
-            GatewayError: BACKEND_FAILED when it cannot be served any more, or takes or gives something else now.
+            GatewayError: BACKEND_FAILED when it cannot be served any more, or its signatures have changed.
             RunEndedError: When the process ends meanwhile.
         """
         began = time.monotonic()
@@ -119,12 +119,12 @@ class RemoteModel:
         return process.ask("run", inputs, model=number, signature=signature.name)[1]
 
     def _loaded(self, process: HelperProcess, folder: Path, progress: LoadProgress) -> Frame:
-        name = os.fsencode(folder).hex()  # no name of a file needs be text
+        name = os.fsencode(folder).hex()  # names of files need not be text
         fields, tensors = process.ask("load", folder=name, shapes=self._shapes, progress=progress)
         logger.info("%s was warmed up with %d requests", folder, fields["count"])
         return fields, tensors
 
 
 def _definitions(fields: Fields, tensors: Mapping[str, Tensor]) -> dict[str, bytes]:
-    """Returns the signatures that a process says a model has, as they are written."""
+    """Returns the serialised signatures of a model, as the process lists them."""
     return dict(zip(fields["signatures"], tensors[DEFINITIONS], strict=True))

@@ -1,4 +1,4 @@
-"""The threads on which models run: each model has its own, so that none waits for another's that cannot be stopped."""
+"""The threads on which models run: each model has its own, so that none waits for a run of another."""
 
 import asyncio
 import logging
@@ -18,10 +18,10 @@ Result = TypeVar("Result")
 
 
 class RunThreads:
-    """Runs models. A run that is given up goes on, as it cannot be stopped: it keeps a thread, and nobody's place.
+    """Runs models. A run that is cancelled goes on, as it cannot be stopped: it keeps a thread, but no place.
 
     Args:
-        count: Runs of one model at a time; as many that were given up may go on beside them.
+        count: Maximum number of concurrent runs of one model; as many cancelled ones may go on beside them.
     """
 
     def __init__(self, count: int) -> None:
@@ -32,12 +32,12 @@ class RunThreads:
         """Does the work on the next free thread of the model.
 
         Args:
-            model: Whose threads are meant; they begin when they are needed, and end with it.
-            name: What it is called.
-            work: Runs it.
+            model: Has its own threads, which start when they are needed, and end with it.
+            name: Name of the model.
+            work: The run.
 
         Raises:
-            GatewayError: OVERLOADED while as many runs go on as may that nobody waits for any more.
+            GatewayError: OVERLOADED when too many cancelled runs of the model still go on.
         """
         threads = self._threads.get(model)
         if threads is None:
@@ -51,7 +51,7 @@ class RunThreads:
 
 
 class _Threads:
-    """Those of one model."""
+    """The threads of one model."""
 
     def __init__(self, count: int, name: str) -> None:
         self.pool = ThreadPoolExecutor(2 * count, thread_name_prefix="run")
@@ -74,7 +74,7 @@ class _Threads:
                 raise
 
     def _leave(self, running: Future[Any]) -> None:
-        """Counts a run that nobody waits for any more until it ends."""
+        """Counts a cancelled run until it ends."""
         loop, since = asyncio.get_running_loop(), time.monotonic()
         self._left += 1
 

@@ -1,4 +1,4 @@
-"""Where SavedModels run: what the backend requires of it, and how that is done in this process."""
+"""Runners of SavedModels: what the backend requires of one, and the one that runs them in this process."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -25,8 +25,8 @@ class Source:
     """Where a version is loaded from.
 
     Attributes:
-        folder: Of what is to be loaded now.
-        again: Gives the folder to load it from later: a copy that is checked anew, where only trusted ones are loaded.
+        folder: The folder to load it from now.
+        again: Yields the folder to load it from later: with trusted versions, a copy that is checked anew.
     """
 
     folder: Path
@@ -61,33 +61,33 @@ class HasModel(Protocol):
 
     @property
     def model(self) -> Model | None:
-        """Its model, while it is in memory."""
+        """The model, while it is in memory."""
 
 
 class Holder(Protocol):
-    """Holds the versions that are served."""
+    """Keeps the versions that are served."""
 
     def held(self) -> Sequence[ModelVersion]:
         """Returns all of them."""
 
     def suspend(self) -> None:
-        """Takes note that none of them can answer for now."""
+        """Notes that no version can answer for now."""
 
     def resume(self, version: ModelVersion) -> None:
-        """Takes note that one can again."""
+        """Notes that a version can answer again."""
 
     def give_up(self, version: ModelVersion, error: str, *, as_it_is: bool) -> None:
-        """Takes note that one will not answer again; ``as_it_is`` says that it need not be tried before it changes."""
+        """Notes that a version has failed; with ``as_it_is`` it is not tried again before its files change."""
 
 
 class Runner(Protocol):
     """Loads models and runs them."""
 
     async def start(self, holder: Callable[[], Holder]) -> None:
-        """Begins; ``holder`` returns who holds the versions at the moment."""
+        """Starts; ``holder`` returns the current `Holder`."""
 
     async def attempt(self, loading: Callable[[], Awaitable[ResultT]]) -> ResultT:
-        """Does what loads a version and tries it out."""
+        """Awaits what loads a version and tries it out; may repeat it."""
 
     def load(
         self, source: Source, shapes: ShapeMode | None, progress: LoadProgress, *, ended: Callable[[], None]
@@ -95,10 +95,10 @@ class Runner(Protocol):
         """Loads a version on this thread; returns it, and some of the requests that warmed it up.
 
         Args:
-            source: Of the version.
-            shapes: Which shapes the requests are given that warm it up; ``None`` for no warm-up.
-            progress: Told how far it is.
-            ended: Called, on any thread, when nobody refers to the model any more and what it took is free.
+            source: Where the version is loaded from.
+            shapes: The shapes of the requests that warm it up; ``None`` for no warm-up.
+            progress: Updated with each stage.
+            ended: Called, on any thread, when the model has been freed.
 
         Raises:
             GatewayError: BACKEND_FAILED when it cannot be served.
@@ -113,22 +113,22 @@ class Runner(Protocol):
         *,
         alone: bool = False,
     ) -> Mapping[str, Tensor]:
-        """Runs a signature of a version that it has loaded as soon as there is room; ``alone``, once nothing else does.
+        """Runs a signature of a loaded version as soon as there is a free thread; ``alone``, once nothing else runs.
 
         Raises:
-            GatewayError: As `Model.run` does; BACKEND_FAILED when it ran alone, and was the end of the process.
+            GatewayError: As `Model.run` does; BACKEND_FAILED when it ran alone and ended the process.
             RunEndedError: When it may have been.
         """
 
     async def close(self) -> None:
-        """Releases all that it has; what runs has run for nobody."""
+        """Releases everything; results of runs that have begun are dropped."""
 
 
 def model_of(version: ModelVersion) -> Model:
     """Returns the model of a version that is in memory.
 
     Raises:
-        OutdatedVersionError: It has left; whoever uses a version keeps it there.
+        OutdatedVersionError: When it was evicted; this cannot happen to users of the version.
     """
     model = cast("HasModel", version.handle).model
     if model is None:
@@ -140,8 +140,8 @@ class OwnProcess:
     """Runs models in this process, each on threads of its own.
 
     Args:
-        runs: How many there may be of one model at a time.
-        threads: How many threads share the work of one operation of TensorFlow.
+        runs: Maximum number of concurrent runs of one model.
+        threads: Number of threads for one operation of TensorFlow.
     """
 
     def __init__(self, *, runs: int, threads: int) -> None:
@@ -153,7 +153,7 @@ class OwnProcess:
         """Does nothing: TensorFlow is imported by the first load."""
 
     async def attempt(self, loading: Callable[[], Awaitable[ResultT]]) -> ResultT:
-        """Does it."""
+        """Awaits it, once."""
         return await loading()
 
     def load(
@@ -178,6 +178,6 @@ class OwnProcess:
         return await self._runs.run(model, version.name, partial(model.run, signature, inputs))
 
     async def close(self) -> None:
-        """Cancels the runs that have not begun; those that have run to their end and are ignored."""
+        """Cancels runs that have not begun; results of those that have are dropped."""
         self._runs.close()
         self._disposal.close()

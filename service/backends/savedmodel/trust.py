@@ -1,7 +1,7 @@
-"""Which versions are loaded at all: those whose files an operator has listed, or a publisher has signed.
+"""Trusted versions: those whose files an operator has listed, or a publisher has signed.
 
-A SavedModel is a program: it reads and writes files and starts what it likes, with the rights of this process. The
-hashes in a version's own manifest tell a damaged version from a whole one, and say nothing of who made it.
+A SavedModel is a program, which runs with the rights of this process. The hashes in a version's own manifest show
+whether it is damaged, but not who made it.
 """
 
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ _MAX_SIGNATURE_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What a version must show before it is loaded.
+    """Checks whether a version may be loaded.
 
     Attributes:
         hashes: A list of all files that may be loaded.
-        key: Of the publisher, who has signed each version's own list.
+        key: Public key of the publisher, who signs each version's own list.
     """
 
     hashes: Path | None
@@ -34,14 +34,14 @@ class Trust:
 
     @classmethod
     def of(cls, hashes: Path | None, key: Path | None) -> "Trust | None":
-        """Returns it; ``None`` where anything is loaded.
+        """Returns the checks that the settings ask for; ``None`` for none.
 
         Args:
-            hashes: As ``trusted_hashes`` has it.
-            key: As ``trusted_key`` has it.
+            hashes: The setting ``trusted_hashes``.
+            key: The setting ``trusted_key``.
 
         Raises:
-            BackendChoiceError: When a file cannot be read or is none of the kind, or a package is missing.
+            BackendChoiceError: When a file cannot be read or has another format, or a package is missing.
         """
         if hashes is None and key is None:
             return None
@@ -55,18 +55,18 @@ class Trust:
             raise BackendChoiceError(f"trusted_hashes {hashes}: {error.strerror}") from None
 
     def copy(self, key: Key, folder: Path, target: Path, progress: LoadProgress) -> None:
-        """Copies a version's files to where nobody else can change them, if they are what they should be.
+        """Copies a version's files to where nobody else can change them, and checks the copies.
 
-        What has been hashed is then what is loaded, whatever becomes of the folder meanwhile.
+        So what was hashed is what is loaded, even if the folder changes meanwhile.
 
         Args:
             key: Name and version.
-            folder: Where it lies.
-            target: An empty folder of this process alone.
-            progress: Told of the bytes that were compared.
+            folder: Folder of the version.
+            target: An empty folder that only this process can write to.
+            progress: Updated with the bytes that were compared.
 
         Raises:
-            GatewayError: BACKEND_FAILED, which says what is not as it should be.
+            GatewayError: BACKEND_FAILED, which says what is not trusted.
         """
         try:
             lists = []
@@ -85,7 +85,7 @@ class Trust:
 
 
 def _signed(folder: Path, key: "PublicKey") -> str:
-    """Returns the list that a version has of itself, if the key's owner has signed it.
+    """Returns a version's own list, if it is signed with the key.
 
     Raises:
         GatewayError: BACKEND_FAILED.

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 class VersionManager:
-    """Loads and drops versions as the policies of a source choose, and keeps the catalog up to date.
+    """Loads and drops versions as the policies of a source say, and keeps the catalog up to date.
 
     Its methods must be called one at a time.
 
@@ -36,7 +36,7 @@ class VersionManager:
         self.served = ServedVersions(catalog, loading)
         self._source = source
         self._seen: Mapping[Key, FoundVersion] = {}
-        self._complete: Mapping[Key, FoundVersion] = {}  # of those, what did not change from one look to the next
+        self._complete: Mapping[Key, FoundVersion] = {}  # those that did not change from one look to the next
         self._replaced: frozenset[str] = frozenset()  # models that a draft is to replace
         self._misplaced: Mapping[str, str] = {}
         self._notices = Notices()
@@ -62,13 +62,13 @@ class VersionManager:
         self._notice(self._seen)
 
     def draft(self, configs: Sequence[ModelConfig]) -> "VersionManager":
-        """Returns a manager for the models of a list, with a catalog of its own; it shares the versions served here.
+        """Returns a manager for the models of a list, with its own catalog; it shares the versions served here.
 
-        A version in another folder belongs to another model: it does not stand in for one that cannot be read.
+        A version in another folder belongs to another model, and is not shared.
         """
         source = self._source.listing(configs)
         draft = VersionManager(source, catalog=Catalog(), loading=self.served.loading)
-        draft.catalog.announce(())  # what is not in the list will not be there
+        draft.catalog.announce(())  # it is complete: models that are not in the list do not exist
         draft._notices = self._notices
         draft._seen = {key: found for key, found in self._seen.items() if source.has(key[0], found.folder)}
         draft._replaced = frozenset(name for name, _ in self.served.versions)
@@ -78,7 +78,7 @@ class VersionManager:
         return draft
 
     def clear(self) -> None:
-        """Drops all versions of a draft and empties its catalog, as an error may still refer to it."""
+        """Drops all versions of a draft and empties its catalog, to which an error may still refer."""
         self.served.versions.clear()
         self.catalog.become(Catalog())
 
@@ -113,12 +113,12 @@ class VersionManager:
 
         Args:
             settled: Models whose files are known to be complete; of others, a version that has changed since the last
-                look is taken to be still in the middle of a copy.
-            asked: Models that are to be in memory afterwards, whatever has to leave it for them.
+                look is assumed to be still in the middle of a copy.
+            asked: Models that are to be in memory afterwards, whatever has to be evicted for them.
         """
         scan = await self._scan()
         if scan is None:
-            return  # not there, for now: what is served stays
+            return  # the folder is not there for now: what is served stays
         found = {**scan.versions, **{k: v for k, v in self._seen.items() if k[0] in scan.unreadable}}
         candidates = {
             key: version
@@ -136,9 +136,9 @@ class VersionManager:
         self._notice(found)
 
     def _kept(self, found: Mapping[Key, FoundVersion]) -> set[Key]:
-        """Returns versions that are served although nothing wants them, as none that is wanted can answer yet.
+        """Returns versions that are served on although no policy chooses them, as none that one chooses can answer yet.
 
-        Those that are gone from disk are not among them, nor are those of models that were unloaded.
+        Versions that are gone from disk are not kept, nor are those of unloaded models.
         """
         kept: set[Key] = set()
         there = _by_name(found)
@@ -149,7 +149,7 @@ class VersionManager:
         return kept
 
     def _notice(self, found: Mapping[Key, FoundVersion]) -> None:
-        """Tells the catalog what is on disk; logs once what is wanted and not there, and what came for nothing."""
+        """Tells the catalog what is on disk; logs missing versions, and new ones of unloaded models, once each."""
         self.catalog.stored = {name: sorted(numbers) for name, numbers in _by_name(found).items()}
         stored = self.catalog.stored
         missing: dict[str, tuple[str, ...]] = {}
@@ -164,7 +164,7 @@ class VersionManager:
         )
 
     async def collect(self) -> None:
-        """Waits until dropped versions are freed, by the thread that loads; those in reference cycles too."""
+        """Collects garbage on the thread that loads, so that dropped versions in reference cycles are freed."""
         await asyncio.get_running_loop().run_in_executor(self.served.loading.pool, gc.collect)
 
     async def reload(self, key: Key, *, beside: bool = False) -> None:
@@ -184,32 +184,32 @@ class VersionManager:
             await self._load_missing({one: it for one, it in self._complete.items() if one[0] == key[0]} | failed)
 
     async def _load_missing(self, found: Mapping[Key, FoundVersion], asked: Set[str] = frozenset()) -> None:
-        """Loads the wanted versions that are not served yet; where one fails, the policy chooses another.
+        """Loads the wanted versions that are not served yet; if one fails, the policy chooses another.
 
         Args:
             found: What is on disk.
-            asked: Models that are to be in memory, whatever has to leave it for them.
+            asked: Models that are to be in memory, whatever has to be evicted for them.
         """
         served, tried = self.served.versions, set[Key]()
         while missing := [key for key in self._wanted(found) if key not in served and key not in tried]:
             models = {name for name, _ in served} | self._replaced
             for key in missing:
                 tried.add(key)
-                # One that replaces another is loaded now: if it fails, it is to replace none.
+                # A version that replaces another is loaded now, so that it does not if it fails.
                 is_urgent = key[0] in asked or key[0] in models
                 await self.served.load(key, found[key], self._source.options(key[0]), is_urgent=is_urgent)
                 if key not in served:
                     break
 
     async def _drop(self, keys: Set[Key]) -> None:
-        """Takes versions out of service, all at once: no older one is to answer after a newer one has."""
+        """Takes versions out of service all at once, so that no older one answers after a newer one has."""
         for key in keys:
             self.served.drop(key, as_unloaded=key[0] in self._source.unloaded)
         if keys:
-            await self.collect()  # their memory is to be free before the next ones come
+            await self.collect()  # free their memory before the next ones are loaded
 
     def _wanted(self, found: Mapping[Key, FoundVersion]) -> dict[Key, FoundVersion]:
-        """Returns the versions to serve: what the policies choose among those that have not failed unchanged."""
+        """Returns the versions that the policies choose, of all but those that failed and are unchanged."""
         candidates = (key for key in found if self.served.failed.get(key) != found[key])
         return {
             (name, version): found[name, version]
