@@ -1,6 +1,7 @@
 """The pieces of a model card that every family writes alike, in Markdown."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,11 @@ def gate_section(verdict: Verdict) -> str:
     else:
         lines.insert(0, "Passed.\n")
     return "\n".join(lines)
+
+
+def finite(history: Mapping[str, Sequence[float]]) -> dict[str, list[float | None]]:
+    """A training's figures per epoch as JSON has them: None for those of epochs that diverged."""
+    return {name: [value if math.isfinite(value) else None for value in values] for name, values in history.items()}
 
 
 def write_report(folder: Path, card: str, metrics: Mapping[str, Any]) -> None:

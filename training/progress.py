@@ -1,7 +1,7 @@
 """Shows a training go by, and keeps after each epoch what another run needs to go on with it, to the bit."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ _STOPPING = ("wait", "best", "best_epoch")  # what EarlyStopping decides by, bes
 
 
 class TrialEndedError(Exception):
-    """A trial has reached what it is for: `loss`, the least of its epochs on the validation part."""
+    """A trial has reached what it is for: `loss`, on the validation part, with the weights that it would keep."""
 
     def __init__(self, loss: float) -> None:
         super().__init__(loss)
@@ -87,7 +87,14 @@ class Progress:
             yield course
         self.histories[phase] = course.history
         if self.trial and "val_loss" in course.history:
-            raise TrialEndedError(min(course.history["val_loss"]))
+            losses = course.history["val_loss"]
+            # Early stopping keeps the weights of the best epoch, a training without it those of the last.
+            raise TrialEndedError(losses[-1] if stopping is None else losses[best_epoch(losses)])
+
+
+def best_epoch(losses: Sequence[float]) -> int:
+    """The epoch with the least loss, counted from 0; one that is not a number is never it, unless all are."""
+    return int(np.argmin(np.where(np.isnan(losses), np.inf, losses)))
 
 
 class _Keeper:

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import ArrayLike
 
 from training.classifier.batches import training_batches
 from training.classifier.split import Part, Parts
+from training.convergence import check_converged
 from training.device import precision
-from training.errors import TrainingError
 from training.options import ClassifierOptions
 from training.progress import Progress
 
@@ -76,16 +75,6 @@ def fit(
         exact.set_weights(network.get_weights())
         network = exact
     return Fitted(network, history, seconds)
-
-
-def check_converged(name: str, *numbers: ArrayLike) -> None:
-    """Checks what came of a training, named for the message.
-
-    Raises:
-        TrainingError: a number is not finite.
-    """
-    if not all(np.isfinite(each).all() for each in numbers):
-        raise TrainingError(f"the training diverged: the {name} is not finite; try a smaller --learning-rate")
 
 
 def _trained(

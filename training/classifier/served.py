@@ -10,10 +10,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from training.classifier.augmentation import augmented
-from training.classifier.fit import check_converged
 from training.classifier.ood import class_distance
 from training.classifier.split import Part, Parts
 from training.classifier.temperature import temperature
+from training.convergence import check_converged
 
 _ROWS = 64  # a network keeps what all of its layers give until it has answered
 _ENOUGH = 2_000  # images to find a temperature by

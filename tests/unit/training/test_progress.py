@@ -1,5 +1,6 @@
 import io
 import itertools
+import math
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from training.batches import batch_count, shuffled_batches
 from training.checkpoints import checkpoints
 from training.display import Display
+from training.forecaster.batches import batch_count, shuffled_batches
 from training.options import PublishOptions
 from training.progress import Course, Progress, TrialEndedError
 
@@ -83,6 +84,27 @@ def test_a_trial_keeps_no_epoch(tmp_path: Path) -> None:
         ):
             model.fit(_ROWS, _TARGETS, validation_data=(_ROWS, _TARGETS), verbose=0, callbacks=course.callbacks)
         assert not kept.kept
+
+
+@pytest.mark.parametrize(
+    ("losses", "stopping", "expected"),
+    [
+        ([0.3, 0.1, 0.2], False, 0.2),
+        ([0.3, 0.1, 0.2], True, 0.1),
+        ([math.nan, 0.1, math.nan], True, 0.1),
+        ([0.1, math.nan], False, math.nan),
+        ([math.nan, math.nan], True, math.nan),
+    ],
+)
+def test_a_trial_is_judged_by_the_weights_it_would_keep(losses: list[float], stopping: bool, expected: float) -> None:
+    callback = keras.callbacks.EarlyStopping() if stopping else None
+    progress = Progress(Display(Console(file=io.StringIO())), trial=True)
+    with (
+        pytest.raises(TrialEndedError) as ended,
+        progress.epochs("training", keras.Model(), len(losses), stopping=callback) as course,
+    ):
+        course.history["val_loss"] = losses
+    assert ended.value.loss == pytest.approx(expected, nan_ok=True)
 
 
 def test_each_epoch_has_all_examples_in_an_order_of_its_own() -> None:
