@@ -18,16 +18,16 @@ class Correction:
         share: from 0 to 1, how much of the correction is to be taken.
         linear_error: the mean absolute error without it.
         error: with all of it.
-        remaining: the error with the share that is taken, as a share of the error without; at most 1.
+        apart: these examples did not choose the epoch of the network either.
     """
 
     share: float
     linear_error: float
     error: float
-    remaining: float
+    apart: bool = True
 
 
-NONE = Correction(share=0.0, linear_error=0.0, error=0.0, remaining=1.0)
+NONE = Correction(share=0.0, linear_error=0.0, error=0.0)
 """Of a network that is not there."""
 
 
@@ -51,7 +51,7 @@ def judge(truth: NDArray[np.floating], line: NDArray[np.floating], corrected: ND
     without = np.abs(truth - line)
     linear_error, error = float(without.mean()), float(np.abs(truth - corrected).mean())
     blocks = truth.shape[0] / truth.shape[1]
-    nothing = Correction(0.0, linear_error, error, 1.0)
+    nothing = Correction(0.0, linear_error, error)
 
     def gains(share: float) -> NDArray[np.float64]:
         found: NDArray[np.float64] = (without - np.abs(truth - line - share * (corrected - line))).mean(axis=1)
@@ -65,4 +65,4 @@ def judge(truth: NDArray[np.floating], line: NDArray[np.floating], corrected: ND
     share = best * max(0.0, 1 - chance**2)
     if share < _LEAST:
         return nothing
-    return Correction(share, linear_error, error, min(1 - float(gains(share).mean()) / linear_error, 1.0))
+    return Correction(share, linear_error, error)

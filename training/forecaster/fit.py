@@ -1,7 +1,7 @@
 """Trains a forecaster: once with early stopping, then again for as many epochs on training and validation part."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -9,7 +9,8 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from training.batches import batch_count, shuffled_batches
+from training.convergence import check_converged
+from training.forecaster.batches import batch_count, shuffled_batches
 from training.forecaster.combination import Combination, combine
 from training.forecaster.correction import NONE, Correction, can_be_judged, judge
 from training.forecaster.data import SeriesData
@@ -19,7 +20,7 @@ from training.forecaster.model import LEVELS, LINE, build_corrected, build_linea
 from training.forecaster.scaling import Scaling
 from training.forecaster.split import Boundaries, futures, histories
 from training.options import ForecasterOptions
-from training.progress import Course, Progress, TrialEndedError
+from training.progress import Course, Progress, TrialEndedError, best_epoch
 
 _BATCH = 32
 _EPOCHS = {"quantile": 15, "plain": 100}
@@ -94,17 +95,32 @@ class _Trainer:
     seed: int
     progress: Progress
 
-    def train(self, windows: tuple[Any, Any], validation: tuple[Any, Any]) -> dict[str, list[float]]:
-        """Trains with early stopping, keeps the weights of the best epoch and returns the history."""
+    def train(self, windows: tuple[Any, Any], validation: tuple[Any, Any]) -> tuple[dict[str, list[float]], int]:
+        """Trains with early stopping and keeps the weights of the best epoch.
+
+        Returns:
+            The history, and the best epoch, counted from 1.
+
+        Raises:
+            TrainingError: the training diverged.
+        """
         stopping = keras.callbacks.EarlyStopping("val_loss", patience=_PATIENCE, restore_best_weights=True)
         with self.progress.epochs("training", self.network, self.epochs, stopping=stopping) as course:
             self._fit(windows, course, validation)
-        return course.history
+        losses = course.history["val_loss"]
+        best = best_epoch(losses)
+        check_converged("loss on the validation part", losses[best])
+        return course.history, best + 1
 
     def retrain(self, windows: tuple[Any, Any], epochs: int) -> None:
-        """Trains for a fixed number of epochs."""
+        """Trains for a fixed number of epochs.
+
+        Raises:
+            TrainingError: the training diverged.
+        """
         with self.progress.epochs("training on both parts", self.network, epochs) as course:
             self._fit(windows, course)
+        check_converged("loss of the last epoch", course.history["loss"][-1])
 
     def _fit(self, windows: tuple[Any, Any], course: Course, validation: tuple[Any, Any] | None = None) -> None:
         self.network.fit(
@@ -126,6 +142,9 @@ def fit(task: Task, options: ForecasterOptions, progress: Progress) -> Fitted:
         task: the series, its parts, and the sizes of window and horizon.
         options: its preset, seed, epochs and learning rate.
         progress: shows the model and its epochs, and keeps them.
+
+    Raises:
+        TrainingError: the training diverged.
     """
     keras.utils.set_random_seed(options.seed)
     train = _fit_quantile if options.preset == "quantile" else _fit_plain
@@ -135,7 +154,8 @@ def fit(task: Task, options: ForecasterOptions, progress: Progress) -> Fitted:
 def _fit_quantile(task: Task, options: ForecasterOptions, progress: Progress) -> Fitted:
     bounds, features = task.bounds, task.data.values.shape[1]
     combination = combine(task.data.target[: bounds.test_start], task.sizes)
-    corrected = _Corrected(task, combination, options, progress) if _can_judge(task) else None
+    can_judge = _can_judge(task, bounds.validation_start)
+    corrected = _Corrected(task, combination, options, progress) if can_judge else None
     if progress.trial and corrected is None:
         raise TrialEndedError(combination.error)
     correction = corrected.judged() if corrected else NONE
@@ -146,48 +166,62 @@ def _fit_quantile(task: Task, options: ForecasterOptions, progress: Progress) ->
         portable.set_weights(corrected.network.get_weights())
     else:
         portable = build_linear(task.window, features, start=start)
-    offsets = combination.offsets(LEVELS) * correction.remaining
-    forecaster = QuantileForecaster(portable, scaling, offsets, correction.share)
-    history, best_epoch = (corrected.history, corrected.best_epoch) if corrected else ({}, 0)
-    return Fitted(forecaster, history, best_epoch, combination, correction)
+    forecaster = QuantileForecaster(portable, scaling, combination.offsets(LEVELS), correction.share)
+    history, best = (corrected.history, corrected.best_epoch) if corrected else ({}, 0)
+    return Fitted(forecaster, history, best, combination, correction)
 
 
-def _can_judge(task: Task) -> bool:
-    origins = task.bounds.test_start - task.bounds.validation_start - task.horizon + 1
-    return can_be_judged(origins, task.horizon)
+def _can_judge(task: Task, start: int) -> bool:
+    """Whether what lies between `start` and the test part is enough to tell whether a correction helps."""
+    return can_be_judged(task.bounds.test_start - start - task.horizon + 1, task.horizon)
 
 
 class _Corrected:
-    """The network that corrects a linear map, trained with early stopping; and once more, if it is of use."""
+    """The network that corrects a linear map, trained with early stopping; and once more, if it is of use.
+
+    The first half of the validation part decides when to stop, the second whether the network helps: on what chose the
+    epoch it looks better than it is. Where half of the part would be too short, all of it does both.
+    """
 
     def __init__(self, task: Task, combination: Combination, options: ForecasterOptions, progress: Progress) -> None:
-        epochs = options.epochs or _EPOCHS[options.preset]
-        validation_start, test_start = task.bounds.validation_start, task.bounds.test_start
-        scaling, start = _initial(task, validation_start, combination)
-        windows = task.windows(scaling, 0, validation_start, steps=task.horizon)
+        first, end = task.bounds.validation_start, task.bounds.test_start
+        middle = (first + end) // 2
+        self._apart = _can_judge(task, middle)
+        scaling, start = _initial(task, first, combination)
+        windows = task.windows(scaling, 0, first, steps=task.horizon)
+        stopping = task.windows(scaling, first, middle if self._apart else end, steps=task.horizon)
+        self._judging = task.windows(scaling, middle, end, steps=task.horizon) if self._apart else stopping
         self._task = task
-        self._validation = task.windows(scaling, validation_start, test_start, steps=task.horizon)
+        self._rate = options.learning_rate or _LEARNING_RATE
+        self._epochs = options.epochs or _EPOCHS[options.preset]
         self.network = build_corrected(task.window, task.data.values.shape[1], start=start, fused=True)
-        steps = epochs * batch_count(len(windows[0]), _BATCH)
-        schedule = keras.optimizers.schedules.CosineDecay(options.learning_rate or _LEARNING_RATE, steps)
-        self.network.compile(keras.optimizers.Adam(schedule, clipnorm=1.0), _mean_error, jit_compile=False)
+        self._compile(len(windows[0]))
         progress.display.summary(self.network)
-        self._trainer, self._restore = _Trainer(self.network, epochs, options.seed, progress), _snapshot(self.network)
-        self.history = self._trainer.train(windows, self._validation)
-        self.best_epoch = int(np.argmin(self.history["val_loss"])) + 1
+        self._trainer = _Trainer(self.network, self._epochs, options.seed, progress)
+        self._restore = _snapshot(self.network)
+        self.history, self.best_epoch = self._trainer.train(windows, stopping)
 
     def judged(self) -> Correction:
         """What the members add to the linear map on the validation part, in normalised units."""
-        seen, truth = self._validation
+        seen, truth = self._judging
         line = self.network.get_layer(LINE)(seen[:, :, 0]).numpy()
-        return judge(truth, line, self.network(seen, training=False).numpy().mean(axis=1))
+        corrected = self.network(seen, training=False).numpy().mean(axis=1)
+        check_converged("network's answer", corrected)
+        return replace(judge(truth, line, corrected), apart=self._apart)
 
     def retrain(self, scaling: Scaling, start: LinearMap) -> None:
         """Trains from the same initial weights on all that lies before the test part."""
+        windows = self._task.windows(scaling, 0, self._task.bounds.test_start, steps=self._task.horizon)
         self._restore()
         set_start(self.network, start)
-        windows = self._task.windows(scaling, 0, self._task.bounds.test_start, steps=self._task.horizon)
+        self._compile(len(windows[0]))
         self._trainer.retrain(windows, self.best_epoch)
+
+    def _compile(self, examples: int) -> None:
+        """The learning rate falls with the epochs, and an epoch has as many steps as the examples make batches."""
+        steps = self._epochs * batch_count(examples, _BATCH)
+        schedule = keras.optimizers.schedules.CosineDecay(self._rate, steps)
+        self.network.compile(keras.optimizers.Adam(schedule, clipnorm=1.0), _mean_error, jit_compile=False)
 
 
 def _fit_plain(task: Task, options: ForecasterOptions, progress: Progress) -> Fitted:
@@ -198,17 +232,16 @@ def _fit_plain(task: Task, options: ForecasterOptions, progress: Progress) -> Fi
     network.compile(keras.optimizers.Adam(options.learning_rate or _PLAIN_LEARNING_RATE), "mse", jit_compile=False)
     progress.display.summary(network)
     trainer, restore = _Trainer(network, epochs, options.seed, progress), _snapshot(network)
-    history = trainer.train(
+    history, best = trainer.train(
         task.windows(scaling, 0, validation_start, steps=1),
         task.windows(scaling, validation_start, test_start, steps=1),
     )
-    best_epoch = int(np.argmin(history["val_loss"])) + 1
     nothing = np.zeros((task.horizon, len(LEVELS)))
     residuals = _residual_quantiles(task, PlainForecaster(network, scaling, nothing))
     restore()
     scaling = Scaling.fitted(task.data.values[:test_start])
-    trainer.retrain(task.windows(scaling, 0, test_start, steps=1), best_epoch)
-    return Fitted(PlainForecaster(network, scaling, residuals), history, best_epoch)
+    trainer.retrain(task.windows(scaling, 0, test_start, steps=1), best)
+    return Fitted(PlainForecaster(network, scaling, residuals), history, best)
 
 
 def _initial(task: Task, end: int, combination: Combination) -> tuple[Scaling, LinearMap]:
@@ -220,11 +253,11 @@ def _initial(task: Task, end: int, combination: Combination) -> tuple[Scaling, L
 def _snapshot(network: keras.Model) -> Callable[[], None]:
     """Saves weights and optimizer state of a compiled network; calling the result restores both.
 
-    A second network would do, but would have to be traced again, which takes longer than its training.
+    A second network would do, but would have to be traced again, which takes longer than a short training.
     """
     network.optimizer.build(network.trainable_variables)
     variables = [*network.variables, *network.optimizer.variables]
-    values = [np.array(variable) for variable in variables]
+    values = [np.array(variable.numpy()) for variable in variables]
 
     def restore() -> None:
         for variable, value in zip(variables, values, strict=True):

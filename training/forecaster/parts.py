@@ -20,6 +20,7 @@ def figures(fitted: Fitted) -> dict[str, Any]:
         "lstm_share": correction.share,
         "validation_error_linear": correction.linear_error,
         "validation_error_with_lstm": correction.error,
+        "lstm_judged_apart": correction.apart,
     }
 
 
@@ -46,8 +47,13 @@ def _added(correction: Correction) -> str:
         return (
             "The validation part is shorter than three horizons, too short to tell whether LSTMs help: there are none."
         )
+    where = (
+        "On the second half of the validation part, of which the first decided when to stop"
+        if correction.apart
+        else "On the validation part, which also decided when to stop, being too short to be halved"
+    )
     errors = (
-        f"On the validation part, in normalised units, the linear forecast alone has a mean absolute error of "
+        f"{where}, in normalised units, the linear forecast alone has a mean absolute error of "
         f"{correction.linear_error:.4g}, corrected by the LSTMs of {correction.error:.4g}."
     )
     if not correction.share:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.card import gate_section, notes, table, write_report
+from training.card import finite, gate_section, notes, table, write_report
 from training.forecaster import parts, plots
 from training.forecaster.evaluate import Errors
 from training.forecaster.fit import Fitted, Task
@@ -90,7 +90,7 @@ def metrics(report: Report) -> dict[str, Any]:
         "coverage": dict(found.coverage),
         "share_below_quantile": dict(found.below),
         "parts": parts.figures(report.fitted),
-        "history": report.fitted.history,
+        "history": finite(report.fitted.history),
         "best_epoch": report.fitted.best_epoch,
     }
 
