@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from training.changes import changed_promises
 from training.classifier import export as classifier
 from training.errors import PublicationRefusedError, TrainingError
+from training.forecaster import export as forecaster
 from training.manifest import EXTRA, write_manifest
 from training.repository import draft, versions
-from training.savedmodel import REGRESS, Signature, save
 from training.signature_change import broken_by
 from training.verify import Case, verifier
 from training.warmup import write_warmup
@@ -23,7 +23,6 @@ Kind = Literal["generic", "classifier", "forecaster"]
 
 _ROWS = 4  # that the exported model must answer as the one in memory does
 _FREE_SIZE = 3  # of a dimension that the model leaves open
-_HISTORY = "history"
 
 
 class _Plan:
@@ -135,7 +134,11 @@ def _classifier(model: keras.Model, classes: Sequence[str] | None) -> _Plan:
             "keras.layers.Softmax() has to follow"
         )
     cases = classifier.cases(images, {"scores": answered}, names)
-    entries = {"output": {"classes": names}}
+    height, width, channels = sizes
+    entries = {
+        "input": {"height": height, "width": width, "channels": channels},
+        "output": {"classes": names},
+    }
     return _Plan(lambda folder: classifier.export(model, names, folder), cases, classifier.METHODS, entries)
 
 
@@ -151,34 +154,18 @@ def _forecaster(model: keras.Model, quantile_levels: Sequence[float]) -> _Plan:
         raise TrainingError(f"a forecaster gives {expected}, Q being {len(levels)}; this model gives {_text(steps)}")
     middle = min(range(len(levels)), key=lambda index: abs(levels[index] - 0.5)) if levels else 0
 
-    def forecast(history: Any) -> dict[str, Any]:
+    def forecast(history: Any) -> tuple[Any, Any]:
         outputs = model(history, training=False)
-        rows = tf.shape(outputs)[0]
-        quantiles = outputs if levels else tf.zeros([rows, steps[1], 0], tf.float32)
-        shown = tf.broadcast_to(tf.constant(levels, tf.float32), [rows, len(levels)])
-        return {
-            "forecast": outputs[:, :, middle] if levels else outputs,
-            "quantiles": tf.ensure_shape(quantiles, [None, steps[1], len(levels)]),
-            "quantile_levels": tf.ensure_shape(shown, [None, len(levels)]),
-        }
+        if levels:
+            return outputs[:, :, middle], outputs
+        return outputs, tf.ensure_shape(tf.zeros([tf.shape(outputs)[0], steps[1], 0]), [None, steps[1], 0])
 
-    def regress_examples(inputs: Any) -> dict[str, Any]:
-        with tf.device("/CPU:0"):
-            features = tf.io.parse_example(inputs, {_HISTORY: tf.io.FixedLenFeature(shape[1:], tf.float32)})
-        return {"outputs": forecast(features[_HISTORY])["forecast"][:, :1]}
-
-    signatures = {
-        "serving_default": Signature(forecast, tf.TensorSpec([None, *shape[1:]], tf.float32, _HISTORY)),
-        "regress_examples": Signature(regress_examples, tf.TensorSpec([None], tf.string, "inputs"), REGRESS),
-    }
     sizes = [size or 0 for size in shape[1:]]
     history = np.random.default_rng(0).normal(size=(_ROWS, *sizes)).astype(np.float32)
-    answered = {name: np.asarray(value) for name, value in forecast(tf.constant(history)).items()}
-
-    def write(folder: Path) -> None:
-        save(folder, signatures, variables=model.variables)
-
-    return _Plan(write, {"serving_default": Case({_HISTORY: history}, answered)}, {})
+    answered, quantiles = (np.asarray(value) for value in forecast(tf.constant(history)))
+    exported = forecaster.Exported(forecast, sizes, levels, model.variables)
+    cases = forecaster.cases(history, answered, quantiles, levels)
+    return _Plan(lambda folder: forecaster.export(exported, folder), cases, forecaster.METHODS)
 
 
 def _generic(model: keras.Model) -> _Plan:

@@ -23,6 +23,7 @@ from service.app.settings import load
 from tests.foreign.process import environment_folder
 from tests.processes import ROOT
 from training.errors import PublicationRefusedError, TrainingError
+from training.keras_export import _forecaster
 from training.signature_change import broken_by
 
 pytestmark = [pytest.mark.over_rest, pytest.mark.timeout(300)]
@@ -50,6 +51,10 @@ def steps(outputs: int = 2) -> keras.Model:
     return model
 
 
+def quantiles() -> keras.Model:
+    return keras.Sequential([keras.Input((6,)), keras.layers.Dense(6), keras.layers.Reshape((2, 3))])
+
+
 def product() -> keras.Model:
     left, right = keras.Input((3,), name="left"), keras.Input((3,), name="right")
     return keras.Model([left, right], keras.layers.Multiply()([left, right]))
@@ -60,6 +65,7 @@ async def rest(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.
     models = tmp_path_factory.mktemp("models")
     assert tensorgate.export(colours(), models / "colours", kind="classifier", classes=COLOURS) == models / "colours/1"
     tensorgate.export(steps(), models / "steps", kind="forecaster")
+    tensorgate.export(quantiles(), models / "quantiles", kind="forecaster", quantile_levels=[0.1, 0.5, 0.9])
     tensorgate.export(product(), models / "product")
     short, whole, archive = BLOCKS[:3]
     with contextlib.chdir(models.parent):  # where the docs have models/pets
@@ -101,7 +107,7 @@ async def test_any_other_model_answers_the_generic_protocols(rest: httpx.AsyncCl
     response = await rest.post("/v1/models/product:predict", json={"inputs": inputs})
     assert response.json() == {"outputs": [[4.0, 10.0, 18.0]]}
     ready = (await rest.get("/readyz")).json()
-    assert ready["models"].keys() == {"colours", "pets", "product", "steps"}
+    assert ready["models"].keys() == {"colours", "pets", "product", "quantiles", "steps"}
 
 
 def test_a_model_may_take_its_inputs_by_name(tmp_path: Path) -> None:
@@ -151,6 +157,15 @@ def test_what_is_not_of_the_kind_is_told_and_not_published(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(("make", "levels"), [(steps, []), (quantiles, [0.1, 0.5, 0.9])])
+def test_what_a_forecaster_says_of_examples_is_checked_too(make: Any, levels: list[float]) -> None:
+    plan = _forecaster(make(), levels)
+    assert plan.methods == {"regress_examples": "tensorflow/serving/regress"}
+    forecast, first = (plan.cases[name].outputs for name in ("serving_default", "regress_examples"))
+    np.testing.assert_array_equal(first["outputs"], forecast["forecast"][:, :1])
+    assert forecast["quantiles"].shape == (4, 2, len(levels))
+
+
 def test_a_path_needs_a_name(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="path: expected models/NAME"):
         tensorgate.export(steps(), tmp_path / ".hidden")
@@ -164,6 +179,9 @@ def test_a_version_that_clients_would_have_to_change_for_is_refused(tmp_path: Pa
     for words in ("version 1", "kind classifier, now generic", "it has no signature classify", "allow_change=True"):
         assert words in str(caught.value)
     assert [folder.name for folder in path.iterdir()] == ["1"]
+    larger = keras.Sequential([keras.Input((6, 5, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Softmax()])
+    with pytest.raises(PublicationRefusedError, match="height 4, now 6"):
+        tensorgate.export(larger, path, kind="classifier", classes=COLOURS)
     assert tensorgate.export(colours(), path, classes=COLOURS, kind="classifier", allow_change=True).name == "2"
 
 

@@ -46,7 +46,11 @@ class SeriesData:
 
     def sha256(self) -> str:
         """The hash of the values and the names of the columns."""
-        return hash_of(self.values, self.columns)
+        return self.sha256_before(len(self.values))
+
+    def sha256_before(self, end: int) -> str:
+        """The same of the values before an index."""
+        return hash_of(self.values[:end], self.columns)
 
 
 def hash_of(values: NDArray[np.float64], *labels: object) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from training.forecaster.data import hash_of
 from training.forecaster.evaluate import errors
 from training.forecaster.fit import Task
 from training.forecaster.split import futures, histories
@@ -48,7 +49,7 @@ def measure(folder: Path, manifest: Mapping[str, Any], *, task: Task, forecast: 
     truth = futures(task.data.target, origins, task.horizon)[:, :steps]
     ours = forecast[origins.start - test.start :, :steps]
     on = [] if steps == task.horizon else [f"on the first {steps} steps"]
-    if _trained_length(manifest) > task.bounds.test_start:
+    if not _is_of_the_past(manifest, task, columns):
         on.append("on values some of which it may have been trained on")
     return Rival(
         errors(truth, theirs[:, :steps], 1.0).over_horizon, errors(truth, ours, 1.0).over_horizon, ", ".join(on)
@@ -66,7 +67,11 @@ def _columns(manifest: Mapping[str, Any], task: Task) -> list[int]:
     return [ours.index(column) for column in theirs]
 
 
-def _trained_length(manifest: Mapping[str, Any]) -> int:
-    """How many values a version was trained on; 0 where it does not say."""
-    examples = manifest.get("data", {}).get("examples", {})
-    return int(examples.get("training", 0)) + int(examples.get("validation", 0))
+def _is_of_the_past(manifest: Mapping[str, Any], task: Task, columns: list[int]) -> bool:
+    """Whether a version was fitted on values before the test part alone: on the first ones, as many as it says."""
+    data = manifest.get("data", {})
+    examples = data.get("examples", {})
+    length = int(examples.get("training", 0)) + int(examples.get("validation", 0))
+    names = tuple(task.data.columns[column] for column in columns)
+    first = hash_of(task.data.values[:length, columns], names)
+    return length <= task.bounds.test_start and data.get("fitted_sha256") == first

@@ -55,6 +55,11 @@ def boundaries(length: int, *, window: int, horizon: int) -> Boundaries:
     return _split(length)
 
 
+def training_length(length: int) -> int:
+    """How many values of a series are its training part."""
+    return _split(length).validation_start
+
+
 def is_long_enough(length: int, *, window: int, horizon: int) -> bool:
     """Whether a series can be trained on: its parts have the horizon, and the training part enough windows."""
     found = _split(length)

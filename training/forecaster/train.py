@@ -11,6 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from training.changes import check_change, promised_window
+from training.convergence import check_converged
 from training.display import Display
 from training.errors import TrainingError
 from training.forecaster import baselines, export, parts, rival
@@ -22,7 +23,7 @@ from training.forecaster.forecast import QuantileForecaster, predict
 from training.forecaster.model import LEVELS
 from training.forecaster.reference import signatures
 from training.forecaster.report import OURS, Evaluation, Report, metrics, summary_columns, summary_rows
-from training.forecaster.split import boundaries, futures, histories, is_long_enough
+from training.forecaster.split import boundaries, futures, histories, is_long_enough, training_length
 from training.forecaster.window import possible_window, usual_window
 from training.gate import Judgement, Rival
 from training.options import ForecasterOptions, PublishOptions
@@ -46,7 +47,7 @@ def train(options: ForecasterOptions, place: PublishOptions, progress: Progress)
         progress: shows the steps and the result, and keeps the epochs.
 
     Raises:
-        TrainingError: the data are unusable, or too short for the window and the horizon.
+        TrainingError: the data are unusable, or too short for the window and the horizon, or the training diverged.
         PublicationRefusedError: the published version has other columns, or another window or horizon.
     """
     display = progress.display
@@ -63,6 +64,8 @@ def train(options: ForecasterOptions, place: PublishOptions, progress: Progress)
     display.step(f"Evaluating at each of the last {len(bounds.test_origins):,} values")
     seen = histories(task.data.values, bounds.test_origins, task.window)
     forecast, quantiles = predict(fitted.forecaster, seen)
+    # The loss of the last epoch was known before its last step, and may be finite all the same.
+    check_converged("network's answer", forecast, quantiles)
     others = _baselines(task)
     if isinstance(fitted.forecaster, QuantileForecaster):
         # What the LSTMs add is only seen beside what they correct.
@@ -77,11 +80,11 @@ def train(options: ForecasterOptions, place: PublishOptions, progress: Progress)
         judgement=_judgement(task, evaluation, functools.partial(rival.measure, task=task, forecast=forecast)),
         facts=_facts(report, options),
         methods=export.METHODS,
-        cases=export.cases(seen, forecast, quantiles),
+        cases=export.cases(export.shaped(seen), forecast, quantiles),
         scale=float(task.data.target[: bounds.test_start].std()) or 1.0,
         reference=signatures(export.shaped(before), predict(fitted.forecaster, before)[0], fitted.forecaster.scaling),
         about_reference=f"what lies before the test part of {task.data.name}",
-        export=functools.partial(export.export, fitted.forecaster),
+        export=functools.partial(export.export, export.Exported.of(fitted.forecaster)),
         variables=fitted.forecaster.network.variables,
         report=report.write,
     )
@@ -89,21 +92,30 @@ def train(options: ForecasterOptions, place: PublishOptions, progress: Progress)
 
 def _task(options: ForecasterOptions, place: PublishOptions, display: Display) -> Task:
     data = load(options.data, options.reading)
-    if options.period is not None:
-        window = max(data.window, usual_window(len(data.values), options.period))
-        data = dataclasses.replace(data, period=options.period, window=window)
+    data = _with_season(data, options.period)
     window = options.window or _window(data, options, place, display)
     if options.preset == "plain" and len(data.columns) > 1:
         raise TrainingError(
             f"the plain preset forecasts from one column, got {len(data.columns)}: use --preset quantile"
         )
     bounds = boundaries(len(data.values), window=window, horizon=options.horizon)
-    if data.period > bounds.validation_start:
-        raise TrainingError(
-            f"--period: expected at most {bounds.validation_start}, the training part, got {data.period}"
-        )
     check_learnable(data.target[: bounds.test_start], data.columns[0])
     return Task(data, bounds, window, options.horizon)
+
+
+def _with_season(data: SeriesData, asked: int | None) -> SeriesData:
+    """The season that is asked for; else the one of the data, which may have been guessed, where it can be seen."""
+    training = training_length(len(data.values))
+    if asked is not None:
+        if asked > training:
+            raise TrainingError(f"--period: expected at most {training}, the training part, got {asked}")
+        window = max(data.window, usual_window(len(data.values), asked))
+        return dataclasses.replace(data, period=asked, window=window)
+    if data.period <= training:
+        return data
+    note = f"a season of {data.period} steps is longer than the training part, {training}: no season is looked for"
+    window = usual_window(len(data.values), 1)
+    return dataclasses.replace(data, period=1, window=window, notes=(*data.notes, note))
 
 
 def _window(data: SeriesData, options: ForecasterOptions, place: PublishOptions, display: Display) -> int:
@@ -189,6 +201,7 @@ def _facts(report: Report, options: ForecasterOptions) -> dict[str, object]:
         "data": {
             "name": data.name,
             "sha256": data.sha256(),
+            "fitted_sha256": data.sha256_before(task.bounds.test_start),
             "examples": {
                 "training": task.bounds.validation_start,
                 "validation": task.bounds.test_start - task.bounds.validation_start,

@@ -1,5 +1,6 @@
 """The window of a run that does not say one."""
 
+import dataclasses
 import io
 import json
 from pathlib import Path
@@ -83,3 +84,19 @@ def _interrupted(options: ForecasterOptions, place: PublishOptions, display: Dis
         kept.check_data(f"{task.data.sha256()}, in windows of {task.window}")
         kept.save("training", {}, {})
         raise KeyboardInterrupt
+
+
+def test_a_season_that_was_guessed_and_does_not_fit_is_left_out_and_told(tmp_path: Path) -> None:
+    options, place = _asked(tmp_path, 60)
+    hours = [f"2024-01-{1 + hour // 24:02d}T{hour % 24:02d}:00,{hour * hour % 17}" for hour in range(60)]
+    (tmp_path / "walk.csv").write_text("\n".join(["hour,value", *hours]))
+    display = Display(Console(file=io.StringIO()))
+    reading = Reading(columns=("value",), time_column="hour")
+    options = dataclasses.replace(options, reading=reading, window=4, horizon=2)
+    assert _task(options, place, display).data.period == 24
+    (tmp_path / "walk.csv").write_text("\n".join(["hour,value", *hours[:36]]))
+    data = _task(options, place, display).data
+    assert (data.period, data.window) == (1, 32)
+    assert data.notes[-1] == "a season of 24 steps is longer than the training part, 22: no season is looked for"
+    with pytest.raises(TrainingError, match="--period: expected at most 22, the training part, got 24"):
+        _task(dataclasses.replace(options, period=24), place, display)
