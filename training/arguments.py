@@ -164,8 +164,8 @@ def _add_common(parser: argparse.ArgumentParser, *, tolerance: float, tolerance_
     parser.add_argument(
         "--allow-change",
         action="store_true",
-        help="publish even a model of another kind, or with other columns, window, horizon or classes, than the "
-        "published version of its name",
+        help="publish even a model of another kind, or with another size, other columns, window, horizon or classes "
+        "than the published version of its name",
     )
     parser.add_argument(
         "--resume",

@@ -9,8 +9,10 @@ from training.manifest import read_manifest
 from training.options import PublishOptions
 from training.repository import version_folder, versions
 
+_SIZE = ("height", "width", "channels")
 _PROMISES = {
     "kind": ("kind",),
+    **{side: ("input", side) for side in _SIZE},
     "columns": ("input", "columns"),
     "window": ("input", "window"),
     "horizon": ("output", "horizon"),
@@ -49,12 +51,19 @@ def promised_window(options: PublishOptions) -> int | None:
     Raises:
         TrainingError: the manifest of the published version is damaged.
     """
-    published = versions(options.models, options.name)
-    if options.allow_change or not published:
+    return _promised_number(options, "window")
+
+
+def promised_size(options: PublishOptions) -> tuple[int, int, int] | None:
+    """Returns height, width and channels of the newest published version's images; None where none bind a run.
+
+    Raises:
+        TrainingError: the manifest of the published version is damaged.
+    """
+    height, width, channels = (_promised_number(options, side) for side in _SIZE)
+    if height is None or width is None or channels not in {1, 3}:
         return None
-    manifest = read_manifest(version_folder(options.models, options.name, published[-1])) or {}
-    window = _entry(manifest, _PROMISES["window"])
-    return window if isinstance(window, int) and window > 0 else None
+    return height, width, channels
 
 
 def changed_promises(version: Path, entries: Mapping[str, Any]) -> list[str]:
@@ -70,6 +79,16 @@ def changed_promises(version: Path, entries: Mapping[str, Any]) -> list[str]:
         for what, before, now in compared
         if before is not None and before != now
     ]
+
+
+def _promised_number(options: PublishOptions, what: str) -> int | None:
+    """One of the promises, where it is a number above 0 and binds a run."""
+    published = versions(options.models, options.name)
+    if options.allow_change or not published:
+        return None
+    manifest = read_manifest(version_folder(options.models, options.name, published[-1])) or {}
+    found = _entry(manifest, _PROMISES[what])
+    return found if isinstance(found, int) and found > 0 else None
 
 
 def _entry(manifest: Mapping[str, Any], path: tuple[str, ...]) -> Any:

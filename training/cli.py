@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from training.arguments import add_commands, check_together, classifier_options, forecaster_options
 from training.changes import promised_window
 from training.errors import PlaceError, PublicationRefusedError, TrainingError
-from training.extras import check_installed, installed, needs
+from training.extras import check_installed, check_training, installed, needs
 from training.naming import checked_model_name, model_name_from
 from training.options import PublishOptions
 from training.repository import check_place, version_folder, versions
@@ -69,17 +69,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    check_together(arguments)
+    check_training("rich")
     from rich.console import Console
 
     from training.display import Display
 
-    check_together(arguments)
     display = Display(Console())
     options = _publish_options(arguments)
     if arguments.if_missing and (published := versions(options.models, options.name)):
         folder = version_folder(options.models, options.name, published[-1])
         display.note(f"{options.name} is there already: {folder}")
         return PUBLISHED
+    check_training("tensorflow", "keras", "matplotlib", "numpy", "pandas", "scipy", "sklearn", "statsmodels")
     if arguments.sweep is not None:
         check_installed("--sweep", "optuna", "sweep")
     if arguments.mlflow_uri is not None:
@@ -165,12 +167,25 @@ def _candidate(arguments: argparse.Namespace, options: PublishOptions, progress:
 
 def _trainer(family: str) -> Callable[[argparse.Namespace, PublishOptions, "Progress"], "Candidate"]:
     if family == "classifier":
-        from training.classifier.train import train as train_classifier
-
-        return lambda arguments, options, progress: train_classifier(classifier_options(arguments), options, progress)
+        return _classifier_trainer()
     from training.forecaster.train import train as train_forecaster
 
     return lambda arguments, options, progress: train_forecaster(forecaster_options(arguments), options, progress)
+
+
+def _classifier_trainer() -> Callable[[argparse.Namespace, PublishOptions, "Progress"], "Candidate"]:
+    """Reads the data once, for all trials of a sweep: none of what is varied says which they are."""
+    from training.classifier.train import Prepared, prepare, train
+
+    prepared: list[Prepared] = []
+
+    def trained(arguments: argparse.Namespace, options: PublishOptions, progress: "Progress") -> "Candidate":
+        asked = classifier_options(arguments)
+        if not prepared:
+            prepared.append(prepare(asked, options, progress.display))
+        return train(asked, options, progress, prepared[0])
+
+    return trained
 
 
 def _asked(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Packages that some options need beside those of the training."""
+"""Packages that the training needs, and those that some options need beside them."""
 
 import importlib.util
 
@@ -25,3 +25,14 @@ def check_installed(option: str, module: str, extra: str) -> None:
     """
     if not installed(module):
         raise TrainingError(f"{option}: {needs(module, extra)}")
+
+
+def check_training(*modules: str) -> None:
+    """Finds out whether what the training needs is there.
+
+    Raises:
+        TrainingError: a package is not installed.
+    """
+    for module in modules:
+        if not installed(module):
+            raise TrainingError(needs(module, "training"))

@@ -54,13 +54,16 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 
 def tool_versions() -> dict[str, str]:
     """The releases of what a model is made with, by name."""
-    found = {"python": platform.python_version()}
-    for tool in _TOOLS:
-        try:
-            found[tool] = importlib.metadata.version(tool)
-        except importlib.metadata.PackageNotFoundError:  # TensorFlow for CPUs alone is a distribution of its own
-            found[tool] = importlib.metadata.version(f"{tool}-cpu")
-    return found
+    return {"python": platform.python_version(), **{tool: _release(tool) for tool in _TOOLS}}
+
+
+def _release(tool: str) -> str:
+    try:
+        return importlib.metadata.version(tool)
+    except importlib.metadata.PackageNotFoundError:
+        if tool != "tensorflow":
+            raise
+        return importlib.metadata.version("tensorflow-cpu")  # that for CPUs alone is a distribution of its own
 
 
 def _file_hashes(folder: Path) -> dict[str, str]:

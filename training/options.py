@@ -18,7 +18,7 @@ class PublishOptions:
         name: the model's name in it.
         force: publish even when the quality gate says no.
         tolerance: how much worse than the published version the model may be; its unit is the family's.
-        allow_change: publish even a model of another kind, or with other columns, window, horizon or classes.
+        allow_change: publish even a model of another kind, or with another size, columns, window, horizon or classes.
         export_dtype: that weights are stored in: `float32`, `float16` or `int8`.
     """
 

@@ -56,17 +56,18 @@ class ImageData:
     def sha256(self) -> str:
         """The hash of the pixels, the labels and the names of the classes."""
         digest = hashlib.sha256(repr((self.images.shape, self.classes)).encode())
-        digest.update(np.ascontiguousarray(self.images).tobytes())
+        digest.update(np.ascontiguousarray(self.images).reshape(-1).data)
         digest.update(self.labels.astype("<i8").tobytes())
         return digest.hexdigest()
 
 
-def load(source: str, *, most_broken: float = MOST_BROKEN) -> ImageData:
+def load(source: str, *, most_broken: float = MOST_BROKEN, size: tuple[int, int, int] | None = None) -> ImageData:
     """Loads a data set.
 
     Args:
         source: `digits`, `mnist`, `fashion-mnist`, `cifar10`, or a folder with one sub-folder of image files per class.
         most_broken: which share of the files of a folder may be unreadable.
+        size: height, width and channels of the images of a folder; None takes what suits them.
 
     Raises:
         TrainingError: there is no such data set or folder, it cannot be downloaded, or the folder's content is
@@ -77,7 +78,7 @@ def load(source: str, *, most_broken: float = MOST_BROKEN) -> ImageData:
     if not Path(source).is_dir():
         known = ", ".join(_LOADERS)
         raise TrainingError(f"--data: expected one of {known}, or a folder of images; got {source!r}, which is neither")
-    found = read_folder(Path(source), most_broken=most_broken)
+    found = read_folder(Path(source), most_broken=most_broken, size=size)
     return ImageData(
         Path(source).resolve().name,
         found.images,

@@ -14,6 +14,7 @@ from training.classifier.decoding import decode_image
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jfif", ".gif", ".bmp", ".webp"})
 _OTHER_PICTURES = frozenset({".avif", ".heic", ".heif", ".jp2", ".tif", ".tiff"})  # not to be passed over, silently
 _OF_SYSTEMS = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN"})
+_NO_PICTURE = "expected a PNG, JPEG, GIF, BMP or WebP image, got a file that cannot be decoded"
 
 
 class UnreadableError(Exception):
@@ -62,21 +63,32 @@ def content_of(path: Path) -> bytes:
         raise UnreadableError(error.strerror or str(error)) from error
 
 
-def decodable(content: bytes) -> tuple[bytes, tuple[int, int, int]]:
-    """The file as the gateway would give it to the model, a WebP file as PNG; and its height, width and channels.
+def as_served(content: bytes) -> bytes:
+    """The file as the gateway would give it to the model, a WebP file as PNG.
 
     Raises:
         UnreadableError: it is not an image, or a damaged one.
     """
     try:
-        picture = plain(_as_png(content) if _is_webp(content) else content)
+        return plain(_as_png(content) if _is_webp(content) else content)
+    except PictureError as error:
+        raise UnreadableError(_NO_PICTURE) from error
+
+
+def shape_of(picture: bytes) -> tuple[int, int, int]:
+    """Height, width and channels of a picture, which is decoded for that, so that what is damaged is found.
+
+    Raises:
+        UnreadableError: it cannot be decoded.
+    """
+    try:
         decoded = tf.io.decode_image(picture, expand_animations=False)
-        decode_image(tf.constant(picture), channels=3)
-    except (PictureError, tf.errors.InvalidArgumentError) as error:
-        expected = "expected a PNG, JPEG, GIF, BMP or WebP image"
-        raise UnreadableError(f"{expected}, got a file that cannot be decoded") from error
+        if picture.startswith(b"BM"):  # of which some kinds would be decoded to other pixels
+            decode_image(tf.constant(picture), channels=3)
+    except tf.errors.InvalidArgumentError as error:
+        raise UnreadableError(_NO_PICTURE) from error
     height, width, channels = decoded.shape
-    return picture, (height, width, channels)
+    return height, width, channels
 
 
 def _is_webp(content: bytes) -> bool:

@@ -12,17 +12,19 @@ from training.classifier.decoding import decode_images
 from training.classifier.files import (
     SUFFIXES,
     UnreadableError,
+    as_served,
     content_of,
-    decodable,
     fingerprint,
     is_of_system,
     picture_files,
+    shape_of,
 )
 from training.errors import TrainingError
 
 _FEWEST_PER_CLASS = 5  # fewer cannot be split into three parts that all have the class
 _LONGEST_SIDE = 128
 _MOST_NAMED = 10
+_ROWS = 128  # decoded at a time
 _PARTS = frozenset({"dev", "test", "testing", "train", "training", "val", "valid", "validation"})
 
 
@@ -51,20 +53,20 @@ class Pictures:
 class _File:
     path: Path
     label: int
-    picture: bytes
     shape: tuple[int, int, int]
 
 
-def read_folder(root: Path, *, most_broken: float) -> Pictures:
+def read_folder(root: Path, *, most_broken: float, size: tuple[int, int, int] | None = None) -> Pictures:
     """Reads all images below a folder, in one size and one number of channels, as people see them.
 
     The size is the median of the heights and widths, at most 128 pixels on the longer side; the channels are 1 when
-    every image is grey, otherwise 3. A file whose bytes occur twice in a class is read once, so that no image is
-    in both training and test part.
+    every image is grey, otherwise 3. A file whose bytes occur twice in a class is read once, so that no file is in both
+    training and test part.
 
     Args:
         root: its sub-folders, sorted by name, are the classes; hidden ones and other files are passed over.
         most_broken: which share of the files may be unreadable; they are left out.
+        size: height, width and channels; None takes those above.
 
     Raises:
         TrainingError: fewer than two classes, a class with fewer than five images, sub-folders that are parts and not
@@ -78,18 +80,29 @@ def read_folder(root: Path, *, most_broken: float) -> Pictures:
         raise TrainingError(f"{error.filename}: cannot be read: {error.strerror}") from error
     notes += _broken_note(root, broken, len(files), most_broken)
     _check_counts(folders, [file.label for file in files.values()])
-    height, width = _common_size([file.shape for file in files.values()])
-    channels = 1 if all(file.shape[2] <= 2 for file in files.values()) else 3
-    pictures = tf.constant([file.picture for file in files.values()])
-    pixels = decode_images(pictures, height=height, width=width, channels=channels)
+    usual = _usual_size([file.shape for file in files.values()])
+    if size is not None and size != usual:
+        notes.append(f"the images are {_text(size)}, those of the published version; they would be {_text(usual)} else")
     return Pictures(
-        images=np.rint(pixels.numpy()).clip(0, 255).astype(np.uint8),
+        images=_pixels([file.path for file in files.values()], size or usual),
         labels=np.array([file.label for file in files.values()], np.int64),
         classes=tuple(folder.name for folder in folders),
         files=tuple(str(file.path.relative_to(root)) for file in files.values()),
         content=np.array(list(files), np.uint64),
         notes=tuple(notes),
     )
+
+
+def read_picture(path: Path) -> bytes:
+    """Reads a picture that could be read before, as the gateway would give it to the model.
+
+    Raises:
+        TrainingError: it can be read no more.
+    """
+    try:
+        return as_served(content_of(path))
+    except UnreadableError as reason:
+        raise TrainingError(f"{path}: could be read before, and now: {reason}") from reason
 
 
 def _checked(root: Path, folders: Sequence[Path]) -> list[str]:
@@ -129,7 +142,7 @@ def _read(folders: Sequence[Path]) -> tuple[dict[int, _File], list[str]]:
                 key = fingerprint(content)
                 known = files.get(key)
                 if known is None:
-                    files[key] = _File(path, label, *decodable(content))
+                    files[key] = _File(path, label, shape_of(as_served(content)))
                 elif known.label != label:
                     raise TrainingError(f"{path}: the same image is in another class as {known.path}")
             except UnreadableError as reason:
@@ -160,8 +173,25 @@ def _check_counts(folders: Sequence[Path], labels: Sequence[int]) -> None:
             )
 
 
-def _common_size(shapes: Sequence[tuple[int, int, int]]) -> tuple[int, int]:
-    """One height and width for all, of their usual proportions."""
+def _usual_size(shapes: Sequence[tuple[int, int, int]]) -> tuple[int, int, int]:
+    """One height and width for all, of their usual proportions, and one number of channels."""
     height, width = (float(np.median([shape[side] for shape in shapes])) for side in (0, 1))
     shrink = min(1.0, _LONGEST_SIDE / max(height, width))
-    return max(1, round(height * shrink)), max(1, round(width * shrink))
+    channels = 1 if all(shape[2] <= 2 for shape in shapes) else 3
+    return max(1, round(height * shrink)), max(1, round(width * shrink)), channels
+
+
+def _text(size: tuple[int, int, int]) -> str:
+    height, width, channels = size
+    return f"{width}x{height} pixels, " + ("grey" if channels == 1 else "in colour")
+
+
+def _pixels(paths: Sequence[Path], size: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Pictures in one size, uint8 [N,H,W,C]; they are read again, as their files may take more memory than that."""
+    height, width, channels = size
+    pixels = np.empty((len(paths), *size), np.uint8)
+    for start in range(0, len(paths), _ROWS):
+        files = tf.constant([read_picture(path) for path in paths[start : start + _ROWS]])
+        decoded = decode_images(files, height=height, width=width, channels=channels).numpy()
+        pixels[start : start + _ROWS] = np.rint(decoded).clip(0, 255)
+    return pixels

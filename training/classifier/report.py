@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.card import gate_section, notes, table, write_report
+from training.card import finite, gate_section, notes, table, write_report
 from training.classifier import foreign, plots
 from training.classifier.baselines import SupportVectors
 from training.classifier.data import ImageData
@@ -18,6 +18,8 @@ from training.classifier.foreign import Refusal
 from training.classifier.rival import write_trained_on
 from training.classifier.split import Parts
 from training.gate import Verdict
+
+_NOTHING_COMMON = " and no file in common"  # what is in a data set twice may be in two parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def metrics(report: Report) -> dict[str, Any]:
             "fitted_on": found.machine_settings.rows,
         },
         "majority_class": {"accuracy": found.majority},
-        "history": report.fitted.history,
+        "history": finite(report.fitted.history),
     }
 
 
@@ -124,7 +126,7 @@ The network `{fitted.network.name}` (convolution, ReLU, pooling, fully connected
 
 `{data.name}`, SHA-256 `{data.sha256()}`: {len(parts.training):,} images to learn from,
 {len(parts.validation):,} to calibrate with, {len(parts.test):,} to test on. The parts have the classes in equal
-shares and no image in common.
+shares{_NOTHING_COMMON if data.files else ""}.
 {notes(data.notes)}
 ## Accuracy on the test part
 

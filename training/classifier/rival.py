@@ -1,6 +1,6 @@
 """What a published classifier makes of the new test part."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from training.gate import NotComparableError, Rival, check_kind
 from training.manifest import EXTRA
 
 _TRAINED_ON = "trained_on.npy"
-_ROWS = 512  # at a time
+_ROWS = 128  # at a time
 
 
 def write_trained_on(folder: Path, fingerprints: NDArray[np.uint64]) -> None:
@@ -32,14 +32,14 @@ class Exam:
     """The test part, and what the new model says of it.
 
     Attributes:
-        files: bytes [N], the images as files, which a version brings to its own size.
+        files: reads some of the N images as files, as they were before this model brought them to its size.
         fingerprints: uint64 [N], theirs.
         truth: int64 [N], their classes.
         predicted: int64 [N], what the new model takes them for.
         classes: the names of the classes.
     """
 
-    files: NDArray[Any]
+    files: Callable[[NDArray[np.int64]], Sequence[bytes]]
     fingerprints: NDArray[np.uint64]
     truth: NDArray[np.int64]
     predicted: NDArray[np.int64]
@@ -64,7 +64,7 @@ def measure(folder: Path, manifest: Mapping[str, Any], tested: Exam) -> Rival:
         raise NotComparableError(
             f"it was trained on {(~new).sum()} of the {len(new)} test images, and the others do not have all classes"
         )
-    scores, names = _answers(folder, tested.files[new])
+    scores, names = _answers(folder, tested.files, np.flatnonzero(new))
     if names != list(tested.classes):
         raise NotComparableError(f"its classes are {', '.join(names)}")
     theirs = accuracy(truth, scores.argmax(axis=1), count)
@@ -82,13 +82,15 @@ def _unseen(folder: Path, fingerprints: NDArray[np.uint64]) -> tuple[NDArray[np.
     return new, "" if new.all() else f"on the {new.sum()} of {len(new)} test images that it was not trained on"
 
 
-def _answers(folder: Path, files: NDArray[Any]) -> tuple[NDArray[np.float32], list[str]]:
-    """Scores [N,K], and the names of the K classes."""
+def _answers(
+    folder: Path, files: Callable[[NDArray[np.int64]], Sequence[bytes]], rows: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], list[str]]:
+    """Scores [rows,K], and the names of the K classes."""
     signature = tf.saved_model.load(str(folder)).signatures.get("classify_bytes")
     if signature is None:
         raise NotComparableError("it takes no image files")
     answers = [
-        signature(image_bytes=tf.constant(files[start : start + _ROWS])) for start in range(0, len(files), _ROWS)
+        signature(image_bytes=tf.constant(files(rows[start : start + _ROWS]))) for start in range(0, len(rows), _ROWS)
     ]
     names = [name.decode() for name in answers[0]["classes"].numpy()[0]]
     return np.concatenate([answer["scores"].numpy() for answer in answers]), names

@@ -1,4 +1,4 @@
-"""Splits labelled images into training, validation and test part: stratified, with no image in common."""
+"""Splits labelled images into training, validation and test part, stratified."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The training part, the validation part, which decides when to stop, and the test part."""
+    """The training part, the validation part, by which the scores are calibrated, and the test part."""
 
     training: Part
     validation: Part

@@ -3,7 +3,9 @@
 import dataclasses
 import functools
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from training.changes import check_change
+from training.changes import check_change, promised_size
 from training.classifier import export, rival
 from training.classifier.baselines import majority_accuracy, support_vectors
 from training.classifier.data import ImageData, load
 from training.classifier.evaluate import accuracy, calibration
 from training.classifier.findings import findings
 from training.classifier.fit import Fitted, fit
+from training.classifier.folder import read_picture
 from training.classifier.foreign import foreign, refusals
 from training.classifier.model import build, preset_for
 from training.classifier.reference import signatures, some
@@ -26,6 +29,7 @@ from training.classifier.report import Evaluation, Report, metrics, summary_rows
 from training.classifier.served import Served, answers, served
 from training.classifier.split import Part, Parts, split
 from training.classifier.transfer import architecture_of, transferred
+from training.display import Display
 from training.errors import TrainingError
 from training.gate import Judgement, Rival
 from training.options import ClassifierOptions, PublishOptions
@@ -34,24 +38,58 @@ from training.progress import Progress
 from training.reference import SignatureStatistics
 
 
-def train(options: ClassifierOptions, place: PublishOptions, progress: Progress) -> Candidate:
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Data that are read and split, which several trainings can have in common.
+
+    Attributes:
+        data: the images, with notes on them.
+        parts: their parts.
+        digest: the hash of the images and of what they are split by, which are their files where there are some.
+    """
+
+    data: ImageData
+    parts: Parts
+    digest: str
+
+
+def prepare(options: ClassifierOptions, place: PublishOptions, display: Display) -> Prepared:
+    """Reads and splits the data.
+
+    Args:
+        options: which data, and how they are split.
+        place: under which name a model of them is to be published; images of a folder get the size of its newest
+            version.
+        display: shows the step.
+
+    Raises:
+        TrainingError: the data are unusable.
+    """
+    display.step(f"Loading {options.data}")
+    data = load(options.data, most_broken=options.most_broken, size=promised_size(place))
+    parts = split(data, options.split_seed)
+    return Prepared(dataclasses.replace(data, notes=(*data.notes, *findings(data, parts))), parts, _digest(data))
+
+
+def train(
+    options: ClassifierOptions, place: PublishOptions, progress: Progress, prepared: Prepared | None = None
+) -> Candidate:
     """Trains and evaluates a classifier.
 
     Args:
         options: which data, and how.
         place: under which name it is to be published.
         progress: shows the steps and the result, and keeps the epochs.
+        prepared: the data, where they were read already.
 
     Raises:
-        TrainingError: the data are unusable.
-        PublicationRefusedError: the published version has other classes, or is no classifier.
+        TrainingError: the data are unusable, or not those of the run that is gone on with.
+        PublicationRefusedError: the published version has other classes or another size, or is no classifier.
     """
     display = progress.display
-    display.step(f"Loading {options.data}")
-    data = load(options.data, most_broken=options.most_broken)
-    progress.check_data(_digest(data))
-    parts = split(data, options.split_seed)
-    data = dataclasses.replace(data, notes=(*data.notes, *findings(data, parts)))
+    prepared = prepared or prepare(options, place, display)
+    data, parts = prepared.data, prepared.parts
+    progress.check_data(prepared.digest)
     for note in data.notes:
         display.note(note)
     check_change(place, {"kind": "classifier", **_shapes(data)})
@@ -71,7 +109,7 @@ def train(options: ClassifierOptions, place: PublishOptions, progress: Progress)
     report = Report(place.name, data, parts, fitted, finished.temperature, evaluation, options.seed)
     cases = export.cases(parts.test.images, answered, data.classes)
     tested = rival.Exam(
-        cases["classify_bytes"].inputs["image_bytes"],
+        _files(Path(options.data), data, parts.test, cases["classify_bytes"].inputs["image_bytes"]),
         data.fingerprints()[parts.test.rows],
         parts.test.labels,
         answered["scores"].argmax(axis=1),
@@ -90,6 +128,22 @@ def train(options: ClassifierOptions, place: PublishOptions, progress: Progress)
         variables=finished.model.variables,
         report=report.write,
     )
+
+
+def _files(
+    source: Path, data: ImageData, test: Part, shrunk: NDArray[Any]
+) -> Callable[[NDArray[np.int64]], Sequence[bytes]]:
+    """What reads pictures of the test part: the files they came from, which no size was made of yet, if there are any.
+
+    Args:
+        source: the folder of the files, where there are some.
+        data: all images.
+        test: those of the test part.
+        shrunk: bytes [N], its images as they are trained on, as files.
+    """
+    if not data.files:
+        return lambda rows: list(shrunk[rows])
+    return lambda rows: [read_picture(source / data.files[row]) for row in test.rows[rows]]
 
 
 def _digest(data: ImageData) -> str:
@@ -114,14 +168,20 @@ def _builder(parts: Parts, classes: int, options: ClassifierOptions, progress: P
         architecture = architecture_of(weights, options.architecture)
         progress.check_data(_file_digest(weights), "content of --weights")
         return functools.partial(transferred, weights, architecture, shape, classes)
+    mean, deviation = _mean_and_deviation(pixels)
     return functools.partial(
-        build,
-        options.preset or preset_for(shape),
-        shape,
-        classes,
-        mean=float(pixels.mean()),
-        deviation=float(pixels.std()) or 1.0,
+        build, options.preset or preset_for(shape), shape, classes, mean=mean, deviation=deviation or 1.0
     )
+
+
+def _mean_and_deviation(pixels: NDArray[np.uint8]) -> tuple[float, float]:
+    """Of all values; NumPy's own deviation would make a copy of them in eight times the memory."""
+    levels = np.arange(256)
+    counts = np.zeros(256, np.int64)
+    for image in pixels:
+        counts += np.bincount(image.ravel(), minlength=256)
+    mean = float(counts @ levels / counts.sum())
+    return mean, math.sqrt(counts @ (levels - mean) ** 2 / counts.sum())
 
 
 def _file_digest(weights: Path) -> str:

@@ -82,7 +82,9 @@ def _tested(*, seed: int, classes: str = "0123456789") -> Exam:
     test = split(data, seed).test
     answered = {"scores": np.eye(10, dtype=np.float32)[test.labels]}
     files = cases(test.images, answered, data.classes)["classify_bytes"].inputs["image_bytes"]
-    return Exam(files, data.fingerprints()[test.rows], test.labels, test.labels, tuple(classes))
+    return Exam(
+        lambda rows: list(files[rows]), data.fingerprints()[test.rows], test.labels, test.labels, tuple(classes)
+    )
 
 
 def test_a_published_classifier_reaches_what_it_was_published_with(digits_version: Path) -> None:

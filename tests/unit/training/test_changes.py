@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 
-from training.changes import check_change
+from training.changes import check_change, promised_size
 from training.errors import PublicationRefusedError
 from training.manifest import EXTRA, FILE_NAME
 from training.options import PublishOptions
 
 _FORECASTER = {"kind": "forecaster", "input": {"columns": ["a"], "window": 10}, "output": {"horizon": 3}}
-_CLASSIFIER = {"kind": "classifier", "input": {"height": 8}, "output": {"classes": ["a", "b"]}}
+_SIZE = {"height": 8, "width": 6, "channels": 1}
+_CLASSIFIER = {"kind": "classifier", "input": _SIZE, "output": {"classes": ["a", "b"]}}
 
 
 def _publish(models: Path, version: int, manifest: dict[str, Any]) -> None:
@@ -26,7 +27,14 @@ def _options(models: Path, *, allow_change: bool = False) -> PublishOptions:
 @pytest.mark.parametrize(
     ("before", "now", "message"),
     [
-        (_CLASSIFIER, _FORECASTER, "kind classifier, now forecaster; classes a, b, now none"),
+        (
+            _CLASSIFIER,
+            _FORECASTER,
+            "kind classifier, now forecaster; height 8, now none; width 6, now none; channels 1, now none; "
+            "classes a, b, now none",
+        ),
+        (_CLASSIFIER, {**_CLASSIFIER, "input": {**_SIZE, "height": 9}}, "height 8, now 9"),
+        (_CLASSIFIER, {**_CLASSIFIER, "input": {**_SIZE, "channels": 3}}, "channels 1, now 3"),
         (_FORECASTER, {**_FORECASTER, "input": {"columns": ["a", "b"], "window": 10}}, "columns a, now a, b"),
         (_FORECASTER, {**_FORECASTER, "input": {"columns": ["a"], "window": 12}}, "window 10, now 12"),
         (_FORECASTER, {**_FORECASTER, "output": {"horizon": 4}}, "horizon 3, now 4"),
@@ -43,9 +51,18 @@ def test_a_change_of_what_clients_rely_on_is_refused_unless_it_is_asked_for(
     check_change(_options(tmp_path, allow_change=True), now)
 
 
+def test_the_published_size_binds_unless_a_change_is_asked_for(tmp_path: Path) -> None:
+    assert promised_size(_options(tmp_path)) is None
+    _publish(tmp_path, 1, _CLASSIFIER)
+    assert promised_size(_options(tmp_path)) == (8, 6, 1)
+    assert promised_size(_options(tmp_path, allow_change=True)) is None
+    _publish(tmp_path, 2, _FORECASTER)
+    assert promised_size(_options(tmp_path)) is None
+
+
 def test_nothing_published_nothing_changed_and_nothing_known_pass(tmp_path: Path) -> None:
     check_change(_options(tmp_path), _FORECASTER)
     _publish(tmp_path, 1, _CLASSIFIER)
-    check_change(_options(tmp_path), {**_CLASSIFIER, "input": {"height": 9}})
+    check_change(_options(tmp_path), {**_CLASSIFIER, "input": {**_SIZE, "dtype": "uint8"}})
     (tmp_path / "model" / "2").mkdir()
     check_change(_options(tmp_path), _FORECASTER)

@@ -1,11 +1,19 @@
 import argparse
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.console import Console
 
 from training import cli
+from training.classifier import train
+from training.display import Display
+from training.manifest import tool_versions
+from training.options import ClassifierOptions, PublishOptions
+from training.progress import Progress
 
 
 def _run(*arguments: str) -> int:
@@ -117,6 +125,51 @@ def test_a_models_folder_that_is_none_is_found_before_anything_is_trained(
     output, error = capsys.readouterr()
     assert f"error: --models {tmp_path / 'models'}: expected a folder, got a file" in error
     assert not output
+
+
+@pytest.mark.parametrize("module", ["rich", "tensorflow", "sklearn"])
+def test_a_package_of_the_training_that_is_missing_is_one_sentence(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("training.extras.installed", lambda name: name != module)
+    assert _run("classifier", "--models", str(tmp_path)) == cli.BAD_INPUT
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {module} is not installed: pip install '")
+    assert error.count("\n") == 1
+
+
+def test_a_release_that_is_of_cpus_alone_is_told_and_none_other_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        if name in {"tensorflow", "scikit-learn"}:
+            raise PackageNotFoundError(name)
+        return f"{name} 1"
+
+    monkeypatch.setattr("importlib.metadata.version", version)
+    monkeypatch.setattr("training.manifest._TOOLS", ("tensorflow",))
+    assert tool_versions()["tensorflow"] == "tensorflow-cpu 1"
+    monkeypatch.setattr("training.manifest._TOOLS", ("scikit-learn",))
+    with pytest.raises(PackageNotFoundError, match=r"^No package metadata was found for scikit-learn$"):
+        tool_versions()
+
+
+def test_the_pictures_of_a_sweep_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+
+    def prepare(options: ClassifierOptions, *_: object) -> str:
+        read.append(options.data)
+        return "prepared"
+
+    monkeypatch.setattr(train, "prepare", prepare)
+    monkeypatch.setattr(train, "train", lambda *given: given)
+    parser = argparse.ArgumentParser()
+    cli.add_commands(parser)
+    arguments = parser.parse_args(["classifier", "--data", "pets"])
+    trial = cli._trainer("classifier")
+    progress = Progress(Display(Console(quiet=True)))
+    place = PublishOptions(Path("models"), "pets", force=False, tolerance=0.0)
+    results: list[Any] = [trial(arguments, place, progress) for _ in range(3)]
+    assert [given[3] for given in results] == ["prepared"] * 3
+    assert read == ["pets"]
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.pictures import file, oriented
+from training.classifier import folder
 from training.classifier.data import load
+from training.classifier.decoding import decode_images
 from training.errors import TrainingError
 
 
@@ -157,3 +160,24 @@ def test_a_folder_that_cannot_be_listed_is_one_sentence(tmp_path: Path, monkeypa
     monkeypatch.setattr(Path, "iterdir", refuse)
     with pytest.raises(TrainingError, match=f"{tmp_path}: cannot be read: Permission denied"):
         load(str(tmp_path))
+
+
+def test_pictures_are_decoded_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _fill(tmp_path / "a", 5, seed=1, size=(9, 7))
+    _fill(tmp_path / "b", 6, seed=2)
+    whole = load(str(tmp_path)).images
+    sizes = []
+
+    def counted(files: Any, **size: int) -> Any:
+        sizes.append(len(files))
+        return decode_images(files, **size)
+
+    monkeypatch.setattr(folder, "decode_images", counted)
+    monkeypatch.setattr(folder, "_ROWS", 4)
+    np.testing.assert_array_equal(load(str(tmp_path)).images, whole)
+    assert sizes == [4, 4, 3]
+
+
+def test_a_picture_that_can_be_read_no_more_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"a/1\.png: could be read before, and now: expected a picture"):
+        folder.read_picture(tmp_path / "a" / "1.png")
