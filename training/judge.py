@@ -32,6 +32,7 @@ class Judge:
         Versions that are there since the last call are measured too.
         """
         judgement, options = self._judgement, self._options
+        self._runs = 0
         for version in reversed(versions(options.models, options.name)):
             if version not in self._found:
                 self._found[version] = self._measured(version)

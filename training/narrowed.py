@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from training.display import Display
+from training.errors import PlaceError
 from training.gate import Rival, Verdict
 from training.options import PublishOptions
 from training.pipeline import Candidate
 from training.storage import stored
 from training.storage_report import Comparison, compared, widened_answers
-from training.verify import verifier
+from training.verify import Case, verifier
 
 _SIGNATURE = "serving_default"
 
@@ -30,17 +31,15 @@ def narrowed(candidate: Candidate, options: PublishOptions, display: Display) ->
 
     Raises:
         TrainingError: exported in float32, it does not answer as the trained model.
+        PlaceError: it cannot be written for the measuring.
     """
     dtype = options.export_dtype
     display.step(f"Measuring what weights in {dtype} cost and gain")
-    with tempfile.TemporaryDirectory(prefix="tensorgate-narrowed-") as folder, verifier() as fresh_process:
-        full, narrow = Path(folder) / "float32", Path(folder) / dtype
-        candidate.export(full, "float32")
-        candidate.export(narrow, dtype)
-        fresh_process.check(full, candidate.cases, scale=candidate.scale)
-        found = compared(dtype, narrow, full, candidate.judgement, candidate.cases[_SIGNATURE])
-        values = [one.widened() for one in stored(candidate.variables, dtype)]
-        cases = widened_answers(full, values, candidate.cases)
+    try:
+        found, cases = _measured(candidate, dtype)
+    except OSError as error:
+        where = error.filename or "the folder for temporary files"
+        raise PlaceError(f"{where}: cannot be written to: {error.strerror or error}") from error
     display.table(f"Weights in {dtype}", *found.rows())
     judgement = candidate.judgement
 
@@ -62,6 +61,18 @@ def narrowed(candidate: Candidate, options: PublishOptions, display: Display) ->
         export=lambda folder, _: candidate.export(folder, dtype),
         report=lambda folder, verdict: _report(candidate, found, folder, verdict),
     )
+
+
+def _measured(candidate: Candidate, dtype: str) -> tuple[Comparison, dict[str, Case]]:
+    """What weights of a dtype cost and gain, and what the signatures then answer."""
+    with tempfile.TemporaryDirectory(prefix="tensorgate-narrowed-") as folder, verifier() as fresh_process:
+        full, narrow = Path(folder) / "float32", Path(folder) / dtype
+        candidate.export(full, "float32")
+        candidate.export(narrow, dtype)
+        fresh_process.check(full, candidate.cases, scale=candidate.scale)
+        found = compared(dtype, narrow, full, candidate.judgement, candidate.cases[_SIGNATURE])
+        values = [one.widened() for one in stored(candidate.variables, dtype)]
+        return found, widened_answers(full, values, candidate.cases)
 
 
 def _report(candidate: Candidate, found: Comparison, folder: Path, verdict: Verdict) -> None:

@@ -1,6 +1,8 @@
 """Writes a SavedModel that describes itself and needs nothing but TensorFlow to run."""
 
+import errno
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +41,9 @@ def save(
         signatures: by name.
         variables: the Keras variables that the functions read.
         dtype: that their values are stored in: `float32`, `float16` or `int8`.
+
+    Raises:
+        OSError: the folder cannot be written to, or the disk is full.
     """
     import keras
     import tensorflow as tf
@@ -61,12 +66,15 @@ def save(
         name: tf.function(widening(signature.function), input_signature=[signature.input]).get_concrete_function()
         for name, signature in signatures.items()
     }
-    tf.saved_model.save(module, str(folder), signatures=concrete)
-    updater = tf.compat.v1.saved_model.signature_def_utils.MethodNameUpdater(str(folder))
-    for name, signature in signatures.items():
-        if signature.method:
-            updater.replace_method_name(signature_key=name, method_name=signature.method, tags="serve")
-    updater.save()
+    try:
+        tf.saved_model.save(module, str(folder), signatures=concrete)
+        updater = tf.compat.v1.saved_model.signature_def_utils.MethodNameUpdater(str(folder))
+        for name, signature in signatures.items():
+            if signature.method:
+                updater.replace_method_name(signature_key=name, method_name=signature.method, tags="serve")
+        updater.save()
+    except tf.errors.ResourceExhaustedError as error:  # what TensorFlow makes of a full disk
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
 
 
 def weights_digest(folder: Path) -> str:

@@ -16,7 +16,7 @@ from rich.console import Console
 from tests.narrow_models import network, pictures, write
 from training.card import write_report
 from training.display import Display
-from training.errors import PublicationRefusedError
+from training.errors import PlaceError, PublicationRefusedError
 from training.gate import Judgement, Rival, Verdict
 from training.narrowed import narrowed
 from training.options import PublishOptions
@@ -130,3 +130,14 @@ def test_a_loss_beyond_the_tolerance_is_refused(model: keras.Model, tmp_path: Pa
     with pytest.raises(PublicationRefusedError, match="is worse than the same model with weights in float32"):
         published(model, tmp_path, tolerance=1e-7)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_is_full_is_told_as_one(
+    model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "saved_model.pb.tmp; No space left on device")
+
+    monkeypatch.setattr(tf.saved_model, "save", full)
+    with pytest.raises(PlaceError, match=r"tensorgate-narrowed-.*float32: cannot be written to: No space left"):
+        published(model, tmp_path, tolerance=0.1)

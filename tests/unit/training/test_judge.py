@@ -123,9 +123,11 @@ def test_only_the_newest_are_run(tmp_path: Path) -> None:
 
 
 def test_a_version_that_came_meanwhile_is_measured_when_asked_again(tmp_path: Path) -> None:
+    for version in range(1, 11):
+        _published(tmp_path, version, "0.4")
     judge = _judge(tmp_path)
     assert judge.verdict().result == "passed"
-    _published(tmp_path, 1, "0.1")
+    _published(tmp_path, 11, "0.1")
     assert judge.verdict().result == "refused"
 
 
