@@ -19,7 +19,7 @@ _MOST_SPREAD = 10  # steps a row: more is a time that was mistyped, and would ta
 _HOUR = 3600
 _SAID = {
     "last": "repeats the last one before it",
-    "linear": "is on the line between its neighbours",
+    "linear": "is on the line between its neighbours, the later one too, so errors of forecasts look ahead",
     "zero": "is 0",
 }
 

@@ -49,8 +49,8 @@ def _call_forecast(client: Client, options: argparse.Namespace) -> None:
     levels = [f"{quantile.level:.1%}" for quantile in forecast.quantiles]
     with table(answer, options, "Step", "Forecast", *levels) as add_row:
         for step, value in enumerate(forecast.values):
-            quantiles = [f"{quantile.values[step]:.2f}" for quantile in forecast.quantiles]
-            add_row(f"+{step + 1}", f"{value:.2f}", *quantiles)
+            quantiles = [f"{quantile.values[step]:.6g}" for quantile in forecast.quantiles]
+            add_row(f"+{step + 1}", f"{value:.6g}", *quantiles)
 
 
 def _read(file: Path, reading: Reading) -> Table:

@@ -128,7 +128,11 @@ def test_rows_are_sorted_by_time_and_that_is_told(tmp_path: Path) -> None:
     [
         (None, [1, 1, 1, 2], "repeats the last one before it"),
         ("last", [1, 1, 1, 2], "repeats the last one before it"),
-        ("linear", [1, 4 / 3, 5 / 3, 2], "is on the line between its neighbours"),
+        (
+            "linear",
+            [1, 4 / 3, 5 / 3, 2],
+            "is on the line between its neighbours, the later one too, so errors of forecasts look ahead",
+        ),
         ("zero", [1, 0, 0, 2], "is 0"),
     ],
 )
