@@ -55,7 +55,7 @@ async def test_what_was_found_out_of_a_version_is_kept_while_its_files_are_as_th
 
 
 async def test_what_has_changed_and_finds_no_room_is_found_out_once_there_is(four_models: Path) -> None:
-    async with bounded(four_models, room=2.5, max_load_wait=0.5) as server:
+    async with bounded(four_models, room=2.5, max_load_wait=5) as server:
         await answered(server, "b", "c")
         shutil.rmtree(four_models / "a" / "1")
         savedmodels.save_shades(four_models / "a" / "1")
