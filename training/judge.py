@@ -65,6 +65,8 @@ class Judge:
             rival = self._judgement.rerun(folder, manifest)
         except NotComparableError as reason:
             return str(reason)
+        except TrainingError:  # the new data cannot be read any more: the version is not to blame
+            raise
         except Exception as error:  # whatever a model of unknown making stumbles over
             said = str(error).strip().partition("\n")[0]
             return f"it does not run: {said or type(error).__name__}"

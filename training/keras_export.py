@@ -60,8 +60,8 @@ def export(
             one from a history float32 [N,T] or [N,T,F] to the next steps [N,H].
         classes: names of a classifier's K classes, in the order of its scores.
         quantile_levels: ascending, where a forecaster gives quantiles: [N,H,Q]. The one nearest to 0.5 is its forecast.
-        allow_change: publish even a model that is of another kind, has other classes, or refuses what the newest
-            version of the name takes.
+        allow_change: publish even a model that is of another kind, has another image size or other classes, or refuses
+            what the newest version of the name takes.
 
     Returns:
         The folder of the version.

@@ -3,7 +3,8 @@
 import dataclasses
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,7 @@ def narrowed(candidate: Candidate, options: PublishOptions, display: Display) ->
     """
     dtype = options.export_dtype
     display.step(f"Measuring what weights in {dtype} cost and gain")
-    try:
-        found, cases = _measured(candidate, dtype)
-    except OSError as error:
-        where = error.filename or "the folder for temporary files"
-        raise PlaceError(f"{where}: cannot be written to: {error.strerror or error}") from error
+    found, cases = _measured(candidate, dtype)
     display.table(f"Weights in {dtype}", *found.rows())
     judgement = candidate.judgement
 
@@ -65,14 +62,30 @@ def narrowed(candidate: Candidate, options: PublishOptions, display: Display) ->
 
 def _measured(candidate: Candidate, dtype: str) -> tuple[Comparison, dict[str, Case]]:
     """What weights of a dtype cost and gain, and what the signatures then answer."""
-    with tempfile.TemporaryDirectory(prefix="tensorgate-narrowed-") as folder, verifier() as fresh_process:
-        full, narrow = Path(folder) / "float32", Path(folder) / dtype
-        candidate.export(full, "float32")
-        candidate.export(narrow, dtype)
+    with verifier() as fresh_process, _exported(candidate, "float32", dtype) as (full, narrow):
         fresh_process.check(full, candidate.cases, scale=candidate.scale)
         found = compared(dtype, narrow, full, candidate.judgement, candidate.cases[_SIGNATURE])
         values = [one.widened() for one in stored(candidate.variables, dtype)]
         return found, widened_answers(full, values, candidate.cases)
+
+
+@contextmanager
+def _exported(candidate: Candidate, *dtypes: str) -> Iterator[list[Path]]:
+    """Exports it with weights in each dtype, to folders that are deleted in the end.
+
+    Raises:
+        PlaceError: a folder cannot be written to.
+    """
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="tensorgate-narrowed-"))
+            folders = [Path(folder) / dtype for dtype in dtypes]
+            for path, dtype in zip(folders, dtypes, strict=True):
+                candidate.export(path, dtype)
+        except OSError as error:
+            where = error.filename or "the folder for temporary files"
+            raise PlaceError(f"{where}: cannot be written to: {error.strerror or error}") from error
+        yield folders
 
 
 def _report(candidate: Candidate, found: Comparison, folder: Path, verdict: Verdict) -> None:

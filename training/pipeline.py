@@ -90,13 +90,8 @@ def publish(candidate: Candidate, options: PublishOptions, display: Display) -> 
 
 def _write(candidate: Candidate, verdict: Verdict, draft_: Draft, display: Display) -> None:
     """Writes all of a version that does not depend on its number."""
-    import tensorflow as tf
-
     display.step("Exporting the SavedModel and its report")
-    try:
-        candidate.export(draft_.folder, "float32")
-    except (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError) as error:  # TensorFlow's own OSErrors
-        raise PlaceError(f"--models {draft_.models}: cannot be written to: {error.message}") from error
+    candidate.export(draft_.folder, "float32")
     extra = draft_.folder / EXTRA
     extra.mkdir(exist_ok=True)
     inputs = {signature: case.inputs for signature, case in candidate.cases.items()}

@@ -10,6 +10,8 @@ from typing import Any
 
 CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"
+_OF_FILES = {os.strerror(code): code for code in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM)}
+"""The errors of files that TensorFlow tells by their texts."""
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"  # in each checkpoint; says which object has which variable
 
 
@@ -73,8 +75,11 @@ def save(
             if signature.method:
                 updater.replace_method_name(signature_key=name, method_name=signature.method, tags="serve")
         updater.save()
-    except tf.errors.ResourceExhaustedError as error:  # what TensorFlow makes of a full disk
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
+    except (tf.errors.ResourceExhaustedError, tf.errors.PermissionDeniedError) as error:
+        code = _OF_FILES.get(error.message.rpartition("; ")[2])
+        if code is None:  # it is memory that is exhausted
+            raise
+        raise OSError(code, os.strerror(code), str(folder)) from error
 
 
 def weights_digest(folder: Path) -> str:

@@ -83,12 +83,9 @@ class ModelControl:
                 for label, target in targets.items():
                     check_label(draft, config.name, label, target, draft.stored)
             self._rollouts.configure(draft, configs)
+            self.is_followed = False  # from here on it may take effect, even where the caller gives up
 
-        async def change() -> None:
-            await backend.reload(configs, accept)
-            self.is_followed = False
-
-        await self._run_exclusively(change, ends_with_caller=True)
+        await self._run_exclusively(lambda: backend.reload(configs, accept), ends_with_caller=True)
 
     async def follow(self, configs: Sequence[ModelConfig]) -> None:
         """Serves these models and no others, at the operator's request; labels may wait for their versions.

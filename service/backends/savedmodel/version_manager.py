@@ -128,10 +128,10 @@ class VersionManager:
         self._seen, self._complete = found, candidates
         self.served.forget(self.served.ended - found.keys())
         await self._load_missing(candidates, asked)
+        await self._drop(self.served.versions.keys() - self._wanted(candidates).keys() - self._kept(found))
         for version in [version for version in self.served.held() if version.name in asked]:
             if version.residence is not None:
                 await self.reload((version.name, version.version))
-        await self._drop(self.served.versions.keys() - self._wanted(candidates).keys() - self._kept(found))
         self._replaced = frozenset()
         self._notice(found)
 

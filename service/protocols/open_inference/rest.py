@@ -8,11 +8,13 @@ from service.codecs.json_tensor import TEXT_BYTES, dump_json
 from service.core.bounds import InputBounds
 from service.core.call import Call
 from service.core.offload import INLINE_BYTES, offloaded
+from service.core.residence import StandbyError
 from service.core.rights import Access
 from service.core.tensors import byte_size
 from service.protocols.open_inference.errors import error_response
 from service.protocols.open_inference.inference import Inference
 from service.protocols.open_inference.json_fields import optional
+from service.protocols.open_inference.messages import apply_timeout
 from service.protocols.open_inference.models import ServedModels
 from service.protocols.open_inference.rest_answer import encode_answer
 from service.protocols.open_inference.rest_request import (
@@ -103,7 +105,11 @@ class OpenInferenceRest:
 
     async def infer(self, request: HttpRequest, call: Call) -> HttpResponse:
         """Answers ``POST /v2/models/{model}/infer``: JSON, JSON and raw tensors, or one raw tensor."""
-        version = self._models.resolve(*_addressed(request), call)
+        try:
+            version = self._models.resolve(*_addressed(request), call)
+        except StandbyError:
+            await self._apply_timeout(request, call)  # loading is part of it
+            raise
         body = await self._body(request, call)
         with call.phase("decode"):
             length = json_length(_header(request, _HEADER_LENGTH), body)
@@ -137,6 +143,14 @@ class OpenInferenceRest:
         parameters = optional(await self._members(request, call), "parameters", dict, {})
         await self._models.unload(request.params["model"], parameters, call)
         return _response({})
+
+    async def _apply_timeout(self, request: HttpRequest, call: Call) -> None:
+        body = await self._body(request, call)
+        if length := json_length(_header(request, _HEADER_LENGTH), body):
+            document = await offloaded(
+                length, lambda: parse_object(body[:length], bounds=self._bounds, hold=call.hold, arrays=True)
+            )
+            apply_timeout(optional(document, "parameters", dict, {}), call)
 
     async def _body(self, request: HttpRequest, call: Call) -> bytes:
         with call.phase("decode"):

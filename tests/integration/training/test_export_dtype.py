@@ -132,6 +132,17 @@ def test_a_loss_beyond_the_tolerance_is_refused(model: keras.Model, tmp_path: Pa
     assert not list(tmp_path.iterdir())
 
 
+def test_memory_that_is_exhausted_is_no_full_disk(
+    model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: object, **__: object) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    monkeypatch.setattr(tf.saved_model, "save", exhausted)
+    with pytest.raises(tf.errors.ResourceExhaustedError, match="OOM"):
+        published(model, tmp_path, tolerance=0.1)
+
+
 def test_a_disk_that_is_full_is_told_as_one(
     model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,11 +72,22 @@ def test_services_and_policies_lead_to_ports_that_there_are(overlay: str) -> Non
     for service in of_kind(manifests, "Service"):
         target = ports_of(manifests, service["spec"]["selector"])
         for port in service["spec"]["ports"]:
-            assert target[port["targetPort"]] == port["port"]
+            assert target.get(port["targetPort"], port["targetPort"]) == port["port"] in target.values()
     for policy in of_kind(manifests, "NetworkPolicy"):
         target = ports_of(manifests, policy["spec"]["podSelector"]["matchLabels"])
         for way in policy["spec"]["ingress"]:
-            assert {port["port"] for port in way["ports"]} <= set(target)
+            assert {port["port"] for port in way["ports"]} <= {*target, *target.values()}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_ports_of_sidecars_are_led_to_by_their_numbers(overlay: str) -> None:
+    """Before 1.32 Kubernetes finds no port of an init container by its name."""
+    manifests = rendered(overlay)
+    sidecars = [container for _, pod in pods(manifests) for container in pod["spec"].get("initContainers", ())]
+    names = {port["name"] for container in sidecars for port in container["ports"]}
+    services = [port["targetPort"] for each in of_kind(manifests, "Service") for port in each["spec"]["ports"]]
+    ways = [way for each in of_kind(manifests, "NetworkPolicy") for way in each["spec"]["ingress"]]
+    assert not names & {*services, *(port["port"] for way in ways for port in way["ports"])}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

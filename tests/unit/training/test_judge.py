@@ -114,6 +114,16 @@ def test_what_cannot_be_compared_is_said_and_why(tmp_path: Path, graph: str, rea
     assert reason in remark
 
 
+def test_new_data_that_cannot_be_read_any_more_are_no_fault_of_a_version(tmp_path: Path) -> None:
+    _published(tmp_path, 1, "0.1")
+
+    def rerun(_: Path, __: Mapping[str, Any]) -> Rival:
+        raise TrainingError("a.png: could be read before")
+
+    with pytest.raises(TrainingError, match=r"a\.png"):
+        _judge(tmp_path, judgement=dataclasses.replace(_JUDGEMENT, rerun=rerun)).verdict()
+
+
 def test_only_the_newest_are_run(tmp_path: Path) -> None:
     for version in range(1, 13):
         _published(tmp_path, version, "0.1" if version == 1 else "0.4")

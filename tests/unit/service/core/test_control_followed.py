@@ -1,7 +1,7 @@
 """Whether what is served is still what the operator asked for: known from the change itself, not from its request."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from service.core.catalog import Catalog
 from service.core.control import ModelControl
 from service.core.model_config import ModelConfig
 from service.core.model_version import State
+from service.core.ports import Accept
 from service.core.versions import VersionPolicy
 from service.errors import GatewayError
 from tests.conftest import until
@@ -70,6 +71,21 @@ async def test_a_clients_change_stands_until_the_operators_next(
     assert not control.is_followed
     await control.follow([config()])
     assert control.is_followed
+
+
+async def test_a_reload_that_takes_effect_though_its_caller_gave_up_is_a_clients_change() -> None:
+    class Slow(ControllableFake):
+        async def reload(self, configs: Sequence[ModelConfig], accept: Accept) -> None:
+            await super().reload(configs, accept)
+            await asyncio.sleep(60)
+
+    control, catalog = await started(Slow())
+    reloading = asyncio.create_task(control.reload([config("other")]))
+    await until(lambda: "other" in catalog)
+    reloading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reloading
+    assert not control.is_followed
 
 
 async def test_a_clients_change_that_waits_for_the_operators_comes_after_it() -> None:

@@ -20,6 +20,8 @@ from service.errors import ErrorKind, GatewayError
 from service.protocols.open_inference.grpc import OpenInferenceGrpc
 from service.protocols.open_inference.inference import Inference
 from service.protocols.open_inference.messages import apply_timeout
+from service.protocols.open_inference.rest import OpenInferenceRest
+from service.seam.http import HttpRequest
 from service.wire import open_inference_pb2 as pb
 
 
@@ -75,6 +77,18 @@ async def test_a_version_on_standby_is_waited_for_no_longer_and_the_time_does_no
         await served.model_infer(request(50_000), of)
     assert late.value.kind is ErrorKind.TIMEOUT
     assert "execute" not in of.phases
+
+
+async def test_so_it_is_over_rest() -> None:
+    models: Any = Models()
+    engine: Any = Engine()
+    served = OpenInferenceRest(models=models, inference=Inference(engine=engine, models=models), bounds=InputBounds())
+    of = call()
+    with pytest.raises(StandbyError):
+        await served.infer(
+            HttpRequest({"model": "m"}, b"", [], b'{"inputs": [], "parameters": {"timeout": 50000}}'), of
+        )
+    assert of.deadline.allowed == 0.05
 
 
 async def test_a_timeout_that_nothing_can_keep_is_no_failure_of_a_new_version() -> None:
