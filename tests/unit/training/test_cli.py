@@ -134,7 +134,7 @@ def test_a_package_of_the_training_that_is_missing_is_one_sentence(
     monkeypatch.setattr("training.extras.installed", lambda name: name != module)
     assert _run("classifier", "--models", str(tmp_path)) == cli.BAD_INPUT
     error = capsys.readouterr().err
-    assert error.startswith(f"error: {module} is not installed: pip install '")
+    assert error.startswith(f"error: {module} is not installed; it comes with the extra training: ")
     assert error.count("\n") == 1
 
 
