@@ -3,6 +3,7 @@
 import argparse
 import sys
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 from series_files.errors import TableError
@@ -49,8 +50,13 @@ def _call_forecast(client: Client, options: argparse.Namespace) -> None:
     levels = [f"{quantile.level:.1%}" for quantile in forecast.quantiles]
     with table(answer, options, "Step", "Forecast", *levels) as add_row:
         for step, value in enumerate(forecast.values):
-            quantiles = [f"{quantile.values[step]:.6g}" for quantile in forecast.quantiles]
-            add_row(f"+{step + 1}", f"{value:.6g}", *quantiles)
+            quantiles = [_shown(quantile.values[step]) for quantile in forecast.quantiles]
+            add_row(f"+{step + 1}", _shown(value), *quantiles)
+
+
+def _shown(value: float) -> str:
+    """Returns six significant digits, without an exponent."""
+    return f"{Decimal(f'{value:.6g}'):f}"
 
 
 def _read(file: Path, reading: Reading) -> Table:

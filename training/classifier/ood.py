@@ -21,22 +21,23 @@ class ClassDistance(keras.layers.Layer):  # type: ignore[misc]
     """From features float32 [N,D] to the distance to the nearest of K classes, float32 [N].
 
     Args:
-        centre: float32 [D], what is subtracted from features first.
-        directions: float32 [D,D], by which they are multiplied then.
-        means: float32 [K,D], where the classes lie after that.
+        centre: float64 [D], what is subtracted from features first.
+        directions: float64 [D,D], by which they are multiplied then.
+        means: float64 [K,D], where the classes lie after that.
     """
 
     def __init__(
         self, centre: NDArray[np.float64], directions: NDArray[np.float64], means: NDArray[np.float64]
     ) -> None:
-        super().__init__(name="ood_score", trainable=False, dtype="float32")
+        # The lengths of what lies far from the centre cancel out nearly: float32 would leave chance of the distance.
+        super().__init__(name="ood_score", trainable=False, dtype="float64")
         self._centre = self._constant("centre", centre)
         self._directions = self._constant("directions", directions)
         self._means = self._constant("means", means)
 
     def _constant(self, name: str, value: NDArray[np.float64]) -> Any:
         weight = self.add_weight(shape=value.shape, initializer="zeros", trainable=False, name=name)
-        weight.assign(value.astype(np.float32))
+        weight.assign(value)
         return weight
 
     def call(self, features: Any) -> Any:
@@ -44,7 +45,7 @@ class ClassDistance(keras.layers.Layer):  # type: ignore[misc]
         placed = tf.matmul(features - self._centre, self._directions)
         lengths = tf.reduce_sum(placed**2, axis=1, keepdims=True) + tf.reduce_sum(self._means**2, axis=1)
         squares = lengths - 2 * tf.matmul(placed, self._means, transpose_b=True)
-        return tf.sqrt(tf.maximum(tf.reduce_min(squares, axis=1), 0.0))
+        return tf.cast(tf.sqrt(tf.maximum(tf.reduce_min(squares, axis=1), 0.0)), tf.float32)
 
 
 def class_distance(

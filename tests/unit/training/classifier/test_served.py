@@ -60,6 +60,17 @@ def test_the_distance_is_that_of_mahalanobis() -> None:
     assert ratio.std() / ratio.mean() < 0.03
 
 
+def test_the_distance_is_exact_where_classes_lie_far_apart() -> None:
+    generator = np.random.default_rng(0)
+    labels = np.arange(400) % 2
+    features = (generator.normal(size=(400, 4)) + 20_000 * labels[:, np.newaxis]).astype(np.float32)
+    distance = class_distance(features, labels, unseen=features)
+    measured = keras.ops.convert_to_numpy(distance(features))
+    placed, means = (features - distance._centre) @ distance._directions, distance._means.numpy()
+    expected = np.linalg.norm(placed[:, np.newaxis] - means, axis=2).min(axis=1)
+    np.testing.assert_allclose(measured, expected, rtol=1e-5)
+
+
 def test_features_that_never_change_do_no_harm() -> None:
     features = np.zeros((40, 6), np.float32)
     features[:, 0] = np.random.default_rng(0).normal(size=40)
