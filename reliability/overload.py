@@ -75,7 +75,7 @@ async def _overload(asking: Client, gateway: Server, capacity: float, seconds: f
             f"{len(refused):,} seen by a client beside the load: p50 {1000 * quantile(refused, 0.5):.0f} ms,"
             f" p99 {1000 * quantile(refused, 0.99):.0f} ms, the longest {1000 * max(refused, default=0):.0f} ms; its"
             f" requests were at most {1000 * seen.lag:.0f} ms late",
-            quantile(refused, 0.99) < _REFUSED_SECONDS if on_time and refused else None,
+            quantile(refused, 0.99) < _REFUSED_SECONDS if seen.lag < _MOST_LAG and refused else None,
         ),
         Finding(
             "the same: all else",
