@@ -51,7 +51,8 @@ def promised_window(options: PublishOptions) -> int | None:
     Raises:
         TrainingError: the manifest of the published version is damaged.
     """
-    return _promised_number(options, "window")
+    [window] = _promised_numbers(options, "window")
+    return window
 
 
 def promised_size(options: PublishOptions) -> tuple[int, int, int] | None:
@@ -60,7 +61,7 @@ def promised_size(options: PublishOptions) -> tuple[int, int, int] | None:
     Raises:
         TrainingError: the manifest of the published version is damaged.
     """
-    height, width, channels = (_promised_number(options, side) for side in _SIZE)
+    height, width, channels = _promised_numbers(options, *_SIZE)
     if height is None or width is None or channels not in {1, 3}:
         return None
     return height, width, channels
@@ -81,14 +82,14 @@ def changed_promises(version: Path, entries: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _promised_number(options: PublishOptions, what: str) -> int | None:
-    """One of the promises, where it is a number above 0 and binds a run."""
+def _promised_numbers(options: PublishOptions, *names: str) -> list[int | None]:
+    """Some of the promises, each where it is a number above 0 and binds a run."""
     published = versions(options.models, options.name)
     if options.allow_change or not published:
-        return None
+        return [None] * len(names)
     manifest = read_manifest(version_folder(options.models, options.name, published[-1])) or {}
-    found = _entry(manifest, _PROMISES[what])
-    return found if isinstance(found, int) and found > 0 else None
+    found = [_entry(manifest, _PROMISES[name]) for name in names]
+    return [one if isinstance(one, int) and one > 0 else None for one in found]
 
 
 def _entry(manifest: Mapping[str, Any], path: tuple[str, ...]) -> Any:
